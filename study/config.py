@@ -210,7 +210,9 @@ class Pretrain(Recipe):
 
     epochs: PositiveInt = 100
     learning_rate: PositiveFloat = 1e-3
-    mask_ratio: Annotated[float, Field(gt=0, lt=1, strict=True)] = Field(0.75, description="share of patches that are masked")
+    mask_ratio: Annotated[float, Field(gt=0, lt=1, strict=True)] = Field(
+        0.75, description="share of patches that are masked"
+    )
     visible_discount: NonNegativeFloat = Field(0.1, description="weight of the loss on visible patches")
     normalize_targets: StrictBool = Field(True, description="targets are normalised within each patch")
     decoder: Decoder = Decoder()

@@ -1,0 +1,163 @@
+"""From a grid file to a study: its factors, its cells, and its trials.
+
+The baseline is one of the levels of every factor. `one_factor` is the baseline and every cell that differs from it in
+one factor; `factorial` is the full product. A cell that an `exclude` covers is kept, with its reason; any other cell
+must be valid.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from study.complaints import complaints
+from study.conditions import Exclusion, read_exclusion
+from study.config import Settings
+from study.errors import StudyError
+from study.factors import Factor, Level, read_factor
+from study.grid import Grid
+from study.gridfile import GridFile, Keys, read
+from study.overlay import InvalidError, laid_over, settings
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of levels. `settings` is None only where an excluded cell could not be built."""
+
+    labels: Mapping[str, str]  # factor -> level
+    settings: Settings | None
+    changed: tuple[str, ...]  # the factors in which it differs from the baseline
+    excluded: str | None = None  # the reason
+
+    @property
+    def name(self) -> str:
+        """The levels that differ from the baseline's."""
+        return ", ".join(f"{factor}={self.labels[factor]}" for factor in self.changed) or "baseline"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One cell x one replicate."""
+
+    cell: Cell
+    settings: Settings
+    replicate: int  # from 1
+    seed: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question with its design. The first cell is the baseline; excluded cells are among the cells."""
+
+    grid: Grid
+    factors: tuple[Factor, ...]
+    cells: tuple[Cell, ...]
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.grid.study
+
+    @property
+    def baseline(self) -> Cell:
+        return self.cells[0]
+
+
+def load(path: Path | str) -> Study:
+    """Read a grid file into a study. Raises StudyError naming file, line, key, value and what was possible."""
+    source = read(Path(path))
+    grid = _parse(source)
+    try:
+        baseline = settings(grid.baseline)
+    except InvalidError as error:
+        raise source.error(("baseline", *error.keys), error.message) from None
+    factors = tuple(read_factor(name, spec, grid.baseline, baseline, source) for name, spec in grid.factors.items())
+    exclusions = [read_exclusion(spec, i, factors, source) for i, spec in enumerate(grid.exclude)]
+    return Study(grid, factors, tuple(_cells(grid, factors, exclusions, source)), source.path)
+
+
+def expand(study: Study) -> list[Trial]:
+    """All trials, replicate by replicate, so that a sweep cut short has whole replicates.
+
+    A replicate's seed is the same for all cells: they are compared pairwise.
+    """
+    return [
+        Trial(cell, cell.settings, replicate, replicate_seed(study.grid.seed, replicate))
+        for replicate in range(1, study.grid.replicates + 1)
+        for cell in study.cells
+        if cell.excluded is None and cell.settings is not None
+    ]
+
+
+def replicate_seed(base: int, replicate: int) -> int:
+    """A 32-bit seed from named axes, so that neighbouring replicates share nothing."""
+    digest = hashlib.sha256(f"seed={base}/replicate={replicate}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def _parse(source: GridFile) -> Grid:
+    try:
+        return Grid.model_validate(source.data)
+    except ValidationError as error:
+        keys, message = next(complaints(error, Grid))
+        raise source.error(keys, message) from None
+
+
+def _cells(grid: Grid, factors: tuple[Factor, ...], exclusions: list[Exclusion], source: GridFile) -> Iterator[Cell]:
+    used: set[Keys] = set()
+    for levels in _combinations(grid, factors):
+        changes = [level for factor, level in zip(factors, levels, strict=True) if level is not factor.baseline]
+        raw = laid_over(grid.baseline, {path: value for level in changes for path, value in level.fields.items()})
+        labels = {factor.name: level.label for factor, level in zip(factors, levels, strict=True)}
+        changed = tuple(f.name for f, level in zip(factors, levels, strict=True) if level is not f.baseline)
+        covering = [exclusion for exclusion in exclusions if exclusion.covers(labels, raw)]
+        used.update(exclusion.at for exclusion in covering)
+        if covering and not changed:
+            raise source.error(covering[0].at, "excludes the baseline, against which every cell is compared")
+        cell = Cell(labels, None, changed, covering[0].reason if covering else None)
+        yield _with_settings(cell, raw, changes, source)
+    for exclusion in exclusions:
+        if exclusion.at not in used:
+            raise source.error(exclusion.at, "covers no cell of this design; correct it or leave it out")
+
+
+def _combinations(grid: Grid, factors: tuple[Factor, ...]) -> Iterator[tuple[Level, ...]]:
+    if grid.design == "factorial":
+        yield from itertools.product(*(factor.levels for factor in factors))
+        return
+    baseline = tuple(factor.baseline for factor in factors)
+    yield baseline
+    for i, factor in enumerate(factors):
+        for level in factor.levels[1:]:
+            yield (*baseline[:i], level, *baseline[i + 1 :])
+
+
+def _with_settings(cell: Cell, raw: Mapping[str, Any], changes: list[Level], source: GridFile) -> Cell:
+    try:
+        _check_apart(changes)
+        return replace(cell, settings=settings(raw))
+    except InvalidError as error:
+        if cell.excluded is not None:
+            return cell
+        raise _impossible(cell, changes, error, source) from None
+
+
+def _check_apart(changes: list[Level]) -> None:
+    """Two levels of a cell may not set the same field, nor one a section and the other a field inside it."""
+    for one, other in itertools.permutations(changes, 2):
+        for path, inner in itertools.product(one.fields, other.fields):
+            if inner == path or inner.startswith(f"{path}."):
+                raise InvalidError(tuple(inner.split(".")), f"is set by {other.label!r}, and {path} by {one.label!r}")
+
+
+def _impossible(cell: Cell, changes: list[Level], error: InvalidError, source: GridFile) -> StudyError:
+    """Points at the level that sets the offending field, or else at the cell's last change."""
+    where = ".".join(str(key) for key in error.keys)
+    guilty = next((level for level in changes if any(where.startswith(path) for path in level.fields)), changes[-1])
+    return source.error(
+        guilty.at, f"cell '{cell.name}': {where}: {error.message}; change the level, or exclude the cell with a reason"
+    )
