@@ -1,0 +1,158 @@
+"""Finished stages, one folder each, named by key and written atomically: the truth that everything else mirrors.
+
+    STORE/pretrain/KEY/   stage.json     what was asked for: the stage's identity and its whole settings
+    STORE/finetune/KEY/   result.json    metrics, facts about the model, history per epoch, expert load, provenance
+                          model.safetensors, config.json
+                          checksums.json SHA-256 of every other file
+    STORE/failed/KEY.json the last error of a stage that has no result yet
+
+A folder is written under another name and renamed into place, so what bears a key is whole. A failure is a note for
+the report, never an answer: the stage is tried again.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from study.errors import StudyError
+from study.stages import Stage, canonical_json
+
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage leaves behind, weights aside."""
+
+    metrics: Mapping[str, float]
+    facts: Mapping[str, float | int]  # params, params_active, macs, macs_active
+    history: list[dict[str, float]]  # one row per epoch
+    expert_load: list[list[float]]  # per block, each expert's share of the routed tokens
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # commit, versions, device, host, times
+
+
+class CorruptError(StudyError):
+    """A stored stage whose files are not what was written."""
+
+
+class Store:
+    """A folder of finished stages."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def prepare(self) -> None:
+        """Make sure that results can be written. Raises StudyError for a read-only or full disk."""
+        probe = self.root / f".probe-{uuid.uuid4().hex}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"\0" * 4096)
+            probe.unlink()
+        except OSError as error:
+            raise StudyError(
+                f"the store {self.root} cannot be written: {error.strerror}; "
+                "free the disk or its permissions, or name another folder with --store"
+            ) from None
+
+    def has(self, stage: Stage) -> bool:
+        return self._folder(stage).is_dir()
+
+    def find(self, stage: Stage) -> Result | None:
+        """The stored result, None where there is none. Raises CorruptError if it is damaged or not this stage's."""
+        folder = self._folder(stage)
+        if not folder.is_dir():
+            return None
+        stored = _read_json(folder / "stage.json", folder)
+        if canonical_json(stored.get("identity")) != canonical_json(stage.identity):
+            raise _corrupt(folder, "stage.json describes another stage")
+        return Result(**_read_json(folder / "result.json", folder))
+
+    def weights(self, stage: Stage) -> Path:
+        """The stored weights, their checksum verified. Raises CorruptError."""
+        return self._verified(self._folder(stage), WEIGHTS)
+
+    def save(self, stage: Stage, result: Result, weights: bytes, config: Mapping[str, Any]) -> None:
+        """Write a finished stage. Of two writers of one key the first one's result stays."""
+        self._failure(stage).unlink(missing_ok=True)
+        files = {
+            "stage.json": _json({"identity": stage.identity, "spec": stage.spec()}),
+            "result.json": _json(asdict(result)),
+            "config.json": _json(config),
+            WEIGHTS: weights,
+        }
+        files["checksums.json"] = _json({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+        folder = self._folder(stage)
+        if not folder.is_dir():
+            _write_folder(folder, files)
+
+    def discard(self, stage: Stage) -> None:
+        """Remove a stored stage, so that it is computed again."""
+        shutil.rmtree(self._folder(stage), ignore_errors=True)
+
+    def fail(self, stage: Stage, error: str) -> None:
+        """Note the error of a stage that could not be finished."""
+        _write_file(self._failure(stage), _json({"spec": stage.spec(), "error": error}))
+
+    def failure(self, stage: Stage) -> str | None:
+        """The last error of a stage without a result."""
+        path = self._failure(stage)
+        return str(_read_json(path, path)["error"]) if path.is_file() else None
+
+    def _folder(self, stage: Stage) -> Path:
+        return self.root / stage.kind / stage.key
+
+    def _failure(self, stage: Stage) -> Path:
+        return self.root / "failed" / f"{stage.key}.json"
+
+    def _verified(self, folder: Path, name: str) -> Path:
+        expected = _read_json(folder / "checksums.json", folder).get(name)
+        path = folder / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise _corrupt(folder, f"{name} does not have the checksum it was written with")
+        return path
+
+
+def _corrupt(folder: Path, what: str) -> CorruptError:
+    return CorruptError(f"stored stage {folder} is damaged: {what}; to compute it again, remove that folder")
+
+
+def _read_json(path: Path, folder: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _corrupt(folder, f"{path.name} is missing") from None
+    except (ValueError, OSError) as error:
+        raise _corrupt(folder, f"{path.name} cannot be read ({error})") from None
+    if not isinstance(data, dict):
+        raise _corrupt(folder, f"{path.name} does not hold a mapping")
+    return data
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+    temporary.mkdir(parents=True)
+    try:
+        for name, data in files.items():
+            (temporary / name).write_bytes(data)
+        os.rename(temporary, folder)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not folder.is_dir():  # a lost race leaves the winner's folder; anything else is a real failure
+            raise
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
