@@ -1,0 +1,36 @@
+"""Data sets: `describe` them at no cost, `load` them as tensors on a device, check that they are `available`.
+
+Importing this package, describing and checking never import torch, datasets or scikit-learn.
+"""
+
+from study.data.catalogue import find, names
+from study.data.dataset import Dataset, DatasetInfo, Split
+
+__all__ = ["Dataset", "DatasetInfo", "Split", "available", "describe", "load", "names"]
+
+
+def describe(name: str) -> DatasetInfo:
+    """What is known of a data set without decoding it: a named one, or parquet:PATH or imagefolder:PATH.
+
+    Raises StudyError for an unknown name or a path where no data set lies.
+    """
+    return find(name).describe()
+
+
+def available(name: str) -> None:
+    """Raise StudyError, within seconds and with the ways out, if `load` could not get at the data set."""
+    find(name).available()
+
+
+def load(name: str, size: int, device: str = "cpu") -> Dataset:
+    """A data set as uint8 tensors on `device`; the same tensors for each call within a process: do not write to them.
+
+    Images keep their own size where all are squares of one size that is no larger than `size`; where they are larger
+    or vary, the middle square of each is resized to `size` x `size`. So images are at most `size` pixels high and
+    wide, and scaling up to `size` is left to be done in batches on the device. Channels are the data set's own.
+
+    Raises StudyError if the data set is unknown, not to be had, or its files are not what they should be.
+    """
+    from study.data.tensors import load as load_tensors
+
+    return load_tensors(find(name), size, device)

@@ -1,0 +1,45 @@
+"""The table of data sets. A new one is one file beside this one and one line here; the conformance tests run on it."""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import cast
+
+from study.data.dataset import DatasetInfo
+from study.data.source import Source
+from study.errors import StudyError
+
+NAMED: Mapping[str, str] = {
+    "digits": "study.data.digits:Digits",
+    "photos": "study.data.photos:Photos",
+}
+OWN: Mapping[str, str] = {}  # written KIND:PATH
+
+
+def find(name: str) -> Source:
+    """The source of a data set named in a grid. Raises StudyError for an unknown name or an empty path."""
+    kind, colon, path = name.partition(":")
+    if colon and kind in OWN:
+        if not path:
+            raise StudyError(f"data set {name!r} lacks a path: write {kind}:PATH, for example {kind}:data/mine")
+        return _open(OWN[kind], name)
+    if name not in NAMED:
+        raise StudyError(_unknown(name))
+    return _open(NAMED[name], name)
+
+
+def names() -> list[DatasetInfo]:
+    """Descriptions of all data sets that have a name of their own, in the order of the table."""
+    return [find(name).describe() for name in NAMED]
+
+
+def _open(place: str, name: str) -> Source:
+    module, _, kind = place.partition(":")
+    return cast(Source, getattr(importlib.import_module(module), kind)(name))
+
+
+def _unknown(name: str) -> str:
+    possible = [*NAMED, *(f"{kind}:PATH" for kind in OWN)]
+    close = difflib.get_close_matches(name.lower(), possible, n=1)
+    guess = f" Did you mean {close[0]!r}?" if close else ""
+    return f"data set {name!r} is unknown.{guess} Data sets are: {', '.join(possible)}"

@@ -1,0 +1,48 @@
+"""What a data set is: a description that is known without reading it, and its images and labels as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a data set without decoding its images."""
+
+    name: str  # as written in a grid
+    image_size: int | None  # height = width in pixels of every image; None where images vary or are not square
+    channels: int  # 1 grey, 3 colour
+    classes: int | None  # None: no labels, for pre-training only
+    splits: dict[str, int] | None  # images in train, validation and test; None where only reading them tells
+    description: str
+    source: str  # where it comes from and whom to cite
+    licence: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and labels of one part of a data set; shared by all who load it, so never written to."""
+
+    images: torch.Tensor  # (N, C, H, W) uint8
+    labels: torch.Tensor | None  # (N,) int64, from 0 up to classes - 1; None where the data set has no labels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set on a device. Splits never share an image and are the same for every trial.
+
+    Validation images serve choosing, test images the report. A data set without labels has an empty test split.
+    """
+
+    info: DatasetInfo
+    train: Split
+    validation: Split
+    test: Split
+    digest: str  # SHA-256 over all images and labels as loaded, in hexadecimal: names the data in records

@@ -1,0 +1,68 @@
+"""Crops of scikit-learn's two sample photographs: natural images without labels, for pre-training without a network.
+
+Crops of four scales lie on a grid over each photograph and are averaged down to 32 x 32. The rightmost fifth of each
+photograph is the validation region: no training crop reaches into it and no validation crop out of it.
+"""
+
+from importlib.metadata import version
+
+import numpy as np
+
+from study.data.arrays import Decoded, Part, Pixels
+from study.data.dataset import DatasetInfo
+from study.data.images import fit
+from study.data.source import Source
+
+SIDE = 32  # of a stored crop, in pixels
+SCALES = (1, 2, 3, 4)  # a crop covers SCALE * SIDE pixels of the photograph each way
+STRIDE = 16  # pixels of the photograph between neighbouring crops
+VALIDATION_WIDTH = 128  # of the photograph's 640 pixels: room for a crop of the largest scale
+
+
+class Photos(Source):
+    """Two photographs of 427 x 640 pixels, and no labels: for pre-training only, so the test split is empty."""
+
+    def describe(self) -> DatasetInfo:
+        return DatasetInfo(
+            name=self.name,
+            image_size=SIDE,
+            channels=3,
+            classes=None,
+            splits={"train": 4968, "validation": 744, "test": 0},
+            description="crops of two photographs, 32 x 32 colour, no labels: for pre-training only",
+            source="scikit-learn's load_sample_images: photographs by danielbuechele and vultilion on Flickr",
+            licence="CC BY 2.0",
+        )
+
+    def fingerprint(self) -> str:
+        return f"1, scikit-learn {version('scikit-learn')}"
+
+    def read(self, size: int) -> Decoded:
+        from sklearn.datasets import load_sample_image  # type: ignore[import-untyped]
+
+        photos = [load_sample_image(file) for file in ("china.jpg", "flower.jpg")]
+        train = fit(np.concatenate([crops(photo[:, :-VALIDATION_WIDTH]) for photo in photos]), size)
+        validation = fit(np.concatenate([crops(photo[:, -VALIDATION_WIDTH:]) for photo in photos]), size)
+        parts = {"train": Part(train, None), "validation": Part(validation, None), "test": Part(train[:0], None)}
+        return Decoded(self.describe(), parts)
+
+
+def crops(region_HWC: Pixels) -> Pixels:
+    """All crops of a region at all scales, averaged down; shape (N, 3, SIDE, SIDE)."""
+    height, width, _ = region_HWC.shape
+    found = [
+        averaged(region_HWC[top : top + scale * SIDE, left : left + scale * SIDE], scale)
+        for scale in SCALES
+        for top in range(0, height - scale * SIDE + 1, STRIDE)
+        for left in range(0, width - scale * SIDE + 1, STRIDE)
+    ]
+    return np.stack(found).transpose(0, 3, 1, 2)
+
+
+def averaged(crop_HWC: Pixels, factor: int) -> Pixels:
+    """Means of squares of `factor` x `factor` pixels, rounded to the nearest, halves up."""
+    height, width, channels = crop_HWC.shape
+    squares = crop_HWC.reshape(height // factor, factor, width // factor, factor, channels)
+    area = factor * factor
+    means: Pixels = ((squares.sum((1, 3), dtype=np.int64) + area // 2) // area).astype(np.uint8)
+    return means
