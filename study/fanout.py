@@ -1,0 +1,209 @@
+"""Fans stages out over processors and GPUs with Ray Tune; the only file that imports Ray.
+
+One Tune experiment runs all stages. A searcher hands a stage out once its parent is stored, so there is no barrier
+between pre-training and fine-tuning and no two workers share a key. Tune is only the fan-out: what it writes is thrown
+away, and running again means asking the store again.
+"""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.config import Resources
+from study.outcome import Listener, Outcome
+from study.stages import Stage
+from study.store import Store
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # per-trial files that nobody reads
+os.environ.setdefault(
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+)  # Ray's coming default, said aloud to silence a warning
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import Searcher
+
+REPORT_EVERY = 1.0  # seconds between a worker's reports: each costs a round trip to the driver
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a sweep runs."""
+
+    address: str | None  # None: processes of this machine
+    cpus: float
+    gpus: float
+
+    def gpus_per_trial(self, resources: Resources) -> float:
+        """What was asked for; where nothing was, one GPU if there is any."""
+        return resources.gpu if resources.gpu is not None else float(self.gpus > 0)
+
+
+def connect(address: str | None) -> Cluster:
+    """Start Ray on this machine, or join the cluster at `address` (`auto`: the one this machine belongs to)."""
+    options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    if address is None:
+        options |= {"include_dashboard": False, "address": "local"}
+    else:
+        options |= {"address": address, "runtime_env": {"py_modules": [str(Path(__file__).resolve().parent)]}}
+    ray.init(**options)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told once, by us
+    found = ray.cluster_resources()
+    return Cluster(address, found.get("CPU", 0.0), found.get("GPU", 0.0))
+
+
+def fan_out(
+    stages: list[Stage], store: Store, resources: Resources, cluster: Cluster, listener: Listener, commit: str
+) -> list[Outcome]:
+    """Run the stages that the store does not hold, parents before children. Returns an outcome for each that ended.
+
+    A stage that fails does not stop the others, save those that start from it. Ctrl-C ends the sweep after what is
+    being written; stages without an outcome were not run.
+    """
+    queue = _Queue([stage for stage in stages if not store.has(stage)], store, listener)
+    gpus = cluster.gpus_per_trial(resources)
+    scratch = Path(tempfile.mkdtemp(prefix="study-tune-"))
+    work = tune.with_parameters(_work, store=str(store.root.resolve()), commit=commit, cpus=resources.cpu)
+    tuner = tune.Tuner(
+        tune.with_resources(work, {"cpu": resources.cpu, "gpu": gpus}),
+        tune_config=tune.TuneConfig(search_alg=queue, num_samples=-1, reuse_actors=True, metric="ended", mode="max"),
+        run_config=tune.RunConfig(
+            name="sweep", storage_path=str(scratch), verbose=0, callbacks=[_Relay(queue, listener)]
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return queue.outcomes
+
+
+class _Queue(Searcher):
+    """Hands out stages in order of dependency. Tune asks for the next one whenever a worker is free."""
+
+    def __init__(self, stages: list[Stage], store: Store, listener: Listener) -> None:
+        super().__init__(metric="ended", mode="max")
+        self.waiting = deque(stages)
+        self.running: dict[str, tuple[Stage, float]] = {}  # by Tune's trial id
+        self.outcomes: list[Outcome] = []
+        self._open = {stage.key for stage in stages}  # neither done nor failed
+        self._failed: dict[str, str] = {}
+        self._store, self._listener = store, listener
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        self._fail_orphans()
+        stage = next(
+            (stage for stage in self.waiting if stage.parent is None or stage.parent.key not in self._open), None
+        )
+        if stage is not None:
+            self.waiting.remove(stage)
+            self.running[trial_id] = (stage, time.monotonic())
+            return {"stage": json.dumps(stage.spec())}
+        return None if self.waiting else Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        stage, since = self.running.pop(trial_id)
+        message = (result or {}).get("error")
+        if error and not message:
+            message = "its worker process died (out of memory, or killed)"
+        if not message and not (result or {}).get("ended"):
+            return  # stopped from outside: neither done nor failed
+        self._end(stage, message or None, time.monotonic() - since)
+
+    def _fail_orphans(self) -> None:
+        for stage in [stage for stage in self.waiting if stage.parent and stage.parent.key in self._failed]:
+            self.waiting.remove(stage)
+            parent = stage.parent.key if stage.parent else ""
+            self._end(stage, f"its pre-training {parent[:12]} failed: {self._failed[parent]}", 0.0)
+
+    def _end(self, stage: Stage, error: str | None, seconds: float) -> None:
+        self._open.discard(stage.key)
+        if error is not None:
+            self._failed[stage.key] = error.splitlines()[0]
+            self._store.fail(stage, error)
+        outcome = Outcome(stage, "failed" if error else "done", error, seconds)
+        self.outcomes.append(outcome)
+        self._listener.on_done(outcome)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Tune would keep the searcher's state; the store is the state here."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """See `save`."""
+
+
+class _Relay(tune.Callback):
+    """Passes Tune's events on to the listener."""
+
+    def __init__(self, queue: _Queue, listener: Listener) -> None:
+        self._queue, self._listener = queue, listener
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._listener.on_start(self._queue.running[trial.trial_id][0])
+
+    def on_trial_result(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
+    ) -> None:
+        rows = json.loads(result.get("epochs", "[]"))
+        if rows:
+            self._listener.on_epochs(self._queue.running[trial.trial_id][0], rows)
+
+
+def _work(config: dict[str, Any], store: str, commit: str, cpus: float) -> None:
+    """What a worker does with one stage; every error is a message to the driver, so that none is lost or retried."""
+    import torch
+
+    from study.run import run_stage
+
+    torch.set_num_threads(max(1, int(cpus)))
+    batch = _Batch()
+    try:
+        device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
+        run_stage(Stage.from_spec(json.loads(config["stage"])), Store(store), device, batch.add, commit)
+    except Exception as error:
+        tune.report({"ended": 0, "epochs": batch.take(), "error": _describe(error)})
+    else:
+        tune.report({"ended": 1, "epochs": batch.take()})
+
+
+class _Batch:
+    """Collects epochs and reports them at most every REPORT_EVERY seconds."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, float]] = []
+        self._reported = time.monotonic()
+
+    def add(self, row: dict[str, float]) -> None:
+        self._rows.append(row)
+        if time.monotonic() - self._reported >= REPORT_EVERY:
+            tune.report({"ended": 0, "epochs": self.take()})
+            self._reported = time.monotonic()
+
+    def take(self) -> str:
+        rows, self._rows = self._rows, []
+        return json.dumps(rows)
+
+
+def _describe(error: Exception) -> str:
+    """One line for tables, then the traceback for whoever looks closer."""
+    import traceback
+
+    from study.errors import StudyError
+
+    if isinstance(error, StudyError):
+        return str(error)
+    return f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"
+
+
+def disconnect() -> None:
+    """Leave the cluster, or stop Ray on this machine."""
+    ray.shutdown()

@@ -1,0 +1,48 @@
+"""What a sweep tells those who follow it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from study.stages import Stage
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended."""
+
+    stage: Stage
+    status: Literal["done", "failed"]
+    error: str | None = None
+    seconds: float = 0.0  # from hand-out to end; 0 where it was never handed out
+
+
+class Listener:
+    """Follows a sweep. Every method may be overridden; all are called in the driver's main thread."""
+
+    def on_start(self, stage: Stage) -> None:
+        """A worker has taken the stage."""
+
+    def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
+        """One or more epochs have ended."""
+
+    def on_done(self, outcome: Outcome) -> None:
+        """The stage has ended, well or not."""
+
+
+class Listeners(Listener):
+    """Several listeners as one."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    def on_start(self, stage: Stage) -> None:
+        for listener in self._listeners:
+            listener.on_start(stage)
+
+    def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
+        for listener in self._listeners:
+            listener.on_epochs(stage, rows)
+
+    def on_done(self, outcome: Outcome) -> None:
+        for listener in self._listeners:
+            listener.on_done(outcome)

@@ -1,0 +1,139 @@
+"""Shows a sweep as it runs: live bars on a terminal, a line per stage elsewhere."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from study.outcome import Listener, Outcome
+from study.stages import Stage
+
+
+class Clock:
+    """Estimates the time that is left from the stages that have ended."""
+
+    def __init__(self, stages: list[Stage]) -> None:
+        self._open = {stage.key: stage for stage in stages}
+        self._seconds: dict[str, list[float]] = defaultdict(list)  # by kind of stage
+        self._started: dict[str, float] = {}
+
+    def start(self, stage: Stage) -> None:
+        self._started[stage.key] = time.monotonic()
+
+    def end(self, outcome: Outcome) -> None:
+        self._open.pop(outcome.stage.key, None)
+        self._started.pop(outcome.stage.key, None)
+        if outcome.seconds:
+            self._seconds[outcome.stage.kind].append(outcome.seconds)
+
+    def left(self) -> float | None:
+        """Seconds until all stages have ended, None before the first one of any kind has."""
+        known = [value for values in self._seconds.values() for value in values]
+        if not known:
+            return None
+        total = 0.0
+        for stage in self._open.values():
+            usual = self._seconds.get(stage.kind) or known
+            spent = time.monotonic() - self._started[stage.key] if stage.key in self._started else 0.0
+            total += max(0.0, sum(usual) / len(usual) - spent)
+        return total / max(1, len(self._started))
+
+
+def clock_time(seconds: float) -> str:
+    """As in 0:42, 12:05, 3:07:00."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class SweepProgress(Listener):
+    """Follows a sweep on a console. `names` says how stages are called, by key."""
+
+    def __init__(self, stages: list[Stage], names: Mapping[str, str], console: Console) -> None:
+        self._names, self._console, self._clock = names, console, Clock(stages)
+        self._total, self._ended = len(stages), 0
+        self._live = _Live(len(stages), self._clock, console) if console.is_terminal else None
+
+    def __enter__(self) -> "SweepProgress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def on_start(self, stage: Stage) -> None:
+        self._clock.start(stage)
+        if self._live:
+            self._live.add(stage, self._names[stage.key])
+
+    def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
+        if self._live:
+            self._live.update(stage, rows[-1])
+
+    def on_done(self, outcome: Outcome) -> None:
+        self._clock.end(outcome)
+        self._ended += 1
+        if self._live:
+            self._live.end(outcome.stage)
+        if outcome.error is not None:
+            error = outcome.error.splitlines()[0]
+            self._console.print(f"[red]failed[/]  {escape(self._names[outcome.stage.key])}: {escape(error)}")
+        elif not self._live:
+            left = self._clock.left()
+            eta = f", about {clock_time(left)} left" if left and self._ended < self._total else ""
+            name = escape(self._names[outcome.stage.key])
+            self._console.print(f"{self._ended}/{self._total}  {name}  {outcome.seconds:.1f} s{eta}", highlight=False)
+
+
+class _Live:
+    """One bar for the sweep and one for each running stage."""
+
+    def __init__(self, total: int, clock: Clock, console: Console) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}", table_column=None),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            _Note(clock),
+            console=console,
+            transient=True,
+        )
+        self._sweep = self._bars.add_task("stages", total=total, note=None)
+        self._tasks: dict[str, TaskID] = {}
+        self.start, self.stop = self._bars.start, self._bars.stop
+
+    def add(self, stage: Stage, name: str) -> None:
+        short = name if len(name) <= 44 else f"{name[:43]}…"
+        self._tasks[stage.key] = self._bars.add_task(escape(short), total=stage.recipe.epochs, note="")
+
+    def update(self, stage: Stage, row: dict[str, float]) -> None:
+        note = f"val {row['val_accuracy']:.1%}" if "val_accuracy" in row else f"loss {row['train_loss']:.3f}"
+        self._bars.update(self._tasks[stage.key], completed=int(row["epoch"]), note=note)
+
+    def end(self, stage: Stage) -> None:
+        task = self._tasks.pop(stage.key, None)
+        if task is not None:
+            self._bars.remove_task(task)
+        self._bars.advance(self._sweep)
+
+
+class _Note(ProgressColumn):
+    """The time left for the sweep's bar, the last epoch's number for a stage's."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def render(self, task: Task) -> Text:
+        if task.fields["note"] is not None:
+            return Text(task.fields["note"], style="dim")
+        left = self._clock.left()
+        return Text("estimating the time left" if left is None else f"about {clock_time(left)} left", style="cyan")

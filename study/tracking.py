@@ -1,0 +1,315 @@
+"""Mirrors a study in MLflow; the only file that imports MLflow.
+
+An experiment per study, a parent run per invocation, a nested run per stage. The store is the truth: a run can always
+be written from it, so a server that is down or slow costs nothing but a later `study sync`. All writing is done by one
+thread of the driver, because many writers lock SQLite, and so that a slow server does not hold up the sweep.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from study.data import describe
+from study.design import Study, expand
+from study.errors import StudyError
+from study.ledger import Ledger, server_of
+from study.outcome import Listener, Outcome
+from study.stages import Stage, stages_of
+from study.store import Result, Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FLUSH_EVERY = 3.0  # seconds between a running stage's deliveries of epochs
+MAX_PARAM = 6000  # characters MLflow takes for a parameter
+PARENT = "mlflow.parentRunId"
+
+
+def default_uri(store: Store) -> str:
+    """`MLFLOW_TRACKING_URI`, or a SQLite file in the store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(store.root / 'mlflow.db').resolve()}"
+
+
+def masked(uri: str) -> str:
+    """The address without user name and password, for whatever is shown or logged."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    return parts._replace(netloc=f"***@{parts.netloc.rsplit('@', 1)[1]}").geturl()
+
+
+def undelivered(study: Study, store: Store, uri: str) -> list[Stage]:
+    """Finished stages of a study that the server does not have; asks the ledger, not the server."""
+    delivered = Ledger(store, study.name).runs(server_of(uri)) if _exists(uri) else {}
+    return [stage for stage in _trials_by_stage(study)[0].values() if stage.key not in delivered and store.has(stage)]
+
+
+def run_ids(study: Study, store: Store, uri: str) -> dict[str, str]:
+    """Stage key to MLflow run id."""
+    return Ledger(store, study.name).runs(server_of(uri))
+
+
+def _exists(uri: str) -> bool:
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
+def _trials_by_stage(study: Study) -> tuple[dict[str, Stage], dict[str, list[tuple[str, int]]]]:
+    """The study's stages by key, and for each the (cell, replicate) pairs that use it."""
+    stages: dict[str, Stage] = {}
+    users: dict[str, list[tuple[str, int]]] = {}
+    for trial in expand(study):
+        for stage in stages_of(trial):
+            stages.setdefault(stage.key, stage)
+            users.setdefault(stage.key, []).append((trial.cell.name, trial.replicate))
+    return stages, users
+
+
+class Tracker(Listener):
+    """Delivers a sweep as it runs. Use as a context manager; nothing here raises because of the server."""
+
+    def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
+        self.uri = uri
+        self.problem: str | None = None  # the first error of the server, once there was one
+        self._mirror = _Mirror(study, store, uri, tags)
+        self._study, self._store = study, store
+        self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._deliver, name="mlflow", daemon=True)
+
+    def __enter__(self) -> "Tracker":
+        self._thread.start()
+        self._events.put(self._mirror.open)
+        return self
+
+    def on_start(self, stage: Stage) -> None:
+        self._events.put(lambda: self._mirror.start(stage))
+
+    def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
+        self._events.put(lambda: self._mirror.epochs(stage, rows))
+
+    def on_done(self, outcome: Outcome) -> None:
+        self._events.put(lambda: self._mirror.end(outcome.stage, outcome.error))
+
+    def finish(self, status: str, report: Path | None) -> None:
+        """Deliver what is still missing, the report too, and close the parent run as FINISHED, FAILED or KILLED."""
+
+        def deliver() -> None:
+            for stage in undelivered(self._study, self._store, self.uri):
+                self._mirror.end(stage, None)
+            self._mirror.close(status, report)
+
+        self._events.put(deliver)
+
+    def __exit__(self, *_: object) -> None:
+        self._events.put(None)
+        self._thread.join()
+
+    def _deliver(self) -> None:
+        while (event := self._events.get()) is not None:
+            if self.problem is not None:
+                continue  # the rest waits in the store
+            try:
+                event()
+            except Exception as error:  # whatever a server or its client may raise: training goes on
+                self.problem = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".replace(
+                    self.uri, masked(self.uri)
+                )
+
+
+class _Mirror:
+    """Writes runs; used by one thread only."""
+
+    def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
+        self._study, self._store, self._uri = study, store, uri
+        self._ledger, self._tags = Ledger(store, study.name), dict(tags)
+        self._users = _trials_by_stage(study)[1]
+        self._live: dict[str, _LiveRun] = {}
+        self._client: MlflowClient
+        self._experiment = self._parent = ""
+
+    def open(self) -> None:
+        self._client = _client(self._uri)
+        self._experiment = self._find_experiment()
+        self._close_abandoned()
+        tags = {**self._tags, "driver": _driver(), "mlflow.note.content": self._study.grid.question}
+        run = self._client.create_run(self._experiment, run_name=f"{self._study.name} {_clock()}", tags=tags)
+        self._parent = run.info.run_id
+
+    def start(self, stage: Stage) -> None:
+        run = self._client.create_run(self._experiment, run_name=self._name(stage), tags=self._stage_tags(stage))
+        self._live[stage.key] = _LiveRun(self._client, run.info.run_id)
+        self._live[stage.key].describe(stage)
+
+    def epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
+        if stage.key in self._live:
+            self._live[stage.key].add(rows)
+
+    def end(self, stage: Stage, error: str | None) -> None:
+        if stage.key not in self._live:
+            self.start(stage)
+        run = self._live.pop(stage.key)
+        if error is not None:
+            run.fail(error)
+            return
+        result = self._store.find(stage)
+        if result is None:
+            raise StudyError(f"stage {stage.key} has ended but is not stored")
+        run.complete(result, self._store.weights(stage).parent)
+        self._ledger.add(server_of(self._uri), stage, run.run_id)
+
+    def close(self, status: str, report: Path | None) -> None:
+        for run in self._live.values():
+            self._client.set_terminated(run.run_id, "KILLED")
+        if report is not None and report.is_dir():
+            self._client.log_artifacts(self._parent, str(report), "report")
+        self._client.set_terminated(self._parent, status)
+
+    def _find_experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self._study.name)
+        if found is not None and found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        if found is not None:
+            return str(found.experiment_id)
+        local = self._uri.startswith("sqlite:")
+        place = (self._store.root / "mlartifacts" / self._study.name).resolve().as_uri() if local else None
+        return str(self._client.create_experiment(self._study.name, artifact_location=place))
+
+    def _close_abandoned(self) -> None:
+        """End the runs that a killed driver of this machine left RUNNING."""
+        for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'", max_results=10_000):
+            host, _, process = run.data.tags.get("driver", "").rpartition(":")
+            if host == socket.gethostname() and process.isdigit() and not _alive(int(process)):
+                self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def _name(self, stage: Stage) -> str:
+        users = self._users[stage.key]
+        cell = users[0][0] if len(users) == 1 else f"{len(users)} cells"
+        return f"{stage.kind} {cell} r{users[0][1]}"[:250]
+
+    def _stage_tags(self, stage: Stage) -> dict[str, str]:
+        users = self._users[stage.key]
+        return {
+            **self._tags,
+            PARENT: self._parent,
+            "driver": _driver(),
+            "stage": stage.kind,
+            "key": stage.key,
+            "parent_key": stage.parent.key if stage.parent else "",
+            "cell": "; ".join(cell for cell, _ in users)[:4000],
+            "replicate": str(users[0][1]),
+        }
+
+
+class _LiveRun:
+    """A nested run being written: epochs as they come, the rest at the end."""
+
+    def __init__(self, client: "MlflowClient", run_id: str) -> None:
+        self.run_id = run_id
+        self._client = client
+        self._waiting: list[dict[str, float]] = []
+        self._logged = 0  # epochs delivered
+        self._flushed = time.monotonic()
+
+    def describe(self, stage: Stage) -> None:
+        """Parameters and data set."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        spec = stage.spec()
+        flat = dict(_flatten({"encoder": spec["encoder"], stage.kind: spec["recipe"], "seed": spec["seed"]}))
+        params = [Param(key, str(value)[:MAX_PARAM]) for key, value in flat.items()]
+        self._client.log_batch(self.run_id, params=params)
+        info = describe(stage.recipe.dataset)
+        profile = json.dumps({"classes": info.classes, "channels": info.channels})
+        data = Dataset(info.name[:500], server_of(info.name), "study", info.name, profile=profile)
+        self._client.log_inputs(self.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", stage.kind)])])
+
+    def add(self, rows: list[dict[str, float]]) -> None:
+        self._waiting += rows
+        if time.monotonic() - self._flushed >= FLUSH_EVERY:
+            self._flush()
+
+    def complete(self, result: Result, folder: Path) -> None:
+        """Epochs not yet delivered, final metrics, the model, the end."""
+        from mlflow.entities import Metric, RunTag
+
+        self._waiting = list(result.history[self._logged :])
+        self._flush()
+        now = int(time.time() * 1000)
+        final = {**result.metrics, **result.facts}
+        metrics = [Metric(key, float(value), now, len(result.history)) for key, value in final.items()]
+        tags = [RunTag("commit", str(result.provenance["commit"])), RunTag("device", str(result.provenance["device"]))]
+        self._client.log_batch(self.run_id, metrics=metrics, tags=tags)
+        self._client.log_artifacts(self.run_id, str(folder), "model")
+        self._client.set_terminated(self.run_id, "FINISHED")
+
+    def fail(self, error: str) -> None:
+        self._flush()
+        self._client.set_tag(self.run_id, "error", error[:4000])
+        self._client.set_terminated(self.run_id, "FAILED")
+
+    def _flush(self) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(f"epoch/{name}", float(value), now, int(row["epoch"]))
+            for row in self._waiting
+            for name, value in row.items()
+            if name != "epoch"
+        ]
+        for start in range(0, len(metrics), 1000):  # MLflow's limit for one batch
+            self._client.log_batch(self.run_id, metrics=metrics[start : start + 1000])
+        self._logged += len(self._waiting)
+        self._waiting, self._flushed = [], time.monotonic()
+
+
+def _client(uri: str) -> "MlflowClient":
+    # no telemetry; a server that is down is noticed in seconds, not minutes
+    for name, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    }.items():
+        os.environ.setdefault(name, value)
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # "creating database tables" and the like
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return MlflowClient(uri)
+
+
+def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _driver() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _alive(process: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        try:
+            os.kill(process, 0)
+        except PermissionError:
+            return True  # another user's process
+        return True
+    return False
+
+
+def _clock() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
