@@ -1,0 +1,17 @@
+"""The models: encoder, classifier, masked auto-encoder."""
+
+from study.models.heads import Classified, Classifier, layer_of, no_decay
+from study.models.mae import MaskedAutoencoder, Reconstructed
+from study.models.vit import Encoded, VisionTransformer, build_encoder
+
+__all__ = [
+    "Classified",
+    "Classifier",
+    "Encoded",
+    "MaskedAutoencoder",
+    "Reconstructed",
+    "VisionTransformer",
+    "build_encoder",
+    "layer_of",
+    "no_decay",
+]
