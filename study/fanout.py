@@ -63,8 +63,10 @@ def connect(address: str | None) -> Cluster:
 
 def fan_out(
     stages: list[Stage], store: Store, resources: Resources, cluster: Cluster, listener: Listener, commit: str
-) -> list[Outcome]:
-    """Run the stages that the store does not hold, parents before children. Returns an outcome for each that ended.
+) -> tuple[list[Outcome], bool]:
+    """Run the stages that the store does not hold, parents before children.
+
+    Returns an outcome for each stage that ended, and whether the sweep was interrupted.
 
     A stage that fails does not stop the others, save those that start from it. Ctrl-C ends the sweep after what is
     being written; stages without an outcome were not run.
@@ -84,7 +86,7 @@ def fan_out(
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return queue.outcomes
+    return queue.outcomes, not queue.exhausted
 
 
 class _Queue(Searcher):
@@ -118,6 +120,11 @@ class _Queue(Searcher):
         if not message and not (result or {}).get("ended"):
             return  # stopped from outside: neither done nor failed
         self._end(stage, message or None, time.monotonic() - since)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every stage has ended."""
+        return not self._open
 
     def _fail_orphans(self) -> None:
         for stage in [stage for stage in self.waiting if stage.parent and stage.parent.key in self._failed]:

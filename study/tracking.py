@@ -80,7 +80,6 @@ class Tracker(Listener):
         self.uri = uri
         self.problem: str | None = None  # the first error of the server, once there was one
         self._mirror = _Mirror(study, store, uri, tags)
-        self._study, self._store = study, store
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._deliver, name="mlflow", daemon=True)
 
@@ -98,15 +97,17 @@ class Tracker(Listener):
     def on_done(self, outcome: Outcome) -> None:
         self._events.put(lambda: self._mirror.end(outcome.stage, outcome.error))
 
+    def flush(self) -> None:
+        """Wait until all finished stages are delivered, those of earlier sweeps too, or the server has failed."""
+        delivered = threading.Event()
+        self._events.put(self._mirror.catch_up)
+        self._events.put(delivered.set)
+        while self.problem is None and not delivered.wait(0.1):
+            pass
+
     def finish(self, status: str, report: Path | None) -> None:
-        """Deliver what is still missing, the report too, and close the parent run as FINISHED, FAILED or KILLED."""
-
-        def deliver() -> None:
-            for stage in undelivered(self._study, self._store, self.uri):
-                self._mirror.end(stage, None)
-            self._mirror.close(status, report)
-
-        self._events.put(deliver)
+        """Close the parent run as FINISHED, FAILED or KILLED, with the report if there is one."""
+        self._events.put(lambda: self._mirror.close(status, report))
 
     def __exit__(self, *_: object) -> None:
         self._events.put(None)
@@ -164,6 +165,10 @@ class _Mirror:
             raise StudyError(f"stage {stage.key} has ended but is not stored")
         run.complete(result, self._store.weights(stage).parent)
         self._ledger.add(server_of(self._uri), stage, run.run_id)
+
+    def catch_up(self) -> None:
+        for stage in undelivered(self._study, self._store, self._uri):
+            self.end(stage, None)
 
     def close(self, status: str, report: Path | None) -> None:
         for run in self._live.values():

@@ -1,0 +1,139 @@
+"""The command line: the only place where all parts meet.
+
+Exit codes: 0 all done; 1 some trials failed; 2 a mistake in what was asked, nothing written; 130 interrupted.
+"""
+
+import errno
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from study import design
+from study.errors import StudyError
+from study.store import Store
+
+if TYPE_CHECKING:
+    from study.plan import Plan
+    from study.sweep import Places
+
+app = typer.Typer(
+    help="Ablation studies of lightweight vision transformers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+GridPath = Annotated[Path, typer.Argument(metavar="GRID", help="a grid file, such as grids/quickstart.yaml")]
+StorePath = Annotated[
+    Path, typer.Option("--store", envvar="STUDY_STORE", help="folder of finished stages, shared by all studies")
+]
+ReportsPath = Annotated[Path, typer.Option("--reports", help="folder under which reports are written")]
+TrackingUri = Annotated[
+    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server; default: a SQLite file in the store")
+]
+STORE = Path(".study")
+REPORTS = Path("reports")
+
+
+@app.command()
+def plan(
+    grid: GridPath,
+    store: StorePath = STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Show a study's cells, trials and stages, their sizes, and what is already done."""
+    from study import plan as planning
+
+    made = planning.make_plan(design.load(grid), Store(store))
+    if as_json:
+        print(json.dumps(planning.as_json(made), indent=1))
+    else:
+        planning.show(made, _console())
+
+
+@app.command()
+def run(
+    grid: GridPath,
+    address: Annotated[
+        str | None, typer.Option(help="a Ray cluster (auto, HOST:PORT, ray://...); default: this machine alone")
+    ] = None,
+    store: StorePath = STORE,
+    reports: ReportsPath = REPORTS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Run what a study is missing, then write its report. Running again resumes."""
+    from study import sweep
+
+    made, places = _prepare(grid, store, reports, tracking_uri, address)
+    raise typer.Exit(sweep.run(made, places, _console()))
+
+
+@app.command()
+def report(
+    grid: GridPath, store: StorePath = STORE, reports: ReportsPath = REPORTS, tracking_uri: TrackingUri = None
+) -> None:
+    """Rebuild a study's report from stored results alone."""
+    from study import sweep
+
+    made, places = _prepare(grid, store, reports, tracking_uri)
+    sweep.report(made, places, _console(), rebuild=True)
+
+
+@app.command()
+def sync(grid: GridPath, store: StorePath = STORE, tracking_uri: TrackingUri = None) -> None:
+    """Deliver to MLflow what it lacks of a study's finished stages."""
+    from study import sweep
+
+    made, places = _prepare(grid, store, REPORTS, tracking_uri)
+    raise typer.Exit(sweep.sync(made, places, _console()))
+
+
+@app.command()
+def ui(
+    store: StorePath = STORE,
+    tracking_uri: TrackingUri = None,
+    port: Annotated[int, typer.Option(help="on localhost")] = 5000,
+) -> None:
+    """Open MLflow's pages on localhost."""
+    from study import sweep, tracking
+
+    sweep.open_ui(tracking_uri or tracking.default_uri(Store(store)), port)
+
+
+def main() -> None:
+    """Entry point: a StudyError, or a disk that is full or read-only, is one message and exit code 2."""
+    try:
+        app()
+    except StudyError as error:
+        _complain(str(error))
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}:
+            raise
+        _complain(
+            f"{error.filename or 'disk'}: {error.strerror}; finished stages are kept, run again once it is put right"
+        )
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    sys.exit(2)
+
+
+def _prepare(
+    grid: Path, store: Path, reports: Path, tracking_uri: str | None, address: str | None = None
+) -> "tuple[Plan, Places]":
+    from study import plan as planning
+    from study import sweep, tracking
+
+    place = Store(store)
+    made = planning.make_plan(design.load(grid), place)
+    return made, sweep.Places(place, reports, tracking_uri or tracking.default_uri(place), address)
+
+
+def _console() -> Console:
+    return Console(soft_wrap=not sys.stdout.isatty())

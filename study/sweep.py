@@ -1,0 +1,180 @@
+"""One invocation of `study run`: fan the missing stages out, mirror them, report, and say how it went."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from study import data, ledger, tracking
+from study import plan as planning
+from study.errors import StudyError
+from study.outcome import Listeners, Outcome
+from study.plan import Plan
+from study.progress import SweepProgress, clock_time
+from study.provenance import commit
+from study.stages import Stage, stages_of
+from study.store import Store
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a sweep runs and where its results go."""
+
+    store: Store
+    reports: Path
+    tracking_uri: str
+    address: str | None = None  # of a Ray cluster; None for this machine alone
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a sweep ended."""
+
+    outcomes: list[Outcome]
+    interrupted: bool
+
+    @property
+    def failed(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.status == "failed"]
+
+    @property
+    def exit_code(self) -> int:
+        return 130 if self.interrupted else 1 if self.failed else 0
+
+
+def run(plan: Plan, places: Places, console: Console) -> int:
+    """Run what is missing, deliver it to MLflow, write the report. Returns the exit code."""
+    console.print(f"[bold]{escape(plan.study.name)}[/]  {planning.summary(plan)}", highlight=False)
+    if not plan.missing and not tracking.undelivered(plan.study, places.store, places.tracking_uri):
+        report(plan, places, console, rebuild=False)
+        return 0
+    for name in planning.datasets(plan.study):
+        data.available(name)
+    places.store.prepare()
+    places.reports.mkdir(parents=True, exist_ok=True)
+    tags = {"commit": commit(), "grid": str(plan.study.path)}
+    with tracking.Tracker(plan.study, places.store, places.tracking_uri, tags) as tracker:
+        ending = _fan_out(plan, places, tracker, console) if plan.missing else Ending([], interrupted=False)
+        tracker.flush()
+        folder = None if ending.interrupted else report(plan, places, console, rebuild=True)
+        tracker.finish({0: "FINISHED", 1: "FAILED", 130: "KILLED"}[ending.exit_code], folder)
+    _say_tracking(tracker, plan, places, console)
+    _say_failures(ending, plan, console)
+    return ending.exit_code
+
+
+def report(plan: Plan, places: Places, console: Console, rebuild: bool) -> Path:
+    """Write the study's report from what is stored, unless it is up to date and need not be rebuilt."""
+    from study.report import build, collect, is_current
+
+    folder = places.reports / plan.study.name
+    runs = ledger.Ledger(places.store, plan.study.name).runs(ledger.server_of(places.tracking_uri))
+    results = collect(plan.study, places.store, runs)
+    if not rebuild and is_current(results, folder):
+        console.print(f"report up to date: {folder / 'report.html'}", highlight=False)
+        return folder
+    with console.status("writing the report"):
+        made = build(results, folder)
+    for sentence in made.summary:
+        console.print(escape(sentence), highlight=False)
+    console.print(f"report: {folder / 'report.html'} and {folder / 'report.ipynb'}", highlight=False)
+    return folder
+
+
+def sync(plan: Plan, places: Places, console: Console) -> int:
+    """Deliver to MLflow what it lacks. Returns the exit code."""
+    waiting = tracking.undelivered(plan.study, places.store, places.tracking_uri)
+    if waiting:
+        tags = {"commit": commit(), "grid": str(plan.study.path)}
+        with tracking.Tracker(plan.study, places.store, places.tracking_uri, tags) as tracker:
+            tracker.flush()
+            tracker.finish("FINISHED", None)
+        if tracker.problem is not None:
+            raise StudyError(f"MLflow at {tracking.masked(places.tracking_uri)}: {tracker.problem}")
+    console.print(f"{len(waiting)} runs delivered to {tracking.masked(places.tracking_uri)}", highlight=False)
+    return 0
+
+
+def _fan_out(plan: Plan, places: Places, tracker: tracking.Tracker, console: Console) -> Ending:
+    from study import fanout
+
+    missing, began = plan.missing, time.monotonic()
+    with console.status("starting Ray"):
+        cluster = fanout.connect(places.address)
+    try:
+        with SweepProgress(missing, stage_names(plan), console) as progress:
+            outcomes, interrupted = fanout.fan_out(
+                missing, places.store, plan.study.grid.resources, cluster, Listeners(progress, tracker), commit()
+            )
+    finally:
+        fanout.disconnect()
+    ending = Ending(outcomes, interrupted)
+    _say_ending(ending, len(missing), time.monotonic() - began, cluster.cpus, console)
+    return ending
+
+
+def stage_names(plan: Plan) -> dict[str, str]:
+    """How each stage is called where people read: kind, cell (or how many share it), replicate."""
+    from study.design import expand
+
+    users: dict[str, list[str]] = {}
+    stages: dict[str, tuple[Stage, int]] = {}
+    for trial in expand(plan.study):
+        for stage in stages_of(trial):
+            users.setdefault(stage.key, []).append(trial.cell.name)
+            stages[stage.key] = (stage, trial.replicate)
+    return {
+        key: f"{stage.kind} {users[key][0] if len(users[key]) == 1 else f'for {len(users[key])} cells'} r{replicate}"
+        for key, (stage, replicate) in stages.items()
+    }
+
+
+def _say_ending(ending: Ending, asked: int, wall: float, cpus: float, console: Console) -> None:
+    done = len(ending.outcomes) - len(ending.failed)
+    compute = sum(outcome.seconds for outcome in ending.outcomes)
+    share = f", {compute / (wall * cpus):.0%} of {cpus:g} cores busy with stages" if cpus else ""
+    console.print(f"{done} of {asked} stages run in {clock_time(wall)}{share}", highlight=False)
+    if ending.interrupted:
+        console.print("interrupted: what had finished is stored; run the same command again to go on", style="yellow")
+
+
+def _say_failures(ending: Ending, plan: Plan, console: Console) -> None:
+    if not ending.failed:
+        return
+    names = stage_names(plan)
+    console.print(f"[red]{len(ending.failed)} stages failed[/] (they are tried again by the next run):")
+    for outcome in ending.failed:
+        console.print(f"  {escape(names[outcome.stage.key])}: {escape((outcome.error or '').splitlines()[0])}")
+
+
+def _say_tracking(tracker: tracking.Tracker, plan: Plan, places: Places, console: Console) -> None:
+    uri = tracking.masked(places.tracking_uri)
+    if tracker.problem is None:
+        return
+    console.print(
+        f"[yellow]MLflow at {escape(uri)} did not take everything[/] ({escape(tracker.problem)}); nothing is lost: "
+        f"deliver it later with: python -m study sync {plan.study.path}"
+    )
+
+
+def open_ui(uri: str, port: int) -> None:
+    """Serve MLflow's pages on localhost; replaces this process."""
+    import sys
+
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        "--backend-store-uri",
+        uri,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    os.execv(sys.executable, command)
