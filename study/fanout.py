@@ -57,7 +57,7 @@ def connect(address: str | None) -> Cluster:
         options |= {"address": address, "runtime_env": {"py_modules": [str(Path(__file__).resolve().parent)]}}
     ray.init(**options)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told once, by us
-    found = ray.cluster_resources()
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
     return Cluster(address, found.get("CPU", 0.0), found.get("GPU", 0.0))
 
 
@@ -101,7 +101,7 @@ class _Queue(Searcher):
         self._failed: dict[str, str] = {}
         self._store, self._listener = store, listener
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:  # a config, None to wait, or Searcher.FINISHED
         self._fail_orphans()
         stage = next(
             (stage for stage in self.waiting if stage.parent is None or stage.parent.key not in self._open), None
