@@ -1,6 +1,7 @@
 """A classifier on an encoder, and what the optimiser must know about its parameters.
 
-Shapes: B batch, C classes (logits) or channels (images), H height, W width.
+Shapes: B batch, C classes (logits) or channels (images), H height, W width, N tokens,
+D embedding width.
 """
 
 import re
@@ -31,9 +32,11 @@ class Classifier(nn.Module):
 
     def forward(self, images_BCHW: Tensor) -> Classified:
         encoded = self.encoder(images_BCHW)
-        tokens_BND = encoded.tokens_BND
-        pooled_BD = tokens_BND[:, 0] if self.encoder.config.pooling == "class_token" else tokens_BND.mean(1)
-        return Classified(self.head(pooled_BD), encoded.balance_loss, encoded.expert_load)
+        return Classified(self.head(self.pool(encoded.tokens_BND)), encoded.balance_loss, encoded.expert_load)
+
+    def pool(self, tokens_BND: Tensor) -> Tensor:
+        """(B, D): what the head reads, the class token or the mean of the patches."""
+        return tokens_BND[:, 0] if self.encoder.config.pooling == "class_token" else tokens_BND.mean(1)
 
 
 def layer_of(name: str, depth: int) -> int:
