@@ -12,8 +12,17 @@ from study.errors import StudyError
 NAMED: Mapping[str, str] = {
     "digits": "study.data.digits:Digits",
     "photos": "study.data.photos:Photos",
+    "cifar10": "study.data.hub:Hub",
+    "cifar100": "study.data.hub:Hub",
+    "svhn": "study.data.hub:Hub",
+    "flowers102": "study.data.hub:Hub",
+    "fashion-mnist": "study.data.hub:Hub",
+    "mnist": "study.data.hub:Hub",
 }
-OWN: Mapping[str, str] = {}  # written KIND:PATH
+OWN: Mapping[str, str] = {  # written KIND:PATH
+    "parquet": "study.data.parquet:Parquet",
+    "imagefolder": "study.data.imagefolder:ImageFolder",
+}
 
 
 def find(name: str) -> Source:

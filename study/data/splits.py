@@ -5,7 +5,8 @@ stays the same when libraries change; and copies of one image always fall into t
 """
 
 import hashlib
-from collections import Counter, defaultdict
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
@@ -23,10 +24,10 @@ def split_by_content(
 ) -> dict[str, NDArray[np.intp]]:
     """Indices of the images of each split, ascending, stratified by class.
 
-    `shares` gives the part of each class that goes to each named split (rounded to the nearest image, halves up);
-    what is left is "train", which keeps at least one copy-free image of each class where the class has any to spare.
-    Within a class images are taken in the order of their fingerprints, copies of one image together; a copy whose
-    label differs follows the first one.
+    `shares` gives the part of each class that goes to each named split, rounded to the nearest image, halves up; the
+    rest is "train", which has at least one image of each class. Within a class images are taken in the order of their
+    fingerprints, copies of one image together: too many copies to fit in train. A copy follows the first of its kind
+    even where its label differs.
     """
     groups = _copies(prints)
     by_class: dict[int, list[bytes]] = defaultdict(list)
@@ -47,13 +48,13 @@ def _copies(prints: Sequence[bytes]) -> dict[bytes, list[int]]:
 
 
 def _assign(sizes: Sequence[int], shares: Mapping[str, Fraction]) -> list[str]:
-    """The split of each group of copies of one class: the shares are filled in turn, the last group always trains."""
+    """The split of each group of copies of one class: the shares are filled in turn, and the last group trains."""
     total = sum(sizes)
-    wanted = {split: int(total * share + Fraction(1, 2)) for split, share in shares.items()}
-    taken: Counter[str] = Counter()
+    room = {split: math.floor(total * share + Fraction(1, 2)) for split, share in shares.items()}
     result = []
     for size in sizes[:-1]:
-        split = next((name for name in wanted if taken[name] < wanted[name]), "train")
-        taken[split] += size
+        split = next((name for name in room if room[name] >= size), "train")
+        if split != "train":
+            room[split] -= size
         result.append(split)
     return [*result, "train"]

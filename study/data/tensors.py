@@ -1,45 +1,53 @@
-"""From a source's arrays to tensors on a device, once per process."""
+"""From decoded images to tensors on a device, once per process."""
 
-import hashlib
+import json
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
 
-from study.data.arrays import SPLITS, Decoded, Part
-from study.data.dataset import Dataset, Split
+from study.data import cache
+from study.data.arrays import SPLITS, Decoded, Labels, Pixels
+from study.data.dataset import Dataset, DatasetInfo, Split
 from study.data.source import Source
 
-_loaded: dict[tuple[str, int, str, str], Dataset] = {}
-KEPT = 4  # data sets a process keeps: a trial uses two at most, a worker that goes on to others forgets the oldest
+KEPT = 4  # data sets a process holds: a trial uses two at most, a worker that goes on to others forgets the oldest
+_held: dict[tuple[str, int, str, str], Dataset] = {}
 
 
 def load(source: Source, size: int, device: str) -> Dataset:
     """See `study.data.load`."""
     key = (source.name, size, device, source.fingerprint())
-    if key not in _loaded:
-        while len(_loaded) >= KEPT:
-            del _loaded[next(iter(_loaded))]
-        _loaded[key] = to_device(source.read(size), device)
-    return _loaded[key]
+    if key not in _held:
+        while len(_held) >= KEPT:
+            del _held[next(iter(_held))]
+        found = cache.remember(source, size)
+        _held[key] = _from_file(found, device) if isinstance(found, Path) else _from_memory(found, device)
+    return _held[key]
 
 
-def to_device(decoded: Decoded, device: str) -> Dataset:
-    """The same data as tensors."""
-    splits = {split: _split(decoded.parts[split], device) for split in SPLITS}
-    return Dataset(decoded.info, splits["train"], splits["validation"], splits["test"], digest(decoded))
+def _from_file(file: Path, device: str) -> Dataset:
+    """On the CPU the tensors are the file itself, mapped: processes on one machine share its pages."""
+    with safe_open(file, framework="pt", device=device) as stored:
+        said = stored.metadata()
+        names = set(stored.keys())
+        splits = {
+            split: Split(
+                stored.get_tensor(f"{split}.images"),
+                stored.get_tensor(f"{split}.labels") if f"{split}.labels" in names else None,
+            )
+            for split in SPLITS
+        }
+    return Dataset(DatasetInfo(**json.loads(said["info"])), **splits, digest=said["digest"])
 
 
-def _split(part: Part, device: str) -> Split:
-    labels = None if part.labels is None else torch.from_numpy(part.labels).to(device)
-    return Split(torch.from_numpy(part.images).to(device), labels)
+def _from_memory(decoded: Decoded, device: str) -> Dataset:
+    splits = {
+        split: Split(_tensor(part.images, device), None if part.labels is None else _tensor(part.labels, device))
+        for split, part in decoded.parts.items()
+    }
+    return Dataset(decoded.info, **splits, digest=cache.digest(decoded))
 
 
-def digest(decoded: Decoded) -> str:
-    """SHA-256 over shape, images and labels of all splits."""
-    total = hashlib.sha256()
-    for split in SPLITS:
-        part = decoded.parts[split]
-        total.update(f"{split} {part.images.shape} {part.labels is not None};".encode())
-        total.update(part.images.tobytes())
-        if part.labels is not None:
-            total.update(part.labels.astype("<i8").tobytes())
-    return total.hexdigest()
+def _tensor(array: Pixels | Labels, device: str) -> torch.Tensor:
+    return torch.from_numpy(array).to(device)

@@ -1,0 +1,107 @@
+"""From the encoded images of some splits to a whole data set: one size, one number of channels, all three splits."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from study.data.arrays import SPLITS, Decoded, Labels, Part
+from study.data.dataset import DatasetInfo
+from study.data.images import Tile, decode, stack
+from study.data.splits import fingerprints, split_by_content
+from study.errors import StudyError
+
+MISSING_SHARES = {"validation": Fraction(1, 10), "test": Fraction(1, 5)}  # of train, where a split has to come from it
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One split as it lies in files."""
+
+    images: Callable[[], Iterator[tuple[str, bytes]]]  # each image's place, for messages, and its content
+    labels: Labels | None  # (N,)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """One split with its images decoded one by one."""
+
+    tiles: list[Tile]
+    prints: list[bytes]
+    labels: Labels | None
+
+    def take(self, indices: Sequence[int]) -> "_Rows":
+        labels = None if self.labels is None else self.labels[np.asarray(indices, np.intp)]
+        return _Rows([self.tiles[i] for i in indices], [self.prints[i] for i in indices], labels)
+
+
+def assemble(info: DatasetInfo, encoded: Mapping[str, Encoded], size: int) -> Decoded:
+    """Decode the splits given, take those that are missing from train, and bring all images to one shape.
+
+    A validation split that is missing is a tenth of train; a test split that is missing, or has no labels where train
+    has, is a fifth of it. Without labels there is nothing to test, so a missing test split stays empty. `info` is
+    corrected where decoding shows more than it said.
+
+    Raises StudyError for images that cannot be decoded and for labels that are missing or out of range.
+    """
+    usable = _usable(info, encoded)
+    rows = _completed({split: _decoded(part, info.name, split, size) for split, part in usable.items()})
+    tiles = [tile for part in rows.values() for tile in part.tiles]
+    own_sides = {tile.own_side for tile in tiles}
+    side = min(own_sides) if len(own_sides) == 1 and min(own_sides) <= size else size
+    channels = 3 if any(tile.pixels.ndim == 3 for tile in tiles) else 1
+    parts = {split: Part(stack(part.tiles, side, channels), part.labels) for split, part in rows.items()}
+    known = replace(
+        info,
+        image_size=info.image_size if len(own_sides) == 1 else None,
+        channels=channels,
+        splits={split: len(part.tiles) for split, part in rows.items()},
+    )
+    return Decoded(known, parts)
+
+
+def _usable(info: DatasetInfo, encoded: Mapping[str, Encoded]) -> dict[str, Encoded]:
+    """The splits with labels in range; a test or validation split whose labels are all -1, the Hub's mark for
+    labels that are kept secret, counts as missing."""
+    usable = {}
+    for split, part in encoded.items():
+        if part.labels is not None and info.classes is not None:
+            if split != "train" and len(part.labels) and (part.labels == -1).all():
+                continue
+            _check_labels(info, split, part.labels)
+        usable[split] = part
+    return usable
+
+
+def _check_labels(info: DatasetInfo, split: str, labels: Labels) -> None:
+    wrong = np.flatnonzero((labels < 0) | (labels >= (info.classes or 0)))
+    if len(wrong):
+        raise StudyError(
+            f"data set {info.name!r}: {len(wrong)} of {len(labels)} labels in {split} are out of range, first in row "
+            f"{wrong[0]}: {labels[wrong[0]]}; labels go from 0 to {(info.classes or 0) - 1}. Remove those rows, or "
+            "the label column if the images are for pre-training only"
+        )
+
+
+def _decoded(part: Encoded, name: str, split: str, size: int) -> _Rows:
+    tiles, prints = [], []
+    for where, data in part.images():
+        tiles.append(decode(data, where, size))
+        prints.extend(fingerprints([data]))
+    if not tiles:
+        raise StudyError(f"data set {name!r}: {split} holds no images")
+    if part.labels is not None and len(part.labels) != len(tiles):
+        raise StudyError(f"data set {name!r}: {split} holds {len(tiles)} images but {len(part.labels)} labels")
+    return _Rows(tiles, prints, part.labels)
+
+
+def _completed(rows: Mapping[str, _Rows]) -> dict[str, _Rows]:
+    """All three splits, those missing taken from train."""
+    train = rows["train"]
+    unlabelled = train.labels is None
+    wanted = [split for split in MISSING_SHARES if split not in rows and not (unlabelled and split == "test")]
+    labels = None if train.labels is None else train.labels.tolist()
+    chosen = split_by_content(train.prints, labels, {split: MISSING_SHARES[split] for split in wanted})
+    taken = {split: train.take(indices.tolist()) for split, indices in chosen.items()}
+    return {split: {**rows, **taken}.get(split) or _Rows([], [], None) for split in SPLITS}
