@@ -32,7 +32,7 @@ def run_stage(stage: Stage, store: Store, device: str, on_epoch: OnEpoch, commit
     name = torch.cuda.get_device_name() if device == "cuda" else processor()
     origin = provenance(commit, name, torch.get_num_threads(), started)
     result = Result(trained.metrics, facts(stage), trained.history, trained.expert_load, origin)
-    store.save(stage, result, safetensors.torch.save(trained.weights), _model_config(stage))
+    store.save(stage, result, safetensors.torch.save(trained.weights), _model_config(stage, trained))
     return result
 
 
@@ -66,8 +66,13 @@ def _classes(recipe: Finetune) -> int:
     return classes
 
 
-def _model_config(stage: Stage) -> dict[str, Any]:
-    config: dict[str, Any] = {"encoder": stage.encoder.model_dump(mode="json")}
+def _model_config(stage: Stage, trained: Trained) -> dict[str, Any]:
+    """What is needed to build the model and to feed it: its settings, and how its images are normalised."""
+    config: dict[str, Any] = {
+        "encoder": stage.encoder.model_dump(mode="json"),
+        "normalization": trained.normalization,
+        "dataset": stage.recipe.dataset,
+    }
     if isinstance(stage.recipe, Finetune):
         config["num_classes"] = _classes(stage.recipe)
     return config

@@ -1,0 +1,53 @@
+"""What tests share: a tiny study on real data, and one Ray for all tests that need it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores: more threads only get in each other's way
+
+TINY = """\
+study: tiny
+question: Do all parts work together?
+baseline:
+  encoder:
+    image_size: 8
+    patch_size: 2
+    channels: 1
+    width: 16
+    depth: 2
+    num_heads: 2
+    num_kv_heads: 1
+    experts_by_depth: [2, 3]
+    ffn_width_first: 8
+    ffn_width_last: 4
+  pretrain:
+    dataset: digits
+    epochs: 1
+    train_images: 100
+    decoder: {width: 16, depth: 1, ffn_width: 8, num_heads: 2, num_kv_heads: 1}
+  finetune: {dataset: digits, epochs: 2, train_images: 100}
+factors:
+  kv heads: {path: encoder.num_kv_heads, levels: [1, 2]}
+  mode: {path: finetune.mode, levels: [finetune, probe]}
+  pre-training: {path: pretrain, levels: [null], baseline: digits}
+replicates: 2
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A grid of 4 cells x 2 replicates: 8 fine-tunings, and 4 pre-trainings where 6 trials want one."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder of one's own, and no tracking server from outside."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("STUDY_STORE", raising=False)
+    return tmp_path

@@ -1,0 +1,130 @@
+"""The fan-out, through a real Ray on this machine."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from study import design, fanout
+from study.config import Resources
+from study.fanout import Cluster
+from study.outcome import Listener, Outcome
+from study.run import run_stage
+from study.stages import Stage, unique_stages
+from study.store import Store
+
+
+class Log(Listener):
+    """Keeps what it hears, in order."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+        self.epochs: dict[str, list[float]] = {}
+
+    def on_start(self, stage: Stage) -> None:
+        self.events.append(("start", stage.key))
+
+    def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
+        self.epochs.setdefault(stage.key, []).extend(row["epoch"] for row in rows)
+
+    def on_done(self, outcome: Outcome) -> None:
+        self.events.append((outcome.status, outcome.stage.key))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    found = fanout.connect(None)
+    yield found
+    fanout.disconnect()
+
+
+def stages_of(grid: Path) -> list[Stage]:
+    return unique_stages(design.expand(design.load(grid)))
+
+
+def test_every_stage_runs_once_and_parents_first(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    stages, store, log = stages_of(tiny), Store(tmp_path / "store"), Log()
+    outcomes, interrupted = fanout.fan_out(stages, store, Resources(), cluster, log, "abc")
+    assert not interrupted
+    assert sorted(outcome.stage.key for outcome in outcomes) == sorted(stage.key for stage in stages)
+    assert all(outcome.status == "done" for outcome in outcomes)
+    assert len([event for event in log.events if event[0] == "start"]) == len(stages) == 12
+    for stage in stages:
+        assert log.epochs[stage.key] == list(range(1, stage.recipe.epochs + 1))
+        if stage.parent is not None:
+            assert log.events.index(("done", stage.parent.key)) < log.events.index(("start", stage.key))
+        result = store.find(stage)
+        assert result is not None
+        assert result.provenance["commit"] == "abc"
+
+
+def test_what_is_stored_is_not_run_again(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    stages, store, log = stages_of(tiny)[:2], Store(tmp_path / "store"), Log()
+    alone = run_stage(stages[0], store, "cpu", lambda row: None)
+    outcomes, _ = fanout.fan_out(stages, store, Resources(), cluster, log, "abc")
+    assert [outcome.stage for outcome in outcomes] == [stages[1]]
+    assert store.find(stages[0]) == alone
+
+
+def test_a_worker_gives_what_running_here_gives(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    """Bit for bit: same seed and thread count, another process."""
+    stages = stages_of(tiny)[:2]
+    near, far = Store(tmp_path / "near"), Store(tmp_path / "far")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for stage in stages:
+            run_stage(stage, near, "cpu", lambda row: None)
+    finally:
+        torch.set_num_threads(threads)
+    fanout.fan_out(stages, far, Resources(), cluster, Log(), "abc")
+    for stage in stages:
+        assert near.weights(stage).read_bytes() == far.weights(stage).read_bytes()
+
+
+def test_a_failure_stops_only_what_starts_from_it(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    stages, store = stages_of(tiny), Store(tmp_path / "store")
+    bad = next(stage for stage in stages if stage.kind == "pretrain")
+    broken = replace(bad, recipe=bad.recipe.model_copy(update={"learning_rate": 1e30, "clip_norm": 0.0}))
+    child = next(stage for stage in stages if stage.parent is not None and stage.parent.key == bad.key)
+    orphan = replace(child, parent=broken)
+    free = next(stage for stage in stages if stage.kind == "finetune" and stage.parent is None)
+    outcomes, interrupted = fanout.fan_out([broken, orphan, free], store, Resources(), cluster, Log(), "abc")
+    ended = {outcome.stage.key: outcome for outcome in outcomes}
+    assert not interrupted
+    assert ended[free.key].status == "done"
+    assert ended[broken.key].status == ended[orphan.key].status == "failed"
+    assert "epoch" in (ended[broken.key].error or "")
+    assert f"pre-training {broken.key[:12]} failed" in (ended[orphan.key].error or "")
+    assert store.failure(broken) == ended[broken.key].error
+    assert store.find(broken) is None
+
+
+def test_a_killed_worker_fails_its_stage_only(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    """The first stage's worker is killed -9 as soon as it reports; the others finish, and a second sweep heals it."""
+    stages = [stage for stage in stages_of(tiny) if stage.parent is None]
+    victim = replace(stages[0], recipe=stages[0].recipe.model_copy(update={"epochs": 400}))
+    store = Store(tmp_path / "store")
+
+    class Killer(Log):
+        def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
+            super().on_epochs(stage, rows)
+            if stage.key == victim.key and ("killed", stage.key) not in self.events:
+                self.events.append(("killed", stage.key))
+                for process in workers_of_ray():
+                    os.kill(process, 9)
+
+    outcomes, _ = fanout.fan_out([victim, *stages[1:2]], store, Resources(cpu=cluster.cpus), cluster, Killer(), "abc")
+    status = {outcome.stage.key: outcome.status for outcome in outcomes}
+    assert status == {victim.key: "failed", stages[1].key: "done"}
+    assert "died" in (store.failure(victim) or "")
+
+
+def workers_of_ray() -> list[int]:
+    """Processes that train: Ray names a worker by the actor it runs."""
+    names = {process.pid: " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])}
+    return [number for number, name in names.items() if name.startswith(("ray::ImplicitFunc", "ray::_work"))]

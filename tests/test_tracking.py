@@ -1,0 +1,161 @@
+"""The mirror, in a real MLflow on SQLite."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from study import design
+from study.ledger import Ledger, server_of
+from study.outcome import Outcome
+from study.run import run_stage
+from study.stages import Stage, unique_stages
+from study.store import Store
+from study.tracking import PARENT, Tracker, default_uri, masked, undelivered
+
+
+class Scene:
+    """A study with its first two stages done: a pre-training and a fine-tuning."""
+
+    def __init__(self, grid: Path, store: Path) -> None:
+        self.study = design.load(grid)
+        self.store = Store(store)
+        self.stages = unique_stages(design.expand(self.study))[:2]
+        self.uri = default_uri(self.store)
+
+    def tracker(self, uri: str | None = None) -> Tracker:
+        return Tracker(self.study, self.store, uri or self.uri, {"commit": "abc"})
+
+    def train(self, tracker: Tracker | None, stage: Stage) -> None:
+        if tracker:
+            tracker.on_start(stage)
+        run_stage(stage, self.store, "cpu", lambda row: tracker.on_epochs(stage, [row]) if tracker else None, "abc")
+        if tracker:
+            tracker.on_done(Outcome(stage, "done"))
+
+    def runs(self) -> list[Run]:
+        client = MlflowClient(self.uri)
+        experiment = client.get_experiment_by_name(self.study.name)
+        assert experiment is not None
+        return list(client.search_runs([experiment.experiment_id]))
+
+    def nested(self) -> dict[str, Run]:
+        return {run.data.tags["key"]: run for run in self.runs() if PARENT in run.data.tags}
+
+
+@pytest.fixture
+def scene(tiny: Path, place: Path) -> Scene:
+    return Scene(tiny, place / "store")
+
+
+def test_a_run_per_stage_under_a_run_per_invocation(scene: Scene, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    report.mkdir()
+    (report / "report.html").write_text("<p>")
+    with scene.tracker() as tracker:
+        for stage in scene.stages:
+            scene.train(tracker, stage)
+        tracker.flush()
+        tracker.finish("FINISHED", report)
+    assert tracker.problem is None
+    nested, parents = scene.nested(), [run for run in scene.runs() if PARENT not in run.data.tags]
+    assert set(nested) == {stage.key for stage in scene.stages}
+    assert {run.info.status for run in scene.runs()} == {"FINISHED"}
+    assert len(parents) == 1
+    client = MlflowClient(scene.uri)
+    assert [file.path for file in client.list_artifacts(parents[0].info.run_id, "report")] == ["report/report.html"]
+
+    stage = scene.stages[1]
+    run, result = nested[stage.key], scene.store.find(stage)
+    assert result is not None
+    assert run.data.tags[PARENT] == parents[0].info.run_id
+    assert run.data.tags["cell"] == "baseline"
+    assert run.data.tags["replicate"] == "1"
+    assert run.data.tags["commit"] == "abc"
+    assert run.data.params["encoder.num_kv_heads"] == "1"
+    assert run.data.params["finetune.dataset"] == "digits"
+    assert run.data.metrics["test_accuracy"] == pytest.approx(result.metrics["test_accuracy"])
+    assert run.data.metrics["params"] == result.facts["params"]
+    history = client.get_metric_history(run.info.run_id, "epoch/train_loss")
+    assert [(point.step, point.value) for point in history] == [
+        (row["epoch"], pytest.approx(row["train_loss"])) for row in result.history
+    ]
+    assert run.inputs.dataset_inputs[0].dataset.name == "digits"
+    files = {file.path for file in client.list_artifacts(run.info.run_id, "model")}
+    assert {"model/model.safetensors", "model/config.json"} <= files
+
+
+def test_what_a_pretraining_is_shared_by_is_said(scene: Scene) -> None:
+    with scene.tracker() as tracker:
+        scene.train(tracker, scene.stages[0])
+        tracker.finish("FINISHED", None)
+    run = scene.nested()[scene.stages[0].key]
+    assert run.data.tags["cell"] == "baseline; mode=probe"
+
+
+def test_the_mirror_is_rebuilt_from_the_store(scene: Scene) -> None:
+    for stage in scene.stages:
+        scene.train(None, stage)
+    assert undelivered(scene.study, scene.store, scene.uri) == scene.stages
+    for _ in range(2):  # a second time delivers nothing twice
+        with scene.tracker() as tracker:
+            tracker.flush()
+            tracker.finish("FINISHED", None)
+    assert undelivered(scene.study, scene.store, scene.uri) == []
+    assert len([run for run in scene.runs() if PARENT in run.data.tags]) == 2
+    ledger = Ledger(scene.store, "tiny").runs(server_of(scene.uri))
+    assert ledger == {key: run.info.run_id for key, run in scene.nested().items()}
+
+
+def test_a_failed_stage_is_a_failed_run(scene: Scene) -> None:
+    with scene.tracker() as tracker:
+        tracker.on_start(scene.stages[0])
+        tracker.on_done(Outcome(scene.stages[0], "failed", "loss is NaN in epoch 3"))
+        tracker.finish("FAILED", None)
+    run = scene.nested()[scene.stages[0].key]
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "loss is NaN in epoch 3"
+
+
+def test_a_driver_killed_leaves_no_run_running(scene: Scene, tiny: Path) -> None:
+    """A driver starts a run and is killed -9; the next one closes what it left."""
+    script = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_tracking import Scene
+scene = Scene(Path({str(tiny)!r}), Path({str(scene.store.root)!r}))
+with scene.tracker() as tracker:
+    tracker.on_start(scene.stages[0])
+    tracker.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == -9, done.stderr.decode()
+    assert [run.info.status for run in scene.runs()] == ["RUNNING", "RUNNING"]
+    with scene.tracker() as tracker:
+        tracker.finish("FINISHED", None)
+    assert sorted(run.info.status for run in scene.runs()) == ["FINISHED", "KILLED", "KILLED"]
+
+
+def test_a_server_that_is_down_loses_nothing(scene: Scene) -> None:
+    with scene.tracker("http://user:secret@127.0.0.1:9") as tracker:  # port 9: nothing listens
+        for stage in scene.stages:
+            scene.train(tracker, stage)
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert tracker.problem is not None
+    assert "secret" not in tracker.problem
+    with scene.tracker() as tracker:
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert set(scene.nested()) == {stage.key for stage in scene.stages}
+
+
+def test_passwords_are_masked() -> None:
+    assert masked("https://me:pass@host:5000/x") == "https://***@host:5000/x"
+    assert masked("postgresql://me:p@ss@host/db") == "postgresql://***@host/db"
+    assert masked("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"
