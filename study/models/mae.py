@@ -33,7 +33,7 @@ class Reconstructed:
     order_BN: Tensor
 
     @property
-    def prediction_BNP(self) -> Tensor:
+    def prediction_BNP(self) -> Tensor:  # noqa: N802 (shape-suffixed, as a field would be)
         return take(self.shuffled_BNP, self.order_BN.argsort(1))
 
 
