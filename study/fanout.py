@@ -22,6 +22,7 @@ from study.stages import Stage
 from study.store import Store
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Tune's banner: progress is shown by us
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # per-trial files that nobody reads
 os.environ.setdefault(
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
@@ -89,7 +90,14 @@ def fan_out(
     return queue.outcomes, not queue.exhausted
 
 
-class _Queue(Searcher):
+class _Unsaved:
+    """Tune pickles its searcher and callbacks to restore them later; here the store is what is restored from."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Queue(_Unsaved, Searcher):
     """Hands out stages in order of dependency. Tune asks for the next one whenever a worker is free."""
 
     def __init__(self, stages: list[Stage], store: Store, listener: Listener) -> None:
@@ -142,13 +150,13 @@ class _Queue(Searcher):
         self._listener.on_done(outcome)
 
     def save(self, checkpoint_path: str) -> None:
-        """Tune would keep the searcher's state; the store is the state here."""
+        """See `_Unsaved`."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """See `save`."""
+        """See `_Unsaved`."""
 
 
-class _Relay(tune.Callback):
+class _Relay(_Unsaved, tune.Callback):
     """Passes Tune's events on to the listener."""
 
     def __init__(self, queue: _Queue, listener: Listener) -> None:

@@ -19,7 +19,11 @@ def describe(name: str) -> DatasetInfo:
 
 def available(name: str) -> None:
     """Raise StudyError, within seconds and with the ways out, if `load` could not get at the data set."""
-    find(name).available()
+    from study.data import cache
+
+    source = find(name)
+    if not cache.holds(source):
+        source.available()
 
 
 def load(name: str, size: int, device: str = "cpu") -> Dataset:

@@ -31,7 +31,7 @@ def folder() -> Path:
 
 def remember(source: Source, size: int) -> Path | Decoded:
     """The file that holds a data set at `size`; made if it is missing, or the data themselves if it cannot be made."""
-    key = hashlib.sha256(f"{FORMAT}\0{source.name}\0{source.fingerprint()}".encode()).hexdigest()[:32]
+    key = _key(source)
     found = _find(key, size)
     if found is not None:
         return found
@@ -41,6 +41,11 @@ def remember(source: Source, size: int) -> Path | Decoded:
             return found
         decoded = source.read(size)
         return _write(decoded, _place(key, None if _own_size(decoded) else size)) or decoded
+
+
+def holds(source: Source) -> bool:
+    """Whether the images are kept at their own size: then their source is not needed any more."""
+    return info_of(_place(_key(source), None)) is not None
 
 
 def digest(decoded: Decoded) -> str:
@@ -65,6 +70,10 @@ def info_of(file: Path) -> dict[str, str] | None:
             return said
     except (OSError, SafetensorError):
         return None
+
+
+def _key(source: Source) -> str:
+    return hashlib.sha256(f"{FORMAT}\0{source.name}\0{source.fingerprint()}".encode()).hexdigest()[:32]
 
 
 def _place(key: str, size: int | None) -> Path:
@@ -109,7 +118,7 @@ def _temporary(place: Path) -> Iterator[Path]:
             os.fsync(written.fileno())  # else a power cut could leave the name without the content
         part.replace(place)
     finally:
-        part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)  # gone where it took its place
 
 
 @contextmanager

@@ -194,7 +194,7 @@ class Hub(Source):
         return (
             f"data set {self.name!r} is not on this machine and cannot be downloaded: {known.repository} at revision "
             f"{known.revision} is neither in {constants.HF_HUB_CACHE} nor in {datasets_cache()}, and "
-            f"{constants.ENDPOINT} gave no answer: {reason}\n"
+            f"{constants.ENDPOINT} did not deliver it: {reason}\n"
             "Either download it once where there is a network (and copy the first of these folders here if that is "
             f"another machine):\n"
             f"    hf download {known.repository} --repo-type dataset --revision {known.revision} "

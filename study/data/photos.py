@@ -18,7 +18,7 @@ SIDE = 32  # of a stored crop, in pixels
 SCALES = (1, 2, 3, 4)  # a crop covers SCALE * SIDE pixels of the photograph each way
 VALIDATION_HEIGHT = 128  # of the photograph's 427 pixels: room for a crop of the largest scale
 STRIDES = {"train": 12, "validation": 24}  # pixels of the photograph between neighbouring crops
-CONTRAST = 7.3  # least standard deviation of a crop's grey values; none lies within 0.02 of it, so that a JPEG decoder
+CONTRAST = 7.3  # least standard deviation of a crop's grey values; none lies within 0.015 of it, so that a JPEG decoder
 # which rounds otherwise chooses the same crops
 
 
