@@ -1,0 +1,183 @@
+"""The analysis of variance of a design: what each term explains, of type II, and what this design cannot tell apart."""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats  # type: ignore[import-untyped]
+
+from study.stats.adjust import holm
+from study.stats.model import Fit, Term, Trials
+from study.stats.selection import Factors
+
+TIMES = "\u00d7"
+COLUMNS = ["term", "kind", "ss", "df", "ms", "f", "p_value", "p_adjusted", "eta_squared", "omega_squared", "note"]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a term adds to a fit: sum of squares and degrees of freedom (0: it cannot be estimated)."""
+
+    ss: float
+    df: int
+    note: str = ""
+
+    @property
+    def ms(self) -> float:
+        return self.ss / self.df if self.df else math.nan
+
+
+class Anova:
+    """The fits behind the table, from at least one trial. The mean square of `error` is what effects are held against.
+
+    The error is what is left within cells and replicates. Only where nothing is (one replicate per cell) do the
+    interactions of three and more factors serve instead.
+    """
+
+    def __init__(self, trials: Trials, factors: Factors) -> None:
+        self.trials = trials
+        self.names, self.labels = list(factors), list(factors.values())
+        pairs = itertools.combinations(range(len(self.names)), 2)
+        self.mains: list[Term] = [(i,) for i in range(len(self.names))]
+        self.pairs: list[Term] = [pair for pair in pairs if (trials.codes_TF[:, pair] > 0).all(axis=1).any()]
+        self._fits: dict[frozenset[Term], Fit] = {}
+        self._cells = trials.fit_cells()
+        self._whole = self._fit([*self.mains, *self.pairs])
+        self.error = self._error()
+
+    def table(self) -> pd.DataFrame:
+        """One row per term; then higher order, error and total. See `effects.Effects` for the columns."""
+        total = float(((self.trials.values_T - self.trials.values_T.mean()) ** 2).sum())
+        replicates = _difference(self.trials.fit_cells(blocked=False), self._cells)
+        base = total - replicates.ss
+        rows = [self._row("replicate", "replicate", replicates, base)] if self.trials.num_blocks > 1 else []
+        rows += [self._row(self.name(term), "main", self.main(term), base) for term in self.mains]
+        rows += [self._row(self.name(term), "interaction", self.pair(term), base) for term in self.pairs]
+        rows += [self._row(name, "interaction", found, base) for name, found in self._joint().items()]
+        rest = _difference(self._whole, self._cells)
+        if rest.df and self._cells.df:
+            rows.append(self._row("three or more factors", "higher order", rest, base))
+        rows.append(_plain("error", self.error))
+        rows.append(_plain("total", Explained(total, len(self.trials.values_T) - 1)))
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        tested = table["kind"].isin(["main", "interaction"])
+        table.loc[tested, "p_adjusted"] = holm(table.loc[tested, "p_value"].to_numpy(dtype=np.float64))
+        return table
+
+    def name(self, term: Term) -> str:
+        return f" {TIMES} ".join(self.names[i] for i in term)
+
+    def main(self, term: Term) -> Explained:
+        """A main effect, after all other terms that do not contain it; interactions aliased with it are set aside."""
+        others = [other for other in self.mains if other != term]
+        alone = self._added(term, others)
+        after = self._added(term, [*others, *(pair for pair in self.pairs if term[0] not in pair)])
+        observed = self.trials.observed(term[0])
+        if len(observed) < 2:
+            return Explained(0.0, 0, f"only level {self.labels[term[0]][observed[0]]!r} has results")
+        if alone.df < len(observed) - 1:
+            return self._lacking(alone, len(observed) - 1, self._aliases(term, others))
+        if after.df < alone.df:
+            confounded = [pair for pair in self.pairs if self._gain(term, [*others, pair]) < alone.df]
+            named = self._either(confounded) if confounded else "interactions"
+            return Explained(alone.ss, alone.df, f"assumes no {named}, from which this design cannot tell it")
+        return after
+
+    def pair(self, term: Term) -> Explained:
+        """An interaction, after all main effects and all other interactions."""
+        others = [*self.mains, *(other for other in self.pairs if other != term)]
+        found = self._added(term, others)
+        levels = [self.trials.observed(i) for i in term]
+        nominal = math.prod(len(observed) - 1 for observed in levels)
+        if found.df == nominal:
+            return found
+        if empty := self._empty(term, levels):
+            return Explained(found.ss, found.df, f"{found.df} of {nominal} contrasts: no results at {empty}")
+        return self._lacking(found, nominal, self._aliases(term, others))
+
+    def _joint(self) -> Mapping[str, Explained]:
+        """Interactions that only their sum can be estimated of, by name."""
+        found: dict[str, Explained] = {}
+        for term in self.pairs:
+            aliases = self._aliases(term, [*self.mains, *(other for other in self.pairs if other != term)])
+            group = sorted({term, *aliases})
+            if aliases and all(other in self.pairs for other in group):
+                rest = [other for other in self.pairs if other not in group]
+                joint = _difference(self._fit([*self.mains, *rest]), self._whole)
+                found[" + ".join(self.name(other) for other in group)] = Explained(joint.ss, joint.df, "their sum")
+        return found
+
+    def _added(self, term: Term, others: Iterable[Term]) -> Explained:
+        others = list(others)
+        return _difference(self._fit(others), self._fit([*others, term]))
+
+    def _gain(self, term: Term, others: list[Term]) -> int:
+        return self._fit([*others, term]).rank - self._fit(others).rank
+
+    def _aliases(self, term: Term, others: list[Term]) -> list[Term]:
+        """The other terms without which more of this one could be estimated."""
+        gain = self._gain(term, others)
+        if gain == math.prod(self.trials.num_levels[i] - 1 for i in term):
+            return []
+        return [one for one in others if self._gain(term, [other for other in others if other != one]) > gain]
+
+    def _lacking(self, found: Explained, nominal: int, aliases: list[Term]) -> Explained:
+        which = self._either(aliases) if aliases else "other terms together"
+        how = "" if found.df == 0 else f"{found.df} of {nominal} contrasts: in part "
+        return Explained(found.ss, found.df, f"{how}this design cannot tell it from {which}")
+
+    def _either(self, terms: Iterable[Term]) -> str:
+        return " or ".join(self.name(term) for term in terms)
+
+    def _empty(self, term: Term, levels: list[list[int]]) -> str:
+        """The first combination of two factors' levels without results, and how many there are; empty if none."""
+        seen = {tuple(map(int, row)) for row in self.trials.codes_TF[:, term]}
+        empty = [both for both in itertools.product(*levels) if both not in seen]
+        if not empty:
+            return ""
+        first = ", ".join(f"{self.names[i]}={self.labels[i][code]}" for i, code in zip(term, empty[0], strict=True))
+        return first + (f" and {len(empty) - 1} more" if len(empty) > 1 else "")
+
+    def _fit(self, terms: Iterable[Term]) -> Fit:
+        key = frozenset(terms)
+        if key not in self._fits:
+            self._fits[key] = self.trials.fit(sorted(key))
+        return self._fits[key]
+
+    def _error(self) -> Explained:
+        fit = self._cells if self._cells.df else self._whole
+        if not fit.df:
+            note = "nothing is left to measure chance by: run more replicates"
+        elif fit is self._whole:
+            note = "one replicate per cell: interactions of three or more factors serve as error"
+        else:
+            note = "" if fit.ss else "results do not vary beyond cells and replicates: there is no test"
+        return Explained(fit.ss, fit.df, note)
+
+    def _row(self, term: str, kind: str, found: Explained, base: float) -> dict[str, Any]:
+        row = _plain(term, found) | {"kind": kind}
+        if not found.df:
+            return row | {"ss": math.nan}
+        if self.error.df and self.error.ss:
+            f = found.ms / self.error.ms
+            row |= {"f": f, "p_value": float(stats.f.sf(f, found.df, self.error.df))}
+        if base > 0 and self.error.df:
+            omega = (found.ss - found.df * self.error.ms) / (base + self.error.ms)
+            row |= {"omega_squared": max(omega, 0.0)}
+        if base > 0:
+            row |= {"eta_squared": found.ss / base}
+        return row | ({"eta_squared": math.nan, "omega_squared": math.nan} if kind == "replicate" else {})
+
+
+def _difference(smaller: Fit, larger: Fit) -> Explained:
+    df = larger.rank - smaller.rank
+    return Explained(max(smaller.ss - larger.ss, 0.0) if df else 0.0, df)
+
+
+def _plain(kind: str, found: Explained) -> dict[str, Any]:
+    """A row without a test."""
+    return {"term": kind, "kind": kind, "ss": found.ss, "df": found.df, "ms": found.ms, "note": found.note}

@@ -1,0 +1,167 @@
+"""Main effects and two-factor interactions of a design, from a least-squares fit.
+
+The model: metric = replicate + main effects + two-factor interactions + error. Cells are paired by replicate, so the
+replicate is a block, and what all cells of a replicate have in common is no error. Sums of squares are of type II: a
+term is judged after all others that do not contain it, which does not need equal numbers in all cells: designs may
+have exclusions and failed trials. What a design cannot tell apart is said so, in words, and not estimated.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats  # type: ignore[import-untyped]
+
+from study.errors import StudyError
+from study.stats import anova
+from study.stats.adjust import holm
+from study.stats.anova import Anova
+from study.stats.contrasts import results_by_cell
+from study.stats.model import Fit, Floats, Term, Trials
+from study.stats.selection import Factors
+
+EFFECT_COLUMNS = [
+    *("factor", "level", "n", "mean", "low", "high"),
+    *("difference", "difference_low", "difference_high", "p_value", "p_adjusted", "note"),
+]
+INTERACTION_COLUMNS = ["factor_a", "level_a", "factor_b", "level_b", "n", "mean", "low", "high", "note"]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a fit says, as tables; nan where something cannot be estimated, with the reason in the row's `note`.
+
+    anova, a row per term (kinds: replicate, main, interaction, higher order, error, total): `ss`, `df`, `ms`, `f`,
+    `p_value`, Holm-adjusted over main effects and interactions (`p_adjusted`), and the share of variance.
+    `eta_squared` is ss / (total less replicates). `omega_squared` corrects it for what chance alone would give:
+    (ss - df ms_error) / (that total + ms_error), at least 0 (Hays 1963; Olejnik & Algina 2003, Psychol. Methods
+    8:434-447). In an unbalanced design shares need not sum to 1.
+
+    effects, a row per level of each factor: the least-squares mean (over equally weighted levels of the other factors;
+    where no cell changes two factors, at their first levels) and its `difference` from the factor's first level,
+    adjusted for the other main effects; p-values Holm-adjusted over all rows. `n` counts trials.
+
+    interactions, a row per pair of levels of any two factors that vary together: least-squares means.
+
+    Intervals hold the replicates fixed: they are for comparing within a table. `notes` is what a reader must know.
+    """
+
+    anova: pd.DataFrame
+    effects: pd.DataFrame
+    interactions: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def estimate(
+    data: pd.DataFrame, factors: Factors, metric: str = "value", level: float = 0.95, paired: bool = True
+) -> Effects:
+    """Fit the model to all trials that have a result.
+
+    `data` has a row per trial: a column of labels per factor, `replicate`, and the metric (nan where a trial has no
+    result). `factors` maps each factor to its labels, the baseline's first. `paired` false is for runs that share
+    nothing across cells: replicates are no blocks then. Raises StudyError for missing columns, for a level that its
+    factor does not have, and for two results of one trial.
+    """
+    trials = _trials(data, factors, metric, paired)
+    if trials is None:
+        empty = [pd.DataFrame(columns=names) for names in (anova.COLUMNS, EFFECT_COLUMNS, INTERACTION_COLUMNS)]
+        return Effects(empty[0], empty[1], empty[2], ("no trial has a result: nothing can be estimated",))
+    return _Tables(trials, factors, level).effects()
+
+
+def _trials(data: pd.DataFrame, factors: Factors, metric: str, paired: bool) -> Trials | None:
+    results = results_by_cell(data, factors, metric)
+    rows = [(cell, replicate, value) for cell, values in results.items() for replicate, value in values.items()]
+    if not rows:
+        return None
+    codes = [[_code(name, label, factors) for name, label in zip(factors, cell, strict=True)] for cell, _, _ in rows]
+    replicates = np.array([replicate for _, replicate, _ in rows])
+    return Trials(
+        np.array([value for *_, value in rows], dtype=np.float64),
+        np.asarray(np.unique(replicates if paired else 0 * replicates, return_inverse=True)[1], dtype=np.int64),
+        np.array(codes, dtype=np.int64),
+        tuple(len(labels) for labels in factors.values()),
+    )
+
+
+def _code(name: str, label: str, factors: Factors) -> int:
+    if label not in factors[name]:
+        possible = ", ".join(map(repr, factors[name]))
+        raise StudyError(f"the results have level {label!r} of factor {name!r}, whose levels are {possible}")
+    return list(factors[name]).index(label)
+
+
+class _Tables:
+    """Least-squares means and differences, held against the error of the analysis of variance."""
+
+    def __init__(self, trials: Trials, factors: Factors, level: float) -> None:
+        self.trials, self.level = trials, level
+        self.names, self.labels = list(factors), list(factors.values())
+        self.anova = Anova(trials, factors)
+        self.others = [self._weights(i) for i in range(len(self.names))]
+
+    def effects(self) -> Effects:
+        effects = pd.DataFrame(self._main_rows(), columns=EFFECT_COLUMNS)
+        effects["p_adjusted"] = holm(effects["p_value"].to_numpy(dtype=np.float64))
+        interactions = pd.DataFrame(self._pair_rows(), columns=INTERACTION_COLUMNS)
+        return Effects(self.anova.table(), effects, interactions, tuple(self._notes()))
+
+    def _weights(self, factor: int) -> Floats:
+        """How a factor's levels are averaged: equally over those with results, or the first alone (see Effects)."""
+        weights = np.zeros(self.trials.num_levels[factor])
+        weights[self.trials.observed(factor) if self.anova.pairs else 0] = 1
+        return np.asarray(weights / weights.sum())
+
+    def _main_rows(self) -> Iterator[dict[str, Any]]:
+        fit = self.trials.fit(self.anova.mains)
+        for i, name in enumerate(self.names):
+            note = self.anova.main((i,)).note
+            for code, label in enumerate(self.labels[i]):
+                row = {"factor": name, "level": label, "n": int((self.trials.codes_TF[:, i] == code).sum())}
+                weights = [self.trials.mean_weights(self.anova.mains, {i: c}, self.others) for c in (code, 0)]
+                mean, low, high, _ = self._with_interval(fit, weights[0])
+                row |= {"mean": mean, "low": low, "high": high}
+                if code:
+                    difference, low, high, p_value = self._with_interval(fit, weights[0] - weights[1])
+                    row |= {"difference": difference, "difference_low": low, "difference_high": high}
+                    row |= {"p_value": p_value}
+                yield row | {"note": note if row["n"] else "no results"}
+
+    def _pair_rows(self) -> Iterator[dict[str, Any]]:
+        for i, j in self.anova.pairs:
+            terms: list[Term] = [*self.anova.mains, (i, j)]
+            fit, note = self.trials.fit(terms), self.anova.pair((i, j)).note
+            for a, level_a in enumerate(self.labels[i]):
+                for b, level_b in enumerate(self.labels[j]):
+                    n = int(((self.trials.codes_TF[:, i] == a) & (self.trials.codes_TF[:, j] == b)).sum())
+                    weights = self.trials.mean_weights(terms, {i: a, j: b}, self.others)
+                    values = (self.names[i], level_a, self.names[j], level_b, n, *self._with_interval(fit, weights)[:3])
+                    yield dict(zip(INTERACTION_COLUMNS, (*values, note if n else "no results"), strict=True))
+
+    def _with_interval(self, fit: Fit, weights_P: Floats) -> tuple[float, float, float, float]:
+        """Estimate, low, high and two-sided p-value against zero; nan where they cannot be had."""
+        if not fit.estimable(weights_P):
+            return math.nan, math.nan, math.nan, math.nan
+        error, (mean, variance) = self.anova.error, fit.estimate(weights_P)
+        if not (error.df and error.ss):
+            return mean, math.nan, math.nan, math.nan
+        spread = math.sqrt(variance * error.ms)
+        half = spread * float(stats.t.isf((1 - self.level) / 2, error.df))
+        return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / spread, error.df))
+
+    def _notes(self) -> Iterator[str]:
+        if self.anova.error.note:
+            yield self.anova.error.note
+        if not self.anova.pairs:
+            if len(self.names) > 1:
+                yield "no cell changes two factors: effects are those at the first levels of the others"
+            return
+        cells, counts = np.unique(self.trials.codes_TF, axis=0, return_counts=True)
+        combinations = math.prod(self.trials.num_levels)
+        if len(cells) < combinations:
+            yield f"{len(cells)} of {combinations} combinations have results: effects come from a least-squares fit"
+        if counts.min() < counts.max():
+            yield f"cells have {counts.min()} to {counts.max()} results: effects come from a least-squares fit"

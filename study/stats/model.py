@@ -1,0 +1,108 @@
+"""A linear model of a design: columns for the replicates, the main effects and the two-factor interactions.
+
+Factors and levels enter by position, never by name, so their names may be any text. A model of which parts cannot be
+told apart is fitted all the same (least squares by pseudo-inverse): what can be estimated is, and `estimable` tells.
+
+Shapes: T trials, F factors, P columns.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import statsmodels.api as sm  # type: ignore[import-untyped]
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Term = tuple[int, ...]  # positions of the factors in it: (i,) a main effect, (i, j) an interaction
+
+_ROUNDING = 1e-9  # relative to the largest value
+
+
+class Fit:
+    """A least-squares fit of values (T,) to columns (T, P) that may depend on each other."""
+
+    def __init__(self, values_T: Floats, columns_TP: Floats) -> None:
+        self._columns_TP = columns_TP
+        self._offset = float(values_T.mean())  # taken off and put back: large values would lose digits
+        self._result = sm.OLS(values_T - self._offset, columns_TP).fit()
+        self.rank = int(np.linalg.matrix_rank(columns_TP))
+        self.df = len(values_T) - self.rank  # of the residuals
+        rounding = len(values_T) * (_ROUNDING * np.abs(values_T).max()) ** 2
+        self.ss = float(self._result.ssr) if self.df and self._result.ssr > rounding else 0.0  # of the residuals
+
+    def estimable(self, weights_P: Floats) -> bool:
+        """Whether the data determine this combination of coefficients: whether it lies in the columns' row space."""
+        return bool(np.abs(weights_P - weights_P @ self._projection).max() < 1e-8)
+
+    def estimate(self, weights_P: Floats) -> tuple[float, float]:
+        """A combination of coefficients, and its variance in units of the error variance."""
+        variance = weights_P @ self._result.normalized_cov_params @ weights_P
+        return float(weights_P @ self._result.params + weights_P[0] * self._offset), float(variance)
+
+    @cached_property
+    def _projection(self) -> Floats:
+        return np.asarray(np.linalg.pinv(self._columns_TP) @ self._columns_TP)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Finished trials as numbers. `blocks` are codes of the replicates, `codes` of the levels, both from 0."""
+
+    values_T: Floats
+    blocks_T: Integers
+    codes_TF: Integers
+    num_levels: tuple[int, ...]
+
+    @property
+    def num_blocks(self) -> int:
+        return int(self.blocks_T.max()) + 1
+
+    def observed(self, factor: int) -> list[int]:
+        """The levels of a factor that have results."""
+        return [int(code) for code in np.unique(self.codes_TF[:, factor])]
+
+    def columns(self, terms: Iterable[Term]) -> Floats:
+        """(T, P) intercept, replicates, then each term."""
+        blocks = _indicators(self.blocks_T, self.num_blocks)
+        return np.hstack([np.ones((len(self.values_T), 1)), blocks, *(self._term(term) for term in terms)])
+
+    def fit(self, terms: Iterable[Term]) -> Fit:
+        return Fit(self.values_T, self.columns(terms))
+
+    def fit_cells(self, blocked: bool = True) -> Fit:
+        """A mean of its own for each cell and, if blocked, for each replicate: what this leaves is error alone."""
+        cells_T = np.asarray(np.unique(self.codes_TF, axis=0, return_inverse=True)[1]).reshape(-1)
+        indicators = _indicators(cells_T, int(cells_T.max()) + 1)
+        start = self.columns([]) if blocked else np.ones((len(cells_T), 1))
+        return Fit(self.values_T, np.hstack([start, indicators]))
+
+    def mean_weights(self, terms: Iterable[Term], at: dict[int, int], others: list[Floats]) -> Floats:
+        """(P,) weights of an adjusted mean, for a fit of the same terms.
+
+        Factors named in `at` are held at that level, the others are averaged with weights `others[i]`
+        (num_levels[i],), replicates are averaged equally.
+        """
+        weights = [np.eye(count)[at[i]] if i in at else others[i] for i, count in enumerate(self.num_levels)]
+        parts = [np.ones(1), np.full(self.num_blocks - 1, 1 / self.num_blocks)]
+        for term in terms:
+            part = np.ones(1)
+            for i in term:
+                part = np.outer(part, weights[i][1:]).reshape(-1)
+            parts.append(part)
+        return np.concatenate(parts)
+
+    def _term(self, term: Term) -> Floats:
+        """(T, P) products of the indicators of the term's factors, each factor's first level left out."""
+        found = np.ones((len(self.values_T), 1))
+        for i in term:
+            indicators = _indicators(self.codes_TF[:, i], self.num_levels[i])
+            found = (found[:, :, None] * indicators[:, None, :]).reshape(len(self.values_T), -1)
+        return found
+
+
+def _indicators(codes_T: Integers, count: int) -> Floats:
+    """(T, count - 1), one column for each code but 0."""
+    return np.asarray(codes_T[:, None] == np.arange(1, count)[None, :], dtype=np.float64)

@@ -1,0 +1,121 @@
+"""Which cells a claim compares: its levels looked up among a study's factors.
+
+Factors are given as a mapping from name to labels, the baseline's label first. Light to import, so that a grid's
+claims can be checked when it is loaded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from study.errors import StudyError
+from study.factors import label_of
+from study.gridfile import Keys, did_you_mean
+from study.stats.specs import ClaimSpec
+
+Factors = Mapping[str, Sequence[str]]
+Labels = tuple[str, ...]  # of a cell, in the order of the factors
+
+
+class ClaimError(StudyError):
+    """A claim that fits no design; `keys` lead to the place inside the claim."""
+
+    def __init__(self, keys: Keys, message: str) -> None:
+        super().__init__(f"{'.'.join(str(key) for key in keys)}: {message}")
+        self.keys = keys
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Corner:
+    """One side of a comparison: its levels by factor, and the sign with which it enters."""
+
+    sign: int
+    levels: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A claim's comparison: corners that are matched in all other factors, those limited to `where`."""
+
+    corners: tuple[Corner, ...]
+    where: Mapping[str, frozenset[str]]
+    constant: float  # subtracted: the number compared to, else 0
+
+    def sets(self, cells: Sequence[Labels], factors: Factors) -> list[tuple[Labels, ...]]:
+        """The matched sets among these cells, one cell per corner; sets of which a cell is lacking are left out."""
+        known = dict.fromkeys(cells)  # as a set, in order
+        found: list[tuple[Labels, ...]] = []
+        for cell in known:
+            labels = dict(zip(factors, cell, strict=True))
+            if self._begins(labels):
+                group = tuple(tuple((labels | corner.levels).values()) for corner in self.corners)
+                found += [group] if known.keys() >= set(group) else []
+        return found
+
+    def _begins(self, labels: Mapping[str, str]) -> bool:
+        """Whether a cell is at the first corner and meets the conditions."""
+        first = self.corners[0].levels
+        return all(labels[name] == label for name, label in first.items()) and all(
+            labels[name] in allowed for name, allowed in self.where.items()
+        )
+
+
+def select(claim: ClaimSpec, factors: Factors) -> Selection:
+    """Look a claim's levels up. Raises ClaimError for an unknown factor or level, and where both sides are the same."""
+    cells = _levels(claim.cells, "cells", factors)
+    where = {name: _labels(wanted, ("where", name), factors) for name, wanted in claim.where.items()}
+    if isinstance(claim.against, float):
+        kept = {name: frozenset(labels[:1]) for name, labels in factors.items() if name not in cells}
+        return Selection((Corner(1, cells),), kept | where, claim.against)
+    against = {name: factors[name][0] for name in cells}
+    if claim.against is not None:
+        against = _levels(claim.against, "against", factors)
+    _check_apart(claim, cells, against)
+    return Selection(_corners(claim, cells, against), where, 0.0)
+
+
+def _corners(claim: ClaimSpec, cells: dict[str, str], against: dict[str, str]) -> tuple[Corner, ...]:
+    if claim.kind != "interaction":
+        return Corner(1, cells), Corner(-1, against)
+    one, other = cells
+    return (
+        Corner(1, cells),
+        Corner(-1, {one: against[one], other: cells[other]}),
+        Corner(-1, {one: cells[one], other: against[other]}),
+        Corner(1, against),
+    )
+
+
+def _check_apart(claim: ClaimSpec, cells: dict[str, str], against: dict[str, str]) -> None:
+    same = [name for name in cells if cells[name] == against[name]]
+    if same and (claim.kind == "interaction" or len(same) == len(cells)):
+        side = "'against' names" if claim.against is not None else "the baseline has"
+        raise ClaimError(
+            ("cells", same[0]), f"{cells[same[0]]!r} is compared with itself: {side} it too; name another level"
+        )
+
+
+def _levels(wanted: Mapping[str, Any], key: str, factors: Factors) -> dict[str, str]:
+    found = {}
+    for name, level in wanted.items():
+        labels = _labels(level, (key, name), factors)
+        if len(labels) > 1:
+            raise ClaimError((key, name), "names several levels; name one, or put the list under 'where'")
+        found[name] = next(iter(labels))
+    return found
+
+
+def _labels(wanted: Any, keys: Keys, factors: Factors) -> frozenset[str]:
+    """The wanted labels; a list names several levels, unless it is itself the value of one (experts by depth)."""
+    name = str(keys[-1])
+    if name not in factors:
+        raise ClaimError(keys, f"no factor {name!r}; {did_you_mean(name, factors)}")
+    possible = list(factors[name])
+    if label_of(wanted) in possible:
+        return frozenset({label_of(wanted)})
+    labels = [label_of(item) for item in wanted] if isinstance(wanted, list) and wanted else [label_of(wanted)]
+    for label in labels:
+        if label not in possible:
+            raise ClaimError(keys, f"factor {name!r} has no level {label!r}; {did_you_mean(label, possible)}")
+    return frozenset(labels)
