@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import statsmodels.api as sm  # type: ignore[import-untyped]
+from statsmodels.regression.linear_model import OLS  # type: ignore[import-untyped]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -27,7 +27,7 @@ class Fit:
     def __init__(self, values_T: Floats, columns_TP: Floats) -> None:
         self._columns_TP = columns_TP
         self._offset = float(values_T.mean())  # taken off and put back: large values would lose digits
-        self._result = sm.OLS(values_T - self._offset, columns_TP).fit()
+        self._result = OLS(values_T - self._offset, columns_TP).fit()
         self.rank = int(np.linalg.matrix_rank(columns_TP))
         self.df = len(values_T) - self.rank  # of the residuals
         rounding = len(values_T) * (_ROUNDING * np.abs(values_T).max()) ** 2

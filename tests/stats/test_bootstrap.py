@@ -1,0 +1,44 @@
+"""The bootstrap interval, as a check on the t interval."""
+
+import math
+
+import numpy as np
+import pytest
+
+from study.stats.bootstrap import bootstrap_interval
+from study.stats.intervals import interval
+
+
+def test_agrees_with_the_t_interval_on_many_normal_values():
+    values = np.random.default_rng(1).normal(5, 2, size=200)
+    plain = interval(values)
+    low, high = bootstrap_interval(values)
+    assert low == pytest.approx(plain.low, abs=0.05)
+    assert high == pytest.approx(plain.high, abs=0.05)
+
+
+def test_is_narrower_than_the_t_interval_on_few_values():
+    values = [0.91, 0.93, 0.92, 0.95]
+    low, high = bootstrap_interval(values)
+    assert high - low < interval(values).high - interval(values).low
+
+
+def test_leans_towards_the_tail_of_skewed_values():
+    values = np.random.default_rng(2).exponential(size=40)
+    low, high = bootstrap_interval(values)
+    assert high - values.mean() > values.mean() - low
+
+
+def test_same_seed_same_interval():
+    values = [1.0, 2.0, 4.0, 7.0, 11.0]
+    assert bootstrap_interval(values, seed=3) == bootstrap_interval(values, seed=3)
+    assert bootstrap_interval(values, seed=3) != bootstrap_interval(values, seed=4)
+
+
+def test_equal_values_have_no_width():
+    assert bootstrap_interval([0.5, 0.5, 0.5]) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0]])
+def test_too_few_values_have_none(values):
+    assert all(math.isnan(end) for end in bootstrap_interval(values))
