@@ -1,6 +1,6 @@
 """Random changes to a batch of training images, on their device, drawn afresh for every image (own choice).
 
-Shapes: B images, C channels, H height, W width, K classes. Values are shares of full brightness, 0 to 1.
+Shapes: B images, C channels, H height, W width, K classes, U chances. Values are shares of full brightness, 0 to 1.
 """
 
 import math
@@ -13,18 +13,24 @@ from torch import Tensor
 from study import config
 from study.training.seeds import seed_of
 
-# What each column of an image's uniform numbers decides. All are drawn, whatever is switched on, so that switching
-# one change on leaves the others as they were.
+# What each column of an image's chances decides.
 FLIP, SHIFT_X, SHIFT_Y, ZOOM, ROTATE, BRIGHTNESS, CONTRAST, ERASE, ERASE_X, ERASE_Y = range(10)
 
 
-def augment(images_BCHW: Tensor, strength: config.Augment, generator: torch.Generator) -> Tensor:
-    """Images changed at random as `strength` says; where it is all zero, the very same images.
+def chances(images: int, generator: torch.Generator) -> Tensor:
+    """(images, U) uniform numbers from 0 to 1, U of them for each image.
+
+    All are drawn, whatever is switched on, so that switching one change on leaves the others as they were.
+    """
+    return torch.rand(images, ERASE_Y + 1, generator=generator, device=generator.device)
+
+
+def augment(images_BCHW: Tensor, strength: config.Augment, u_BU: Tensor) -> Tensor:
+    """Images changed by their chances as far as `strength` allows; where it is all zero, the very same images.
 
     What moves in from outside is black. Geometry (shift, zoom, rotate) is one bilinear resampling, so that an image
-    is blurred once however many are on. Mixup needs labels and is `mixup`'s.
+    is blurred once however many are on. Mixup needs labels and stands by itself below.
     """
-    u_BU = torch.rand(len(images_BCHW), 10, generator=generator, device=images_BCHW.device)
     if strength.flip:
         images_BCHW = torch.where(_wide(u_BU[:, FLIP] < 0.5), images_BCHW.flip(-1), images_BCHW)
     if strength.shift or strength.zoom or strength.rotate:

@@ -12,7 +12,7 @@ from torch import Tensor
 from study import config
 from study.data import Dataset, Split, load
 from study.errors import StudyError
-from study.training.augment import augment
+from study.training.augment import augment, chances
 from study.training.images import Normalization, fit_images, shares
 from study.training.seeds import generator
 
@@ -118,8 +118,8 @@ class TrainingBatches:
         draws = generator(self.images_NCHW.device, self.seed, "augmentation", epoch)
         batches_at_once = max(1, VALUES_AT_ONCE // (self.size * self.images_NCHW[0].numel()))
         for rows in torch.split(self.order(epoch), self.size * batches_at_once):
-            values = augment(shares(self.images_NCHW.index_select(0, rows)), self.augment, draws)
-            images = self.normalization(values)
+            values = shares(self.images_NCHW.index_select(0, rows))
+            images = self.normalization(augment(values, self.augment, chances(len(rows), draws)))
             yield from zip(torch.split(images, self.size), torch.split(rows, self.size), strict=True)
 
 
