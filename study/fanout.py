@@ -103,7 +103,7 @@ class _Queue(_Unsaved, Searcher):
     def __init__(self, stages: list[Stage], store: Store, listener: Listener) -> None:
         super().__init__(metric="ended", mode="max")
         self.waiting = deque(stages)
-        self.running: dict[str, tuple[Stage, float]] = {}  # by Tune's trial id
+        self.running: dict[str, Stage] = {}  # by Tune's trial id
         self.outcomes: list[Outcome] = []
         self._open = {stage.key for stage in stages}  # neither done nor failed
         self._failed: dict[str, str] = {}
@@ -116,18 +116,17 @@ class _Queue(_Unsaved, Searcher):
         )
         if stage is not None:
             self.waiting.remove(stage)
-            self.running[trial_id] = (stage, time.monotonic())
+            self.running[trial_id] = stage
             return {"stage": json.dumps(stage.spec())}
         return None if self.waiting else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        stage, since = self.running.pop(trial_id)
-        message = (result or {}).get("error")
+        stage, last = self.running.pop(trial_id), result or {}
+        message = last.get("error")
         if error and not message:
             message = "its worker process died (out of memory, or killed)"
-        if not message and not (result or {}).get("ended"):
-            return  # stopped from outside: neither done nor failed
-        self._end(stage, message or None, time.monotonic() - since)
+        if message or last.get("ended"):  # otherwise it was stopped from outside: neither done nor failed
+            self._end(stage, message or None, last.get("seconds", 0.0))
 
     @property
     def exhausted(self) -> bool:
@@ -163,14 +162,14 @@ class _Relay(_Unsaved, tune.Callback):
         self._queue, self._listener = queue, listener
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        self._listener.on_start(self._queue.running[trial.trial_id][0])
+        self._listener.on_start(self._queue.running[trial.trial_id])
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         rows = json.loads(result.get("epochs", "[]"))
         if rows:
-            self._listener.on_epochs(self._queue.running[trial.trial_id][0], rows)
+            self._listener.on_epochs(self._queue.running[trial.trial_id], rows)
 
 
 def _work(config: dict[str, Any], store: str, commit: str, cpus: float) -> None:
@@ -180,14 +179,15 @@ def _work(config: dict[str, Any], store: str, commit: str, cpus: float) -> None:
     from study.run import run_stage
 
     torch.set_num_threads(max(1, int(cpus)))
-    batch = _Batch()
+    batch, began = _Batch(), time.monotonic()
     try:
         device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
         run_stage(Stage.from_spec(json.loads(config["stage"])), Store(store), device, batch.add, commit)
     except Exception as error:
-        tune.report({"ended": 0, "epochs": batch.take(), "error": _describe(error)})
+        ending: dict[str, Any] = {"ended": 0, "error": _describe(error)}
     else:
-        tune.report({"ended": 1, "epochs": batch.take()})
+        ending = {"ended": 1}
+    tune.report(ending | {"epochs": batch.take(), "seconds": time.monotonic() - began})
 
 
 class _Batch:

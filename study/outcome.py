@@ -13,7 +13,7 @@ class Outcome:
     stage: Stage
     status: Literal["done", "failed"]
     error: str | None = None
-    seconds: float = 0.0  # from hand-out to end; 0 where it was never handed out
+    seconds: float = 0.0  # of the worker's time; 0 where it was never handed out, or its worker died
 
 
 class Listener:
