@@ -113,7 +113,10 @@ def _temporary(place: Path) -> Iterator[Path]:
     """A file beside `place` that takes its place if all goes well, and is removed if not."""
     part = place.with_name(f".{place.stem}-{uuid.uuid4().hex}.part")
     try:
+        part.touch()
+        mode = part.stat().st_mode
         yield part
+        part.chmod(mode)  # as for any new file, while safetensors lets none but the owner read
         with part.open("rb") as written:
             os.fsync(written.fileno())  # else a power cut could leave the name without the content
         part.replace(place)

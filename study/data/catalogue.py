@@ -48,7 +48,7 @@ def _open(place: str, name: str) -> Source:
 
 
 def _unknown(name: str) -> str:
-    possible = [*NAMED, *(f"{kind}:PATH" for kind in OWN)]
-    close = difflib.get_close_matches(name.lower(), possible, n=1)
-    guess = f" Did you mean {close[0]!r}?" if close else ""
-    return f"data set {name!r} is unknown.{guess} Data sets are: {', '.join(possible)}"
+    written = {**{known: known for known in NAMED}, **{kind: f"{kind}:PATH" for kind in OWN}}
+    close = difflib.get_close_matches(name.partition(":")[0].lower(), written, n=1)
+    guess = f" Did you mean {written[close[0]]!r}?" if close else ""
+    return f"data set {name!r} is unknown.{guess} Data sets are: {', '.join(written.values())}"

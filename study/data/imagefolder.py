@@ -25,14 +25,10 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".
 
 @dataclass(frozen=True)
 class Folder:
-    """The images of one split by class; the one class of images without labels is called ''."""
+    """The images of one split by class; those that lie in no folder of their own are of class ''."""
 
     path: Path
     classes: Mapping[str, list[Path]]
-
-    @property
-    def labelled(self) -> bool:
-        return len(self.classes) > 1
 
     @property
     def files(self) -> list[Path]:
@@ -43,75 +39,82 @@ class ImageFolder(Source):
     """See the top of this file."""
 
     def describe(self) -> DatasetInfo:
-        return self._known(self._folders())
+        folders = self._folders()
+        classes = len(folders["train"].classes)
+        return known(
+            self.name,
+            first=list(islice(contents(folders["train"]), PEEK)),
+            classes=classes if classes > 1 else None,
+            counts={split: len(part.files) for split, part in folders.items()},
+        )
 
     def fingerprint(self) -> str:
-        return "1, " + stamp(file for folder in self._folders().values() for file in folder.files)
+        return "1, " + stamp(file for part in self._folders().values() for file in part.files)
 
     def read(self, size: int) -> Decoded:
         folders = self._folders()
         names = list(folders["train"].classes)
-        return assemble(
-            self._known(folders), {split: encoded(folder, names) for split, folder in folders.items()}, size
-        )
-
-    def _known(self, folders: Mapping[str, Folder]) -> DatasetInfo:
-        train = folders["train"]
-        return known(
-            self.name,
-            first=list(islice(contents(train), PEEK)),
-            classes=len(train.classes) if train.labelled else None,
-            counts={split: len(folder.files) for split, folder in folders.items()},
-        )
+        return assemble(self.describe(), {split: encoded(part, names) for split, part in folders.items()}, size)
 
     def _folders(self) -> dict[str, Folder]:
         root = existing(self.name)
         if not root.is_dir():
             raise StudyError(f"data set {self.name!r}: {root} is a file; imagefolder:PATH takes a folder")
-        splits = {
-            SPLIT_WORDS[child.name.lower()]: child for child in _folders_in(root) if child.name.lower() in SPLIT_WORDS
-        }
-        folders = {
-            split: folder(path) for split, path in ({"train": root} if "train" not in splits else splits).items()
-        }
-        self._check(folders)
+        folders = {split: sorted_folder(path) for split, path in split_folders(root).items()}
+        for split, part in folders.items():
+            self._check(split, part, folders["train"])
         return folders
 
-    def _check(self, folders: Mapping[str, Folder]) -> None:
-        train = folders["train"]
-        for split, other in folders.items():
-            if not other.files:
-                raise StudyError(
-                    f"data set {self.name!r}: {other.path} holds no images; {', '.join(ENDINGS)} are sought, in one "
-                    "folder per class"
-                )
-            strange = sorted(set(other.classes) - set(train.classes)) if train.labelled else []
-            if strange:
-                raise StudyError(
-                    f"data set {self.name!r}: {split} has {strange[0]!r}, which is no class of train; classes are "
-                    f"{', '.join(train.classes)}"
-                )
+    def _check(self, split: str, part: Folder, train: Folder) -> None:
+        if not part.files:
+            raise StudyError(
+                f"data set {self.name!r}: {part.path} holds no images; {', '.join(ENDINGS)} are sought, in one folder "
+                "per class"
+            )
+        strange = sorted(set(part.classes) - set(train.classes))
+        if strange and len(train.classes) > 1:
+            raise StudyError(
+                f"data set {self.name!r}: {split} has {strange[0]!r}, which is no class of train; classes are "
+                f"{', '.join(train.classes)}"
+            )
 
 
-def folder(path: Path) -> Folder:
+def split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each split; where no folder is called after one, all of `root` is train."""
+    splits: dict[str, Path] = {}
+    for child in _children(root):
+        split = SPLIT_WORDS.get(child.name.lower())
+        if split in splits:
+            raise StudyError(f"{root} holds both {splits[split].name} and {child.name}; keep one folder for {split}")
+        if split is not None:
+            splits[split] = child
+    if splits and "train" not in splits:
+        raise StudyError(
+            f"{root} holds {', '.join(child.name for child in splits.values())} but no train; name the folder of "
+            "training images train"
+        )
+    return splits or {"train": root}
+
+
+def sorted_folder(path: Path) -> Folder:
     """The images in a folder, sorted by class and path. Raises StudyError where some have a class and some none."""
     loose = [file for file in sorted(path.iterdir()) if _is_image(file)]
-    classes = {child.name: _images_under(child) for child in _folders_in(path)}
-    classes = {name: files for name, files in classes.items() if files}
+    found = {child.name: sorted(filter(_is_image, child.rglob("*"))) for child in _children(path)}
+    classes = {name: files for name, files in found.items() if files}
     if loose and classes:
         raise StudyError(
             f"{path} holds images both itself ({loose[0].name}) and in folders ({next(iter(classes))}): with labels "
             "each belongs into the folder of its class, without all into one folder"
         )
-    return Folder(
-        path, classes if len(classes) > 1 else {"": loose or [file for files in classes.values() for file in files]}
-    )
+    return Folder(path, {"": loose} if loose else classes)
 
 
-def encoded(split: Folder, names: list[str]) -> Encoded:
-    """One split; `names` are the classes in the order of their numbers."""
-    numbers = [names.index(name) for name, files in split.classes.items() for _ in files] if len(names) > 1 else None
-    return Encoded(partial(contents, split), None if numbers is None else np.array(numbers, np.int64))
+def encoded(part: Folder, names: list[str]) -> Encoded:
+    """One split; `names` are the classes in the order of their numbers. One class alone is no class."""
+    if len(names) < 2:
+        return Encoded(partial(contents, part), None)
+    numbers = [names.index(name) for name, files in part.classes.items() for _ in files]
+    return Encoded(partial(contents, part), np.array(numbers, np.int64))
 
 
 def contents(split: Folder) -> Iterator[tuple[str, bytes]]:
@@ -123,12 +126,8 @@ def contents(split: Folder) -> Iterator[tuple[str, bytes]]:
             raise StudyError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _folders_in(path: Path) -> list[Path]:
+def _children(path: Path) -> list[Path]:
     return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def _images_under(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if _is_image(file))
 
 
 def _is_image(file: Path) -> bool:

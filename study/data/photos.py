@@ -8,6 +8,8 @@ it and no validation crop out of it.
 from importlib.metadata import version
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from study.data.arrays import Decoded, Part, Pixels
 from study.data.dataset import DatasetInfo
@@ -59,20 +61,19 @@ class Photos(Source):
 
 def crops(region_HWC: Pixels, stride: int) -> Pixels:
     """The crops of a region that show something, at all scales, averaged down; shape (N, 3, SIDE, SIDE)."""
-    height, width, _ = region_HWC.shape
-    found = [
-        averaged(region_HWC[top : top + scale * SIDE, left : left + scale * SIDE], scale)
-        for scale in SCALES
-        for top in range(0, height - scale * SIDE + 1, stride)
-        for left in range(0, width - scale * SIDE + 1, stride)
-    ]
-    return np.stack([crop_HWC.transpose(2, 0, 1) for crop_HWC in found if crop_HWC.mean(2).std() >= CONTRAST])
+    found_NCHW = np.concatenate([windows(region_HWC, scale, stride) for scale in SCALES])
+    shown_N: NDArray[np.bool_] = found_NCHW.mean(1).std((1, 2)) >= CONTRAST
+    return found_NCHW[shown_N]
 
 
-def averaged(crop_HWC: Pixels, factor: int) -> Pixels:
-    """Means of squares of `factor` x `factor` pixels, rounded to the nearest, halves up."""
-    height, width, channels = crop_HWC.shape
-    squares = crop_HWC.reshape(height // factor, factor, width // factor, factor, channels)
-    area = factor * factor
-    means: Pixels = ((squares.sum((1, 3), dtype=np.int64) + area // 2) // area).astype(np.uint8)
-    return means
+def windows(region_HWC: Pixels, scale: int, stride: int) -> Pixels:
+    """All crops of one scale, row by row. A pixel is the mean of a square of `scale` x `scale` pixels of the region,
+    rounded to the nearest, halves up; shape (N, 3, SIDE, SIDE)."""
+    span = scale * SIDE
+    crops_YXCHW = sliding_window_view(region_HWC, (span, span), axis=(0, 1))[::stride, ::stride]
+    sums_YXCHW = np.zeros((*crops_YXCHW.shape[:3], SIDE, SIDE), np.int32)
+    for down in range(scale):
+        for across in range(scale):
+            sums_YXCHW += crops_YXCHW[..., down::scale, across::scale]
+    area = scale * scale
+    return ((sums_YXCHW + area // 2) // area).astype(np.uint8).reshape(-1, 3, SIDE, SIDE)

@@ -1,0 +1,260 @@
+"""Sets from the Hugging Face Hub: taken from its caches, downloaded once, or refused quickly and with ways out.
+
+A small set of scikit-learn's digits stands in for the real ones, and a server on this machine for the Hub: what is
+tried is the way from a name to tensors through huggingface_hub as it is installed.
+"""
+
+import functools
+import hashlib
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from data_samples import digits, save_table
+
+from study.data import available, catalogue, describe, load
+from study.data.hub import SETS, HubSet
+from study.errors import StudyError
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+TINY = HubSet(
+    repository="nobody/tiny",
+    revision=REVISION,
+    config="plain_text",
+    files={split: f"plain_text/{split}-00000-of-00001.parquet" for split in ("train", "test")},
+    image_size=8,
+    channels=1,
+    classes=10,
+    splits={"train": 130, "validation": 20, "test": 50},
+    description="digits for tests",
+    licence="BSD",
+    old_names=["tiny"],
+)
+IN_A_NEW_PROCESS = f"""
+import sys, time
+from study.data import available, catalogue, hub, load
+from study.errors import StudyError
+hub.SETS["tiny"], catalogue.NAMED["tiny"] = hub.{TINY!r}, "study.data.hub:Hub"
+start = time.perf_counter()
+try:
+    available("tiny")
+    print(load("tiny", 8).digest)
+except StudyError as error:
+    print(error)
+    print("seconds:", time.perf_counter() - start)
+"""
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The set in the table, and caches that are empty."""
+    from huggingface_hub import constants
+
+    monkeypatch.setitem(SETS, "tiny", TINY)  # type: ignore[arg-type]
+    monkeypatch.setitem(catalogue.NAMED, "tiny", "study.data.hub:Hub")  # type: ignore[arg-type]
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
+    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("HF_DATASETS_CACHE", raising=False)
+
+
+def files(folder: Path) -> Path:
+    """The set's files as they lie in the repository."""
+    images, labels = digits()
+    save_table(folder / TINY.files["train"], images[:150], labels[:150])
+    save_table(folder / TINY.files["test"], images[150:], labels[150:])
+    return folder
+
+
+def hub_cache(home: Path, repository: str) -> None:
+    """The cache of huggingface_hub after a download."""
+    files(home / "hub" / f"datasets--{repository.replace('/', '--')}" / "snapshots" / REVISION)
+
+
+def datasets_cache(folder: Path) -> None:
+    """The Arrow files `datasets` writes, where it puts them for a set of this name, configuration and revision."""
+    import datasets
+
+    source = files(folder / "source")
+    tables = {split: str(source / file) for split, file in TINY.files.items()}
+    datasets.load_dataset("parquet", data_files=tables, cache_dir=str(folder / "made"))
+    (made,) = {file.parent for file in (folder / "made").rglob("*.arrow")}
+    (folder / "nobody___tiny" / "plain_text" / "0.0.0").mkdir(parents=True)
+    made.rename(folder / "nobody___tiny" / "plain_text" / "0.0.0" / REVISION)
+
+
+def check() -> str:
+    """The set loads and is what it was; gives its digest."""
+    available("tiny")
+    data = load("tiny", 8)
+    assert data.info == describe("tiny")
+    assert data.info.splits == {"train": 130, "validation": 20, "test": 50}
+    assert data.train.labels is not None
+    return data.digest
+
+
+@pytest.mark.parametrize("repository", ["nobody/tiny", "tiny"])
+def test_from_the_hub_cache_also_under_its_old_name(repository: str, tmp_path: Path) -> None:
+    hub_cache(tmp_path / "home", repository)
+    check()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_from_the_cache_of_datasets(told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "elsewhere" if told else tmp_path / "home" / "datasets"
+    if told:
+        monkeypatch.setenv("HF_DATASETS_CACHE", str(folder))
+    datasets_cache(folder)
+    check()
+
+
+def test_all_caches_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub_cache(tmp_path / "home", "nobody/tiny")
+    first = check()
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "other"))
+    monkeypatch.setattr("study.data.tensors._held", {})
+    (tmp_path / "home" / "hub").rename(tmp_path / "gone")
+    datasets_cache(tmp_path / "home" / "datasets")
+    assert check() == first
+
+
+def test_another_number_of_images_than_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub_cache(tmp_path / "home", "nobody/tiny")
+    other = HubSet(**{**vars(TINY), "splits": {"train": 900, "validation": 100, "test": 50}})
+    monkeypatch.setitem(SETS, "tiny", other)  # type: ignore[arg-type]
+    with pytest.raises(StudyError, match=r"has \{'train': 130, .* not \{'train': 900, .*; remove .* download it again"):
+        load("tiny", 8)
+
+
+@pytest.mark.parametrize("name", list(SETS))
+def test_known_sets_add_up(name: str) -> None:
+    known = SETS[name]
+    assert set(known.splits) == {"train", "validation", "test"}
+    assert set(known.files) <= set(known.splits)
+    assert len(known.revision) == 40
+    if "validation" not in known.files:
+        whole = known.splits["train"] + known.splits["validation"]
+        assert known.splits["validation"] == pytest.approx(whole / 10, abs=known.classes / 2)
+
+
+class FakeHub(http.server.SimpleHTTPRequestHandler):
+    """Serves files as the Hub does: each with the commit it belongs to and a hash."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        """Files, and the list of them."""
+        if not self.path.startswith(f"/api/datasets/{TINY.repository}/tree/{REVISION}"):
+            return super().do_GET()
+        listed = [{"type": "file", "path": file, "size": 1, "oid": "0" * 40} for file in TINY.files.values()]
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        super().end_headers()
+        self.wfile.write(json.dumps(listed).encode())
+        return None
+
+    def translate_path(self, path: str) -> str:
+        prefix = f"/datasets/{TINY.repository}/resolve/{REVISION}/"
+        return super().translate_path(path.removeprefix(prefix) if path.startswith(prefix) else "/none")
+
+    def end_headers(self) -> None:
+        content = Path(self.translate_path(self.path))
+        if content.is_file():
+            self.send_header("X-Repo-Commit", REVISION)
+            self.send_header("ETag", f'"{hashlib.sha1(content.read_bytes()).hexdigest()}"')
+        super().end_headers()
+
+    def log_message(self, format: str, *values: object) -> None:
+        self.asked.append(f"{self.command} {Path(self.path).name}")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
+    """A Hub on this machine with the set, and the requests it got."""
+    handler = type("Handler", (FakeHub,), {"asked": []})
+    folder = str(files(tmp_path / "repository"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder)) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_port}", handler.asked  # type: ignore[attr-defined]
+        serving.shutdown()
+        thread.join()
+
+
+def start(home: Path, endpoint: str, code: str = IN_A_NEW_PROCESS, **more: str) -> subprocess.Popen[str]:
+    """A process that asks for the set, with caches of its own and this Hub."""
+    unset = ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_TOKEN", "HTTP_PROXY", "http_proxy")
+    environment = {key: value for key, value in os.environ.items() if key not in unset}
+    environment |= {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "STUDY_CACHE": str(home / "study"), **more}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    out, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return out
+
+
+def test_downloaded_once_by_two_processes_and_then_no_more(server: tuple[str, list[str]], tmp_path: Path) -> None:
+    endpoint, asked = server
+    both = [start(tmp_path / "new", endpoint), start(tmp_path / "new", endpoint)]
+    digests = {said(process).strip() for process in both}
+    assert len(digests) == 1
+    assert len(digests.pop()) == 64
+    downloads = [request for request in asked if request.startswith("GET")]
+    assert sorted(downloads) == ["GET test-00000-of-00001.parquet", "GET train-00000-of-00001.parquet"]
+    assert not [request for request in asked if "telemetry" in request]
+    asked.clear()
+    assert len(said(start(tmp_path / "new", endpoint)).strip()) == 64
+    assert asked == []
+
+
+def test_without_a_hub_the_ways_out_are_told(tmp_path: Path) -> None:
+    told = said(start(tmp_path / "new", "http://127.0.0.1:1"))
+    for words in (
+        "data set 'tiny' is not on this machine",
+        f"nobody/tiny at revision {REVISION}",
+        str(tmp_path / "new" / "hub"),
+        str(tmp_path / "new" / "datasets"),
+        f"hf download nobody/tiny --repo-type dataset --revision {REVISION} plain_text/train-00000-of-00001.parquet",
+        "parquet:FOLDER",
+        "imagefolder:FOLDER",
+    ):
+        assert words in told
+    assert float(told.split()[-1]) < 5
+
+
+def test_a_hub_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        code = IN_A_NEW_PROCESS.replace("start =", "hub.PATIENCE = 1; start =")
+        told = said(start(tmp_path / "new", f"http://127.0.0.1:{deaf.getsockname()[1]}", code))
+    assert "is not on this machine" in told
+    assert float(told.split()[-1]) < 5
+
+
+def test_offline_by_choice_and_gone_from_the_hub(server: tuple[str, list[str]], tmp_path: Path) -> None:
+    told = said(start(tmp_path / "new", server[0], HF_HUB_OFFLINE="1"))
+    assert "HF_HUB_OFFLINE" in told
+    assert server[1] == []
+    code = IN_A_NEW_PROCESS.replace(REVISION, REVISION[::-1])
+    assert "404" in said(start(tmp_path / "new", server[0], code))
+
+
+def test_the_command_we_tell_works(server: tuple[str, list[str]], tmp_path: Path) -> None:
+    """What the message says to type fills the cache that is then read."""
+    told = said(start(tmp_path / "new", "http://127.0.0.1:1"))
+    (command,) = [line.strip() for line in told.splitlines() if line.strip().startswith("hf download")]
+    program = Path(sys.executable).with_name("hf")
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "new"), "HF_ENDPOINT": server[0]}
+    done = subprocess.run([program, *command.split()[1:]], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(said(start(tmp_path / "new", "http://127.0.0.1:1")).strip()) == 64
