@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from study.stats.adjust import holm
 from study.stats.model import Fit, Term, Trials
-from study.stats.selection import Factors
 
 TIMES = "\u00d7"
 COLUMNS = ["term", "kind", "ss", "df", "ms", "f", "p_value", "p_adjusted", "eta_squared", "omega_squared", "note"]
@@ -38,11 +37,10 @@ class Anova:
     interactions of three and more factors serve instead.
     """
 
-    def __init__(self, trials: Trials, factors: Factors) -> None:
-        self.trials = trials
-        self.names, self.labels = list(factors), list(factors.values())
-        pairs = itertools.combinations(range(len(self.names)), 2)
-        self.mains: list[Term] = [(i,) for i in range(len(self.names))]
+    def __init__(self, trials: Trials) -> None:
+        self.trials, count = trials, len(trials.names)
+        pairs = itertools.combinations(range(count), 2)
+        self.mains: list[Term] = [(i,) for i in range(count)]
         self.pairs: list[Term] = [pair for pair in pairs if (trials.codes_TF[:, pair] > 0).all(axis=1).any()]
         self._fits: dict[frozenset[Term], Fit] = {}
         self._cells = trials.fit_cells()
@@ -69,20 +67,20 @@ class Anova:
         return table
 
     def name(self, term: Term) -> str:
-        return f" {TIMES} ".join(self.names[i] for i in term)
+        return f" {TIMES} ".join(self.trials.names[i] for i in term)
 
     def main(self, term: Term) -> Explained:
         """A main effect, after all other terms that do not contain it; interactions aliased with it are set aside."""
         others = [other for other in self.mains if other != term]
-        alone = self._added(term, others)
-        after = self._added(term, [*others, *(pair for pair in self.pairs if term[0] not in pair)])
-        observed = self.trials.observed(term[0])
-        if len(observed) < 2:
-            return Explained(0.0, 0, f"only level {self.labels[term[0]][observed[0]]!r} has results")
-        if alone.df < len(observed) - 1:
-            return self._lacking(alone, len(observed) - 1, self._aliases(term, others))
+        apart = [pair for pair in self.pairs if term[0] not in pair]
+        alone, after = self._added(term, others), self._added(term, [*others, *apart])
+        labels = self.trials.labels[term[0]]
+        if len(labels) == 1:
+            return Explained(0.0, 0, f"only level {labels[0]!r} has results")
+        if alone.df < self._nominal(term):
+            return self._lacking(term, alone, others)
         if after.df < alone.df:
-            confounded = [pair for pair in self.pairs if self._gain(term, [*others, pair]) < alone.df]
+            confounded = [pair for pair in apart if self._gain(term, [*others, pair]) < alone.df]
             named = self._either(confounded) if confounded else "interactions"
             return Explained(alone.ss, alone.df, f"assumes no {named}, from which this design cannot tell it")
         return after
@@ -91,13 +89,11 @@ class Anova:
         """An interaction, after all main effects and all other interactions."""
         others = [*self.mains, *(other for other in self.pairs if other != term)]
         found = self._added(term, others)
-        levels = [self.trials.observed(i) for i in term]
-        nominal = math.prod(len(observed) - 1 for observed in levels)
-        if found.df == nominal:
+        if found.df == self._nominal(term):
             return found
-        if empty := self._empty(term, levels):
-            return Explained(found.ss, found.df, f"{found.df} of {nominal} contrasts: no results at {empty}")
-        return self._lacking(found, nominal, self._aliases(term, others))
+        if empty := self._empty(term):
+            return replace(found, note=f"{found.df} of {self._nominal(term)} contrasts: no results at {empty}")
+        return self._lacking(term, found, others)
 
     def _joint(self) -> Mapping[str, Explained]:
         """Interactions that only their sum can be estimated of, by name."""
@@ -121,25 +117,33 @@ class Anova:
     def _aliases(self, term: Term, others: list[Term]) -> list[Term]:
         """The other terms without which more of this one could be estimated."""
         gain = self._gain(term, others)
-        if gain == math.prod(self.trials.num_levels[i] - 1 for i in term):
+        if gain == self._nominal(term):
             return []
         return [one for one in others if self._gain(term, [other for other in others if other != one]) > gain]
 
-    def _lacking(self, found: Explained, nominal: int, aliases: list[Term]) -> Explained:
+    def _nominal(self, term: Term) -> int:
+        """Degrees of freedom that a term has where all of it can be estimated."""
+        return math.prod(self.trials.num_levels[i] - 1 for i in term)
+
+    def _lacking(self, term: Term, found: Explained, others: list[Term]) -> Explained:
+        """The same, saying what stands in the way."""
+        aliases = self._aliases(term, others)
         which = self._either(aliases) if aliases else "other terms together"
-        how = "" if found.df == 0 else f"{found.df} of {nominal} contrasts: in part "
-        return Explained(found.ss, found.df, f"{how}this design cannot tell it from {which}")
+        how = "" if found.df == 0 else f"{found.df} of {self._nominal(term)} contrasts: in part "
+        return replace(found, note=f"{how}this design cannot tell it from {which}")
 
     def _either(self, terms: Iterable[Term]) -> str:
         return " or ".join(self.name(term) for term in terms)
 
-    def _empty(self, term: Term, levels: list[list[int]]) -> str:
+    def _empty(self, term: Term) -> str:
         """The first combination of two factors' levels without results, and how many there are; empty if none."""
         seen = {tuple(map(int, row)) for row in self.trials.codes_TF[:, term]}
-        empty = [both for both in itertools.product(*levels) if both not in seen]
+        codes = itertools.product(*(range(self.trials.num_levels[i]) for i in term))
+        empty = [both for both in codes if both not in seen]
         if not empty:
             return ""
-        first = ", ".join(f"{self.names[i]}={self.labels[i][code]}" for i, code in zip(term, empty[0], strict=True))
+        named = zip(term, empty[0], strict=True)
+        first = ", ".join(f"{self.trials.names[i]}={self.trials.labels[i][code]}" for i, code in named)
         return first + (f" and {len(empty) - 1} more" if len(empty) > 1 else "")
 
     def _fit(self, terms: Iterable[Term]) -> Fit:

@@ -6,8 +6,9 @@ term is judged after all others that do not contain it, which does not need equa
 have exclusions and failed trials. What a design cannot tell apart is said so, in words, and not estimated.
 """
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,31 +78,33 @@ def _trials(data: pd.DataFrame, factors: Factors, metric: str, paired: bool) -> 
     rows = [(cell, replicate, value) for cell, values in results.items() for replicate, value in values.items()]
     if not rows:
         return None
-    codes = [[_code(name, label, factors) for name, label in zip(factors, cell, strict=True)] for cell, _, _ in rows]
+    names = tuple(factors)
+    labels = tuple(_observed(name, {cell[i] for cell, _, _ in rows}, factors) for i, name in enumerate(names))
     replicates = np.array([replicate for _, replicate, _ in rows])
     return Trials(
         np.array([value for *_, value in rows], dtype=np.float64),
         np.asarray(np.unique(replicates if paired else 0 * replicates, return_inverse=True)[1], dtype=np.int64),
-        np.array(codes, dtype=np.int64),
-        tuple(len(labels) for labels in factors.values()),
+        np.array([[known.index(label) for known, label in zip(labels, cell, strict=True)] for cell, _, _ in rows]),
+        names,
+        labels,
     )
 
 
-def _code(name: str, label: str, factors: Factors) -> int:
-    if label not in factors[name]:
+def _observed(name: str, seen: set[str], factors: Factors) -> tuple[str, ...]:
+    """A factor's labels that have results, in the factor's order."""
+    if unknown := sorted(seen.difference(factors[name])):
         possible = ", ".join(map(repr, factors[name]))
-        raise StudyError(f"the results have level {label!r} of factor {name!r}, whose levels are {possible}")
-    return list(factors[name]).index(label)
+        raise StudyError(f"the results have level {unknown[0]!r} of factor {name!r}, whose levels are {possible}")
+    return tuple(label for label in factors[name] if label in seen)
 
 
 class _Tables:
     """Least-squares means and differences, held against the error of the analysis of variance."""
 
     def __init__(self, trials: Trials, factors: Factors, level: float) -> None:
-        self.trials, self.level = trials, level
-        self.names, self.labels = list(factors), list(factors.values())
-        self.anova = Anova(trials, factors)
-        self.others = [self._weights(i) for i in range(len(self.names))]
+        self.trials, self.factors, self.level = trials, factors, level
+        self.anova = Anova(trials)
+        self.others = [self._weights(count) for count in trials.num_levels]
 
     def effects(self) -> Effects:
         effects = pd.DataFrame(self._main_rows(), columns=EFFECT_COLUMNS)
@@ -109,41 +112,53 @@ class _Tables:
         interactions = pd.DataFrame(self._pair_rows(), columns=INTERACTION_COLUMNS)
         return Effects(self.anova.table(), effects, interactions, tuple(self._notes()))
 
-    def _weights(self, factor: int) -> Floats:
-        """How a factor's levels are averaged: equally over those with results, or the first alone (see Effects)."""
-        weights = np.zeros(self.trials.num_levels[factor])
-        weights[self.trials.observed(factor) if self.anova.pairs else 0] = 1
-        return np.asarray(weights / weights.sum())
+    def _weights(self, count: int) -> Floats:
+        """How a factor's levels are averaged: equally, or the first alone (see Effects)."""
+        return np.full(count, 1 / count) if self.anova.pairs else np.eye(count)[0]
 
     def _main_rows(self) -> Iterator[dict[str, Any]]:
         fit = self.trials.fit(self.anova.mains)
-        for i, name in enumerate(self.names):
+        for i, (name, labels) in enumerate(self.factors.items()):
             note = self.anova.main((i,)).note
-            for code, label in enumerate(self.labels[i]):
-                row = {"factor": name, "level": label, "n": int((self.trials.codes_TF[:, i] == code).sum())}
-                weights = [self.trials.mean_weights(self.anova.mains, {i: c}, self.others) for c in (code, 0)]
-                mean, low, high, _ = self._with_interval(fit, weights[0])
-                row |= {"mean": mean, "low": low, "high": high}
-                if code:
-                    difference, low, high, p_value = self._with_interval(fit, weights[0] - weights[1])
-                    row |= {"difference": difference, "difference_low": low, "difference_high": high}
-                    row |= {"p_value": p_value}
-                yield row | {"note": note if row["n"] else "no results"}
+            means = {label: self._mean_weights(self.anova.mains, {i: label}) for label in labels}
+            first = means[labels[0]]
+            for label, weights in means.items():
+                row = {"factor": name, "level": label, "n": self._count({i: label})}
+                row |= zip(("mean", "low", "high"), self._with_interval(fit, weights), strict=False)
+                if label != labels[0]:
+                    difference = None if weights is None or first is None else weights - first
+                    columns = ("difference", "difference_low", "difference_high", "p_value")
+                    row |= zip(columns, self._with_interval(fit, difference), strict=True)
+                yield row | {"note": "no results" if weights is None else note}
 
     def _pair_rows(self) -> Iterator[dict[str, Any]]:
-        for i, j in self.anova.pairs:
-            terms: list[Term] = [*self.anova.mains, (i, j)]
-            fit, note = self.trials.fit(terms), self.anova.pair((i, j)).note
-            for a, level_a in enumerate(self.labels[i]):
-                for b, level_b in enumerate(self.labels[j]):
-                    n = int(((self.trials.codes_TF[:, i] == a) & (self.trials.codes_TF[:, j] == b)).sum())
-                    weights = self.trials.mean_weights(terms, {i: a, j: b}, self.others)
-                    values = (self.names[i], level_a, self.names[j], level_b, n, *self._with_interval(fit, weights)[:3])
-                    yield dict(zip(INTERACTION_COLUMNS, (*values, note if n else "no results"), strict=True))
+        for pair in self.anova.pairs:
+            terms = [*self.anova.mains, pair]
+            fit, note = self.trials.fit(terms), self.anova.pair(pair).note
+            names = [self.trials.names[i] for i in pair]
+            for labels in itertools.product(*(self.factors[name] for name in names)):
+                at = dict(zip(pair, labels, strict=True))
+                n, found = self._count(at), self._with_interval(fit, self._mean_weights(terms, at))
+                values = (names[0], labels[0], names[1], labels[1], n, *found[:3], note if n else "no results")
+                yield dict(zip(INTERACTION_COLUMNS, values, strict=True))
 
-    def _with_interval(self, fit: Fit, weights_P: Floats) -> tuple[float, float, float, float]:
+    def _count(self, at: Mapping[int, str]) -> int:
+        """Trials at these levels."""
+        if any(label not in self.trials.labels[i] for i, label in at.items()):
+            return 0
+        codes = [self.trials.labels[i].index(label) for i, label in at.items()]
+        return int((self.trials.codes_TF[:, list(at)] == codes).all(axis=1).sum())
+
+    def _mean_weights(self, terms: Sequence[Term], at: Mapping[int, str]) -> Floats | None:
+        """Weights of the mean at these levels, None where one has no results."""
+        if any(label not in self.trials.labels[i] for i, label in at.items()):
+            return None
+        codes = {i: self.trials.labels[i].index(label) for i, label in at.items()}
+        return self.trials.mean_weights(terms, codes, self.others)
+
+    def _with_interval(self, fit: Fit, weights_P: Floats | None) -> tuple[float, float, float, float]:
         """Estimate, low, high and two-sided p-value against zero; nan where they cannot be had."""
-        if not fit.estimable(weights_P):
+        if weights_P is None or not fit.estimable(weights_P):
             return math.nan, math.nan, math.nan, math.nan
         error, (mean, variance) = self.anova.error, fit.estimate(weights_P)
         if not (error.df and error.ss):
@@ -156,11 +171,11 @@ class _Tables:
         if self.anova.error.note:
             yield self.anova.error.note
         if not self.anova.pairs:
-            if len(self.names) > 1:
+            if len(self.factors) > 1:
                 yield "no cell changes two factors: effects are those at the first levels of the others"
             return
         cells, counts = np.unique(self.trials.codes_TF, axis=0, return_counts=True)
-        combinations = math.prod(self.trials.num_levels)
+        combinations = math.prod(len(labels) for labels in self.factors.values())
         if len(cells) < combinations:
             yield f"{len(cells)} of {combinations} combinations have results: effects come from a least-squares fit"
         if counts.min() < counts.max():

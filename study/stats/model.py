@@ -6,6 +6,7 @@ told apart is fitted all the same (least squares by pseudo-inverse): what can be
 Shapes: T trials, F factors, P columns.
 """
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +28,9 @@ class Fit:
     def __init__(self, values_T: Floats, columns_TP: Floats) -> None:
         self._columns_TP = columns_TP
         self._offset = float(values_T.mean())  # taken off and put back: large values would lose digits
-        self._result = OLS(values_T - self._offset, columns_TP).fit()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that columns depend on each other is what `estimable` is for
+            self._result = OLS(values_T - self._offset, columns_TP).fit()
         self.rank = int(np.linalg.matrix_rank(columns_TP))
         self.df = len(values_T) - self.rank  # of the residuals
         rounding = len(values_T) * (_ROUNDING * np.abs(values_T).max()) ** 2
@@ -49,20 +52,24 @@ class Fit:
 
 @dataclass(frozen=True)
 class Trials:
-    """Finished trials as numbers. `blocks` are codes of the replicates, `codes` of the levels, both from 0."""
+    """Finished trials as numbers. `blocks` are codes of the replicates, `codes` of the levels, both from 0.
+
+    Only levels that have results count; `names` and `labels` are theirs, for tables.
+    """
 
     values_T: Floats
     blocks_T: Integers
     codes_TF: Integers
-    num_levels: tuple[int, ...]
+    names: tuple[str, ...]
+    labels: tuple[tuple[str, ...], ...]
 
     @property
     def num_blocks(self) -> int:
         return int(self.blocks_T.max()) + 1
 
-    def observed(self, factor: int) -> list[int]:
-        """The levels of a factor that have results."""
-        return [int(code) for code in np.unique(self.codes_TF[:, factor])]
+    @property
+    def num_levels(self) -> tuple[int, ...]:
+        return tuple(len(labels) for labels in self.labels)
 
     def columns(self, terms: Iterable[Term]) -> Floats:
         """(T, P) intercept, replicates, then each term."""
@@ -90,16 +97,21 @@ class Trials:
         for term in terms:
             part = np.ones(1)
             for i in term:
-                part = np.outer(part, weights[i][1:]).reshape(-1)
+                part = np.outer(part, weights[i][1:] - weights[i][0]).reshape(-1)
             parts.append(part)
         return np.concatenate(parts)
 
     def _term(self, term: Term) -> Floats:
-        """(T, P) products of the indicators of the term's factors, each factor's first level left out."""
+        """(T, P) products of the codings of the term's factors.
+
+        Each factor is coded to sum to zero over its levels, so that an interaction's columns are its own alone: with
+        0/1 coding they would hold part of the main effects.
+        """
         found = np.ones((len(self.values_T), 1))
         for i in term:
-            indicators = _indicators(self.codes_TF[:, i], self.num_levels[i])
-            found = (found[:, :, None] * indicators[:, None, :]).reshape(len(self.values_T), -1)
+            codes_T = self.codes_TF[:, i]
+            coding = _indicators(codes_T, self.num_levels[i]) - (codes_T == 0)[:, None]
+            found = (found[:, :, None] * coding[:, None, :]).reshape(len(self.values_T), -1)
         return found
 
 
