@@ -3,8 +3,12 @@
 Importing this package, describing and checking never import torch, datasets or scikit-learn.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from study.data.catalogue import find, names
 from study.data.dataset import Dataset, DatasetInfo, Split
+from study.errors import StudyError
 
 __all__ = ["Dataset", "DatasetInfo", "Split", "available", "describe", "load", "names"]
 
@@ -14,16 +18,18 @@ def describe(name: str) -> DatasetInfo:
 
     Raises StudyError for an unknown name or a path where no data set lies.
     """
-    return find(name).describe()
+    with _told(name):
+        return find(name).describe()
 
 
 def available(name: str) -> None:
     """Raise StudyError, within seconds and with the ways out, if `load` could not get at the data set."""
     from study.data import cache
 
-    source = find(name)
-    if not cache.holds(source):
-        source.available()
+    with _told(name):
+        source = find(name)
+        if not cache.holds(source):
+            source.available()
 
 
 def load(name: str, size: int, device: str = "cpu") -> Dataset:
@@ -37,4 +43,14 @@ def load(name: str, size: int, device: str = "cpu") -> Dataset:
     """
     from study.data.tensors import load as load_tensors
 
-    return load_tensors(find(name), size, device)
+    with _told(name):
+        return load_tensors(find(name), size, device)
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Files that may not be read, vanish while they are read, or lie on a disk that fails."""
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(f"data set {name!r} cannot be read: {error}") from error

@@ -25,13 +25,13 @@ PEEK = 16  # images whose size and colour stand for all in a description
 
 def existing(name: str) -> Path:
     """The path in `KIND:PATH`. Raises StudyError if nothing is there, naming the nearest thing that is."""
-    path = Path(name.partition(":")[2]).expanduser().absolute()
     try:
+        path = Path(name.partition(":")[2]).expanduser().absolute()
         if path.exists():
             return path
         raise StudyError(f"data set {name!r}: there is no {path}{_nearest(path)}")
-    except OSError as error:  # a name too long, a link to itself, a folder that may not be entered
-        raise StudyError(f"data set {name!r}: {path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError, RuntimeError) as error:  # not a path, no such user, a folder that may not be entered
+        raise StudyError(f"data set {name!r}: its path cannot be read: {error}") from error
 
 
 def _nearest(path: Path) -> str:

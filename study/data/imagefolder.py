@@ -5,6 +5,7 @@ numbered in the order of their folders' names. Images that lie in PATH or PATH/t
 have no labels and serve pre-training only.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -99,7 +100,7 @@ def split_folders(root: Path) -> dict[str, Path]:
 def sorted_folder(path: Path) -> Folder:
     """The images in a folder, sorted by class and path. Raises StudyError where some have a class and some none."""
     loose = [file for file in sorted(path.iterdir()) if _is_image(file)]
-    found = {child.name: sorted(filter(_is_image, child.rglob("*"))) for child in _children(path)}
+    found = {child.name: _images_under(child) for child in _children(path)}
     classes = {name: files for name, files in found.items() if files}
     if loose and classes:
         raise StudyError(
@@ -128,6 +129,16 @@ def contents(split: Folder) -> Iterator[tuple[str, bytes]]:
 
 def _children(path: Path) -> list[Path]:
     return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def _images_under(path: Path) -> list[Path]:
+    """Sorted; raises OSError where `Path.rglob` would leave out a folder that may not be read."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = (Path(folder, file) for folder, _, files in os.walk(path, onerror=refuse) for file in files)
+    return sorted(filter(_is_image, found))
 
 
 def _is_image(file: Path) -> bool:

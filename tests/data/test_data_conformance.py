@@ -1,8 +1,8 @@
 """What holds for every data set: those in the table, and one's own in tables and folders.
 
-Data sets that have to be downloaded are skipped where this machine has no copy. STUDY_SHARED_DATA may name a folder
-with an unpack.py that writes real data sets as parquet files (`unpack.py NAME --to FOLDER --sheets 1`): then they take
-part as well.
+Real data sets that are not part of a Python package take part where they are called for: those of the Hugging Face Hub
+with STUDY_TEST_HUB=1 (they are downloaded where they have not been before), and with STUDY_SHARED_DATA=FOLDER those
+that FOLDER/unpack.py writes as parquet files (`unpack.py NAME --to ELSEWHERE --sheets 1`).
 """
 
 import os
@@ -17,11 +17,11 @@ from data_samples import digits, save_images, save_table
 
 from study.data import Dataset, Split, describe, load
 from study.data.catalogue import NAMED
-from study.data.hub import SETS, cached
+from study.data.hub import SETS
 
 SHARED = ("cifar10", "cifar100", "mnist", "clothing64")
 ABSENT = {
-    **{name: "not in the Hugging Face cache of this machine" for name, known in SETS.items() if cached(known) is None},
+    **{name: "STUDY_TEST_HUB is not set" for name in SETS if "STUDY_TEST_HUB" not in os.environ},
     **{f"shared {name}": "STUDY_SHARED_DATA is not set" for name in SHARED if "STUDY_SHARED_DATA" not in os.environ},
 }
 ALL = [*NAMED, "parquet", "imagefolder", *(f"shared {name}" for name in SHARED)]

@@ -1,5 +1,6 @@
 """One's own data: layouts that are understood, and a clear word about those that are not."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,9 @@ def test_no_table(tmp_path: Path) -> None:
     refused(f"parquet:{tmp_path}", r"train\.parquet cannot be read")
     pq.write_table(pa.table({"text": ["a"], "label": [0]}), tmp_path / "train.parquet")
     refused(f"parquet:{tmp_path}", "no column of encoded images", "text, label")
+    (tmp_path / "train.parquet").unlink()
+    (tmp_path / "train.parquet").mkdir()
+    refused(f"parquet:{tmp_path}", r"train\.parquet cannot be read")
 
 
 def test_several_columns_to_choose_from(tmp_path: Path) -> None:
@@ -230,6 +234,20 @@ def test_damaged_images(tmp_path: Path) -> None:
     refused(f"parquet:{tmp_path}", "row 200")
     save_images(tmp_path / "folders", [*IMAGES, b"\x89PNG"], [*LABELS, 3])
     refused(f"imagefolder:{tmp_path}/folders", r"3.0200\.png")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_folders_that_may_not_be_read(tmp_path: Path) -> None:
+    folder = save_images(tmp_path, IMAGES, LABELS) / "3"
+    folder.chmod(0)
+    refused(f"imagefolder:{tmp_path}", "cannot be read", "[Pp]ermission")
+    folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "~nobody-of-this-name/a", "\udcff", "/dev/null/a"])
+def test_paths_that_are_none(path: str) -> None:
+    for kind in ("parquet", "imagefolder"):
+        refused(f"{kind}:{path}", "cannot be read|there is no")
 
 
 def test_hidden_and_other_files_are_no_images(tmp_path: Path) -> None:
