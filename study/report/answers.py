@@ -1,0 +1,152 @@
+"""What a study found, in plain sentences with numbers: read first, and printed by the command line."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from study.report import numbers
+from study.report.pretraining import SCRATCH, pretraining
+from study.report.results import Results
+from study.stats.power import detectable_effect
+
+MOST = 6  # levels of a factor told one by one
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finding: a few words of what it is about, and one or two sentences. Both are plain text, not markup."""
+
+    about: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.text}"
+
+
+def answers(results: Results) -> list[Answer]:
+    """The findings in order: how good the baseline is, what matters and what does not, the best, what is not known."""
+    if results.done.empty:
+        return [Answer("No result yet", f"none of the {numbers.plural(_wanted(results), 'trial')} has finished.")]
+    found = [_baseline(results), _verdict(results)]
+    found += [_factor(name, levels) for name, levels in results.effects.groupby("factor", sort=False)]
+    found += [*_pretraining(results), *_front(results), *_certainty(results), *_unfinished(results)]
+    return found
+
+
+def _baseline(results: Results) -> Answer:
+    row = results.cells.iloc[0]
+    if row["n"] == 0:
+        return Answer("Baseline", "no trial of it has finished, so nothing can be compared with it.")
+    sizes = f"{numbers.short(row['params'])} parameters and {numbers.short(row['macs'])} multiply-adds"
+    return Answer("Baseline", f"{_mean(row)} test accuracy with {sizes}.")
+
+
+def _mean(row: pd.Series) -> str:
+    if row["n"] == 1:
+        return f"{numbers.percent(row['mean'])} % (n = 1, so no interval)"
+    if row["low"] == row["high"]:
+        return f"{numbers.percent(row['mean'])} % (in each of {row['n']} replicates)"
+    interval = f"{numbers.percent(row['low'])} to {numbers.percent(row['high'])}"
+    return f"{numbers.percent(row['mean'])} % (95 % interval {interval}, n = {row['n']})"
+
+
+def _verdict(results: Results) -> Answer:
+    """How many changes matter, before which."""
+    compared = results.effects[results.effects["n"] > 0]
+    clear = compared[compared["distinguishable"]]
+    about = "What matters"
+    if compared.empty:
+        return Answer(about, "no level has been compared with the baseline's yet.")
+    if (compared["n"] < 2).all():
+        return Answer(about, "one replicate each, so no interval: no change can be told from chance.")
+    if clear.empty:
+        everything = "the one change" if len(compared) == 1 else f"none of the {len(compared)} changes"
+        word = "is not distinguishable" if len(compared) == 1 else "is distinguishable"
+        return Answer(about, f"{everything} {word} from the baseline at 95 %.")
+    sure = int((clear["p_adjusted"] < 0.05).sum())
+    still = [name for name in compared["factor"].unique() if name not in set(clear["factor"])]
+    text = f"{len(clear)} of {numbers.plural(len(compared), 'change')} distinguishable from the baseline at 95 %, in: "
+    text += f"{', '.join(clear['factor'].unique())} ({sure} after Holm's correction for all comparisons)."
+    return Answer(about, text + (f" Not distinguishable at any level: {', '.join(still)}." if still else ""))
+
+
+def _factor(name: object, levels: pd.DataFrame) -> Answer:
+    """A factor's levels, the clearest first."""
+    order = levels.assign(size=levels["difference"].abs()).sort_values(
+        ["distinguishable", "size"], ascending=False, kind="stable"
+    )
+    told = [_level(row) for _, row in order.head(MOST).iterrows()]
+    more = f"; {len(order) - MOST} more in the table of effects" if len(order) > MOST else ""
+    first = levels.iloc[0]
+    averaged = int(levels["combinations"].max())
+    over = f", averaged over {averaged} combinations of the other factors" if averaged > 1 else ""
+    return Answer(str(name), f"against {first['baseline']}{over}: {'; '.join(told)}{more}.")
+
+
+def _level(row: pd.Series) -> str:
+    if row["n"] == 0:
+        return f"{row['level']} has not been compared yet"
+    change = f"{row['level']} gives {numbers.points(row['difference'])} points"
+    if row["n"] == 1:
+        return f"{change} (n = 1, so no interval)"
+    if row["low"] == row["high"]:
+        return f"{change} (in each of {row['n']} replicates; without spread there is no test)"
+    verdict = "distinguishable" if row["distinguishable"] else "not distinguishable"
+    return f"{change} ({numbers.points(row['low'])} to {numbers.points(row['high'])}, n = {row['n']}), {verdict}"
+
+
+def _pretraining(results: Results) -> Iterator[Answer]:
+    """Said apart from the factors only where several sets of cells can be compared."""
+    table = pretraining(results)
+    compared = table[(table["pairs"] > 0) & (table["reference"] != table["cell"])]
+    if table["group"].nunique() < 2:
+        return
+    scratch = {row["cell"] for _, row in table.iterrows() if row["kind"] == SCRATCH}
+    compared = compared[compared["reference"].isin(scratch)]
+    for kind, rows in compared.groupby("kind", sort=False):
+        better = int((rows["difference_low"] > 0).sum())
+        worse = int((rows["difference_high"] < 0).sum())
+        text = f"{numbers.points(rows['difference'].mean())} points against training from scratch on average; "
+        text += f"distinguishably better in {better} and worse in {worse} of {numbers.plural(len(rows), 'comparison')}."
+        yield Answer("Transfer" if kind == "transfer" else "Pre-training on the same data", text)
+
+
+def _front(results: Results) -> Iterator[Answer]:
+    """The Pareto front by point estimates, the smallest model first."""
+    front = results.cells[results.cells["front"]].sort_values(["params", "number"])
+    if len(results.cells) < 2 or front.empty:
+        return
+    shown = [
+        f"{row['cell']} ({numbers.short(row['params'])}, {numbers.percent(row['mean'])} %)"
+        for _, row in front.head(MOST).iterrows()
+    ]
+    more = f"; and {len(front) - MOST} more" if len(front) > MOST else ""
+    yield Answer(
+        "Fewest parameters for their accuracy", "; ".join(shown) + more + ". By means alone, without intervals."
+    )
+
+
+def _certainty(results: Results) -> Iterator[Answer]:
+    compared = results.effects[results.effects["sd"] > 0]
+    if compared.empty:
+        return
+    n = int(compared["n"].median())
+    smallest = numbers.points(detectable_effect(n, float(compared["sd"].median()))).lstrip("+")
+    text = "intervals are 95 %, paired by replicate, each on its own. "
+    text += f"With n = {n}, a true difference of about {smallest} points would be found four times in five; most "
+    yield Answer("How sure", text + "smaller ones stay unseen, so not distinguishable does not mean equal.")
+
+
+def _unfinished(results: Results) -> Iterator[Answer]:
+    counts = results.trials["status"].value_counts()
+    parts = [f"{counts[status]:,} {status}" for status in ("failed", "missing") if counts.get(status)]
+    if parts:
+        wanted = numbers.plural(_wanted(results), "trial")
+        yield Answer("Not finished", f"{' and '.join(parts)} of {wanted}; all numbers rest on the others.")
+    if counts.get("excluded"):
+        yield Answer("Left out by design", f"{numbers.plural(int(counts['excluded']), 'cell')}, with reasons below.")
+
+
+def _wanted(results: Results) -> int:
+    return int((results.trials["status"] != "excluded").sum())

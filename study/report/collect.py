@@ -1,0 +1,206 @@
+"""From the store to tables: nothing is trained, drawn or written here."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from study.design import Cell, Study, Trial, expand
+from study.report.facts import CellFacts, FactorFacts, LevelFacts, Origin, StudyFacts
+from study.report.results import HISTORY_KINDS, LOAD_KINDS, TRIAL_KINDS, Results, table
+from study.stages import Stage, canonical_json, stages_of, unique_stages
+from study.store import CorruptError, Result, Store
+
+Row = dict[str, object]
+
+
+def collect(study: Study, store: Store, run_ids: Mapping[str, str] | None = None) -> Results:
+    """All that the store holds of a study. `run_ids` maps a stage's key to its MLflow run."""
+    names = _cell_names(study)
+    shelf = _Shelf.of(study, store)
+    rows = _trial_rows(study, shelf, names, run_ids or {})
+    kinds = {**TRIAL_KINDS, **{factor.name: "str" for factor in study.factors}}
+    return Results(
+        facts=_facts(study, shelf, names),
+        trials=table(rows, kinds),
+        history=table(list(_history_rows(shelf)), HISTORY_KINDS),
+        expert_load=table(list(_load_rows(shelf)), LOAD_KINDS),
+    )
+
+
+@dataclass(frozen=True)
+class _Shelf:
+    """The stages of a study, each read once."""
+
+    trials: list[Trial]
+    stages: list[Stage]
+    found: Mapping[str, Result]  # key -> result
+    errors: Mapping[str, str]  # key -> first line of the error, for stages without a result
+
+    @classmethod
+    def of(cls, study: Study, store: Store) -> "_Shelf":
+        trials = expand(study)
+        stages = unique_stages(trials)
+        found: dict[str, Result] = {}
+        errors: dict[str, str] = {}
+        for stage in stages:
+            try:
+                result, error = store.find(stage), store.failure(stage)
+            except CorruptError as damage:
+                result, error = None, str(damage)
+            if result is not None:
+                found[stage.key] = result
+            elif error is not None:
+                errors[stage.key] = next(iter(error.strip().splitlines()), "no message")
+        return cls(trials, stages, found, errors)
+
+    @cached_property
+    def finished(self) -> list[tuple[Stage, Result]]:
+        return [(stage, self.found[stage.key]) for stage in self.stages if stage.key in self.found]
+
+    def status(self, trial: Trial) -> tuple[str, str]:
+        """A trial's status and the reason for it: that of its fine-tuning, or of the pre-training it waits for."""
+        *parents, last = stages_of(trial)
+        if last.key in self.found:
+            return "done", ""
+        for parent in parents:
+            if parent.key in self.errors and parent.key not in self.found:
+                return "failed", f"pre-training failed: {self.errors[parent.key]}"
+        if last.key in self.errors:
+            return "failed", self.errors[last.key]
+        waits = any(parent.key not in self.found for parent in parents)
+        return "missing", "its pre-training has not been run" if waits else "has not been run"
+
+
+def _cell_names(study: Study) -> dict[int, str]:
+    """A name per cell (by identity); a second cell whose labels happen to spell the same name gets a number."""
+    seen: Counter[str] = Counter()
+    names = {}
+    for cell in study.cells:
+        seen[cell.name] += 1
+        names[id(cell)] = cell.name if seen[cell.name] == 1 else f"{cell.name} ({seen[cell.name]})"
+    return names
+
+
+def _trial_rows(study: Study, shelf: _Shelf, names: Mapping[int, str], run_ids: Mapping[str, str]) -> list[Row]:
+    """In order of cells, then replicates."""
+    of_cell: dict[int, list[Row]] = {id(cell): [] for cell in study.cells}
+    for trial in shelf.trials:
+        of_cell[id(trial.cell)].append(_trial_row(trial, shelf, run_ids))
+    for cell in study.cells:
+        if cell.excluded is not None:
+            of_cell[id(cell)] = [{"status": "excluded", "reason": cell.excluded}]
+    return [
+        {"study": study.name, "cell": names[id(cell)], **cell.labels, **row}
+        for cell in study.cells
+        for row in of_cell[id(cell)]
+    ]
+
+
+def _trial_row(trial: Trial, shelf: _Shelf, run_ids: Mapping[str, str]) -> Row:
+    *parents, last = stages_of(trial)
+    status, reason = shelf.status(trial)
+    row: Row = {"replicate": trial.replicate, "seed": trial.seed, "status": status, "reason": reason}
+    row |= {"key": last.key, "run_id": run_ids.get(last.key, "")}
+    for parent in parents:
+        row["pretrain_key"] = parent.key
+        if (pretrained := shelf.found.get(parent.key)) is not None:
+            row["pretrain_seconds"] = pretrained.metrics.get("train_seconds")
+    if (result := shelf.found.get(last.key)) is not None:
+        row |= {name: result.metrics.get(name) for name in ("test_accuracy", "val_accuracy", "train_seconds")}
+        row |= {name: result.facts.get(name) for name in ("params", "params_active", "macs", "macs_active")}
+        row |= {name: str(result.provenance.get(name, "")) for name in ("device", "commit")}
+    return row
+
+
+def _history_rows(shelf: _Shelf) -> Iterator[Row]:
+    for stage, result in shelf.finished:
+        for epoch in result.history:
+            yield {"stage": stage.kind, "key": stage.key, **epoch}
+
+
+def _load_rows(shelf: _Shelf) -> Iterator[Row]:
+    for stage, result in shelf.finished:
+        for block, shares in enumerate(result.expert_load, start=1):
+            for expert, share in enumerate(shares, start=1):
+                yield {"stage": stage.kind, "key": stage.key, "block": block, "expert": expert, "share": share}
+
+
+def _facts(study: Study, shelf: _Shelf, names: Mapping[int, str]) -> StudyFacts:
+    assert study.baseline.settings is not None, "a study's baseline is always valid"
+    return StudyFacts(
+        study=study.name,
+        question=study.grid.question,
+        design=study.grid.design,
+        replicates=study.grid.replicates,
+        seed=study.grid.seed,
+        grid=_shown_path(study.path),
+        factors=tuple(
+            FactorFacts(
+                name=factor.name,
+                levels=tuple(LevelFacts(label=level.label, fields=dict(level.fields)) for level in factor.levels),
+            )
+            for factor in study.factors
+        ),
+        cells=tuple(_cell_facts(cell, names[id(cell)]) for cell in study.cells),
+        baseline=study.baseline.settings.model_dump(mode="json"),
+        origins=tuple(_origins(shelf, names)),
+    )
+
+
+def _cell_facts(cell: Cell, name: str) -> CellFacts:
+    pretrain = cell.settings.pretrain if cell.settings else None
+    besides = None
+    if cell.settings is not None:
+        text = canonical_json(cell.settings.model_dump(mode="json", exclude={"pretrain"}))
+        besides = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return CellFacts(
+        name=name,
+        labels=dict(cell.labels),
+        changed=cell.changed,
+        excluded=cell.excluded,
+        pretrain_dataset=pretrain.dataset if pretrain else None,
+        finetune_dataset=cell.settings.finetune.dataset if cell.settings else None,
+        besides_pretraining=besides,
+    )
+
+
+def _origins(shelf: _Shelf, names: Mapping[int, str]) -> Iterator[Origin]:
+    """Finished stages grouped by code and place, the earliest first."""
+    users: dict[str, dict[str, None]] = {}
+    for trial in shelf.trials:
+        for stage in stages_of(trial):
+            users.setdefault(stage.key, {})[names[id(trial.cell)]] = None
+    groups: dict[str, list[tuple[Stage, Result]]] = {}
+    for stage, result in shelf.finished:
+        place = [result.provenance.get(name) for name in ("commit", "device", "platform", "threads", "versions")]
+        groups.setdefault(canonical_json(place), []).append((stage, result))
+    origins = [_origin(group, users) for group in groups.values()]
+    yield from sorted(origins, key=lambda origin: (origin.first, origin.commit))
+
+
+def _origin(group: list[tuple[Stage, Result]], users: Mapping[str, Iterable[str]]) -> Origin:
+    place = group[0][1].provenance
+    results = [result for _, result in group]
+    threads = place.get("threads")
+    return Origin(
+        commit=str(place.get("commit", "unknown")),
+        device=str(place.get("device", "unknown")),
+        platform=str(place.get("platform", "")),
+        threads=int(threads) if threads is not None else None,
+        versions={str(name): str(version) for name, version in (place.get("versions") or {}).items()},
+        stages=len(group),
+        seconds=sum(float(result.metrics.get("train_seconds", 0.0)) for result in results),
+        first=min(str(result.provenance.get("started", "")) for result in results),
+        last=max(str(result.provenance.get("finished", "")) for result in results),
+        cells=tuple(dict.fromkeys(cell for stage, _ in group for cell in users[stage.key])),
+    )
+
+
+def _shown_path(path: Path) -> str:
+    """Relative to where commands are given, so that a committed report names no one's home folder."""
+    relative = Path(os.path.relpath(path.resolve()))
+    return path.name if ".." in relative.parts else relative.as_posix()

@@ -1,0 +1,99 @@
+"""Text from a grid file, shown as it is and never as markup: one function per language it is printed in.
+
+Every function takes any text and gives one line of that language. Nothing else in the report may put a name, a
+question or a reason next to markup.
+"""
+
+import html as _html
+import re
+import unicodedata
+
+# Jupyter and code-hosting sites set $...$ and \(...\) as formulas, in HTML too; they look for a pair within one run of
+# text, so a delimiter alone in an element is only a character.
+_FORMULA = re.compile(r"[$\\]")
+_BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
+
+
+def line(text: str) -> str:
+    """The text on one line: white space runs become one space; control characters and lone surrogates go."""
+    return " ".join("".join(_printable(character) for character in text).split())
+
+
+def html(text: str) -> str:
+    """For HTML text and quoted attributes' neighbours; see `attribute` for attributes."""
+    return _FORMULA.sub(lambda found: f"<span>{found[0]}</span>", _html.escape(line(text)))
+
+
+def attribute(text: str) -> str:
+    """For the inside of a quoted HTML attribute."""
+    return _html.escape(line(text))
+
+
+def markdown(text: str) -> str:
+    """For Markdown (CommonMark, GitHub's, Jupyter's), within a paragraph, heading, list or table.
+
+    A character reference can never open markup, so whatever could is written as one.
+    """
+    shown = _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", line(text))
+    shown = _LIST.sub(lambda found: f"{found[1]}&#{ord(found[2])};", shown)
+    return _MARKDOWN_FORMULA.sub(lambda found: f"<span>{found[0]}</span>", shown)
+
+
+def code_block(text: str, language: str = "") -> str:
+    """A fenced Markdown block that holds the text, whatever backticks are in it. Keeps its lines."""
+    lines = "\n".join("".join(_printable(c) for c in row) for row in text.split("\n"))
+    longest = max((len(run) for run in re.findall(r"`+", lines)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{lines}\n{fence}"
+
+
+def latex(text: str) -> str:
+    """For LaTeX text. What pdfLaTeX's fonts lack is written as its code point, so that every table compiles."""
+    return "".join(_latex_character(character) for character in unicodedata.normalize("NFC", line(text)))
+
+
+def _printable(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cs":
+        return "\N{REPLACEMENT CHARACTER}"
+    if category in {"Cc", "Zl", "Zp"}:
+        return " "
+    return "" if character in _BIDI else character
+
+
+# Whatever can open markup anywhere in a line: emphasis, links, code, HTML, tables, formulas, headings, mentions; a
+# colon before a letter or slash (emoji short names, bare links); the dot of a bare www link.
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>&$|~#!^@\"]|:(?=[\w/+-])|(?<=www)\.", re.IGNORECASE)
+_LIST = re.compile(r"^(\d*)([-+=.)])")  # at the start of a line: a list, or the underline of a heading
+_MARKDOWN_FORMULA = re.compile(r"&#(?:36|92);")
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": "'{}", "`": "`{}", "-": "-{}", "[": "{[}", "]": "{]}",
+    "\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "\N{EM DASH}": "---", "…": r"\dots{}",
+    "\N{MULTIPLICATION SIGN}": r"$\times$", "±": r"$\pm$", "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$",
+    "→": r"$\rightarrow$", "·": r"$\cdot$", "°": r"$^\circ$", "ß": r"\ss{}", "“": "``", "”": "''",
+    "\N{LEFT SINGLE QUOTATION MARK}": "`", "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+    "\u00a0": "~", "\u2009": r"\,", "\u202f": r"\,", "µ": r"$\mu$", "λ": r"$\lambda$",
+    **{  # the other small Greek letters are called in LaTeX as in Unicode; omicron and final sigma have no command
+        chr(code): f"$\\{unicodedata.name(chr(code)).split()[-1].lower()}$"
+        for code in range(0x3B1, 0x3CA)
+        if code not in (0x3BB, 0x3BF, 0x3C2)
+    },
+}  # fmt: skip
+_ACCENTS = {
+    "\u0300": r"\`", "\u0301": r"\'", "\u0302": r"\^", "\u0303": r"\~", "\u0304": r"\=", "\u0306": r"\u",
+    "\u0307": r"\.", "\u0308": r'\"', "\u030a": r"\r", "\u030b": r"\H", "\u030c": r"\v", "\u0327": r"\c",
+}  # fmt: skip
+
+
+def _latex_character(character: str) -> str:
+    if character in _LATEX:
+        return _LATEX[character]
+    if character.isascii():
+        return character
+    base, *marks = list(unicodedata.normalize("NFD", character))
+    if base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in _ACCENTS:
+        return f"{_ACCENTS[marks[0]]}{{{base}}}"
+    return rf"\texttt{{U+{ord(character):04X}}}"

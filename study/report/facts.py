@@ -1,0 +1,75 @@
+"""What a report knows of its study besides its tables: the content of `study.json`."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Facts(BaseModel):
+    """Immutable; what a later version adds to `study.json` is passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class LevelFacts(Facts):
+    """One level of a factor, and the fields it sets by dotted path (none for a baseline that is not written)."""
+
+    label: str
+    fields: dict[str, Any]
+
+
+class FactorFacts(Facts):
+    """What varied; the baseline's level comes first."""
+
+    name: str
+    levels: tuple[LevelFacts, ...]
+
+
+class CellFacts(Facts):
+    """One combination of levels. The first cell of a study is its baseline."""
+
+    name: str
+    labels: dict[str, str]  # factor -> level
+    changed: tuple[str, ...]  # factors in which it differs from the baseline
+    excluded: str | None  # the reason
+    pretrain_dataset: str | None  # None: from scratch
+    finetune_dataset: str | None  # None only where an excluded cell could not be built
+    besides_pretraining: str | None  # equal for cells that differ in their pre-training alone
+
+
+class Origin(Facts):
+    """Stages that were run by the same code in the same place."""
+
+    commit: str
+    device: str
+    platform: str
+    threads: int | None
+    versions: dict[str, str]
+    stages: int
+    seconds: float  # of training, summed over the stages
+    first: str  # when the first of them started, ISO 8601, UTC
+    last: str  # when the last of them finished
+    cells: tuple[str, ...]
+
+
+class StudyFacts(Facts):
+    """A study's question and design, and where its results come from."""
+
+    study: str
+    question: str
+    design: str
+    replicates: int
+    seed: int
+    grid: str  # path of the grid file, relative to the folder that commands are given in
+    factors: tuple[FactorFacts, ...]
+    cells: tuple[CellFacts, ...]
+    baseline: dict[str, Any]  # all settings of the baseline
+    origins: tuple[Origin, ...]
+
+    @property
+    def factor_names(self) -> list[str]:
+        return [factor.name for factor in self.factors]
+
+    @property
+    def included(self) -> list[CellFacts]:
+        return [cell for cell in self.cells if cell.excluded is None]

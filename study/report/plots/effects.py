@@ -1,0 +1,52 @@
+"""Effect of each factor: change of test accuracy at every level, with its 95 % interval."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from study.report import numbers
+from study.report.plots.plot import Plot
+from study.report.plots.style import BLACK, BLUE
+from study.report.plots.whiskers import Row, dots_and_whiskers
+from study.report.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def compute(results: Results) -> pd.DataFrame:
+    """The table of effects, without levels that nothing has been compared with yet."""
+    return results.effects[results.effects["n"] > 0].reset_index(drop=True)
+
+
+def draw(effects: pd.DataFrame) -> "Figure":
+    rows = []
+    for (factor, baseline), levels in effects.groupby(["factor", "baseline"], sort=False):
+        rows.append(Row(f"{factor} (against {baseline})", heading=True))
+        rows += [_row(level) for _, level in levels.iterrows()]
+    return dots_and_whiskers(rows, "change of test accuracy, percentage points", zero=True)
+
+
+def _row(level: pd.Series) -> Row:
+    return Row(
+        name=level["level"],
+        value=100 * level["difference"],
+        low=100 * level["low"],
+        high=100 * level["high"],
+        told=numbers.points_with(level["difference"], level["low"], level["high"]),
+        colour=BLUE if level["distinguishable"] else BLACK,
+        filled=bool(level["distinguishable"]),
+        marker="D" if level["n"] == 1 else "o",
+    )
+
+
+PLOT = Plot(
+    title="Effect of each factor",
+    caption=(
+        "Each dot is the change of test accuracy when one factor moves from the baseline's level (in brackets) to the "
+        "level named, with its 95 % interval, paired by replicate. Filled: the interval leaves zero out. Open: not "
+        "distinguishable from no change. Open diamonds: a single replicate, so no interval."
+    ),
+    compute=compute,
+    draw=draw,
+)

@@ -1,0 +1,52 @@
+"""Expert load by layer: how far each expert's share of the tokens is from an even share."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from study.report.loads import relative_loads
+from study.report.plots.panels import padded, small_multiples
+from study.report.plots.plot import Plot
+from study.report.plots.style import BLUE, GREY, LIGHT
+from study.report.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def compute(results: Results) -> pd.DataFrame:
+    """Columns cell, replicate, block, rank, load: the experts of a block ranked by their load, the busiest first.
+
+    Experts have no identity across replicates, so ranks are what can be compared.
+    """
+    found = relative_loads(results)
+    ranks = found.groupby(["cell", "replicate", "block"], sort=False)["load"].rank(method="first", ascending=False)
+    ranked = found.assign(rank=ranks.astype("Int64"))[["cell", "replicate", "block", "rank", "load"]]
+    return ranked.sort_values("rank", kind="stable").sort_values(["replicate", "block"], kind="stable")
+
+
+def draw(loads: pd.DataFrame) -> "Figure":
+    def panel(axes: "Axes", name: str) -> None:
+        own = loads[loads["cell"] == name]
+        axes.axhline(1, color=GREY, linewidth=0.8, zorder=1)
+        spread = own.groupby("block")["load"].agg(["min", "max"])
+        axes.vlines(spread.index.astype(float), spread["min"], spread["max"], color=LIGHT, linewidth=1.2, zorder=1)
+        axes.plot(own["block"], own["load"], "o", color=BLUE, markersize=3, alpha=0.55, markeredgewidth=0, zorder=2)
+
+    blocks = padded(float(loads["block"].min()), float(loads["block"].max()), 0.08)
+    highest = 1.05 * max(float(loads["load"].max()), 1.0)
+    names = list(dict.fromkeys(loads["cell"]))
+    return small_multiples(names, panel, ("block", blocks), ("load, in even shares", (0.0, highest)))
+
+
+PLOT = Plot(
+    title="Expert load by layer",
+    caption=(
+        "Every dot is one expert of one replicate: its share of the tokens routed in that block on validation images, "
+        "in units of an even share. All dots on the line at 1 would be perfectly even; a dot near 0 is an expert that "
+        "is hardly used. Cells without experts to choose from are not shown."
+    ),
+    compute=compute,
+    draw=draw,
+)

@@ -1,0 +1,115 @@
+"""Parameters versus accuracy: every cell, its 95 % interval, and the Pareto front."""
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from study.report.plots.labels import Box, annotate, mark
+from study.report.plots.plot import Plot
+from study.report.plots.scales import log_parameters
+from study.report.plots.style import BLACK, BLUE, GREY, SMALL, WIDTH, light_grid, new_figure, wrapped
+from study.report.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = ["number", "cell", "params", "n", "mean", "low", "high", "front", "x", "baseline"]
+APART = 0.014  # of the width of the axes: least distance of two dots with nearly the same parameters
+NAME_WIDTH = 1.5  # inches
+
+
+def compute(results: Results) -> pd.DataFrame:
+    """Cells with results. `x` is the number of parameters, moved slightly where dots would cover each other."""
+    cells = results.cells[results.cells["mean"].notna() & results.cells["params"].notna()]
+    cells = cells.assign(baseline=cells["number"] == 1, x=_spread(cells["params"].astype(float).to_numpy()))
+    return cells[COLUMNS].reset_index(drop=True)
+
+
+def draw(cells: pd.DataFrame) -> "Figure":
+    height = 4.2
+    figure = new_figure(WIDTH, height)
+    axes = figure.add_axes((0.62 / WIDTH, 0.45 / height, (WIDTH - 0.8) / WIDTH, (height - 0.7) / height))
+    light_grid(axes, "y")
+    _draw_front(axes, cells[cells["front"]].sort_values(["params", "number"]))
+    for _, cell in cells.iterrows():
+        _draw_cell(axes, cell)
+    axes.set_ylabel("test accuracy, %")
+    axes.margins(x=0.12, y=0.08)
+    log_parameters(axes)
+    _name(axes, cells)
+    return figure
+
+
+def _spread(params: np.ndarray) -> np.ndarray:
+    """Parameters moved on a logarithmic axis so that neighbours stand apart, each group around its own middle."""
+    if len(params) == 0:
+        return params
+    logs = np.log(params)
+    apart = APART * max(float(np.ptp(logs)), 0.3)
+    order = np.argsort(logs, kind="stable")
+    groups: list[list[int]] = []
+    for i in order:
+        if groups and logs[i] - logs[groups[-1][-1]] < apart:
+            groups[-1].append(int(i))
+        else:
+            groups.append([int(i)])
+    moved = logs.copy()
+    for group in groups:
+        middle = logs[group].mean()
+        moved[group] = middle + apart * (np.arange(len(group)) - (len(group) - 1) / 2)
+    alone = [group[0] for group in groups if len(group) == 1]
+    moved[alone] = logs[alone]
+    return np.asarray(np.exp(moved))
+
+
+def _draw_front(axes: "Axes", front: pd.DataFrame) -> None:
+    """A staircase: the best mean to be had with so many parameters."""
+    if len(front):
+        axes.step(front["x"], 100 * front["mean"], where="post", color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
+
+
+def _draw_cell(axes: "Axes", cell: pd.Series) -> None:
+    colour = BLUE if cell["front"] else BLACK
+    if cell["low"] <= cell["high"]:
+        axes.plot([cell["x"]] * 2, [100 * cell["low"], 100 * cell["high"]], color=colour, linewidth=0.9, alpha=0.7)
+    face = colour if cell["front"] else "white"
+    marker = "s" if cell["baseline"] else "o"
+    axes.plot([cell["x"]], [100 * cell["mean"]], marker, color=colour, markerfacecolor=face, markersize=5, zorder=3)
+
+
+def _name(axes: "Axes", cells: pd.DataFrame) -> None:
+    """By name where all names find a place, else by number."""
+    drawn = cells.assign(**{name: 100 * cells[name] for name in ("mean", "low", "high")})
+    marks = [mark(axes, *row) for row in drawn[["x", "mean", "low", "high"]].itertuples(index=False)]
+    front = _front_boxes(axes, cells[cells["front"]].sort_values(["params", "number"]))
+    if annotate(axes, marks, [wrapped(name, NAME_WIDTH, 2, SMALL) for name in cells["cell"]], front):
+        return
+    axes.set_title("numbers as in the table", fontsize=SMALL, loc="right", color=GREY)
+    numbers = [str(number) for number in cells["number"]]
+    if not (annotate(axes, marks, numbers, front) or annotate(axes, marks, numbers)):
+        for x, mean, number in zip(cells["x"], cells["mean"], numbers, strict=True):
+            axes.annotate(number, (x, 100 * mean), (4, 3), textcoords="offset points", fontsize=SMALL)
+
+
+def _front_boxes(axes: "Axes", front: pd.DataFrame) -> list[Box]:
+    """The steps of the staircase, in pixels."""
+    corners = axes.transData.transform(np.column_stack([front["x"], 100 * front["mean"]]).reshape(-1, 2))
+    boxes = []
+    for (left, low), (right, high) in itertools.pairwise(corners):
+        boxes += [Box(left, low - 1, right, low + 1), Box(right - 1, low, right + 1, high)]
+    return boxes
+
+
+PLOT = Plot(
+    title="Parameters versus accuracy",
+    caption=(
+        "Every cell's mean test accuracy with its 95 % interval, over its number of parameters (logarithmic). The "
+        "square is the baseline; filled blue dots and the dashed staircase are the Pareto front: no cell has fewer "
+        "parameters and a higher mean. Dots with nearly the same parameters are moved apart sideways."
+    ),
+    compute=compute,
+    draw=draw,
+)

@@ -1,0 +1,109 @@
+"""The study's cells among published points for the same data set."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from study.report.plots.labels import annotate, mark
+from study.report.plots.plot import Plot
+from study.report.plots.scales import log_parameters
+from study.report.plots.style import BLACK, BLUE, GREY, SMALL, VERMILLION, WIDTH, light_grid, new_figure, wrapped
+from study.report.published import beside
+from study.report.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = ["name", "family", "params", "accuracy", "low", "high"]
+OURS = "this study"
+MARKERS = {OURS: ("o", BLUE), "transformer": ("^", BLACK), "conv-transformer": ("D", BLACK), "cnn": ("s", GREY)}
+
+
+def compute(results: Results) -> pd.DataFrame:
+    """Published points and the study's baseline and Pareto front; parameters in full, accuracies in %."""
+    published = beside(results.facts)
+    cells = results.cells
+    ours = cells[(cells["front"] | (cells["number"] == 1)) & cells["mean"].notna()]
+    if published.empty or ours.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    theirs = pd.DataFrame(
+        {
+            "name": _names(published),
+            "family": published["family"],
+            "params": 1e6 * published["params_m"],
+            "accuracy": published["top1"],
+        }
+    )
+    own = pd.DataFrame(
+        {
+            "name": ours["cell"],
+            "family": OURS,
+            "params": ours["params"].astype("float64"),
+            "accuracy": 100 * ours["mean"],
+            "low": 100 * ours["low"],
+            "high": 100 * ours["high"],
+        }
+    )
+    return pd.concat([theirs.assign(low=float("nan"), high=float("nan")), own], ignore_index=True)[COLUMNS]
+
+
+def _names(published: pd.DataFrame) -> list[str]:
+    """Models by name; those of one name told apart by their epochs."""
+    twice = published["model"].duplicated(keep=False)
+    return [
+        f"{row['model']} ({row['epochs']:.0f} epochs)" if again and row["epochs"] > 0 else str(row["model"])
+        for again, (_, row) in zip(twice, published.iterrows(), strict=True)
+    ]
+
+
+def draw(points: pd.DataFrame) -> "Figure":
+    height = 4.6
+    figure = new_figure(WIDTH, height)
+    axes = figure.add_axes((0.62 / WIDTH, 0.45 / height, (WIDTH - 0.8) / WIDTH, (height - 0.85) / height))
+    light_grid(axes, "y")
+    for _, point in points.iterrows():
+        _draw_point(axes, point)
+    axes.set_ylabel("top-1 accuracy, %")
+    axes.margins(x=0.1, y=0.08)
+    log_parameters(axes)
+    _name(axes, points)
+    for i, (family, (marker, colour)) in enumerate(MARKERS.items()):
+        spot = ([0.01 + 0.2 * i], [1.05])
+        axes.plot(*spot, marker, color=colour, mfc=_face(family), ms=5, transform=axes.transAxes, clip_on=False)
+        axes.text(0.03 + 0.2 * i, 1.05, family, transform=axes.transAxes, va="center", fontsize=SMALL)
+    return figure
+
+
+def _face(family: str) -> str:
+    return MARKERS[OURS][1] if family == OURS else "white"
+
+
+def _draw_point(axes: "Axes", point: pd.Series) -> None:
+    marker, colour = MARKERS.get(point["family"], ("v", VERMILLION))
+    if point["low"] <= point["high"]:
+        axes.plot([point["params"]] * 2, [point["low"], point["high"]], color=colour, linewidth=0.9)
+    axes.plot([point["params"]], [point["accuracy"]], marker, color=colour, mfc=_face(point["family"]), ms=5, zorder=3)
+
+
+def _name(axes: "Axes", points: pd.DataFrame) -> None:
+    """All names if they find a place, else the study's own alone."""
+    ours = points["family"] == OURS
+    marks = [mark(axes, *row) for row in points[["params", "accuracy", "low", "high"]].itertuples(index=False)]
+    for shown in (points, points[~ours], points[ours]):
+        boxes = [box for i, other in enumerate(marks) if i not in shown.index for box in other.boxes]
+        names = [wrapped(name, 1.8, 1, SMALL) for name in shown["name"]]
+        if annotate(axes, [marks[i] for i in shown.index], names, boxes):
+            return
+
+
+PLOT = Plot(
+    title="Beside published results",
+    caption=(
+        "The study's baseline and Pareto front (filled, 95 % intervals) among published results on the same data set "
+        "(open; single numbers as their sources give them, not run here). Recipes, epochs and image sizes differ: this "
+        "shows where the study stands, not which design is better."
+    ),
+    compute=compute,
+    draw=draw,
+)

@@ -1,0 +1,91 @@
+"""Rows of dots with 95 % whiskers: names at the left, numbers at the right, so that nothing needs a legend."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from study.report.plots.style import BLACK, GREY, LIGHT, SIZE, SMALL, WIDTH, light_grid, new_figure, wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEFT, RIGHT, TOP, BOTTOM = 2.35, 1.75, 0.12, 0.5  # inches around the axes
+LINE, GAP = 0.145, 0.075  # inches: height of a line of text, and between rows
+INSET = 0.14  # inches by which names stand in from their heading
+NAME_WIDTH, HEADING_WIDTH, NAME_LINES = LEFT - INSET - 0.15, 6.0, 3  # inches and lines; headings are bold, so wider
+
+
+@dataclass(frozen=True)
+class Row:
+    """One dot, or a heading over the rows that follow. Unknown numbers are nan."""
+
+    name: str
+    value: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    told: str = ""  # the numbers, at the right
+    colour: str = BLACK
+    marker: str = "o"
+    filled: bool = True
+    heading: bool = False
+
+    @property
+    def label(self) -> str:
+        return wrapped(self.name, HEADING_WIDTH if self.heading else NAME_WIDTH, NAME_LINES)
+
+    @property
+    def height(self) -> float:
+        lines = self.label.count("\n") + 1
+        return lines * LINE + GAP * (2 if self.heading else 1)
+
+
+def dots_and_whiskers(rows: Sequence[Row], xlabel: str, zero: bool = False) -> "Figure":
+    """Draw rows from top to bottom; `zero` adds a line that stands for no difference."""
+    inner = sum(row.height for row in rows) + GAP
+    height = TOP + inner + BOTTOM
+    figure = new_figure(WIDTH, height)
+    axes = figure.add_axes(
+        (LEFT / WIDTH, BOTTOM / height, (WIDTH - LEFT - RIGHT) / WIDTH, inner / height), xlabel=xlabel, ylim=(inner, 0)
+    )
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    light_grid(axes, "x")
+    if zero:
+        axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    below = 0.0
+    for row in rows:
+        below += row.height
+        _draw_row(axes, row, below - (row.height - GAP * row.heading) / 2)
+    _widen(axes)
+    return figure
+
+
+def _draw_row(axes: "Axes", row: Row, y: float) -> None:
+    beside = axes.get_yaxis_transform()  # x in shares of the axes, y in data
+    inset = 0.0 if row.heading else INSET
+    axes.text(
+        (inset - LEFT + 0.05) / (WIDTH - LEFT - RIGHT),
+        y,
+        row.label,
+        transform=beside,
+        va="center",
+        fontsize=SIZE,
+        fontweight="bold" if row.heading else "normal",
+        linespacing=1.1,
+    )
+    if row.heading:
+        return
+    axes.text(1.04, y, row.told, transform=beside, va="center", fontsize=SMALL, color=BLACK)
+    if row.low <= row.high:
+        axes.plot([row.low, row.high], [y, y], color=row.colour, linewidth=1.3, solid_capstyle="butt", zorder=2)
+    face = row.colour if row.filled else "white"
+    axes.plot([row.value], [y], row.marker, color=row.colour, markerfacecolor=face, markersize=5, zorder=3)
+
+
+def _widen(axes: "Axes") -> None:
+    """Some room at both ends; a single number gets an axis of some width."""
+    low, high = axes.get_xlim()
+    margin = 0.03 * (high - low)
+    axes.set_xlim(low - margin, high + margin)
+    axes.tick_params(axis="x", color=LIGHT)

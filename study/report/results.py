@@ -1,0 +1,103 @@
+"""A study's results as tables, and how they lie in the files of a report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from study.errors import StudyError
+from study.factors import RESULT_COLUMNS
+from study.report.cells import cells
+from study.report.effects import effects
+from study.report.facts import StudyFacts
+
+Kinds = Mapping[str, str]
+
+FACTS_FILE = "study.json"
+WHOLE = ("replicate", "params", "params_active", "macs", "macs_active", "seed")
+FRACTIONS = ("test_accuracy", "val_accuracy", "train_seconds", "pretrain_seconds")
+TRIAL_KINDS: Kinds = {
+    column: "Int64" if column in WHOLE else "float64" if column in FRACTIONS else "str" for column in RESULT_COLUMNS
+}
+HISTORY_KINDS: Kinds = {
+    "stage": "str",
+    "key": "str",
+    "epoch": "Int64",
+    **dict.fromkeys(("train_loss", "val_loss", "val_accuracy", "learning_rate", "seconds"), "float64"),
+}
+LOAD_KINDS: Kinds = {"stage": "str", "key": "str", "block": "Int64", "expert": "Int64", "share": "float64"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study has found, as far as it has been run.
+
+    trials       one row per trial, plus one per excluded cell: `RESULT_COLUMNS` and a column per factor (its level);
+                 accuracies are shares from 0 to 1; `status` is done, failed, missing or excluded, `reason` says why
+    history      one row per epoch of a finished stage; `key` is a trial's `key` or `pretrain_key`
+    expert_load  one row per expert of a block (both from 1): its share of the routed tokens, after the last epoch
+    """
+
+    facts: StudyFacts
+    trials: pd.DataFrame
+    history: pd.DataFrame
+    expert_load: pd.DataFrame
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per cell that was to be run; see `study.report.cells`."""
+        return cells(self)
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """One row per level that is not the baseline's; see `study.report.effects`."""
+        return effects(self)
+
+    @cached_property
+    def done(self) -> pd.DataFrame:
+        """The trials that have a result."""
+        return self.trials[self.trials["status"] == "done"]
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables from which everything else follows, by file name."""
+        return {"results.csv": self.trials, "history.csv": self.history, "expert_load.csv": self.expert_load}
+
+
+def read(folder: Path | str = ".") -> Results:
+    """The results in a report's folder, as `build` wrote them. Raises StudyError where they are missing or damaged."""
+    folder = Path(folder)
+    try:
+        facts = StudyFacts.model_validate_json((folder / FACTS_FILE).read_bytes())
+        factors = dict.fromkeys(facts.factor_names, "str")
+        return Results(
+            facts,
+            _read_table(folder / "results.csv", {**TRIAL_KINDS, **factors}),
+            _read_table(folder / "history.csv", HISTORY_KINDS),
+            _read_table(folder / "expert_load.csv", LOAD_KINDS),
+        )
+    except FileNotFoundError as error:
+        name = Path(error.filename).name
+        raise StudyError(f"{folder}: {name} is missing; build the report again with 'python -m study report'") from None
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        raise StudyError(f"{folder}: not the files of a report ({first}); build the report again") from None
+
+
+def table(rows: list[dict[str, object]], kinds: Kinds) -> pd.DataFrame:
+    """Rows as a table with these columns and kinds; what a row does not have is empty."""
+    columns = {
+        name: pd.Series([row.get(name, "" if kind == "str" else None) for row in rows], dtype=kind)
+        for name, kind in kinds.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def _read_table(path: Path, kinds: Kinds) -> pd.DataFrame:
+    """Levels are text: a level called 'none' or '01' stays what it is, and only numbers can be absent."""
+    numbers = {name: [""] for name, kind in kinds.items() if kind != "str"}
+    found = pd.read_csv(path, dtype=dict(kinds), keep_default_na=False, na_values=numbers, float_precision="round_trip")
+    if missing := [name for name in kinds if name not in found.columns]:
+        raise ValueError(f"{path.name} has no column {missing[0]!r}")
+    return found[list(kinds)]

@@ -1,0 +1,215 @@
+"""The report's tables, by name. A new one is a function here and a line in TABLES."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import pandas as pd
+
+from study.report import numbers
+from study.report.loads import loads
+from study.report.pretraining import pretraining
+from study.report.published import beside
+from study.report.results import Results
+from study.report.table import Column, Table
+
+
+def cells(results: Results) -> Table:
+    """The main table: size and accuracy of every cell."""
+    rows = results.cells
+    return Table(
+        (
+            Column.of("no.", str, rows["number"]),
+            Column.text("cell", rows["cell"]),
+            Column.of("parameters", numbers.count, rows["params"]),
+            Column.of("active", numbers.count, rows["params_active"]),
+            Column.of("multiply-adds", numbers.short, rows["macs"]),
+            Column.of("n", str, rows["n"]),
+            _accuracy(rows),
+            Column.of("against baseline, points", numbers.points_with, *_difference(rows)),
+            Column.text("front", ["yes" if front else "" for front in rows["front"]]),
+        ),
+        f"{results.facts.study}: size and test accuracy of every cell, with 95 % intervals. {_basis(rows)}",
+    )
+
+
+def effects(results: Results) -> Table:
+    """Every level against the baseline's."""
+    rows = results.effects
+    return Table(
+        (
+            Column.text("factor", rows["factor"]),
+            Column.text("level", rows["level"]),
+            Column.text("against", rows["baseline"]),
+            Column.of("n", str, rows["n"]),
+            *_combinations(rows),
+            Column.of("difference, points", numbers.points_with, rows["difference"], rows["low"], rows["high"]),
+            Column.of("p", numbers.p_value, rows["p_value"]),
+            Column.of("p, Holm", numbers.p_value, rows["p_adjusted"]),
+            Column.text("distinguishable", [_verdict(row) for _, row in rows.iterrows()]),
+        ),
+        "Change of test accuracy at each level in percentage points, with its 95 % interval, paired by replicate; p "
+        "from the paired t-test, alone and corrected for all comparisons in the table.",
+    )
+
+
+def with_and_without(results: Results) -> Table:
+    """Cells that differ in their pre-training alone."""
+    rows = pretraining(results)
+    return Table(
+        (
+            Column.text("set", rows["group"]),
+            Column.text("pre-training", rows["kind"]),
+            Column.text("pre-trained on", [name or numbers.NONE for name in rows["pretrain_dataset"]]),
+            Column.text("fine-tuned on", rows["finetune_dataset"]),
+            Column.text("cell", rows["cell"]),
+            Column.of("n", str, rows["n"]),
+            _accuracy(rows),
+            Column.of("difference, points", numbers.points_with, *_difference(rows)),
+        ),
+        "Cells that differ in their pre-training alone, by sets; differences are from the first cell of the set.",
+    )
+
+
+def expert_load(results: Results) -> Table:
+    """How evenly tokens are spread over experts."""
+    rows = loads(results)
+    return Table(
+        (
+            Column.text("cell", rows["cell"]),
+            Column.of("n", str, rows["n"]),
+            Column.of("blocks with experts", str, rows["blocks"]),
+            Column.of("variation, mean", numbers.significant, rows["variation"]),
+            Column.of("variation, worst block", numbers.significant, rows["worst"]),
+            Column.text("which block", rows["worst_block"]),
+            Column.of("busiest expert, even shares", numbers.significant, rows["busiest"]),
+            Column.of("idle experts", numbers.significant, rows["idle"]),
+        ),
+        "Evenness of expert load, means over replicates. Variation is the coefficient of variation of the shares in a "
+        "block (0 is even); an idle expert gets less than a tenth of an even share.",
+    )
+
+
+def references(results: Results) -> Table:
+    """Published points for the data set at hand."""
+    rows = beside(results.facts)
+    return Table(
+        (
+            Column.text("model", rows["model"]),
+            Column.text("family", rows["family"]),
+            Column.of("parameters, M", numbers.significant, rows["params_m"]),
+            Column.of("top-1, %", numbers.significant, rows["top1"], [4] * len(rows)),
+            Column.text("epochs", ["" if pd.isna(epochs) else f"{epochs:.0f}" for epochs in rows["epochs"]]),
+            Column.text("training", rows["training"]),
+            Column.text("source", rows["source"]),
+        ),
+        "Published results, as their sources give them. Not run here; recipes and image sizes differ.",
+    )
+
+
+def unfinished(results: Results) -> Table:
+    """What failed, is missing, or was left out, and why."""
+    rows = results.trials[results.trials["status"] != "done"]
+    return Table(
+        (
+            Column.text("cell", rows["cell"]),
+            Column.of("replicate", numbers.count, rows["replicate"]),
+            Column.text("status", rows["status"]),
+            Column.text("reason", rows["reason"]),
+        ),
+        "Trials without a result, and cells left out by design.",
+    )
+
+
+def trials(results: Results) -> Table:
+    """Every trial; its key leads to its files in the store, its run to MLflow."""
+    rows = results.trials[results.trials["status"] != "excluded"]
+    columns = [
+        Column.text("cell", rows["cell"]),
+        Column.of("replicate", numbers.count, rows["replicate"]),
+        Column.text("status", rows["status"]),
+        Column.of("test, %", numbers.percent, rows["test_accuracy"]),
+        Column.of("validation, %", numbers.percent, rows["val_accuracy"]),
+        Column.of("trained for", numbers.duration, rows["train_seconds"]),
+        Column.of("pre-trained for", numbers.duration, rows["pretrain_seconds"]),
+        Column.text("key", rows["key"].str[:12]),
+        Column.text("pre-training", rows["pretrain_key"].str[:12]),
+        Column.text("run", rows["run_id"].str[:8]),
+        Column.text("commit", [_short_commit(commit) for commit in rows["commit"]]),
+    ]
+    kept = [column for column in columns if any(text not in ("", numbers.NONE) for text in column.values)]
+    return Table(tuple(kept), "Every trial. Full keys, runs and levels are in results.csv.")
+
+
+def origins(results: Results) -> Table:
+    """What ran where, from which commit."""
+    rows = results.facts.origins
+    several = len(rows) > 1
+    return Table(
+        (
+            Column.text("commit", [_short_commit(row.commit) for row in rows]),
+            Column.text("device", [row.device for row in rows]),
+            Column.text("system", [row.platform for row in rows]),
+            Column.text("threads", [numbers.NONE if row.threads is None else row.threads for row in rows]),
+            Column.of("stages", numbers.count, [row.stages for row in rows]),
+            Column.of("training time", numbers.duration, [row.seconds for row in rows]),
+            Column.text("from (UTC)", [_minute(row.first) for row in rows]),
+            Column.text("to (UTC)", [_minute(row.last) for row in rows]),
+            Column.text("versions", [_versions(row.versions) for row in rows]),
+            *([Column.text("cells", [_some(row.cells) for row in rows])] if several else []),
+        ),
+        "Finished stages by the code, device and versions they were run with.",
+    )
+
+
+TABLES: Mapping[str, Callable[[Results], Table]] = {
+    "cells": cells,
+    "effects": effects,
+    "pretraining": with_and_without,
+    "expert_load": expert_load,
+    "references": references,
+    "unfinished": unfinished,
+    "trials": trials,
+    "origins": origins,
+}
+
+
+def _basis(rows: pd.DataFrame) -> str:
+    counts = sorted({int(n) for n in rows["n"]})
+    if counts == [1]:
+        return "One replicate (n = 1), so there are no intervals."
+    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"Means of n = {span} replicates; differences are paired by replicate."
+
+
+def _accuracy(rows: pd.DataFrame) -> Column:
+    return Column.of("test accuracy, %", numbers.percent_with, rows["mean"], rows["low"], rows["high"])
+
+
+def _difference(rows: pd.DataFrame) -> tuple["pd.Series[float]", ...]:
+    return rows["difference"], rows["difference_low"], rows["difference_high"]
+
+
+def _combinations(rows: pd.DataFrame) -> Iterable[Column]:
+    if (rows["combinations"] > 1).any():
+        yield Column.of("combinations", str, rows["combinations"])
+
+
+def _verdict(row: pd.Series) -> str:
+    return numbers.NONE if row["n"] < 2 else "yes" if row["distinguishable"] else "no"
+
+
+def _short_commit(commit: str) -> str:
+    """Twelve digits, and still `-dirty` where there were changes that no commit holds."""
+    digits, dash, dirty = commit.partition("-")
+    return digits[:12] + dash + dirty
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {versions[name]}" for name in sorted(versions, key=lambda name: (name != "python", name)))
+
+
+def _some(names: tuple[str, ...], most: int = 5) -> str:
+    return "; ".join(names[:most]) + (f"; and {len(names) - most} more" if len(names) > most else "")
