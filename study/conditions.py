@@ -1,13 +1,13 @@
 """Conditions on cells: which of them an `exclude` covers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from study.factors import Factor, label_of
 from study.grid import ExcludeSpec
 from study.gridfile import GridFile, Keys, did_you_mean
-from study.overlay import value_at
+from study.overlay import InvalidError, check_path, value_at
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Exclusion:
     def covers(self, labels: Mapping[str, str], raw: Mapping[str, Any]) -> bool:
         """Whether every condition holds for a cell with these levels and these plain settings."""
         return all(labels[factor] in wanted for factor, wanted in self.levels.items()) and all(
-            value_at(raw, path) in wanted for path, wanted in self.values.items()
+            any(_same(value_at(raw, path), value) for value in wanted) for path, wanted in self.values.items()
         )
 
 
@@ -35,12 +35,22 @@ def read_exclusion(spec: ExcludeSpec, position: int, factors: tuple[Factor, ...]
     for name, wanted in spec.when.items():
         if name in by_name:
             levels[name] = _labels(by_name[name], wanted, source, (*at, "when", name))
-        elif "." in name:
-            values[name] = (wanted, *wanted) if isinstance(wanted, list) else (wanted,)
         else:
-            message = f"no factor {name!r}, and no dotted path; {did_you_mean(name, by_name)}"
-            raise source.error((*at, "when", name), message)
+            _check_path(name, by_name, source, (*at, "when", name))
+            values[name] = (wanted, *wanted) if isinstance(wanted, list) else (wanted,)
     return Exclusion(levels, values, spec.reason, at)
+
+
+def _check_path(path: str, factors: Collection[str], source: GridFile, at: Keys) -> None:
+    try:
+        check_path(path)
+    except InvalidError as error:
+        message = error.message if "." in path else f"there is no such factor; {did_you_mean(path, factors)}"
+        raise source.error(at, message) from None
+
+
+def _same(value: Any, other: Any) -> bool:
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)  # true is not 1
 
 
 def _labels(factor: Factor, wanted: Any, source: GridFile, at: Keys) -> frozenset[str]:

@@ -11,14 +11,27 @@ open is this project's own choice and is marked so.
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-PositiveInt = Annotated[int, Field(ge=1, strict=True)]
-NonNegativeInt = Annotated[int, Field(ge=0, strict=True)]
+# The upper bounds are far beyond use: a slip of the finger shall be an error, not an hour of arithmetic.
+PositiveInt = Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
+Size = Annotated[int, Field(ge=1, le=65_536, strict=True)]  # pixels, widths
+Count = Annotated[int, Field(ge=1, le=1_000, strict=True)]  # blocks, heads, experts
 PositiveFloat = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1, strict=True)]  # 0 up to, not including, 1
 StrictBool = Annotated[bool, Field(strict=True)]
+
+
+def _whole(value: Any) -> Any:
+    """For literals that are whole numbers: `true` and 1.0 equal 1, and would pass for it."""
+    if isinstance(value, bool | float):
+        raise ValueError(f"{str(value).lower()} is not possible; it must be a whole number")
+    return value
+
+
+Channels = Annotated[Literal[1, 3], BeforeValidator(_whole)]
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Widths, depths and heads as in the public derivative of the paper (arXiv 2509.10919); see README, "The model".
@@ -26,6 +39,14 @@ PRESETS: dict[str, dict[str, Any]] = {
     "XS": {"width": 128, "depth": 12, "ffn_width_first": 96, "ffn_width_last": 32, "num_heads": 8, "num_kv_heads": 4},
     "XXS": {"width": 108, "depth": 9, "ffn_width_first": 81, "ffn_width_last": 27, "num_heads": 6, "num_kv_heads": 3},
 }
+
+
+class FieldError(ValueError):
+    """A field whose value is of the right type but cannot be, beside the others; `field` is its dotted path."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class Frozen(BaseModel):
@@ -41,18 +62,15 @@ class Frozen(BaseModel):
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
+def _check_divides(field: str, value: int, whole: str, number: int) -> None:
+    if number % value:
+        possible = ", ".join(str(divisor) for divisor in range(1, number + 1) if number % divisor == 0)
+        raise FieldError(field, f"{value} does not divide {whole} {number}; it can be {possible}")
+
+
 def _check_heads(width: int, num_heads: int, num_kv_heads: int) -> None:
-    if width % num_heads:
-        raise ValueError(f"width {width} is not divisible by num_heads {num_heads}; {_divisors(width, 'num_heads')}")
-    if num_kv_heads > num_heads or num_heads % num_kv_heads:
-        raise ValueError(
-            f"num_heads {num_heads} is not divisible by num_kv_heads {num_kv_heads}; "
-            f"{_divisors(num_heads, 'num_kv_heads')}"
-        )
-
-
-def _divisors(number: int, name: str) -> str:
-    return f"{name} can be {', '.join(str(d) for d in range(1, number + 1) if number % d == 0)}"
+    _check_divides("num_heads", num_heads, "width", width)
+    _check_divides("num_kv_heads", num_kv_heads, "num_heads", num_heads)
 
 
 class Encoder(Frozen):
@@ -62,25 +80,25 @@ class Encoder(Frozen):
     `preset: S | XS | XXS` is accepted as a short form; fields written beside it win over it.
     """
 
-    image_size: PositiveInt = Field(36, description="height and width in pixels; images are resized to it")
-    patch_size: PositiveInt = Field(3, description="height and width of a patch in pixels; divides image_size")
-    channels: Literal[1, 3] = Field(3, description="1 grey or 3 colour; images are converted to it")
-    width: PositiveInt = Field(108, description="embedding width")
-    depth: PositiveInt = Field(9, description="number of blocks")
-    num_heads: PositiveInt = Field(6, description="query heads; divides width")
-    num_kv_heads: PositiveInt = Field(3, description="shared key/value heads; divides num_heads (1: multi-query)")
-    experts_by_depth: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
+    image_size: Size = Field(36, description="height and width in pixels; images are resized to it")
+    patch_size: Size = Field(3, description="height and width of a patch in pixels; divides image_size")
+    channels: Channels = Field(3, description="1 grey or 3 colour; images are converted to it")
+    width: Size = Field(108, description="embedding width")
+    depth: Count = Field(9, description="number of blocks")
+    num_heads: Count = Field(6, description="query heads; divides width")
+    num_kv_heads: Count = Field(3, description="shared key/value heads; divides num_heads (1: multi-query)")
+    experts_by_depth: Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
         (3, 4, 5), description="experts of each stage of the depth, as equal as the depth allows; [1]: dense SwiGLU"
     )
-    top_k: PositiveInt = Field(2, description="experts kept for each token; at most the smallest stage")
+    top_k: Count = Field(2, description="experts kept for each token; at most the smallest stage")
     router_noise: StrictBool = Field(True, description="noise on the router's logits while training")
     importance_weight: NonNegativeFloat = Field(0.01, description="weight of the importance loss")
     load_weight: NonNegativeFloat = Field(0.01, description="weight of the load loss")
     shared_projections: Literal["both", "v", "w2", "none"] = Field(
         "both", description="which of an expert's V and W2 all experts of a layer share"
     )
-    ffn_width_first: PositiveInt = Field(81, description="hidden width of the first block's FFN")
-    ffn_width_last: PositiveInt = Field(27, description="hidden width of the last block's FFN; linear in between")
+    ffn_width_first: Size = Field(81, description="hidden width of the first block's FFN")
+    ffn_width_last: Size = Field(27, description="hidden width of the last block's FFN; linear in between")
     ffn_rounding: Literal["up", "down", "nearest"] = Field("up", description="how widths in between become whole")
     bias: StrictBool = Field(True, description="biases on all linear maps")
     pooling: Literal["class_token", "mean"] = Field("class_token", description="what the head reads")
@@ -93,26 +111,23 @@ class Encoder(Frozen):
         rest = {name: value for name, value in data.items() if name != "preset"}
         preset = data["preset"]
         if not isinstance(preset, str) or preset not in PRESETS:
-            raise ValueError(f"preset {preset!r} is unknown; presets are {', '.join(PRESETS)}")
+            raise FieldError("preset", f"{preset!r} is unknown; presets are {', '.join(PRESETS)}")
         return PRESETS[preset] | rest
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.image_size % self.patch_size:
-            raise ValueError(
-                f"patch_size {self.patch_size} does not divide image_size {self.image_size}; "
-                f"{_divisors(self.image_size, 'patch_size')}"
-            )
+        _check_divides("patch_size", self.patch_size, "image_size", self.image_size)
         _check_heads(self.width, self.num_heads, self.num_kv_heads)
-        if len(self.experts_by_depth) > self.depth:
-            raise ValueError(
-                f"experts_by_depth has {len(self.experts_by_depth)} stages but depth is {self.depth}; "
-                "give at most one stage per block"
+        stages, fewest = len(self.experts_by_depth), min(self.experts_by_depth)
+        if stages > self.depth:
+            raise FieldError(
+                "experts_by_depth", f"has {stages} stages but depth is {self.depth}; give at most one per block"
             )
-        if self.top_k > min(self.experts_by_depth):
-            raise ValueError(
-                f"top_k {self.top_k} is above the smallest number of experts {min(self.experts_by_depth)} in "
-                f"experts_by_depth {list(self.experts_by_depth)}; top_k can be 1 to {min(self.experts_by_depth)}"
+        if self.top_k > fewest:
+            raise FieldError(
+                "top_k",
+                f"{self.top_k} is above the smallest number of experts in experts_by_depth "
+                f"{list(self.experts_by_depth)}; it can be 1 to {fewest}",
             )
         return self
 
@@ -180,27 +195,27 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _check_recipe(self) -> Self:
         if self.warmup_epochs > self.epochs:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} is above epochs {self.epochs}")
+            raise FieldError("warmup_epochs", f"{self.warmup_epochs:g} is above epochs {self.epochs}")
         return self
 
 
 class Decoder(Frozen):
     """The MAE's light decoder: the encoder's own kind of block, with positions of its own (arXiv 2509.10919)."""
 
-    width: PositiveInt = 108
-    depth: PositiveInt = 2
-    ffn_width: PositiveInt = 54
-    num_experts: PositiveInt = 3
-    top_k: PositiveInt = 2
-    num_heads: PositiveInt = 6
-    num_kv_heads: PositiveInt = 3
+    width: Size = 108
+    depth: Count = 2
+    ffn_width: Size = 54
+    num_experts: Count = 3
+    top_k: Count = 2
+    num_heads: Count = 6
+    num_kv_heads: Count = 3
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         _check_heads(self.width, self.num_heads, self.num_kv_heads)
         if self.top_k > self.num_experts:
-            raise ValueError(
-                f"top_k {self.top_k} is above num_experts {self.num_experts}; top_k can be 1 to {self.num_experts}"
+            raise FieldError(
+                "top_k", f"{self.top_k} is above num_experts {self.num_experts}; it can be 1 to {self.num_experts}"
             )
         return self
 
@@ -247,12 +262,13 @@ class Settings(Frozen):
         if self.pretrain is not None:
             masked, patches = self.pretrain.num_masked(self.encoder.num_patches), self.encoder.num_patches
             if not 0 < masked < patches:
-                raise ValueError(
-                    f"pretrain.mask_ratio {self.pretrain.mask_ratio:g} masks {masked} of {patches} patches; "
-                    "at least one must be masked and one visible"
+                raise FieldError(
+                    "pretrain.mask_ratio",
+                    f"{self.pretrain.mask_ratio:g} masks {masked} of {patches} patches; "
+                    "at least one must be masked and one visible",
                 )
         elif self.finetune.mode == "probe":
-            raise ValueError("finetune.mode 'probe' needs a pre-trained encoder, but pretrain is null")
+            raise FieldError("finetune.mode", "'probe' needs a pre-trained encoder, but pretrain is null")
         return self
 
 

@@ -5,9 +5,11 @@ one factor; `factorial` is the full product. A cell that an `exclude` covers is 
 must be valid.
 """
 
+import contextlib
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ from study.errors import StudyError
 from study.factors import Factor, Level, read_factor
 from study.grid import Grid
 from study.gridfile import GridFile, Keys, read
-from study.overlay import InvalidError, laid_over, settings
+from study.overlay import InvalidError, laid_over, overlaps, settings
+
+MAX_TRIALS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,27 @@ class Study:
     grid: Grid
     factors: tuple[Factor, ...]
     cells: tuple[Cell, ...]
-    path: Path
+    source: GridFile
 
     @property
     def name(self) -> str:
         return self.grid.study
 
     @property
+    def path(self) -> Path:
+        return self.source.path
+
+    @property
     def baseline(self) -> Cell:
         return self.cells[0]
+
+    def error(self, cell: Cell, path: str, message: str) -> StudyError:
+        """An error about one field of a cell: points at the level that sets it, or else into the baseline."""
+        changes = (level for f in self.factors for level in f.levels[1:] if level.label == cell.labels[f.name])
+        level = _setter(changes, path)
+        if level is None:
+            return self.source.error(("baseline", *path.split(".")), message)
+        return self.source.error(level.at, f"cell '{cell.name}': {path}: {message}")
 
 
 def load(path: Path | str) -> Study:
@@ -77,7 +93,7 @@ def load(path: Path | str) -> Study:
         raise source.error(("baseline", *error.keys), error.message) from None
     factors = tuple(read_factor(name, spec, grid.baseline, baseline, source) for name, spec in grid.factors.items())
     exclusions = [read_exclusion(spec, i, factors, source) for i, spec in enumerate(grid.exclude)]
-    return Study(grid, factors, tuple(_cells(grid, factors, exclusions, source)), source.path)
+    return Study(grid, factors, tuple(_cells(grid, factors, exclusions, source)), source)
 
 
 def expand(study: Study) -> list[Trial]:
@@ -103,26 +119,38 @@ def _parse(source: GridFile) -> Grid:
     try:
         return Grid.model_validate(source.data)
     except ValidationError as error:
-        keys, message = next(complaints(error, Grid))
+        keys, message = next(complaints(error, Grid, source.data))
         raise source.error(keys, message) from None
 
 
 def _cells(grid: Grid, factors: tuple[Factor, ...], exclusions: list[Exclusion], source: GridFile) -> Iterator[Cell]:
+    _check_size(grid, factors, source)
     used: set[Keys] = set()
+    names: set[str] = set()
     for levels in _combinations(grid, factors):
-        changes = [level for factor, level in zip(factors, levels, strict=True) if level is not factor.baseline]
-        raw = laid_over(grid.baseline, {path: value for level in changes for path, value in level.fields.items()})
         labels = {factor.name: level.label for factor, level in zip(factors, levels, strict=True)}
-        changed = tuple(f.name for f, level in zip(factors, levels, strict=True) if level is not f.baseline)
+        changes = {f.name: level for f, level in zip(factors, levels, strict=True) if level is not f.baseline}
+        raw = _laid(grid.baseline, changes.values())
         covering = [exclusion for exclusion in exclusions if exclusion.covers(labels, raw)]
-        used.update(exclusion.at for exclusion in covering)
-        if covering and not changed:
+        if covering and not changes:
             raise source.error(covering[0].at, "excludes the baseline, against which every cell is compared")
-        cell = Cell(labels, None, changed, covering[0].reason if covering else None)
-        yield _with_settings(cell, raw, changes, source)
+        used.update(exclusion.at for exclusion in covering)
+        cell = Cell(labels, None, tuple(changes), covering[0].reason if covering else None)
+        if cell.name in names:
+            raise source.error(levels[-1].at, f"a second cell is called '{cell.name}'; give a level another label")
+        names.add(cell.name)
+        yield _with_settings(cell, raw, list(changes.values()), source)
     for exclusion in exclusions:
         if exclusion.at not in used:
             raise source.error(exclusion.at, "covers no cell of this design; correct it or leave it out")
+
+
+def _check_size(grid: Grid, factors: tuple[Factor, ...], source: GridFile) -> None:
+    numbers = [len(factor.levels) for factor in factors]
+    cells = math.prod(numbers) if grid.design == "factorial" else 1 + sum(number - 1 for number in numbers)
+    if cells * grid.replicates > MAX_TRIALS:
+        message = f"{cells:,} cells x {grid.replicates:,} replicates are more than {MAX_TRIALS:,} trials"
+        raise source.error(("design",), f"{message}; take fewer levels or replicates, or design: one_factor")
 
 
 def _combinations(grid: Grid, factors: tuple[Factor, ...]) -> Iterator[tuple[Level, ...]]:
@@ -136,6 +164,14 @@ def _combinations(grid: Grid, factors: tuple[Factor, ...]) -> Iterator[tuple[Lev
             yield (*baseline[:i], level, *baseline[i + 1 :])
 
 
+def _laid(raw: Mapping[str, Any], changes: Iterable[Level]) -> Mapping[str, Any]:
+    """The baseline with all changes, as far as they go together; `_check_apart` tells where they do not."""
+    for level in changes:
+        with contextlib.suppress(InvalidError):
+            raw = laid_over(raw, level.fields)
+    return raw
+
+
 def _with_settings(cell: Cell, raw: Mapping[str, Any], changes: list[Level], source: GridFile) -> Cell:
     try:
         _check_apart(changes)
@@ -143,21 +179,20 @@ def _with_settings(cell: Cell, raw: Mapping[str, Any], changes: list[Level], sou
     except InvalidError as error:
         if cell.excluded is not None:
             return cell
-        raise _impossible(cell, changes, error, source) from None
+        level = _setter(changes, error.path) or _setter(changes, error.path.partition(".")[0]) or changes[-1]
+        message = f"cell '{cell.name}': {error.path}: {error.message}"
+        raise source.error(level.at, f"{message}; change the level, or exclude the cell with a reason") from None
 
 
 def _check_apart(changes: list[Level]) -> None:
     """Two levels of a cell may not set the same field, nor one a section and the other a field inside it."""
-    for one, other in itertools.permutations(changes, 2):
-        for path, inner in itertools.product(one.fields, other.fields):
-            if inner == path or inner.startswith(f"{path}."):
-                raise InvalidError(tuple(inner.split(".")), f"is set by {other.label!r}, and {path} by {one.label!r}")
+    for one, other in itertools.combinations(changes, 2):
+        for path, second in itertools.product(one.fields, other.fields):
+            if overlaps(path, second):
+                inner = max(path, second, key=len)
+                raise InvalidError(tuple(inner.split(".")), f"is set by both {one.label!r} and {other.label!r}")
 
 
-def _impossible(cell: Cell, changes: list[Level], error: InvalidError, source: GridFile) -> StudyError:
-    """Points at the level that sets the offending field, or else at the cell's last change."""
-    where = ".".join(str(key) for key in error.keys)
-    guilty = next((level for level in changes if any(where.startswith(path) for path in level.fields)), changes[-1])
-    return source.error(
-        guilty.at, f"cell '{cell.name}': {where}: {error.message}; change the level, or exclude the cell with a reason"
-    )
+def _setter(levels: Iterable[Level], path: str) -> Level | None:
+    """The first level that sets a field, or what lies above or inside it."""
+    return next((level for level in levels if any(overlaps(path, own) for own in level.fields)), None)

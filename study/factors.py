@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from study.complaints import complaints
 from study.config import Settings
-from study.grid import FactorSpec, LevelSpec
-from study.gridfile import GridFile, Keys
-from study.overlay import InvalidError, canonical, laid_over, settings, value_at
+from study.grid import MAX_LABEL, FactorSpec, LevelSpec, is_one_line
+from study.gridfile import GridFile, Keys, shown
+from study.overlay import InvalidError, canonical, check_path, laid_over, settings, value_at
 
 RESULT_COLUMNS = (
     *("study", "cell", "replicate", "status", "key", "run_id", "test_accuracy", "val_accuracy"),
@@ -43,18 +43,24 @@ class Factor:
 def read_factor(name: str, spec: FactorSpec, raw: Mapping[str, Any], baseline: Settings, source: GridFile) -> Factor:
     """A factor from its written form. The level that equals the baseline comes first; one is added where none does.
 
-    Raises StudyError for a level that is empty, unnamed or written twice, and for a factor that changes nothing.
+    Raises StudyError for a path that leads nowhere, a level that is empty, unnamed or written twice, and a factor that
+    changes nothing.
     """
     at: Keys = ("factors", name)
     if name in RESULT_COLUMNS:
         raise source.error(at, "is a column of results.csv; give the factor another name")
+    if spec.path is not None:
+        _check_path(spec.path, source, (*at, "path"))
     written = [_level(entry, spec, source, (*at, "levels", i)) for i, entry in enumerate(spec.levels)]
-    _check_distinct(written, raw, source)
-    equal = [level for level in written if _leaves_unchanged(level, raw, baseline)]
-    others = [level for level in written if level not in equal]
+    first = _find_distinct(written, raw, source).get(baseline)
+    others = [level for level in written if level is not first]
     if not others:
-        raise source.error(at, "changes nothing: every level equals the baseline; give a level that differs from it")
-    first = equal[0] if equal else Level(_baseline_label(spec, others, baseline, source, at), {}, at)
+        raise source.error(at, "changes nothing: its level equals the baseline; add a level that differs from it")
+    if first is None:
+        first = Level(_baseline_label(spec, others, raw, source, at), {}, at)
+    elif spec.baseline is not None:
+        message = f"names a level that is not written, but level {first.label!r} equals the baseline; give it a 'label'"
+        raise source.error((*at, "baseline"), message)
     return Factor(name, (first, *others))
 
 
@@ -66,7 +72,8 @@ def label_of(value: Any) -> str:
         return "on" if value else "off"
     if isinstance(value, list | tuple):
         return "-".join(label_of(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    short = f"{value:g}" if isinstance(value, float) else ""
+    return short if short and float(short) == value else str(value)
 
 
 def _level(entry: Any, spec: FactorSpec, source: GridFile, at: Keys) -> Level:
@@ -75,12 +82,14 @@ def _level(entry: Any, spec: FactorSpec, source: GridFile, at: Keys) -> Level:
     try:
         level = LevelSpec.model_validate(entry)
     except ValidationError as error:
-        keys, message = next(complaints(error, LevelSpec))
+        keys, message = next(complaints(error, LevelSpec, entry))
         raise source.error((*at, *keys), message) from None
     if ("value" in entry) == ("set" in entry):
         raise source.error(at, "a level has either 'value' (of the factor's path) or 'set' (dotted paths and values)")
     if "set" in entry and not level.set:
         raise source.error((*at, "set"), "an empty level: name at least one dotted path and its value")
+    for path in level.set or {}:
+        _check_path(path, source, (*at, "set", path))
     fields = level.set or {_path(spec, source, at): level.value}
     if level.label is None and len(fields) > 1:
         raise source.error(at, "a level that sets several fields needs a 'label'")
@@ -93,41 +102,52 @@ def _path(spec: FactorSpec, source: GridFile, at: Keys) -> str:
     return spec.path
 
 
-def _label(value: Any, source: GridFile, at: Keys) -> str:
-    if isinstance(value, dict) or value in ([], ""):
-        raise source.error(at, f"{value!r} cannot name a level; give it a 'label'")
-    return label_of(value)
-
-
-def _check_distinct(levels: list[Level], raw: Mapping[str, Any], source: GridFile) -> None:
-    labels: dict[str, int] = {}
-    contents: dict[str, int] = {}
-    for number, level in enumerate(levels, start=1):
-        try:
-            content = canonical(laid_over(raw, level.fields))
-        except InvalidError as error:
-            raise source.error(level.at, f"path {'.'.join(map(str, error.keys))}: {error.message}") from None
-        if level.label in labels:
-            raise source.error(level.at, f"duplicate level: level {labels[level.label]} is {level.label!r} too")
-        if content in contents:
-            raise source.error(level.at, f"duplicate level: {level.label!r} sets what level {contents[content]} sets")
-        labels[level.label] = contents[content] = number
-
-
-def _leaves_unchanged(level: Level, raw: Mapping[str, Any], baseline: Settings) -> bool:
-    """Whether the level alone gives the baseline's settings. A level may be invalid alone; then it does not."""
+def _check_path(path: str, source: GridFile, at: Keys) -> None:
     try:
-        return settings(laid_over(raw, level.fields)) == baseline
+        check_path(path)
+    except InvalidError as error:
+        raise source.error(at, error.message) from None
+
+
+def _label(value: Any, source: GridFile, at: Keys) -> str:
+    label = label_of(value)
+    if isinstance(value, dict) or not 0 < len(label) <= MAX_LABEL or not is_one_line(label):
+        raise source.error(at, f"{shown(value)} cannot name a level; write it as {{label: NAME, value: ...}}")
+    return label
+
+
+def _find_distinct(levels: list[Level], raw: Mapping[str, Any], source: GridFile) -> dict[Settings | str, Level]:
+    """The levels by what each makes of the baseline. Raises StudyError for two of one label or of one effect."""
+    labels: dict[str, Level] = {}
+    found: dict[Settings | str, Level] = {}
+    for level in levels:
+        effect = _effect(level, raw, source)
+        if twin := labels.get(level.label) or found.get(effect):
+            same = "is called" if twin.label == level.label else "does the same as"
+            message = f"duplicate level: {same} {twin.label!r} on line {source.line(twin.at)}"
+            raise source.error(level.at, message)
+        labels[level.label] = found[effect] = level
+    return found
+
+
+def _effect(level: Level, raw: Mapping[str, Any], source: GridFile) -> Settings | str:
+    """The baseline's settings with the level laid over them; their text where the level cannot stand alone."""
+    try:
+        laid = laid_over(raw, level.fields)
+    except InvalidError as error:
+        raise source.error(level.at, f"path {error.path}: {error.message}") from None
+    try:
+        return settings(laid)
     except InvalidError:
-        return False
+        return canonical(laid)
 
 
-def _baseline_label(spec: FactorSpec, levels: list[Level], baseline: Settings, source: GridFile, at: Keys) -> str:
+def _baseline_label(spec: FactorSpec, levels: list[Level], raw: Mapping[str, Any], source: GridFile, at: Keys) -> str:
     label = spec.baseline
     if label is None:
         paths = {path for level in levels for path in level.fields}
-        value = value_at(baseline.model_dump(mode="json"), next(iter(paths)))
-        label = "baseline" if len(paths) > 1 or isinstance(value, dict) else label_of(value)
+        value = value_at(raw, next(iter(paths)))
+        label = "baseline" if len(paths) > 1 or isinstance(value, dict) else _label(value, source, at)
     if label in {level.label for level in levels}:
         raise source.error(at, f"the baseline's own level would be {label!r} like another; name it with 'baseline:'")
     return label

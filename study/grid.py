@@ -2,13 +2,26 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from study.config import Frozen, NonNegativeInt, PositiveInt, Resources
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+def is_one_line(text: str) -> bool:
+    return text == " ".join(text.split())
+
+
+def _one_line(text: str) -> str:
+    if not is_one_line(text):
+        raise ValueError(f"{text!r} is not possible; it must be one line, without spaces at its ends or in a row")
+    return text
+
+
+MAX_LABEL = 80  # characters
 Text = Annotated[str, Field(min_length=1, max_length=2000, strict=True)]
-Label = Annotated[str, Field(min_length=1, max_length=80, strict=True)]
+Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL, strict=True), AfterValidator(_one_line)]
 
 
 class LevelSpec(Frozen):

@@ -1,15 +1,15 @@
 """Levels laid over the baseline by dotted path, and the result validated."""
 
-import copy
 import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
-from study.complaints import complaints
-from study.config import Encoder, Finetune, Pretrain, Settings
+from study.complaints import complaints, fields_at, model_at
+from study.config import PRESETS, Encoder, Finetune, Pretrain, Settings
 from study.gridfile import Keys, did_you_mean
 
 SECTIONS: dict[str, type[BaseModel]] = {"encoder": Encoder, "pretrain": Pretrain, "finetune": Finetune}
@@ -22,34 +22,61 @@ class InvalidError(Exception):
         super().__init__(message)
         self.keys, self.message = keys, message
 
+    @property
+    def path(self) -> str:
+        return ".".join(str(key) for key in self.keys)
+
+
+def check_path(path: str) -> None:
+    """Raise InvalidError for a dotted path that leads to no field of a trial's settings."""
+    keys = tuple(path.split("."))
+    for depth, key in enumerate(keys):
+        above = "".join(f"{parent}." for parent in keys[:depth])
+        possible = fields_at(Settings, keys[:depth])
+        if not possible:
+            raise InvalidError(keys, f"{above[:-1]!r} has no fields of its own")
+        if key not in possible:
+            raise InvalidError(keys, f"there is no {above}{key}; {did_you_mean(key, possible)}")
+
 
 def laid_over(raw: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Plain settings with some fields replaced, by dotted path; a shorter path is replaced before a longer one.
 
-    A section that is null or absent is opened by a path that leads into it. Raises InvalidError for a path through a
-    plain value.
+    A section that is null or absent is opened by a path that leads into it. What is not replaced is shared with
+    `raw`, not copied: these data are only read. Raises InvalidError for a path through a plain value.
     """
-    laid = copy.deepcopy(dict(raw))
+    laid = dict(raw)
     for path in sorted(fields, key=lambda path: path.count(".")):
         *parents, last = path.split(".")
         place = laid
         for key in parents:
-            inner = place.get(key)
-            if inner is None:
-                inner = place[key] = {}
+            inner = {} if place.get(key) is None else place[key]
             if not isinstance(inner, dict):
                 raise InvalidError(tuple(path.split(".")), f"{key!r} holds {inner!r}, which has no fields")
-            place = inner
-        place[last] = copy.deepcopy(fields[path])
+            place[key] = dict(inner)
+            place = place[key]
+        place[last] = fields[path]
     return laid
 
 
 def value_at(raw: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path of plain data, None where there is none."""
+    """The value that plain settings have at a dotted path: as written, else the preset's, else the default.
+
+    None where there is none, as for a field of a pre-training that is null.
+    """
     value: Any = raw
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
+    keys = tuple(path.split("."))
+    for depth, key in enumerate(keys):
+        if not isinstance(value, Mapping):
+            return None
+        preset = PRESETS.get(str(value.get("preset")), {}) if depth == 1 and keys[0] == "encoder" else {}
+        value = {**_defaults(keys[:depth]), **preset, **value}.get(key)
     return value
+
+
+def overlaps(path: str, other: str) -> bool:
+    """Whether two dotted paths are the same, or one leads to a section and the other into it."""
+    return path == other or path.startswith(f"{other}.") or other.startswith(f"{path}.")
 
 
 def settings(raw: Mapping[str, Any]) -> Settings:
@@ -65,7 +92,7 @@ def settings(raw: Mapping[str, Any]) -> Settings:
     try:
         return Settings(**sections)
     except ValidationError as error:
-        raise InvalidError(*next(complaints(error, Settings))) from None
+        raise InvalidError(*next(complaints(error, Settings, raw))) from None
 
 
 def canonical(value: Any) -> str:
@@ -73,10 +100,19 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+@lru_cache
+def _defaults(keys: Keys) -> dict[str, Any]:
+    """The defaults of the model at these keys, as plain data."""
+    model = model_at(Settings, keys)
+    fields = model.model_fields if model else {}
+    return {name: to_jsonable_python(field.default) for name, field in fields.items() if not field.is_required()}
+
+
 @lru_cache(maxsize=100_000)
 def _section(name: str, text: str) -> BaseModel:
+    data = json.loads(text)
     try:
-        return SECTIONS[name].model_validate(json.loads(text))
+        return SECTIONS[name].model_validate(data)
     except ValidationError as error:
-        keys, message = next(complaints(error, SECTIONS[name]))
+        keys, message = next(complaints(error, SECTIONS[name], data))
         raise InvalidError((name, *keys), message) from None
