@@ -17,7 +17,7 @@ from study.training.images import Normalization, fit_images, shares
 from study.training.seeds import generator
 
 VALUES_AT_ONCE = 2**20  # pixel values augmented in one go: many small batches share a pass, a large one has its own
-EVALUATED_AT_ONCE = 512  # images
+EVALUATED_AT_ONCE = 256  # images; size S at 36 px takes half a GiB for them
 
 
 @dataclass(frozen=True)

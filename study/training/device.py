@@ -1,5 +1,7 @@
 """How a stage computes on a device: which one, how precisely, compiled or not, and how much memory it took."""
 
+import os
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -42,11 +44,17 @@ def precise(recipe: config.Recipe, device: torch.device) -> AbstractContextManag
 def compiled(module: nn.Module, recipe: config.Recipe, steps: int, device: torch.device) -> Callable[..., Any]:
     """The module, compiled where `compile` asks for it; `auto` does on GPUs for stages of 5,000 steps or more.
 
-    Compiling takes about a minute. A GPU runs an eager step of these small models in about 20 ms, most of it launches,
-    of which compiling saves more than half: it has paid after some 5,000 steps.
+    Compiling takes a minute or more, which short stages never earn back. Raises StudyError where compiling is asked
+    for and there is no C++ compiler, which torch.compile needs on every device; `auto` goes on without.
     """
-    wanted = device.type == "cuda" and steps >= COMPILED_STEPS if recipe.compile == "auto" else recipe.compile == "on"
-    return torch.compile(module, dynamic=False) if wanted else module
+    automatic = recipe.compile == "auto" and device.type == "cuda" and steps >= COMPILED_STEPS and _has_compiler()
+    if recipe.compile == "on" and not _has_compiler():
+        raise StudyError("compile: on needs a C++ compiler, and none is found (g++, clang++ or $CXX); set compile: off")
+    return torch.compile(module, dynamic=False) if automatic or recipe.compile == "on" else module
+
+
+def _has_compiler() -> bool:
+    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))
 
 
 def forget_peak(device: torch.device) -> None:

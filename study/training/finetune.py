@@ -53,7 +53,6 @@ def finetune(
     metrics = fitted.metrics | peak_memory(place)
     if recipe.keep == "best":
         metrics["best_epoch"] = best.restore()
-    model.eval()
     final = evaluate(model, data.validation, data.normalization, recipe)
     test = evaluate(model, data.test, data.normalization, recipe)
     return Trained(
