@@ -1,9 +1,8 @@
 """Losses that spread tokens over experts: importance and load (Shazeer et al. 1701.06538, section 4 and appendix A).
 
-Shapes: T tokens of the whole batch, E experts.
+Shapes: T tokens of the whole batch, E experts, L layers that have the same number of experts.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,14 +14,15 @@ from torch import Tensor
 class Routing:
     """How one layer's tokens were spread over its experts.
 
-    gates_TE: router weights; exactly `top_k` of each row are kept, the others are 0, and a row sums to 1.
-    kept_TE: which experts were kept (bool).
-    chances_TE: probability that the expert is kept under fresh noise (1701.06538, eq. 9); None without noise.
+    gates_ET: router weights; exactly `top_k` of each column are kept, the others are 0, and a column sums to 1.
+    kept_ET: which experts were kept (bool).
+    chances_ET: probability that the expert is kept under fresh noise (1701.06538, eq. 9). None where that says
+    nothing: without noise, and where every expert is kept.
     """
 
-    gates_TE: Tensor
-    kept_TE: Tensor
-    chances_TE: Tensor | None
+    gates_ET: Tensor
+    kept_ET: Tensor
+    chances_ET: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -34,31 +34,42 @@ class Balance:
     load: list[Tensor]
 
 
-def balance(routings: Sequence[Routing | None], importance_weight: float, load_weight: float, like: Tensor) -> Balance:
+def balance(
+    routings: Sequence[Routing | None], importance_weight: float, load_weight: float, device: torch.device
+) -> Balance:
     """Both losses over the layers' routings; None stands for a dense layer, whose one expert receives everything."""
-    losses = [
-        weight * squared_variation(share_TE.sum(0))
-        for routing in routings
-        if routing is not None
-        for weight, share_TE in ((importance_weight, routing.gates_TE), (load_weight, routing.chances_TE))
-        if share_TE is not None and weight
-    ]
-    load = [torch.ones(1, device=like.device) if routing is None else _load(routing.kept_TE) for routing in routings]
-    return Balance(torch.stack(losses).sum() if losses else torch.zeros((), device=like.device), load)
+    mixed = [routing for routing in routings if routing is not None]
+    importance = _loss([routing.gates_ET for routing in mixed], importance_weight)
+    load = _loss([routing.chances_ET for routing in mixed if routing.chances_ET is not None], load_weight)
+    loss = torch.stack(importance + load).sum() if importance + load else torch.zeros((), device=device)
+    whole = torch.ones(1, device=device)
+    return Balance(loss, [whole if routing is None else _load(routing.kept_ET) for routing in routings])
 
 
-def _load(kept_TE: Tensor) -> Tensor:
-    counts_E = kept_TE.sum(0)
+def _loss(shares: Sequence[Tensor], weight: float) -> list[Tensor]:
+    """Weighted squared variation of the sums over tokens; layers of equally many experts are computed together."""
+    if not weight:
+        return []
+    sums: dict[int, list[Tensor]] = {}
+    for share_ET in shares:
+        sums.setdefault(len(share_ET), []).append(share_ET.sum(1))
+    return [weight * squared_variation(torch.stack(same)).sum() for same in sums.values()]
+
+
+def _load(kept_ET: Tensor) -> Tensor:
+    counts_E = kept_ET.sum(1)
     return counts_E / counts_E.sum()
 
 
-def squared_variation(x_E: Tensor) -> Tensor:
-    """Squared coefficient of variation along the last dimension: population variance / mean^2.
+def squared_variation(x_LE: Tensor) -> Tensor:
+    """(L,): squared coefficient of variation over the experts, population variance / mean^2.
 
     Population, not sample: the experts of a layer are all there are.
     """
-    return x_E.var(-1, correction=0) / x_E.mean(-1).square()
+    variance_L, mean_L = torch.var_mean(x_LE, dim=-1, correction=0)
+    return variance_L / mean_L.square()
 
 
 def normal_cdf(x: Tensor) -> Tensor:
-    return 0.5 * (1 + torch.erf(x * math.sqrt(0.5)))
+    cdf: Tensor = torch.special.ndtr(x)
+    return cdf

@@ -1,0 +1,52 @@
+"""Grouped query attention: both ways of computing it against torch's own, with repeated heads."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from study.models import cpu
+from study.models.attention import attend
+
+
+def repeated(qkv: Tensor, heads: int, kv_heads: int) -> Tensor:
+    """Keys and values of each kv head repeated for the neighbouring query heads that share it."""
+    batch, tokens, columns = qkv.shape
+    channels = columns // (heads + 2 * kv_heads)
+    q, k, v = qkv.view(batch, tokens, -1, channels).transpose(1, 2).split([heads, kv_heads, kv_heads], dim=1)
+    k, v = (x.repeat_interleave(heads // kv_heads, dim=1) for x in (k, v))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+def gradient(function, qkv: Tensor, heads: int, kv_heads: int) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+    qkv = qkv.detach().requires_grad_()
+    y = function(qkv, heads, kv_heads)
+    (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)).sum().backward()
+    assert qkv.grad is not None
+    return y.detach(), qkv.grad
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.booleans())
+def test_kv_heads_repeat_for_neighbouring_query_heads(
+    fast: bool, batch: int, tokens: int, kv_heads: int, group: int, channels: int, small_cache: bool
+) -> None:
+    qkv = torch.randn(batch, tokens, (group + 2) * kv_heads * channels, dtype=torch.float64)
+    expected = gradient(repeated, qkv, group * kv_heads, kv_heads)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu, "CACHE_BYTES", 100 if small_cache else cpu.CACHE_BYTES)  # one or a few heads at a time
+        if not fast:
+            patch.setattr(cpu, "suits", lambda *_: False)
+        torch.testing.assert_close(gradient(attend, qkv, group * kv_heads, kv_heads), expected)
+        with torch.no_grad():
+            torch.testing.assert_close(attend(qkv, group * kv_heads, kv_heads), expected[0])
+
+
+def test_the_cpu_path_is_for_float32_and_float64_of_moderate_size() -> None:
+    assert cpu.suits(torch.empty(2, 5, 8), num_heads=2)
+    assert not cpu.suits(torch.empty(2, 5, 8, dtype=torch.bfloat16), num_heads=2)
+    assert not cpu.suits(torch.empty(2, 5, 8, device="meta"), num_heads=2)
+    assert not cpu.suits(torch.empty(1, 1, 8).expand(64, 1000, 8), num_heads=2)  # 512 MB of attention weights
