@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import linalg, stats  # type: ignore[import-untyped]
 
 from study.stats.adjust import holm
-from study.stats.model import Fit, Term, Trials
+from study.stats.model import Fit, Floats, Residual, Term, Trials
 
 TIMES = "\u00d7"
 COLUMNS = ["term", "kind", "ss", "df", "ms", "f", "p_value", "p_adjusted", "eta_squared", "omega_squared", "note"]
@@ -43,14 +43,14 @@ class Anova:
         self.mains: list[Term] = [(i,) for i in range(count)]
         self.pairs: list[Term] = [pair for pair in pairs if (trials.codes_TF[:, pair] > 0).all(axis=1).any()]
         self._fits: dict[frozenset[Term], Fit] = {}
-        self._cells = trials.fit_cells()
-        self._whole = self._fit([*self.mains, *self.pairs])
+        self._cells = trials.within_cells()
+        self._whole = self._fit([*self.mains, *self.pairs]).residual
         self.error = self._error()
 
     def table(self) -> pd.DataFrame:
         """One row per term; then higher order, error and total. See `effects.Effects` for the columns."""
         total = float(((self.trials.values_T - self.trials.values_T.mean()) ** 2).sum())
-        replicates = _difference(self.trials.fit_cells(blocked=False), self._cells)
+        replicates = _difference(self.trials.within_cells(blocked=False), self._cells)
         base = total - replicates.ss
         rows = [self._row("replicate", "replicate", replicates, base)] if self.trials.num_blocks > 1 else []
         rows += [self._row(self.name(term), "main", self.main(term), base) for term in self.mains]
@@ -103,23 +103,33 @@ class Anova:
             group = sorted({term, *aliases})
             if aliases and all(other in self.pairs for other in group):
                 rest = [other for other in self.pairs if other not in group]
-                joint = _difference(self._fit([*self.mains, *rest]), self._whole)
+                joint = _difference(self._fit([*self.mains, *rest]).residual, self._whole)
                 found[" + ".join(self.name(other) for other in group)] = Explained(joint.ss, joint.df, "their sum")
         return found
 
     def _added(self, term: Term, others: Iterable[Term]) -> Explained:
         others = list(others)
-        return _difference(self._fit(others), self._fit([*others, term]))
+        return _difference(self._fit(others).residual, self._fit([*others, term]).residual)
 
     def _gain(self, term: Term, others: list[Term]) -> int:
-        return self._fit([*others, term]).rank - self._fit(others).rank
+        return self._fit(others).residual.df - self._fit([*others, term]).residual.df
 
     def _aliases(self, term: Term, others: list[Term]) -> list[Term]:
-        """The other terms without which more of this one could be estimated."""
-        gain = self._gain(term, others)
-        if gain == self._nominal(term):
+        """The other terms without any one of which more of this one could be estimated.
+
+        They are found in the null space of the model's columns: what of the term is lost lies in its rows there, and
+        leaving out another term leaves only the null vectors that are zero in the other's rows.
+        """
+        if self._gain(term, others) == self._nominal(term):
             return []
-        return [one for one in others if self._gain(term, [other for other in others if other != one]) > gain]
+        terms = [term, *others]
+        null = linalg.null_space(np.linalg.qr(self.trials.columns(terms), mode="r"))
+        null[np.abs(null) < 1e-9] = 0.0  # rounding would count as rank
+        first = self.trials.num_blocks  # after the intercept and the replicates
+        ends = [first, *(first + int(width) for width in np.cumsum([self._nominal(one) for one in terms]))]
+        rows = {one: null[start:end] for one, (start, end) in zip(terms, itertools.pairwise(ends), strict=True)}
+        lost = _rank(rows[term])
+        return [one for one in others if _rank(rows[term] @ linalg.null_space(rows[one])) < lost]
 
     def _nominal(self, term: Term) -> int:
         """Degrees of freedom that a term has where all of it can be estimated."""
@@ -153,14 +163,14 @@ class Anova:
         return self._fits[key]
 
     def _error(self) -> Explained:
-        fit = self._cells if self._cells.df else self._whole
-        if not fit.df:
+        left = self._cells if self._cells.df else self._whole
+        if not left.df:
             note = "nothing is left to measure chance by: run more replicates"
-        elif fit is self._whole:
+        elif left is self._whole:
             note = "one replicate per cell: interactions of three or more factors serve as error"
         else:
-            note = "" if fit.ss else "results do not vary beyond cells and replicates: there is no test"
-        return Explained(fit.ss, fit.df, note)
+            note = "" if left.ss else "results do not vary beyond cells and replicates: there is no test"
+        return Explained(left.ss, left.df, note)
 
     def _row(self, term: str, kind: str, found: Explained, base: float) -> dict[str, Any]:
         row = _plain(term, found) | {"kind": kind}
@@ -177,9 +187,14 @@ class Anova:
         return row | ({"eta_squared": math.nan, "omega_squared": math.nan} if kind == "replicate" else {})
 
 
-def _difference(smaller: Fit, larger: Fit) -> Explained:
-    df = larger.rank - smaller.rank
+def _difference(smaller: Residual, larger: Residual) -> Explained:
+    """What the larger model explains beyond the smaller one in it."""
+    df = smaller.df - larger.df
     return Explained(max(smaller.ss - larger.ss, 0.0) if df else 0.0, df)
+
+
+def _rank(matrix: Floats) -> int:
+    return int(np.linalg.matrix_rank(matrix, tol=1e-8)) if matrix.size else 0
 
 
 def _plain(kind: str, found: Explained) -> dict[str, Any]:

@@ -22,6 +22,14 @@ Term = tuple[int, ...]  # positions of the factors in it: (i,) a main effect, (i
 _ROUNDING = 1e-9  # relative to the largest value
 
 
+@dataclass(frozen=True)
+class Residual:
+    """What a model leaves unexplained: sum of squares (0 where within rounding), and degrees of freedom."""
+
+    ss: float
+    df: int
+
+
 class Fit:
     """A least-squares fit of values (T,) to columns (T, P) that may depend on each other."""
 
@@ -31,10 +39,7 @@ class Fit:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that columns depend on each other is what `estimable` is for
             self._result = OLS(values_T - self._offset, columns_TP).fit()
-        self.rank = int(np.linalg.matrix_rank(columns_TP))
-        self.df = len(values_T) - self.rank  # of the residuals
-        rounding = len(values_T) * (_ROUNDING * np.abs(values_T).max()) ** 2
-        self.ss = float(self._result.ssr) if self.df and self._result.ssr > rounding else 0.0  # of the residuals
+        self.residual = _residual(float(self._result.ssr), len(values_T) - int(self._result.model.rank), values_T)
 
     def estimable(self, weights_P: Floats) -> bool:
         """Whether the data determine this combination of coefficients: whether it lies in the columns' row space."""
@@ -79,12 +84,18 @@ class Trials:
     def fit(self, terms: Iterable[Term]) -> Fit:
         return Fit(self.values_T, self.columns(terms))
 
-    def fit_cells(self, blocked: bool = True) -> Fit:
-        """A mean of its own for each cell and, if blocked, for each replicate: what this leaves is error alone."""
+    def within_cells(self, blocked: bool = True) -> Residual:
+        """What a mean of its own for each cell and, if blocked, for each replicate leaves: error alone.
+
+        Values and blocks are taken relative to their cell's mean, and then one fitted to the other (Frisch & Waugh
+        1933), for there may be thousands of cells.
+        """
         cells_T = np.asarray(np.unique(self.codes_TF, axis=0, return_inverse=True)[1]).reshape(-1)
-        indicators = _indicators(cells_T, int(cells_T.max()) + 1)
-        start = self.columns([]) if blocked else np.ones((len(cells_T), 1))
-        return Fit(self.values_T, np.hstack([start, indicators]))
+        values_T1, count = _within(self.values_T[:, None], cells_T), int(cells_T.max()) + 1
+        blocks = _within(_indicators(self.blocks_T, self.num_blocks if blocked else 1), cells_T)
+        found, _, rank, _ = np.linalg.lstsq(blocks, values_T1)
+        ss = float(((values_T1 - blocks @ found) ** 2).sum())
+        return _residual(ss, len(values_T1) - count - int(rank), self.values_T)
 
     def mean_weights(self, terms: Iterable[Term], at: dict[int, int], others: list[Floats]) -> Floats:
         """(P,) weights of an adjusted mean, for a fit of the same terms.
@@ -118,3 +129,16 @@ class Trials:
 def _indicators(codes_T: Integers, count: int) -> Floats:
     """(T, count - 1), one column for each code but 0."""
     return np.asarray(codes_T[:, None] == np.arange(1, count)[None, :], dtype=np.float64)
+
+
+def _within(columns_TK: Floats, groups_T: Integers) -> Floats:
+    """(T, K) each column less its mean over the row's group."""
+    counts = np.bincount(groups_T)[:, None]
+    sums = np.zeros((len(counts), columns_TK.shape[1]))
+    np.add.at(sums, groups_T, columns_TK)
+    return np.asarray(columns_TK - (sums / counts)[groups_T])
+
+
+def _residual(ss: float, df: int, values_T: Floats) -> Residual:
+    rounding = len(values_T) * (_ROUNDING * float(np.abs(values_T).max())) ** 2
+    return Residual(ss if df and ss > rounding else 0.0, df)
