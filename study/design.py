@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from study.config import Settings
 from study.errors import StudyError
 from study.factors import Factor, Level, read_factor
 from study.grid import Grid
-from study.gridfile import GridFile, Keys, read
+from study.gridfile import GridFile, Keys, Place, read
 from study.overlay import InvalidError, laid_over, overlaps, settings
 
 MAX_TRIALS = 1_000_000
@@ -37,9 +38,9 @@ class Cell:
     changed: tuple[str, ...]  # the factors in which it differs from the baseline
     excluded: str | None = None  # the reason
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """The levels that differ from the baseline's."""
+        """The levels that differ from the baseline's; no other cell of the study is called so."""
         return ", ".join(f"{factor}={self.labels[factor]}" for factor in self.changed) or "baseline"
 
 
@@ -80,7 +81,7 @@ class Study:
         level = _setter(changes, path)
         if level is None:
             return self.source.error(("baseline", *path.split(".")), message)
-        return self.source.error(level.at, f"cell '{cell.name}': {path}: {message}")
+        return level.at.error(f"cell '{cell.name}': {path}: {message}")
 
 
 def load(path: Path | str) -> Study:
@@ -91,9 +92,13 @@ def load(path: Path | str) -> Study:
         baseline = settings(grid.baseline)
     except InvalidError as error:
         raise source.error(("baseline", *error.keys), error.message) from None
-    factors = tuple(read_factor(name, spec, grid.baseline, baseline, source) for name, spec in grid.factors.items())
-    exclusions = [read_exclusion(spec, i, factors, source) for i, spec in enumerate(grid.exclude)]
-    return Study(grid, factors, tuple(_cells(grid, factors, exclusions, source)), source)
+    top = Place(source)
+    factors = tuple(
+        read_factor(name, spec, grid.baseline, baseline, top / "factors" / name) for name, spec in grid.factors.items()
+    )
+    exclusions = [read_exclusion(spec, factors, top / "exclude" / i) for i, spec in enumerate(grid.exclude)]
+    _check_size(grid, factors, top / "design")
+    return Study(grid, factors, tuple(_cells(grid, factors, exclusions)), source)
 
 
 def expand(study: Study) -> list[Trial]:
@@ -123,8 +128,7 @@ def _parse(source: GridFile) -> Grid:
         raise source.error(keys, message) from None
 
 
-def _cells(grid: Grid, factors: tuple[Factor, ...], exclusions: list[Exclusion], source: GridFile) -> Iterator[Cell]:
-    _check_size(grid, factors, source)
+def _cells(grid: Grid, factors: tuple[Factor, ...], exclusions: list[Exclusion]) -> Iterator[Cell]:
     used: set[Keys] = set()
     names: set[str] = set()
     for levels in _combinations(grid, factors):
@@ -133,24 +137,24 @@ def _cells(grid: Grid, factors: tuple[Factor, ...], exclusions: list[Exclusion],
         raw = _laid(grid.baseline, changes.values())
         covering = [exclusion for exclusion in exclusions if exclusion.covers(labels, raw)]
         if covering and not changes:
-            raise source.error(covering[0].at, "excludes the baseline, against which every cell is compared")
-        used.update(exclusion.at for exclusion in covering)
+            raise covering[0].at.error("excludes the baseline, against which every cell is compared")
+        used.update(exclusion.at.keys for exclusion in covering)
         cell = Cell(labels, None, tuple(changes), covering[0].reason if covering else None)
         if cell.name in names:
-            raise source.error(levels[-1].at, f"a second cell is called '{cell.name}'; give a level another label")
+            raise levels[-1].at.error(f"a second cell is called '{cell.name}'; give a level another label")
         names.add(cell.name)
-        yield _with_settings(cell, raw, list(changes.values()), source)
+        yield _with_settings(cell, raw, list(changes.values()))
     for exclusion in exclusions:
-        if exclusion.at not in used:
-            raise source.error(exclusion.at, "covers no cell of this design; correct it or leave it out")
+        if exclusion.at.keys not in used:
+            raise exclusion.at.error("covers no cell of this design; correct it or leave it out")
 
 
-def _check_size(grid: Grid, factors: tuple[Factor, ...], source: GridFile) -> None:
+def _check_size(grid: Grid, factors: tuple[Factor, ...], at: Place) -> None:
     numbers = [len(factor.levels) for factor in factors]
     cells = math.prod(numbers) if grid.design == "factorial" else 1 + sum(number - 1 for number in numbers)
     if cells * grid.replicates > MAX_TRIALS:
         message = f"{cells:,} cells x {grid.replicates:,} replicates are more than {MAX_TRIALS:,} trials"
-        raise source.error(("design",), f"{message}; take fewer levels or replicates, or design: one_factor")
+        raise at.error(f"{message}; take fewer levels or replicates, or design: one_factor")
 
 
 def _combinations(grid: Grid, factors: tuple[Factor, ...]) -> Iterator[tuple[Level, ...]]:
@@ -172,7 +176,7 @@ def _laid(raw: Mapping[str, Any], changes: Iterable[Level]) -> Mapping[str, Any]
     return raw
 
 
-def _with_settings(cell: Cell, raw: Mapping[str, Any], changes: list[Level], source: GridFile) -> Cell:
+def _with_settings(cell: Cell, raw: Mapping[str, Any], changes: list[Level]) -> Cell:
     try:
         _check_apart(changes)
         return replace(cell, settings=settings(raw))
@@ -181,7 +185,7 @@ def _with_settings(cell: Cell, raw: Mapping[str, Any], changes: list[Level], sou
             return cell
         level = _setter(changes, error.path) or _setter(changes, error.path.partition(".")[0]) or changes[-1]
         message = f"cell '{cell.name}': {error.path}: {error.message}"
-        raise source.error(level.at, f"{message}; change the level, or exclude the cell with a reason") from None
+        raise level.at.error(f"{message}; change the level, or exclude the cell with a reason") from None
 
 
 def _check_apart(changes: list[Level]) -> None:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from study.complaints import complaints
 from study.config import Settings
 from study.grid import MAX_LABEL, FactorSpec, LevelSpec, is_one_line
-from study.gridfile import GridFile, Keys, shown
-from study.overlay import InvalidError, canonical, check_path, laid_over, settings, value_at
+from study.gridfile import Place, shown
+from study.overlay import InvalidError, canonical, laid_over, path_problem, settings, value_at
 
 RESULT_COLUMNS = (
     *("study", "cell", "replicate", "status", "key", "run_id", "test_accuracy", "val_accuracy"),
@@ -25,7 +25,7 @@ class Level:
 
     label: str
     fields: Mapping[str, Any]
-    at: Keys
+    at: Place
 
 
 @dataclass(frozen=True)
@@ -40,27 +40,26 @@ class Factor:
         return self.levels[0]
 
 
-def read_factor(name: str, spec: FactorSpec, raw: Mapping[str, Any], baseline: Settings, source: GridFile) -> Factor:
+def read_factor(name: str, spec: FactorSpec, raw: Mapping[str, Any], baseline: Settings, at: Place) -> Factor:
     """A factor from its written form. The level that equals the baseline comes first; one is added where none does.
 
     Raises StudyError for a path that leads nowhere, a level that is empty, unnamed or written twice, and a factor that
     changes nothing.
     """
-    at: Keys = ("factors", name)
     if name in RESULT_COLUMNS:
-        raise source.error(at, "is a column of results.csv; give the factor another name")
-    if spec.path is not None:
-        _check_path(spec.path, source, (*at, "path"))
-    written = [_level(entry, spec, source, (*at, "levels", i)) for i, entry in enumerate(spec.levels)]
-    first = _find_distinct(written, raw, source).get(baseline)
+        raise at.error("is a column of results.csv; give the factor another name")
+    if spec.path is not None and (problem := path_problem(spec.path)):
+        raise (at / "path").error(problem)
+    written = [_level(entry, spec.path, at / "levels" / i) for i, entry in enumerate(spec.levels)]
+    first = _find_distinct(written, raw).get(baseline)
     others = [level for level in written if level is not first]
     if not others:
-        raise source.error(at, "changes nothing: its level equals the baseline; add a level that differs from it")
+        raise at.error("changes nothing: its level equals the baseline; add a level that differs from it")
     if first is None:
-        first = Level(_baseline_label(spec, others, raw, source, at), {}, at)
+        first = Level(_baseline_label(spec, others, raw, at), {}, at)
     elif spec.baseline is not None:
         message = f"names a level that is not written, but level {first.label!r} equals the baseline; give it a 'label'"
-        raise source.error((*at, "baseline"), message)
+        raise (at / "baseline").error(message)
     return Factor(name, (first, *others))
 
 
@@ -76,78 +75,78 @@ def label_of(value: Any) -> str:
     return short if short and float(short) == value else str(value)
 
 
-def _level(entry: Any, spec: FactorSpec, source: GridFile, at: Keys) -> Level:
+def _level(entry: Any, path: str | None, at: Place) -> Level:
+    """A level in its short form (a value of `path`) or in its long form (a mapping, see LevelSpec)."""
     if not isinstance(entry, dict):
-        return Level(_label(entry, source, at), {_path(spec, source, at): entry}, at)
+        return Level(_label(entry, at), {_needed(path, at): entry}, at)
+    level = _long_form(entry, at)
+    for written in level.set or {}:
+        if problem := path_problem(written):
+            raise (at / "set" / written).error(problem)
+    fields = level.set or {_needed(path, at): level.value}
+    if level.label is None and len(fields) > 1:
+        raise at.error("a level that sets several fields needs a 'label'")
+    return Level(level.label or _label(next(iter(fields.values())), at), fields, at)
+
+
+def _long_form(entry: dict[str, Any], at: Place) -> LevelSpec:
     try:
         level = LevelSpec.model_validate(entry)
     except ValidationError as error:
         keys, message = next(complaints(error, LevelSpec, entry))
-        raise source.error((*at, *keys), message) from None
+        raise at.error(message, keys) from None
     if ("value" in entry) == ("set" in entry):
-        raise source.error(at, "a level has either 'value' (of the factor's path) or 'set' (dotted paths and values)")
+        raise at.error("a level has either 'value' (of the factor's path) or 'set' (dotted paths and values)")
     if "set" in entry and not level.set:
-        raise source.error((*at, "set"), "an empty level: name at least one dotted path and its value")
-    for path in level.set or {}:
-        _check_path(path, source, (*at, "set", path))
-    fields = level.set or {_path(spec, source, at): level.value}
-    if level.label is None and len(fields) > 1:
-        raise source.error(at, "a level that sets several fields needs a 'label'")
-    return Level(level.label or _label(next(iter(fields.values())), source, at), fields, at)
+        raise (at / "set").error("an empty level: name at least one dotted path and its value")
+    return level
 
 
-def _path(spec: FactorSpec, source: GridFile, at: Keys) -> str:
-    if spec.path is None:
-        raise source.error(at, "this level needs the factor's 'path' (a dotted path such as encoder.num_kv_heads)")
-    return spec.path
+def _needed(path: str | None, at: Place) -> str:
+    if path is None:
+        raise at.error("this level needs the factor's 'path' (a dotted path such as encoder.num_kv_heads)")
+    return path
 
 
-def _check_path(path: str, source: GridFile, at: Keys) -> None:
-    try:
-        check_path(path)
-    except InvalidError as error:
-        raise source.error(at, error.message) from None
-
-
-def _label(value: Any, source: GridFile, at: Keys) -> str:
+def _label(value: Any, at: Place) -> str:
     label = label_of(value)
     if isinstance(value, dict) or not 0 < len(label) <= MAX_LABEL or not is_one_line(label):
-        raise source.error(at, f"{shown(value)} cannot name a level; write it as {{label: NAME, value: ...}}")
+        raise at.error(f"{shown(value)} cannot name a level; write it as {{label: NAME, value: ...}}")
     return label
 
 
-def _find_distinct(levels: list[Level], raw: Mapping[str, Any], source: GridFile) -> dict[Settings | str, Level]:
+def _find_distinct(levels: list[Level], raw: Mapping[str, Any]) -> dict[Settings | str, Level]:
     """The levels by what each makes of the baseline. Raises StudyError for two of one label or of one effect."""
     labels: dict[str, Level] = {}
     found: dict[Settings | str, Level] = {}
     for level in levels:
-        effect = _effect(level, raw, source)
+        effect = _effect(level, raw)
         if twin := labels.get(level.label) or found.get(effect):
             same = "is called" if twin.label == level.label else "does the same as"
-            message = f"duplicate level: {same} {twin.label!r} on line {source.line(twin.at)}"
-            raise source.error(level.at, message)
+            raise level.at.error(f"duplicate level: {same} {twin.label!r}, on line {twin.at.line}")
         labels[level.label] = found[effect] = level
     return found
 
 
-def _effect(level: Level, raw: Mapping[str, Any], source: GridFile) -> Settings | str:
+def _effect(level: Level, raw: Mapping[str, Any]) -> Settings | str:
     """The baseline's settings with the level laid over them; their text where the level cannot stand alone."""
     try:
         laid = laid_over(raw, level.fields)
     except InvalidError as error:
-        raise source.error(level.at, f"path {error.path}: {error.message}") from None
+        raise level.at.error(f"{error.path}: {error.message}") from None
     try:
         return settings(laid)
     except InvalidError:
         return canonical(laid)
 
 
-def _baseline_label(spec: FactorSpec, levels: list[Level], raw: Mapping[str, Any], source: GridFile, at: Keys) -> str:
+def _baseline_label(spec: FactorSpec, levels: list[Level], raw: Mapping[str, Any], at: Place) -> str:
+    """What the level is called that equals the baseline but is not written: as asked, or after its value."""
     label = spec.baseline
     if label is None:
         paths = {path for level in levels for path in level.fields}
         value = value_at(raw, next(iter(paths)))
-        label = "baseline" if len(paths) > 1 or isinstance(value, dict) else _label(value, source, at)
+        label = "baseline" if len(paths) > 1 or isinstance(value, dict) else _label(value, at)
     if label in {level.label for level in levels}:
-        raise source.error(at, f"the baseline's own level would be {label!r} like another; name it with 'baseline:'")
+        raise at.error(f"the baseline's own level would be {label!r} like another; name it with 'baseline:'")
     return label

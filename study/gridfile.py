@@ -41,7 +41,26 @@ class GridFile:
     def error(self, keys: Keys, message: str) -> StudyError:
         """An error that names file, line and key."""
         place = f"{self.path}:{self.line(keys)}"
-        return StudyError(f"{place}: {dotted(keys)}: {message}" if keys else f"{place}: {message}")
+        return StudyError(f"{place}: {_dotted(keys)}: {message}" if keys else f"{place}: {message}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A key in a grid file, for errors to point at; `place / "levels" / 2` is one further in."""
+
+    file: GridFile
+    keys: Keys = ()
+
+    def __truediv__(self, key: str | int) -> "Place":
+        return Place(self.file, (*self.keys, key))
+
+    @property
+    def line(self) -> int:
+        return self.file.line(self.keys)
+
+    def error(self, message: str, keys: Keys = ()) -> StudyError:
+        """An error at this place, or at the keys below it."""
+        return self.file.error((*self.keys, *keys), message)
 
 
 def read(path: Path) -> GridFile:
@@ -174,7 +193,7 @@ def _what(problem: str) -> str:
     return _CONTROL.sub("?", " ".join(problem.split()))
 
 
-def dotted(keys: Keys) -> str:
+def _dotted(keys: Keys) -> str:
     """Keys as in factors.kv heads.levels[2]; positions count from 0."""
     first, *rest = keys
     return _shortened(str(first)) + "".join(f"[{k}]" if isinstance(k, int) else f".{_shortened(k)}" for k in rest)

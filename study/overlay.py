@@ -27,16 +27,17 @@ class InvalidError(Exception):
         return ".".join(str(key) for key in self.keys)
 
 
-def check_path(path: str) -> None:
-    """Raise InvalidError for a dotted path that leads to no field of a trial's settings."""
+def path_problem(path: str) -> str | None:
+    """What is wrong with a dotted path, None if it leads to a field of a trial's settings."""
     keys = tuple(path.split("."))
     for depth, key in enumerate(keys):
         above = "".join(f"{parent}." for parent in keys[:depth])
         possible = fields_at(Settings, keys[:depth])
         if not possible:
-            raise InvalidError(keys, f"{above[:-1]!r} has no fields of its own")
+            return f"{above[:-1]!r} has no fields of its own"
         if key not in possible:
-            raise InvalidError(keys, f"there is no {above}{key}; {did_you_mean(key, possible)}")
+            return f"there is no {above}{key}; {did_you_mean(key, possible)}"
+    return None
 
 
 def laid_over(raw: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,9 +96,12 @@ def settings(raw: Mapping[str, Any]) -> Settings:
         raise InvalidError(*next(complaints(error, Settings, raw))) from None
 
 
+_SORTED = json.JSONEncoder(sort_keys=True)
+
+
 def canonical(value: Any) -> str:
     """Plain data as one text: equal data, equal text."""
-    return json.dumps(value, sort_keys=True)
+    return _SORTED.encode(value)
 
 
 @lru_cache
