@@ -20,23 +20,28 @@ class Ledger:
 
     def runs(self, server: str) -> dict[str, str]:
         """Stage key to run id, for the deliveries to one server."""
-        if not self.path.is_file():
+        try:
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
             return {}
-        found: dict[str, str] = {}
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # the line being written when the driver was killed: that run is delivered again
-            if entry.get("server") == server:
-                found[entry["key"]] = entry["run_id"]
-        return found
+        deliveries = [delivery for line in lines if (delivery := _read_line(line))]
+        return {key: run_id for at, key, run_id in deliveries if at == server}
 
     def add(self, server: str, stage: Stage, run_id: str) -> None:
         """Note a delivery."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"server": server, "key": stage.key, "run_id": run_id})
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"server": server, "key": stage.key, "run_id": run_id}) + "\n")
+            file.write(f"\n{line}\n")  # on a line of its own even after one that a kill has cut short
+
+
+def _read_line(line: str) -> tuple[str, str, str] | None:
+    """Server, key and run id; None for a line that a kill has cut short: that run is delivered again."""
+    try:
+        entry = json.loads(line)
+        return entry["server"], entry["key"], entry["run_id"]
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def server_of(uri: str) -> str:

@@ -10,6 +10,7 @@ A folder is written under another name and renamed into place, so what bears a k
 the report, never an answer: the stage is tried again.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import StudyError
-from study.stages import Stage, canonical_json
+from study.stages import VERSIONS, Stage, canonical_json
 
 WEIGHTS = "model.safetensors"
 
@@ -38,7 +39,7 @@ class Result:
 
 
 class CorruptError(StudyError):
-    """A stored stage whose files are not what was written."""
+    """A stored stage whose files are not what was written, or not what is asked for now."""
 
 
 class Store:
@@ -49,11 +50,11 @@ class Store:
 
     def prepare(self) -> None:
         """Make sure that results can be written. Raises StudyError for a read-only or full disk."""
-        probe = self.root / f".probe-{uuid.uuid4().hex}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"\0" * 4096)
-            probe.unlink()
+            probe = self.root / "probe"
+            _write_file(probe, b"\0" * 4096)
+            probe.unlink(missing_ok=True)
         except OSError as error:
             raise StudyError(
                 f"the store {self.root} cannot be written: {error.strerror}; "
@@ -61,25 +62,39 @@ class Store:
             ) from None
 
     def has(self, stage: Stage) -> bool:
+        """Whether a result is stored; it is read and checked by `find`."""
         return self._folder(stage).is_dir()
+
+    def keys(self) -> frozenset[str]:
+        """The keys of all stages that have a result. Raises StudyError where the store cannot be looked at."""
+        try:
+            return frozenset(name for kind in VERSIONS for name in _listed(self.root / kind) if name[0] != ".")
+        except OSError as error:
+            raise StudyError(
+                f"the store {self.root} cannot be read: {error.strerror}; name another folder with --store"
+            ) from None
 
     def find(self, stage: Stage) -> Result | None:
         """The stored result, None where there is none. Raises CorruptError if it is damaged or not this stage's."""
         folder = self._folder(stage)
         if not folder.is_dir():
             return None
-        stored = _read_json(folder / "stage.json", folder)
+        stored = _read_json(_verified(folder, "stage.json"), folder)
         if canonical_json(stored.get("identity")) != canonical_json(stage.identity):
             raise _corrupt(folder, "stage.json describes another stage")
-        return Result(**_read_json(folder / "result.json", folder))
+        if change := _first_change(stored.get("spec"), stage.spec()):
+            raise _corrupt(folder, f"a default has changed since it was computed ({change})")
+        try:
+            return Result(**_read_json(_verified(folder, "result.json"), folder))
+        except TypeError:  # fields of another version of this code
+            raise _corrupt(folder, "result.json has other fields than this version writes") from None
 
     def weights(self, stage: Stage) -> Path:
         """The stored weights, their checksum verified. Raises CorruptError."""
-        return self._verified(self._folder(stage), WEIGHTS)
+        return _verified(self._folder(stage), WEIGHTS)
 
     def save(self, stage: Stage, result: Result, weights: bytes, config: Mapping[str, Any]) -> None:
-        """Write a finished stage. Of two writers of one key the first one's result stays."""
-        self._failure(stage).unlink(missing_ok=True)
+        """Write a finished stage. Of two writers of one key the first one's result stays. Raises OSError."""
         files = {
             "stage.json": _json({"identity": stage.identity, "spec": stage.spec()}),
             "result.json": _json(asdict(result)),
@@ -90,13 +105,14 @@ class Store:
         folder = self._folder(stage)
         if not folder.is_dir():
             _write_folder(folder, files)
+        self._failure(stage).unlink(missing_ok=True)
 
     def discard(self, stage: Stage) -> None:
         """Remove a stored stage, so that it is computed again."""
         shutil.rmtree(self._folder(stage), ignore_errors=True)
 
     def fail(self, stage: Stage, error: str) -> None:
-        """Note the error of a stage that could not be finished."""
+        """Note the error of a stage that could not be finished. Raises OSError."""
         _write_file(self._failure(stage), _json({"spec": stage.spec(), "error": error}))
 
     def failure(self, stage: Stage) -> str | None:
@@ -110,16 +126,25 @@ class Store:
     def _failure(self, stage: Stage) -> Path:
         return self.root / "failed" / f"{stage.key}.json"
 
-    def _verified(self, folder: Path, name: str) -> Path:
-        expected = _read_json(folder / "checksums.json", folder).get(name)
-        path = folder / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise _corrupt(folder, f"{name} does not have the checksum it was written with")
-        return path
+
+def _verified(folder: Path, name: str) -> Path:
+    expected = _read_json(folder / "checksums.json", folder).get(name)
+    path = folder / name
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        raise _corrupt(folder, f"{name} does not have the checksum it was written with")
+    return path
+
+
+def _first_change(stored: Any, present: Any, path: str = "") -> str | None:
+    """Where a stored setting differs from the present one; a setting that was not known then does not count."""
+    if not isinstance(stored, dict) or not isinstance(present, dict):
+        return None if stored == present else f"{path[1:]} was {stored!r}, is {present!r}"
+    changes = (_first_change(stored[name], present.get(name), f"{path}.{name}") for name in stored)
+    return next((change for change in changes if change), None)
 
 
 def _corrupt(folder: Path, what: str) -> CorruptError:
-    return CorruptError(f"stored stage {folder} is damaged: {what}; to compute it again, remove that folder")
+    return CorruptError(f"stored stage {folder} cannot be used: {what}; to compute it again, remove that folder")
 
 
 def _read_json(path: Path, folder: Path) -> dict[str, Any]:
@@ -138,21 +163,38 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
-def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
-    temporary.mkdir(parents=True)
+def _listed(folder: Path) -> list[str]:
     try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
+def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    temporary = _beside(folder)
+    try:
+        temporary.mkdir(parents=True)
         for name, data in files.items():
             (temporary / name).write_bytes(data)
         os.rename(temporary, folder)
     except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
         if not folder.is_dir():  # a lost race leaves the winner's folder; anything else is a real failure
             raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # also where Ctrl-C ends the writing
 
 
 def _write_file(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    temporary = _beside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _beside(path: Path) -> Path:
+    """A name nobody else uses, in the same folder so that renaming is atomic; `Store.keys` skips it."""
+    return path.with_name(f".{path.name}-{uuid.uuid4().hex}")
