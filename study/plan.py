@@ -1,7 +1,9 @@
 """What a study is going to do and what of it is done, before anything runs; no torch."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from rich.console import Console
@@ -9,12 +11,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from study import counts
-from study.config import Settings
-from study.data import describe
+from study.config import Encoder, Finetune, Pretrain
+from study.data import DatasetInfo, describe
 from study.design import Cell, Study, expand
 from study.errors import StudyError
 from study.stages import Stage, stages_of
 from study.store import Store
+
+MAX_ROWS = 200  # of the table for people
+
+_params = lru_cache(maxsize=10_000)(counts.classifier_params)  # cells that differ in training alone share a size
+_macs = lru_cache(maxsize=10_000)(counts.classifier_macs)
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,22 @@ class CellPlan:
     """One cell: what it costs, and how many of its trials are done."""
 
     cell: Cell
-    params: int | None  # None for a cell that is excluded and cannot be built
-    params_active: int | None
-    macs: int | None
-    macs_active: int | None
+    classes: int | None  # of its labelled data set; None for an excluded cell
     done: int
+
+    @cached_property
+    def params(self) -> counts.Count | None:
+        """None for an excluded cell."""
+        return _params(self._encoder, self.classes) if self._encoder and self.classes else None
+
+    @cached_property
+    def macs(self) -> counts.Macs | None:
+        """None for an excluded cell."""
+        return _macs(self._encoder, self.classes) if self._encoder and self.classes else None
+
+    @property
+    def _encoder(self) -> Encoder | None:
+        return self.cell.settings.encoder if self.cell.settings else None
 
 
 @dataclass(frozen=True)
@@ -47,61 +65,59 @@ class Plan:
 
 def make_plan(study: Study, store: Store) -> Plan:
     """Expand a study and look its stages up. Raises StudyError for a data set that cannot serve."""
-    _check_datasets(study)
-    trials = expand(study)
+    infos = _describe_all(study)
+    stored = store.keys()
     stages: dict[str, Stage] = {}
     finished: Counter[str] = Counter()
     uses = 0
-    done: set[str] = set()
+    trials = expand(study)
     for trial in trials:
         own = stages_of(trial)
         uses += len(own)
         for stage in own:
-            if stage.key not in stages:
-                stages[stage.key] = stage
-                if store.has(stage):
-                    done.add(stage.key)
-        finished[trial.cell.name] += own[-1].key in done
-    cells = [_cell_plan(cell, finished[cell.name]) for cell in study.cells]
-    return Plan(study, cells, len(trials), list(stages.values()), uses, frozenset(done))
+            stages.setdefault(stage.key, stage)
+        finished[trial.cell.name] += own[-1].key in stored
+    cells = [CellPlan(cell, _classes(cell, infos), finished[cell.name]) for cell in study.cells]
+    return Plan(study, cells, len(trials), list(stages.values()), uses, stored & stages.keys())
 
 
 def datasets(study: Study) -> list[str]:
     """The names of all data sets that a study's trials read."""
-    names: dict[str, None] = {}
+    return list(dict.fromkeys(recipe.dataset for _, _, recipe in _recipes(study)))
+
+
+def _recipes(study: Study) -> Iterator[tuple[Cell, str, Pretrain | Finetune]]:
+    """Every recipe that is to be run: its cell, and the section it stands in."""
     for cell in study.cells:
         if cell.excluded is None and cell.settings is not None:
             if cell.settings.pretrain is not None:
-                names[cell.settings.pretrain.dataset] = None
-            names[cell.settings.finetune.dataset] = None
-    return list(names)
+                yield cell, "pretrain", cell.settings.pretrain
+            yield cell, "finetune", cell.settings.finetune
 
 
-def _check_datasets(study: Study) -> None:
-    for name in datasets(study):
-        describe(name)  # raises for an unknown one
-    for cell in study.cells:
-        if cell.excluded is None and cell.settings is not None:
-            _classes(cell.settings)
+def _describe_all(study: Study) -> dict[str, DatasetInfo]:
+    """The data sets by name. Raises StudyError for an unknown one, or one that cannot serve a recipe."""
+    infos: dict[str, DatasetInfo] = {}
+    for cell, section, recipe in _recipes(study):
+        name = recipe.dataset
+        try:
+            info = infos[name] = infos.get(name) or describe(name)
+        except StudyError as error:
+            raise study.error(cell, f"{section}.dataset", str(error)) from None
+        if section == "finetune" and info.classes is None:
+            message = f"{name!r} has no labels, so it can only be pre-trained on; choose a labelled data set"
+            raise study.error(cell, "finetune.dataset", message)
+        images = info.splits["train"] if info.splits else None
+        if images is not None and (recipe.train_images or 0) > images:
+            message = f"{recipe.train_images} is more than the {images:,} training images of {name!r}"
+            raise study.error(cell, f"{section}.train_images", message)
+    return infos
 
 
-def _classes(settings: Settings) -> int:
-    info = describe(settings.finetune.dataset)
-    if info.classes is None:
-        raise StudyError(
-            f"finetune.dataset: {info.name!r} has no labels, so it can only serve as pretrain.dataset; "
-            "choose a labelled data set to fine-tune on"
-        )
-    return info.classes
-
-
-def _cell_plan(cell: Cell, done: int) -> CellPlan:
-    if cell.settings is None:
-        return CellPlan(cell, None, None, None, None, done)
-    classes = _classes(cell.settings)
-    params = counts.classifier_params(cell.settings.encoder, classes)
-    macs = counts.classifier_macs(cell.settings.encoder, classes)
-    return CellPlan(cell, params.total, params.active, macs.executed, macs.active, done)
+def _classes(cell: Cell, infos: Mapping[str, DatasetInfo]) -> int | None:
+    if cell.excluded is not None or cell.settings is None:
+        return None
+    return infos[cell.settings.finetune.dataset].classes
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -120,8 +136,9 @@ def as_json(plan: Plan) -> dict[str, Any]:
         ],
         "cells": [
             {"cell": item.cell.name, "levels": dict(item.cell.labels), "excluded": item.cell.excluded,
-             "params": item.params, "params_active": item.params_active, "macs": item.macs,
-             "macs_active": item.macs_active, "done": item.done}
+             "params": item.params and item.params.total, "params_active": item.params and item.params.active,
+             "macs": item.macs and item.macs.executed, "macs_active": item.macs and item.macs.active,
+             "done": item.done}
             for item in plan.cells
         ],
     }  # fmt: skip
@@ -135,16 +152,22 @@ def show(plan: Plan, console: Console) -> None:
     table.add_column("cell", overflow="fold", ratio=1)
     for name in ("params", "active", "multiply-adds", "active", "done"):
         table.add_column(name, justify="right", no_wrap=True)
-    for item in plan.cells:
-        if item.cell.excluded is not None:
-            table.add_row(f"[dim]{escape(item.cell.name)}: excluded, {escape(item.cell.excluded)}[/]", *[""] * 5)
-            continue
-        numbers = (item.params, item.params_active, item.macs, item.macs_active)
-        replicates = study.grid.replicates
-        done = f"[green]{item.done}/{replicates}[/]" if item.done == replicates else f"{item.done}/{replicates}"
-        table.add_row(escape(item.cell.name), *(short(number) for number in numbers), done)
+    for item in plan.cells[:MAX_ROWS]:
+        table.add_row(*_row(item, study.grid.replicates))
     console.print(table)
+    if len(plan.cells) > MAX_ROWS:
+        console.print(f"and {len(plan.cells) - MAX_ROWS:,} more cells; --json lists them all")
     console.print(summary(plan))
+
+
+def _row(item: CellPlan, replicates: int) -> list[str]:
+    name = escape(item.cell.name)
+    if item.cell.excluded is not None:
+        return [f"[dim]{name}: excluded, {escape(item.cell.excluded)}[/]", *[""] * 5]
+    params, macs = item.params, item.macs
+    numbers = (params.total, params.active, macs.executed, macs.active) if params and macs else ()
+    done = f"{item.done}/{replicates}"
+    return [name, *map(short, numbers), f"[green]{done}[/]" if item.done == replicates else done]
 
 
 def summary(plan: Plan) -> str:
@@ -160,10 +183,8 @@ def summary(plan: Plan) -> str:
     return text + f"{len(plan.done)} done, {len(plan.missing)} to run"
 
 
-def short(number: int | None) -> str:
+def short(number: int) -> str:
     """Three significant digits with k, M or G."""
-    if number is None:
-        return ""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= limit:
             return f"{number / limit:#.3g}".rstrip(".") + unit

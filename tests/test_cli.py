@@ -123,7 +123,7 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_runs(tiny: Path,
     ended = study("run", tiny.name, "--store", "taken", folder=place)
     assert ended.returncode == 2
     assert "taken" in ended.stderr
-    assert "cannot be written" in ended.stderr
+    assert "cannot be read" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
