@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from study.report import numbers
+from study.report import formats
 from study.report.pretraining import SCRATCH, pretraining
 from study.report.results import Results
 from study.stats.power import detectable_effect
@@ -27,7 +27,7 @@ class Answer:
 def answers(results: Results) -> list[Answer]:
     """The findings in order: how good the baseline is, what matters and what does not, the best, what is not known."""
     if results.done.empty:
-        return [Answer("No result yet", f"none of the {numbers.plural(_wanted(results), 'trial')} has finished.")]
+        return [Answer("No result yet", f"none of the {formats.plural(_wanted(results), 'trial')} has finished.")]
     found = [_baseline(results), _verdict(results)]
     found += [_factor(name, levels) for name, levels in results.effects.groupby("factor", sort=False)]
     found += [*_pretraining(results), *_front(results), *_certainty(results), *_unfinished(results)]
@@ -38,17 +38,17 @@ def _baseline(results: Results) -> Answer:
     row = results.cells.iloc[0]
     if row["n"] == 0:
         return Answer("Baseline", "no trial of it has finished, so nothing can be compared with it.")
-    sizes = f"{numbers.short(row['params'])} parameters and {numbers.short(row['macs'])} multiply-adds"
+    sizes = f"{formats.short(row['params'])} parameters and {formats.short(row['macs'])} multiply-adds"
     return Answer("Baseline", f"{_mean(row)} test accuracy with {sizes}.")
 
 
 def _mean(row: pd.Series) -> str:
     if row["n"] == 1:
-        return f"{numbers.percent(row['mean'])} % (n = 1, so no interval)"
+        return f"{formats.percent(row['mean'])}{formats.PERCENT} (n = 1, so no interval)"
     if row["low"] == row["high"]:
-        return f"{numbers.percent(row['mean'])} % (in each of {row['n']} replicates)"
-    interval = f"{numbers.percent(row['low'])} to {numbers.percent(row['high'])}"
-    return f"{numbers.percent(row['mean'])} % (95 % interval {interval}, n = {row['n']})"
+        return f"{formats.percent(row['mean'])}{formats.PERCENT} (in each of {row['n']} replicates)"
+    interval = f"{formats.percent(row['low'])} to {formats.percent(row['high'])}"
+    return f"{formats.percent(row['mean'])}{formats.PERCENT} (95{formats.PERCENT} interval {interval}, n = {row['n']})"
 
 
 def _verdict(results: Results) -> Answer:
@@ -66,8 +66,9 @@ def _verdict(results: Results) -> Answer:
         return Answer(about, f"{everything} {word} from the baseline at 95 %.")
     sure = int((clear["p_adjusted"] < 0.05).sum())
     still = [name for name in compared["factor"].unique() if name not in set(clear["factor"])]
-    text = f"{len(clear)} of {numbers.plural(len(compared), 'change')} distinguishable from the baseline at 95 %, in: "
-    text += f"{', '.join(clear['factor'].unique())} ({sure} after Holm's correction for all comparisons)."
+    verb = "is" if len(clear) == 1 else "are"
+    text = f"{len(clear)} of {formats.plural(len(compared), 'change')} {verb} distinguishable from the baseline "
+    text += f"at 95 %, in: {', '.join(clear['factor'].unique())} ({sure} after Holm's correction for all comparisons)."
     return Answer(about, text + (f" Not distinguishable at any level: {', '.join(still)}." if still else ""))
 
 
@@ -87,13 +88,13 @@ def _factor(name: object, levels: pd.DataFrame) -> Answer:
 def _level(row: pd.Series) -> str:
     if row["n"] == 0:
         return f"{row['level']} has not been compared yet"
-    change = f"{row['level']} gives {numbers.points(row['difference'])} points"
+    change = f"{row['level']} gives {formats.points(row['difference'])} points"
     if row["n"] == 1:
         return f"{change} (n = 1, so no interval)"
     if row["low"] == row["high"]:
         return f"{change} (in each of {row['n']} replicates; without spread there is no test)"
     verdict = "distinguishable" if row["distinguishable"] else "not distinguishable"
-    return f"{change} ({numbers.points(row['low'])} to {numbers.points(row['high'])}, n = {row['n']}), {verdict}"
+    return f"{change} ({formats.points(row['low'])} to {formats.points(row['high'])}, n = {row['n']}), {verdict}"
 
 
 def _pretraining(results: Results) -> Iterator[Answer]:
@@ -107,8 +108,8 @@ def _pretraining(results: Results) -> Iterator[Answer]:
     for kind, rows in compared.groupby("kind", sort=False):
         better = int((rows["difference_low"] > 0).sum())
         worse = int((rows["difference_high"] < 0).sum())
-        text = f"{numbers.points(rows['difference'].mean())} points against training from scratch on average; "
-        text += f"distinguishably better in {better} and worse in {worse} of {numbers.plural(len(rows), 'comparison')}."
+        text = f"{formats.points(rows['difference'].mean())} points against training from scratch on average; "
+        text += f"distinguishably better in {better} and worse in {worse} of {formats.plural(len(rows), 'comparison')}."
         yield Answer("Transfer" if kind == "transfer" else "Pre-training on the same data", text)
 
 
@@ -118,7 +119,7 @@ def _front(results: Results) -> Iterator[Answer]:
     if len(results.cells) < 2 or front.empty:
         return
     shown = [
-        f"{row['cell']} ({numbers.short(row['params'])}, {numbers.percent(row['mean'])} %)"
+        f"{row['cell']} ({formats.short(row['params'])}, {formats.percent(row['mean'])}{formats.PERCENT})"
         for _, row in front.head(MOST).iterrows()
     ]
     more = f"; and {len(front) - MOST} more" if len(front) > MOST else ""
@@ -132,7 +133,7 @@ def _certainty(results: Results) -> Iterator[Answer]:
     if compared.empty:
         return
     n = int(compared["n"].median())
-    smallest = numbers.points(detectable_effect(n, float(compared["sd"].median()))).lstrip("+")
+    smallest = formats.points(detectable_effect(n, float(compared["sd"].median()))).lstrip("+")
     text = "intervals are 95 %, paired by replicate, each on its own. "
     text += f"With n = {n}, a true difference of about {smallest} points would be found four times in five; most "
     yield Answer("How sure", text + "smaller ones stay unseen, so not distinguishable does not mean equal.")
@@ -142,10 +143,10 @@ def _unfinished(results: Results) -> Iterator[Answer]:
     counts = results.trials["status"].value_counts()
     parts = [f"{counts[status]:,} {status}" for status in ("failed", "missing") if counts.get(status)]
     if parts:
-        wanted = numbers.plural(_wanted(results), "trial")
+        wanted = formats.plural(_wanted(results), "trial")
         yield Answer("Not finished", f"{' and '.join(parts)} of {wanted}; all numbers rest on the others.")
     if counts.get("excluded"):
-        yield Answer("Left out by design", f"{numbers.plural(int(counts['excluded']), 'cell')}, with reasons below.")
+        yield Answer("Left out by design", f"{formats.plural(int(counts['excluded']), 'cell')}, with reasons below.")
 
 
 def _wanted(results: Results) -> int:

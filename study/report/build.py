@@ -15,12 +15,11 @@ import pandas as pd
 
 import study
 from study.errors import StudyError
-from study.report import escape
+from study.report import escape, tables
 from study.report.answers import answers
 from study.report.notebook import execute, notebook
 from study.report.page import page
 from study.report.results import FACTS_FILE, Results
-from study.report.tables import TABLES
 
 DRAWN_BY = ("ipykernel", "matplotlib", "nbconvert", "pandas", "scipy")  # whose versions show in a report
 
@@ -98,9 +97,8 @@ def _write(results: Results, folder: Path) -> list[str]:
     for name, frame in results.tables().items():
         _write_csv(frame, folder / name)
     _write_csv(_with_levels(results), folder / "cells.csv")
-    main = TABLES["cells"](results)
-    (folder / "table.md").write_text(main.markdown(), encoding="utf-8")
-    (folder / "table.tex").write_text(main.latex(f"tab:{results.facts.study}"), encoding="utf-8")
+    (folder / "table.md").write_text(tables.cells(results).markdown(), encoding="utf-8")
+    (folder / "table.tex").write_text(tables.paper(results).latex(f"tab:{results.facts.study}"), encoding="utf-8")
     (folder / FACTS_FILE).write_text(_json(results.facts.model_dump(mode="json")), encoding="utf-8")
     _write_notebook(results, folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -15,18 +15,13 @@ _BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 
 
 
 def line(text: str) -> str:
-    """The text on one line: white space runs become one space; control characters and lone surrogates go."""
-    return " ".join("".join(_printable(character) for character in text).split())
+    """The text on one line: line breaks, tabs and runs of spaces become one space; controls and lone surrogates go."""
+    return re.sub(" +", " ", "".join(_printable(character) for character in text)).strip(" ")
 
 
 def html(text: str) -> str:
-    """For HTML text and quoted attributes' neighbours; see `attribute` for attributes."""
+    """For HTML text; not for attributes, in which there can be no elements."""
     return _FORMULA.sub(lambda found: f"<span>{found[0]}</span>", _html.escape(line(text)))
-
-
-def attribute(text: str) -> str:
-    """For the inside of a quoted HTML attribute."""
-    return _html.escape(line(text))
 
 
 def markdown(text: str) -> str:
@@ -49,7 +44,8 @@ def code_block(text: str, language: str = "") -> str:
 
 def latex(text: str) -> str:
     """For LaTeX text. What pdfLaTeX's fonts lack is written as its code point, so that every table compiles."""
-    return "".join(_latex_character(character) for character in unicodedata.normalize("NFC", line(text)))
+    parts = re.split("(?<=-)(?=-)", unicodedata.normalize("NFC", line(text)))
+    return "{}".join("".join(map(_latex_character, part)) for part in parts)  # else two hyphens would be set as a dash
 
 
 def _printable(character: str) -> str:
@@ -64,13 +60,13 @@ def _printable(character: str) -> str:
 # Whatever can open markup anywhere in a line: emphasis, links, code, HTML, tables, formulas, headings, mentions; a
 # colon before a letter or slash (emoji short names, bare links); the dot of a bare www link.
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>&$|~#!^@\"]|:(?=[\w/+-])|(?<=www)\.", re.IGNORECASE)
-_LIST = re.compile(r"^(\d*)([-+=.)])")  # at the start of a line: a list, or the underline of a heading
+_LIST = re.compile(r"^(\d*)([-+=.)])(?=[ =-]|$)")  # opens a line as a list, a rule, or the underline of a heading
 _MARKDOWN_FORMULA = re.compile(r"&#(?:36|92);")
 
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": "'{}", "`": "`{}", "-": "-{}", "[": "{[}", "]": "{]}",
+    "|": r"\textbar{}", '"': r"\texttt{\char34}", "'": "{'}", "`": "{`}", "[": "{[}", "]": "{]}",
     "\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--", "\N{EM DASH}": "---", "…": r"\dots{}",
     "\N{MULTIPLICATION SIGN}": r"$\times$", "±": r"$\pm$", "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$",
     "→": r"$\rightarrow$", "·": r"$\cdot$", "°": r"$^\circ$", "ß": r"\ss{}", "“": "``", "”": "''",
@@ -81,6 +77,11 @@ _LATEX = {
         for code in range(0x3B1, 0x3CA)
         if code not in (0x3BB, 0x3BF, 0x3C2)
     },
+    **{letter: f"$\\{name}$" for letter, name in zip(
+        "ΓΔΘΛΞΠΣΥΦΨΩ",
+        ("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"),
+        strict=True,
+    )},
 }  # fmt: skip
 _ACCENTS = {
     "\u0300": r"\`", "\u0301": r"\'", "\u0302": r"\^", "\u0303": r"\~", "\u0304": r"\=", "\u0306": r"\u",

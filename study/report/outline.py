@@ -3,12 +3,13 @@
 A section is a function from the results to its cells; it gives none where a study has nothing of the kind.
 """
 
+import json
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from study.report import escape, numbers
+from study.report import escape, formats
 from study.report.facts import FactorFacts
 from study.report.plots import PLOTS
 from study.report.published import dataset_of
@@ -60,8 +61,8 @@ def _title(results: Results) -> Iterator[Text | Code]:
     counts = results.trials["status"].value_counts()
     wanted = len(facts.included) * facts.replicates
     size = (
-        f"{numbers.plural(len(facts.included), 'cell')} by {numbers.plural(facts.replicates, 'replicate')}: "
-        f"{counts.get('done', 0):,} of {numbers.plural(wanted, 'trial')} finished. "
+        f"{formats.plural(len(facts.included), 'cell')} by {formats.plural(facts.replicates, 'replicate')}: "
+        f"{counts.get('done', 0):,} of {formats.plural(wanted, 'trial')} finished. "
         f"Design `{facts.design}`: {DESIGNS.get(facts.design, 'see below')}."
     )
     yield Text(f"# {escape.markdown(facts.study)}\n\n**{escape.markdown(facts.question)}**\n\n{size}")
@@ -211,4 +212,4 @@ def _setting_lines(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, dict):
             yield from _setting_lines(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}: {escape.line(str(value))}"
+            yield f"{prefix}{name}: {value if isinstance(value, str) else json.dumps(value)}"

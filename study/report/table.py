@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from string import Template
 
 from study.report import escape
 
-LONG = 36  # characters above which a LaTeX column wraps
-WIDTH = 0.4  # of the line, that a wrapping column takes
+LONG = 30  # characters above which a LaTeX column wraps
+MOST_ROWS = 30  # of a LaTeX table on a single page
+WIDTH = 0.3  # of the line, that a wrapping column takes
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Column:
 
     @classmethod
     def of(cls, title: str, write: Callable[..., str], *numbers: Iterable[object]) -> "Column":
-        """Numbers, each written by a function of `study.report.numbers`."""
+        """Numbers, each written by a function of `study.report.formats`."""
         return cls(title, [write(*row) for row in zip(*numbers, strict=True)])
 
 
@@ -44,8 +46,8 @@ class Table:
             "<tr>" + "".join(_html_cell("td", *pair) for pair in zip(self.columns, row, strict=True)) + "</tr>"
             for row in self.rows
         )
-        caption = f"<caption>{escape.html(self.caption)}</caption>"
-        return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+        caption = f"<p>{escape.html(self.caption)}</p>"
+        return f"{caption}\n<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
     def markdown(self) -> str:
         rule = ["---:" if column.right else ":---" for column in self.columns]
@@ -55,22 +57,16 @@ class Table:
         return "\n".join([escape.markdown(self.caption), "", *lines]) + "\n"
 
     def latex(self, label: str) -> str:
-        """A floating table in the style of the booktabs package."""
-        rows = [" & ".join(map(escape.latex, row)) + r" \\" for row in self.rows]
-        head = " & ".join(escape.latex(column.title) for column in self.columns) + r" \\"
-        return "\n".join(
-            [
-                r"% Needs \usepackage{booktabs}.",
-                r"\begin{table}",
-                r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-                rf"\caption{{{escape.latex(self.caption)}}}",
-                rf"\label{{{label}}}",
-                rf"\begin{{tabular}}{{@{{}}{''.join(map(_latex_column, self.columns))}@{{}}}}",
-                *(r"\toprule", head, r"\midrule", *rows, r"\bottomrule"),
-                r"\end{tabular}",
-                r"\end{table}",
-                "",
-            ]
+        """In the style of the booktabs package: floating, or over several pages where it is long."""
+        head = f"{_latex_row(map(escape.latex, (column.title for column in self.columns)))}\n\\midrule"
+        body = "\n".join(_latex_row(map(_latex_cell, self.columns, row)) for row in self.rows)
+        form = _PAGES if len(self.rows) > MOST_ROWS else _FLOAT
+        return form.substitute(
+            caption=escape.latex(self.caption),
+            label=label,
+            columns="".join(map(_latex_column, self.columns)),
+            head=head,
+            body=body,
         )
 
     def plain(self) -> str:
@@ -90,8 +86,51 @@ def _html_cell(tag: str, column: Column, text: str) -> str:
     return f"<{tag}{align}>{escape.html(text)}</{tag}>"
 
 
+def _latex_row(texts: Iterable[str]) -> str:
+    return " & ".join(texts) + r" \tabularnewline"
+
+
+def _latex_cell(column: Column, text: str) -> str:
+    shown = escape.latex(text)
+    return r"\raggedright " + shown.replace("=", r"=\allowbreak{}") if _wraps(column) else shown
+
+
 def _latex_column(column: Column) -> str:
-    if column.right:
-        return "r"
-    longest = max(map(len, column.values), default=0)
-    return rf"p{{{WIDTH}\linewidth}}" if longest > LONG else "l"
+    return rf"p{{{WIDTH}\linewidth}}" if _wraps(column) else "r" if column.right else "l"
+
+
+def _wraps(column: Column) -> bool:
+    return not column.right and max(map(len, column.values), default=0) > LONG
+
+
+_FLOAT = Template(r"""% Needs \usepackage{booktabs}.
+\begin{table}
+\centering\footnotesize\setlength{\tabcolsep}{4pt}
+\caption{$caption}
+\label{$label}
+\begin{tabular}{@{}$columns@{}}
+\toprule
+$head
+$body
+\bottomrule
+\end{tabular}
+\end{table}
+""")
+
+_PAGES = Template(r"""% Needs \usepackage{booktabs,longtable}.
+\begingroup
+\footnotesize\setlength{\tabcolsep}{4pt}
+\begin{longtable}{@{}$columns@{}}
+\caption{$caption}\label{$label} \tabularnewline
+\toprule
+$head
+\endfirsthead
+\toprule
+$head
+\endhead
+\bottomrule
+\endfoot
+$body
+\end{longtable}
+\endgroup
+""")

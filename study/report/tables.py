@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-from study.report import numbers
+from study.report import formats
 from study.report.loads import loads
 from study.report.pretraining import pretraining
 from study.report.published import beside
@@ -19,15 +19,32 @@ def cells(results: Results) -> Table:
         (
             Column.of("no.", str, rows["number"]),
             Column.text("cell", rows["cell"]),
-            Column.of("parameters", numbers.count, rows["params"]),
-            Column.of("active", numbers.count, rows["params_active"]),
-            Column.of("multiply-adds", numbers.short, rows["macs"]),
+            Column.of("parameters", formats.count, rows["params"]),
+            Column.of("active", formats.count, rows["params_active"]),
+            Column.of("multiply-adds", formats.short, rows["macs"]),
             Column.of("n", str, rows["n"]),
             _accuracy(rows),
-            Column.of("against baseline, points", numbers.points_with, *_difference(rows)),
-            Column.text("front", ["yes" if front else "" for front in rows["front"]]),
+            Column.of("against baseline, points", formats.points_with, *_difference(rows)),
+            Column.text("Pareto front", ["yes" if front else "" for front in rows["front"]]),
         ),
         f"{results.facts.study}: size and test accuracy of every cell, with 95 % intervals. {_basis(rows)}",
+    )
+
+
+def paper(results: Results) -> Table:
+    """The main table for a paper: narrower, with half the width of each interval."""
+    rows = results.cells
+    return Table(
+        (
+            Column.text("cell", rows["cell"]),
+            Column.of("params", formats.short, rows["params"]),
+            Column.of("MACs", formats.short, rows["macs"]),
+            Column.of("n", str, rows["n"]),
+            Column.of("test accuracy, %", formats.percent_plus_minus, rows["mean"], rows["low"], rows["high"]),
+            Column.of("difference, points", formats.points_plus_minus, *_difference(rows)),
+        ),
+        f"{results.facts.study}: parameters, multiply-adds, test accuracy and its difference from the baseline, with "
+        f"half the width of 95 % intervals. {_basis(rows)}",
     )
 
 
@@ -41,9 +58,9 @@ def effects(results: Results) -> Table:
             Column.text("against", rows["baseline"]),
             Column.of("n", str, rows["n"]),
             *_combinations(rows),
-            Column.of("difference, points", numbers.points_with, rows["difference"], rows["low"], rows["high"]),
-            Column.of("p", numbers.p_value, rows["p_value"]),
-            Column.of("p, Holm", numbers.p_value, rows["p_adjusted"]),
+            Column.of("difference, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
+            Column.of("p", formats.p_value, rows["p_value"]),
+            Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
             Column.text("distinguishable", [_verdict(row) for _, row in rows.iterrows()]),
         ),
         "Change of test accuracy at each level in percentage points, with its 95 % interval, paired by replicate; p "
@@ -58,12 +75,12 @@ def with_and_without(results: Results) -> Table:
         (
             Column.text("set", rows["group"]),
             Column.text("pre-training", rows["kind"]),
-            Column.text("pre-trained on", [name or numbers.NONE for name in rows["pretrain_dataset"]]),
+            Column.text("pre-trained on", [name or formats.NONE for name in rows["pretrain_dataset"]]),
             Column.text("fine-tuned on", rows["finetune_dataset"]),
             Column.text("cell", rows["cell"]),
             Column.of("n", str, rows["n"]),
             _accuracy(rows),
-            Column.of("difference, points", numbers.points_with, *_difference(rows)),
+            Column.of("difference, points", formats.points_with, *_difference(rows)),
         ),
         "Cells that differ in their pre-training alone, by sets; differences are from the first cell of the set.",
     )
@@ -77,11 +94,11 @@ def expert_load(results: Results) -> Table:
             Column.text("cell", rows["cell"]),
             Column.of("n", str, rows["n"]),
             Column.of("blocks with experts", str, rows["blocks"]),
-            Column.of("variation, mean", numbers.significant, rows["variation"]),
-            Column.of("variation, worst block", numbers.significant, rows["worst"]),
+            Column.of("variation, mean", formats.significant, rows["variation"]),
+            Column.of("variation, worst block", formats.significant, rows["worst"]),
             Column.text("which block", rows["worst_block"]),
-            Column.of("busiest expert, even shares", numbers.significant, rows["busiest"]),
-            Column.of("idle experts", numbers.significant, rows["idle"]),
+            Column.of("busiest expert, even shares", formats.significant, rows["busiest"]),
+            Column.of("idle experts", formats.significant, rows["idle"]),
         ),
         "Evenness of expert load, means over replicates. Variation is the coefficient of variation of the shares in a "
         "block (0 is even); an idle expert gets less than a tenth of an even share.",
@@ -95,8 +112,8 @@ def references(results: Results) -> Table:
         (
             Column.text("model", rows["model"]),
             Column.text("family", rows["family"]),
-            Column.of("parameters, M", numbers.significant, rows["params_m"]),
-            Column.of("top-1, %", numbers.significant, rows["top1"], [4] * len(rows)),
+            Column.of("parameters, M", formats.significant, rows["params_m"]),
+            Column.of("top-1, %", formats.significant, rows["top1"], [4] * len(rows)),
             Column.text("epochs", ["" if pd.isna(epochs) else f"{epochs:.0f}" for epochs in rows["epochs"]]),
             Column.text("training", rows["training"]),
             Column.text("source", rows["source"]),
@@ -111,7 +128,7 @@ def unfinished(results: Results) -> Table:
     return Table(
         (
             Column.text("cell", rows["cell"]),
-            Column.of("replicate", numbers.count, rows["replicate"]),
+            Column.of("replicate", formats.count, rows["replicate"]),
             Column.text("status", rows["status"]),
             Column.text("reason", rows["reason"]),
         ),
@@ -124,18 +141,19 @@ def trials(results: Results) -> Table:
     rows = results.trials[results.trials["status"] != "excluded"]
     columns = [
         Column.text("cell", rows["cell"]),
-        Column.of("replicate", numbers.count, rows["replicate"]),
+        Column.of("replicate", formats.count, rows["replicate"]),
         Column.text("status", rows["status"]),
-        Column.of("test, %", numbers.percent, rows["test_accuracy"]),
-        Column.of("validation, %", numbers.percent, rows["val_accuracy"]),
-        Column.of("trained for", numbers.duration, rows["train_seconds"]),
-        Column.of("pre-trained for", numbers.duration, rows["pretrain_seconds"]),
+        Column.of("test, %", formats.percent, rows["test_accuracy"]),
+        Column.of("validation, %", formats.percent, rows["val_accuracy"]),
+        Column.of("trained for", formats.duration, rows["train_seconds"]),
+        Column.of("pre-trained for", formats.duration, rows["pretrain_seconds"]),
         Column.text("key", rows["key"].str[:12]),
         Column.text("pre-training", rows["pretrain_key"].str[:12]),
         Column.text("run", rows["run_id"].str[:8]),
-        Column.text("commit", [_short_commit(commit) for commit in rows["commit"]]),
     ]
-    kept = [column for column in columns if any(text not in ("", numbers.NONE) for text in column.values)]
+    if rows["commit"].nunique() > 1:
+        columns.append(Column.text("commit", [_short_commit(commit) for commit in rows["commit"]]))
+    kept = [column for column in columns if any(text not in ("", formats.NONE) for text in column.values)]
     return Table(tuple(kept), "Every trial. Full keys, runs and levels are in results.csv.")
 
 
@@ -148,9 +166,9 @@ def origins(results: Results) -> Table:
             Column.text("commit", [_short_commit(row.commit) for row in rows]),
             Column.text("device", [row.device for row in rows]),
             Column.text("system", [row.platform for row in rows]),
-            Column.text("threads", [numbers.NONE if row.threads is None else row.threads for row in rows]),
-            Column.of("stages", numbers.count, [row.stages for row in rows]),
-            Column.of("training time", numbers.duration, [row.seconds for row in rows]),
+            Column.text("threads", [formats.NONE if row.threads is None else row.threads for row in rows]),
+            Column.of("stages", formats.count, [row.stages for row in rows]),
+            Column.of("training time", formats.duration, [row.seconds for row in rows]),
             Column.text("from (UTC)", [_minute(row.first) for row in rows]),
             Column.text("to (UTC)", [_minute(row.last) for row in rows]),
             Column.text("versions", [_versions(row.versions) for row in rows]),
@@ -181,7 +199,7 @@ def _basis(rows: pd.DataFrame) -> str:
 
 
 def _accuracy(rows: pd.DataFrame) -> Column:
-    return Column.of("test accuracy, %", numbers.percent_with, rows["mean"], rows["low"], rows["high"])
+    return Column.of("test accuracy, %", formats.percent_with, rows["mean"], rows["low"], rows["high"])
 
 
 def _difference(rows: pd.DataFrame) -> tuple["pd.Series[float]", ...]:
@@ -194,7 +212,7 @@ def _combinations(rows: pd.DataFrame) -> Iterable[Column]:
 
 
 def _verdict(row: pd.Series) -> str:
-    return numbers.NONE if row["n"] < 2 else "yes" if row["distinguishable"] else "no"
+    return formats.NONE if row["n"] < 2 else "yes" if row["distinguishable"] else "no"
 
 
 def _short_commit(commit: str) -> str:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report import numbers
+from study.report import formats
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE
 from study.report.plots.whiskers import Row, dots_and_whiskers
@@ -33,7 +33,7 @@ def _row(level: pd.Series) -> Row:
         value=100 * level["difference"],
         low=100 * level["low"],
         high=100 * level["high"],
-        told=numbers.points_with(level["difference"], level["low"], level["high"]),
+        told=formats.points_with(level["difference"], level["low"], level["high"]),
         colour=BLUE if level["distinguishable"] else BLACK,
         filled=bool(level["distinguishable"]),
         marker="D" if level["n"] == 1 else "o",

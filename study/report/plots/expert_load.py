@@ -22,8 +22,7 @@ def compute(results: Results) -> pd.DataFrame:
     """
     found = relative_loads(results)
     ranks = found.groupby(["cell", "replicate", "block"], sort=False)["load"].rank(method="first", ascending=False)
-    ranked = found.assign(rank=ranks.astype("Int64"))[["cell", "replicate", "block", "rank", "load"]]
-    return ranked.sort_values("rank", kind="stable").sort_values(["replicate", "block"], kind="stable")
+    return found.assign(rank=ranks.astype("Int64"))[["cell", "replicate", "block", "rank", "load"]]
 
 
 def draw(loads: pd.DataFrame) -> "Figure":

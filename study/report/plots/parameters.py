@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ["number", "cell", "params", "n", "mean", "low", "high", "front", "x", "baseline"]
 APART = 0.014  # of the width of the axes: least distance of two dots with nearly the same parameters
-NAME_WIDTH = 1.5  # inches
+NAME_WIDTH = 1.2  # inches
 
 
 def compute(results: Results) -> pd.DataFrame:
@@ -81,11 +81,12 @@ def _draw_cell(axes: "Axes", cell: pd.Series) -> None:
 
 
 def _name(axes: "Axes", cells: pd.DataFrame) -> None:
-    """By name where all names find a place, else by number."""
+    """By name where all names find a place and stay apart when shortened, else by number."""
     drawn = cells.assign(**{name: 100 * cells[name] for name in ("mean", "low", "high")})
     marks = [mark(axes, *row) for row in drawn[["x", "mean", "low", "high"]].itertuples(index=False)]
     front = _front_boxes(axes, cells[cells["front"]].sort_values(["params", "number"]))
-    if annotate(axes, marks, [wrapped(name, NAME_WIDTH, 2, SMALL) for name in cells["cell"]], front):
+    names = [wrapped(name, NAME_WIDTH, 2, SMALL) for name in cells["cell"]]
+    if len(set(names)) == len(names) and annotate(axes, marks, names, front):
         return
     axes.set_title("numbers as in the table", fontsize=SMALL, loc="right", color=GREY)
     numbers = [str(number) for number in cells["number"]]

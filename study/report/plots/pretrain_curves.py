@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report import numbers
+from study.report import formats
 from study.report.plots.curves import draw_curves, mean_curves
 from study.report.plots.plot import Plot
 from study.report.results import Results
@@ -27,7 +27,7 @@ def draw(curves: pd.DataFrame) -> "Figure":
 
 
 def _shared_name(cells: list[str]) -> str:
-    return cells[0] if len(cells) == 1 else f"{cells[0]}, and {numbers.plural(len(cells) - 1, 'cell')} that share it"
+    return cells[0] if len(cells) == 1 else f"{cells[0]}, and {formats.plural(len(cells) - 1, 'cell')} that share it"
 
 
 PLOT = Plot(

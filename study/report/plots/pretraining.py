@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report import numbers
+from study.report import formats
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE, VERMILLION
 from study.report.plots.whiskers import Row, dots_and_whiskers
@@ -44,7 +44,7 @@ def _row(cell: pd.Series, name: str) -> Row:
         value=100 * cell["mean"],
         low=100 * cell["low"],
         high=100 * cell["high"],
-        told=numbers.percent_with(cell["mean"], cell["low"], cell["high"]),
+        told=formats.percent_with(cell["mean"], cell["low"], cell["high"]),
         colour=colour,
         marker=marker,
         filled=filled,
@@ -58,8 +58,8 @@ def _origin(cell: pd.Series) -> str:
 PLOT = Plot(
     title="With and without pre-training, and transfer",
     caption=(
-        "Cells that differ in their pre-training alone, with 95 % intervals; each set is headed by the cell that the "
-        "others are compared with. Open circles: trained from scratch. Filled circles: pre-trained on the data set "
+        "Cells that differ in their pre-training alone, with 95 % intervals; the table has each cell's difference from "
+        "the first of its set. Open circles: trained from scratch. Filled circles: pre-trained on the data set "
         "they are fine-tuned on. Triangles: pre-trained on another one (transfer)."
     ),
     compute=compute,

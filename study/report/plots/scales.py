@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.report import numbers
+from study.report import formats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ def _steps(step: float) -> tuple[float, ...]:
 
 def _written(number: float) -> str:
     """As short as the number allows: 500 k, not 500.0 k."""
-    shown = numbers.short(number)
+    shown = formats.short(number)
     digits, _, unit = shown.partition(" ")
     digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
     return f"{digits} {unit}".rstrip()

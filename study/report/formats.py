@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+PERCENT = "\N{NO-BREAK SPACE}%"
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
@@ -32,6 +33,15 @@ def points_with(difference: float, low: float, high: float) -> str:
     return _with(points, difference, low, high)
 
 
+def percent_plus_minus(mean: float, low: float, high: float) -> str:
+    """The same with half the width of the interval: 94.63 ± 1.51."""
+    return _plus_minus(percent(mean), low, high)
+
+
+def points_plus_minus(difference: float, low: float, high: float) -> str:
+    return _plus_minus(points(difference), low, high)
+
+
 def p_value(value: float) -> str:
     if _unknown(value):
         return NONE
@@ -44,11 +54,11 @@ def count(number: float) -> str:
 
 
 def short(number: float) -> str:
-    """Three significant digits: 67.3 k, 0.663 M, 1.21 G; for parameters and multiply-adds."""
+    """Three significant digits: 67.3 k, 663 k, 1.21 G; for parameters and multiply-adds."""
     if _unknown(number):
         return NONE
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(number) >= size / 2:
+        if abs(number) >= size:
             return significant(number / size) + unit
     return f"{number:.0f}"
 
@@ -84,6 +94,10 @@ def _with(write: Callable[[float], str], value: float, low: float, high: float) 
     if _unknown(low) or _unknown(high):
         return write(value)
     return f"{write(value)} ({'no spread' if low == high else f'{write(low)} to {write(high)}'})"
+
+
+def _plus_minus(written: str, low: float, high: float) -> str:
+    return written if _unknown(low) or _unknown(high) else f"{written} ± {percent((high - low) / 2)}"
 
 
 def _unknown(number: float) -> bool:
