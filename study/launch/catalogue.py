@@ -1,0 +1,25 @@
+"""The table of launchers. A new one is one file beside this one and one line here."""
+
+import importlib
+from collections.abc import Mapping
+from typing import cast
+
+from study.errors import StudyError
+from study.gridfile import did_you_mean
+from study.launch.cluster import Cluster
+
+KINDS: Mapping[str, str] = {
+    "slurm": "study.launch.slurm:Slurm",
+    "kuberay": "study.launch.kuberay:KubeRay",
+    "aws": "study.launch.aws:Aws",
+    "gcp": "study.launch.gcp:Gcp",
+    "onprem": "study.launch.onprem:OnPrem",
+}
+
+
+def find(kind: str) -> type[Cluster]:
+    """The launcher of a kind of cluster. Raises StudyError for an unknown one."""
+    if kind not in KINDS:
+        raise StudyError(f"launch: {kind!r} is no kind of cluster; {did_you_mean(kind, KINDS)}")
+    module, _, name = KINDS[kind].partition(":")
+    return cast(type[Cluster], getattr(importlib.import_module(module), name))

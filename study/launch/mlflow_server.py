@@ -1,0 +1,117 @@
+"""An MLflow server with PostgreSQL behind it, as files and as plain commands: one example, for those who have none.
+
+Only the driver writes to MLflow, so only it must reach the server. The server listens on localhost unless told
+otherwise, and answers only to the names it is known by.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from study.launch.cluster import Cluster, Place
+from study.launch.text import as_yaml
+
+PASSWORD = "mlflow/postgres_password"  # written by whoever starts the server, never by us
+PORT = 5000
+DOCKERFILE = """\
+# MLflow with the driver of PostgreSQL, in the versions of the lock file.
+FROM python:3.11-slim
+COPY requirements.lock /tmp/
+RUN python -m pip install --no-cache-dir --constraint /tmp/requirements.lock mlflow psycopg2-binary
+"""
+LOCAL = "It listens on localhost of that machine."
+BEYOND = (
+    "`MLFLOW_BIND` makes it listen beyond localhost: whoever reaches that port can read and write all runs, so name an "
+    "address of a private network, and close the port to all others."
+)
+
+
+def compose_files(cluster: Cluster, place: Place) -> Mapping[str, str]:
+    """The server for Docker Compose, and what git is to leave out."""
+    depth = "/".join([".."] * (len(place.folder.parts) + 1))  # from mlflow/ to the repository's root
+    up = "exec python -m mlflow server --host 0.0.0.0 --port 5000 --artifacts-destination /artifacts"
+    mlflow: dict[str, Any] = {
+        "build": {"context": depth, "dockerfile": f"{place.folder}/mlflow/Dockerfile"},
+        "entrypoint": ["sh", "-c"],
+        "command": [
+            "export PGPASSWORD=$$(cat /run/secrets/postgres_password); "
+            f"{up} --backend-store-uri postgresql://mlflow@postgres/mlflow"
+        ],
+        "environment": {
+            "MLFLOW_SERVER_ALLOWED_HOSTS": allowed_hosts(cluster.tracking_host),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        },
+        "secrets": ["postgres_password"],
+        "ports": [f"${{MLFLOW_BIND:-127.0.0.1}}:{_port(cluster)}:5000"],
+        "volumes": ["artifacts:/artifacts"],
+        "depends_on": {"postgres": {"condition": "service_healthy"}},
+        "restart": "unless-stopped",
+    }
+    postgres: dict[str, Any] = {
+        "image": "postgres:17",
+        "environment": {
+            "POSTGRES_USER": "mlflow",
+            "POSTGRES_DB": "mlflow",
+            "POSTGRES_PASSWORD_FILE": "/run/secrets/postgres_password",
+        },
+        "secrets": ["postgres_password"],
+        "volumes": ["database:/var/lib/postgresql/data"],
+        "healthcheck": {"test": ["CMD", "pg_isready", "--username", "mlflow"], "interval": "3s", "retries": 20},
+        "restart": "unless-stopped",
+    }
+    document = {
+        "name": "study-mlflow",
+        "services": {"postgres": postgres, "mlflow": mlflow},
+        "secrets": {"postgres_password": {"file": "./postgres_password"}},
+        "volumes": {"database": {}, "artifacts": {}},
+    }
+    comment = "MLflow with PostgreSQL behind it, on localhost unless MLFLOW_BIND names another address."
+    return {
+        "mlflow/compose.yaml": as_yaml(comment, document),
+        "mlflow/Dockerfile": DOCKERFILE,
+        ".gitignore": f"{PASSWORD}\ncommit\n*.log\n",
+    }
+
+
+def allowed_hosts(*names: str) -> str:
+    """What MLflow is to accept as its own name (it refuses others, against DNS rebinding)."""
+    known = dict.fromkeys(["localhost", "127.0.0.1", *names])
+    return ",".join(f"{name},{name}:*" for name in known)
+
+
+def compose_help(cluster: Cluster, place: Place) -> str:
+    """The README's section on the server."""
+    folder = place.folder
+    bind = "" if cluster.tracking_is_local else f"MLFLOW_BIND={_numeric(cluster.tracking_host)} "
+    where = "the driver's machine" if cluster.tracking_is_local else f"{cluster.tracking_host}"
+    note = LOCAL if cluster.tracking_is_local else BEYOND
+    return f"""\
+The sweep is mirrored in the MLflow server at <{cluster.tracking_uri}>. While it cannot be reached, training goes on
+and `python -m study sync` delivers later. Where there is no server yet, `mlflow/` starts one with PostgreSQL behind
+it, on {where}:
+
+```bash
+(umask 077; openssl rand -hex 24 > {folder}/{PASSWORD})
+{bind}docker compose --file {folder}/mlflow/compose.yaml up --detach --build
+```
+
+{note} Without Docker, with the password of the database user `mlflow` in `~/.pgpass`:
+
+```bash
+python -m pip install --constraint requirements.lock mlflow psycopg2-binary
+export MLFLOW_SERVER_ALLOWED_HOSTS='{allowed_hosts(cluster.tracking_host)}'
+python -m mlflow server --host {"127.0.0.1" if cluster.tracking_is_local else cluster.tracking_host} \\
+  --port {_port(cluster)} --artifacts-destination mlflow-artifacts \\
+  --backend-store-uri postgresql://mlflow@localhost/mlflow
+```
+"""
+
+
+def _port(cluster: Cluster) -> int:
+    return cluster.tracking_port if cluster.tracking_uri.startswith("http://") else PORT
+
+
+def _numeric(host: str) -> str:
+    """Docker binds to addresses, not to names."""
+    if host.replace(".", "").isdigit():
+        return host
+    return f"\"$(getent ahostsv4 {host} | awk '{{print $1; exit}}')\""
