@@ -135,7 +135,7 @@ def _verdict(
     notes = [_lack(found)]
     if outcome == "undecided":
         alone = decisive.p_value <= alpha * share
-        notes.append(_alone(claims) if alone else _undecided(claim.region, found, alpha * share))
+        notes.append(_alone(claims) if alone else _undecided(claim.region, found, alpha * share / claims))
     return Verdict(
         claim.claim,
         claim.kind,
@@ -162,6 +162,7 @@ def _alone(claims: int) -> str:
 
 
 def _undecided(region: Region, found: Contrast, alpha: float) -> str:
+    """Why, and how many replicates would decide it at level alpha if the difference is what it seems to be."""
     if not found.cells:
         return "no cells of this design are matched in all other factors; compare others, or change the design"
     if not found.sets:

@@ -1,7 +1,7 @@
 """What a number of replicates can show: power, replicates needed, smallest detectable effect.
 
 `sd` is always the standard deviation of the paired differences (of two cells, over replicates), `effect` the true
-mean difference, both in the metric's unit.
+mean difference, both in the metric's unit. Where m claims share alpha, alpha / m gives a forecast on the safe side.
 """
 
 import math

@@ -13,6 +13,7 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from study.errors import StudyError
 from study.stats.claims import judge, region_p_values, verdict_table
+from study.stats.power import needed_replicates
 from study.stats.specs import ClaimSpec, Region
 
 # Student 1908: extra hours of sleep of ten patients under two drugs.
@@ -88,7 +89,12 @@ def test_non_inferior_forgives_up_to_the_margin():
 def test_greater_by_a_margin_that_the_interval_crosses_is_undecided():
     found = one(spec(kind="greater", cells={"drug": "second"}, margin=1.0))
     assert found.verdict == "undecided"
-    assert found.note.startswith("not distinguishable at n = 10: about ")
+    needed = needed_replicates(0.58, 1.229995, alpha=0.05)
+    expected = f"not distinguishable at n = 10: about {needed} replicates would be needed if the difference is 1.58"
+    assert found.note == expected
+    claims = [spec(kind="greater", cells={"drug": "second"}, margin=1.0)] * 2
+    needed = needed_replicates(0.58, 1.229995, alpha=0.025)
+    assert f"about {needed} replicates" in judge(claims, SLEEP, FACTORS)[0].note
 
 
 def test_against_a_number():
