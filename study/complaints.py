@@ -10,8 +10,11 @@ from study.gridfile import Keys, did_you_mean, shown
 
 
 def complaints(error: ValidationError, model: type[BaseModel], data: Any) -> Iterator[tuple[Keys, str]]:
-    """Where and what: the keys below `model` and in `data`, and one sentence naming the value and what was possible."""
-    for item in error.errors(include_url=False):
+    """Where and what: the keys below `model` and in `data`, and one sentence naming the value and what was possible.
+
+    Unknown keys come first: where one is misspelt, the right one is missing too.
+    """
+    for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden"):
         keys = _keys_in(data, item["loc"], item["type"] == "missing")
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, FieldError):

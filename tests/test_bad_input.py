@@ -1,0 +1,195 @@
+"""Every mistake in a grid is one clear message: file, line, key, value, and what was possible; nothing is written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from study.design import load
+from study.errors import StudyError
+from study.plan import make_plan
+from study.store import Store
+
+TEXT = """\
+study: example
+question: What does it take?
+baseline:
+  encoder:
+    width: 12
+    depth: 3
+  finetune:
+    dataset: digits
+factors:
+  heads:
+    path: encoder.num_kv_heads
+    levels:
+      - 1
+      - 3
+  width:
+    path: encoder.width
+    levels:
+      - 12
+      - 24
+"""
+
+ENCODER, FINETUNE = "baseline.encoder", "baseline.finetune"
+LEVEL = "factors.heads.levels[0]"
+WHEN = "exclude[0].when"
+
+# what is replaced by what in TEXT, and the line, key and words of the complaint
+PARTS = [
+    ("study: example", "studdy: example", 1, "studdy", "unknown key 'studdy'; did you mean 'study'?"),
+    ("study: example\n", "", 1, "study", "'study' is missing"),
+    ("study: example", "study: ../up", 1, "study", '"../up" is not possible'),
+    ("study: example", "study: 12", 1, "study", "12 is not possible; it must be text"),
+    ("question: What does it take?", "question:", 2, "question", "null is not possible; it must be text"),
+    ("question: What does it take?", "question: ''", 2, "question", "it must not be empty"),
+    ("study:", "design: both\nstudy:", 1, "design", "it must be 'one_factor' or 'factorial'"),
+    ("study:", "replicates: 0\nstudy:", 1, "replicates", "0 is not possible; it must be 1 or more"),
+    ("study:", "replicates: 2.0\nstudy:", 1, "replicates", "it must be a whole number"),
+    ("study:", "replicates: 999999999\nstudy:", 1, "design", "are more than 1,000,000 trials"),
+    ("study:", "seed: -1\nstudy:", 1, "seed", "it must be 0 or more"),
+    ("study:", "resources: {cpu: 0}\nstudy:", 1, "resources.cpu", "it must be above 0"),
+    ("study:", "resources: {gpu: .nan}\nstudy:", 1, "resources.gpu", "it must be a finite number"),
+    ("study:", "resources: [1]\nstudy:", 1, "resources", "a mapping with keys among cpu, gpu"),
+]
+BASELINES = [
+    ("    width: 12", "    widht: 12", 5, f"{ENCODER}.widht", "did you mean 'width'?"),
+    ("    width: 12", "    width: '12'", 5, f"{ENCODER}.width", '"12" is not possible; it must be a whole number'),
+    ("    width: 12", "    width: true", 5, f"{ENCODER}.width", "true is not possible; it must be a whole number"),
+    ("    width: 12", "    width: 0", 5, f"{ENCODER}.width", "0 is not possible; it must be 1 or more"),
+    ("    width: 12", "    width: 1e12", 5, f"{ENCODER}.width", "1000000000000.0 is not possible"),
+    ("    width: 12", "    width: 99999999999999", 5, f"{ENCODER}.width", "it must be 65,536 or less"),
+    ("    depth: 3", "    depth: 3\n    num_heads: 5", 7, f"{ENCODER}.num_heads", "it can be 1, 2, 3, 4, 6, 12"),
+    ("    depth: 3", "    depth: 3\n    top_k: 4", 7, f"{ENCODER}.top_k", "it can be 1 to 3"),
+    ("    depth: 3", "    depth: 3\n    patch_size: 5", 7, f"{ENCODER}.patch_size", "5 does not divide image_size 36"),
+    ("    depth: 3", "    depth: 2", 4, f"{ENCODER}.experts_by_depth", "has 3 stages but depth is 2"),
+    ("    depth: 3", "    depth: 3\n    preset: M", 7, f"{ENCODER}.preset", "'M' is unknown; presets are S, XS, XXS"),
+    ("    depth: 3", "    experts_by_depth: [3, x]", 6, f"{ENCODER}.experts_by_depth[1]", '"x" is not possible'),
+    ("  finetune:", "  finetunes:", 7, "baseline.finetunes", "did you mean 'finetune'?"),
+    ("  finetune:\n    dataset: digits\n", "", 3, "baseline.finetune", "'finetune' is missing"),
+    ("  finetune:\n    dataset: digits\n", "  finetune: digits\n", 7, "baseline.finetune", "a mapping with keys among"),
+    ("    dataset: digits", "    epochs: 3", 7, f"{FINETUNE}.dataset", "'dataset' is missing"),
+    ("    dataset: digits", "    dataset: digits\n    mode: probe", 9, f"{FINETUNE}.mode", "but pretrain is null"),
+    ("    dataset: digits", "    dataset: digits\n    compile: yes", 9, f"{FINETUNE}.compile", "'auto', 'on' or 'off'"),
+    ("    dataset: digits", "    dataset: digits\n    augment: {flop: true}", 9, f"{FINETUNE}.augment.flop", "'flip'?"),
+]
+DATASETS = [
+    ("    dataset: digits", "    dataset: digit", 8, f"{FINETUNE}.dataset", "Did you mean 'digits'?"),
+    ("    dataset: digits", "    dataset: photos", 8, f"{FINETUNE}.dataset", "'photos' has no labels"),
+    ("    dataset: digits", "    dataset: 'parquet:'", 8, f"{FINETUNE}.dataset", "write parquet:PATH"),
+    ("    dataset: digits", "    dataset: imagefolder:/nowhere", 8, f"{FINETUNE}.dataset", "there is no /nowhere"),
+    ("    dataset: digits", "    dataset: digits\n    train_images: 1078", 9, f"{FINETUNE}.train_images", "the 1,077"),
+    ("  finetune:", "  pretrain: {dataset: cifar}\n  finetune:", 7, "baseline.pretrain.dataset", "mean 'cifar10'?"),
+    ("encoder.width\n    levels:\n      - 12\n      - 24", "finetune.dataset\n    levels: [minst]", 17,
+     "factors.width.levels[0]", "cell 'width=minst': finetune.dataset: data set 'minst' is unknown"),
+]  # fmt: skip
+FACTORS = [
+    ("  heads:\n", "  '':\n", 10, "factors.", "must not be empty"),
+    ("  heads:\n", f"  {'h' * 81}:\n", 10, "factors." + "h" * 77, "at most 80 characters"),
+    ("  heads:\n", '  "a b ":\n', 10, "factors.a b ", "it must be one line"),
+    ("  heads:\n", "  status:\n", 10, "factors.status", "is a column of results.csv"),
+    ("    path: encoder.num_kv_heads", "    paht: x", 11, "factors.heads.paht", "did you mean 'path'?"),
+    ("    path: encoder.num_kv_heads", "    path: encoder.kv", 11, "factors.heads.path", "there is no encoder.kv"),
+    ("    path: encoder.num_kv_heads", "    path: encoder.width.x", 11, "factors.heads.path", "has no fields of its"),
+    ("    path: encoder.num_kv_heads", "    path: coder", 11, "factors.heads.path", "did you mean 'encoder'?"),
+    ("    path: encoder.num_kv_heads\n", "", 12, LEVEL, "needs the factor's 'path'"),
+    ("    levels:\n      - 1\n      - 3", "    levels: []", 12, "factors.heads.levels", "must not be empty"),
+    ("    levels:\n      - 1\n      - 3", "    levels: 3", 12, "factors.heads.levels", "3 is not possible"),
+    ("    levels:\n      - 1\n      - 3", "    levels: [3]", 10, "factors.heads", "changes nothing"),
+    ("      - 3\n", "      - 3\n    baseline: b\n", 15, "factors.heads.baseline", "level '3' equals the baseline"),
+    ("      - 3\n", "    baseline: '1'\n", 10, "factors.heads", "would be '1' like another"),
+]
+LEVELS = [
+    ("      - 1\n", "      -\n", 13, LEVEL, "cell 'heads=none': encoder.num_kv_heads: null is not possible"),
+    ("      - 1\n", "      - ''\n", 13, LEVEL, '"" cannot name a level'),
+    ("      - 1\n", "      - []\n", 13, LEVEL, "[] cannot name a level"),
+    ("      - 1\n", "      - {}\n", 13, LEVEL, "either 'value'"),
+    ("      - 1\n", "      - {label: a}\n", 13, LEVEL, "either 'value'"),
+    ("      - 1\n", "      - {value: 1, set: {encoder.depth: 4}}\n", 13, LEVEL, "either 'value'"),
+    ("      - 1\n", "      - {label: a, vale: 1}\n", 13, f"{LEVEL}.vale", "did you mean 'value'?"),
+    ("      - 1\n", "      - {label: a, set: {}}\n", 13, f"{LEVEL}.set", "an empty level"),
+    ("      - 1\n", "      - {label: a, set: {encoder.dpth: 4}}\n", 13, f"{LEVEL}.set.encoder.dpth", "'depth'?"),
+    ("      - 1\n", "      - set: {encoder.depth: 4, encoder.bias: false}\n", 13, LEVEL, "needs a 'label'"),
+    ("      - 1\n", "      - {label: a, set: {encoder: 4, encoder.bias: false}}\n", 13, LEVEL, "has no fields"),
+    ("      - 1\n", "      - 4\n", 13, LEVEL, "cell 'heads=4': encoder.num_kv_heads: 4 does not divide num_heads 6"),
+    ("      - 24\n", "      - 13\n", 19, "factors.width.levels[1]", "encoder.num_heads: 6 does not divide width 13"),
+    ("      - 3\n", "      - 1\n", 14, "factors.heads.levels[1]", "duplicate level: is called '1', on line 13"),
+    (
+        "      - 1\n",
+        "      - {label: '3', value: 2}\n",
+        14,
+        "factors.heads.levels[1]",
+        "duplicate level: is called '3'",
+    ),
+    (
+        "      - 1\n",
+        "      - {label: three, value: 3}\n",
+        14,
+        "factors.heads.levels[1]",
+        "does the same as 'three', on",
+    ),
+]
+EXCLUSIONS = [
+    ("study:", "exclude: {}\nstudy:", 1, "exclude", "it must be a list"),
+    ("study:", "exclude: [{when: {heads: 1}}]\nstudy:", 1, "exclude[0].reason", "'reason' is missing"),
+    ("study:", "exclude: [{when: {}, reason: r}]\nstudy:", 1, WHEN, "must not be empty"),
+    ("study:", "exclude: [{when: {head: 1}, reason: r}]\nstudy:", 1, f"{WHEN}.head", "did you mean 'heads'?"),
+    ("study:", "exclude: [{when: {heads: 2}, reason: r}]\nstudy:", 1, f"{WHEN}.heads", "no level '2'; possible: 3, 1"),
+    ("study:", "exclude: [{when: {encoder.dept: 1}, reason: r}]\nstudy:", 1, f"{WHEN}.encoder.dept", "'depth'?"),
+    ("study:", "exclude: [{when: {encoder.depth: 9}, reason: r}]\nstudy:", 1, "exclude[0]", "covers no cell"),
+    ("study:", "exclude: [{when: {encoder.depth: 3}, reason: r}]\nstudy:", 1, "exclude[0]", "excludes the baseline"),
+]
+
+
+@pytest.fixture
+def complaint(tmp_path: Path) -> Callable[[str], str]:
+    """The error for a grid given as text, without the folder of the file."""
+
+    def make(text: str) -> str:
+        path = tmp_path / "bad.yaml"
+        path.write_text(text)
+        with pytest.raises(StudyError) as caught:
+            make_plan(load(path), Store(tmp_path / "store"))
+        assert [file.name for file in tmp_path.iterdir()] == ["bad.yaml"]
+        return str(caught.value).removeprefix(f"{tmp_path}/")
+
+    return make
+
+
+def test_the_text_itself_is_right(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(TEXT)
+    assert make_plan(load(tmp_path / "good.yaml"), Store(tmp_path)).trials == 9
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "words"), [*PARTS, *BASELINES, *DATASETS, *FACTORS, *LEVELS, *EXCLUSIONS]
+)
+def test_a_mistake_is_told_with_file_line_key_and_what_was_possible(
+    complaint: Callable[[str], str], old: str, new: str, line: int, key: str, words: str
+) -> None:
+    assert old in TEXT
+    message = complaint(TEXT.replace(old, new, 1))
+    assert message.startswith(f"bad.yaml:{line}: {key}")
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", ["null", "[]", "{}", "3", "[1]"])
+@pytest.mark.parametrize("key", ["study", "question", "baseline", "factors"])
+def test_every_part_has_its_type(complaint: Callable[[str], str], key: str, value: str) -> None:
+    parts = {
+        "study": "x",
+        "question": "x",
+        "baseline": "{finetune: {dataset: digits}}",
+        "factors": "{f: {levels: [1]}}",
+    }
+    lines = [f"{name}: {written}\n" for name, written in {**parts, key: value}.items()]
+    assert complaint("".join(lines)).startswith(f"bad.yaml:{list(parts).index(key) + 1}: {key}")
+
+
+def test_an_unknown_data_set_of_an_excluded_cell_does_not_matter(tmp_path: Path) -> None:
+    lines = TEXT.partition("  width:\n")[0] + "  data: {path: finetune.dataset, levels: [unknown]}\n"
+    (tmp_path / "grid.yaml").write_text(lines + "exclude: [{when: {data: unknown}, reason: not to be had}]\n")
+    plan = make_plan(load(tmp_path / "grid.yaml"), Store(tmp_path))
+    assert [item.params is None for item in plan.cells] == [False, False, True]
