@@ -2,12 +2,12 @@
 
 Pure functions of numbers and plain DataFrames; nothing here trains, reads or writes a study. Import from the modules:
 
-- `intervals`: a cell's mean, a paired difference, its bootstrap check
+- `intervals`: a cell's mean, and a difference paired by replicate; `bootstrap`: a check on both
 - `adjust`: Holm's adjustment of p-values
 - `power`: replicates needed, smallest detectable effect
-- `effects`: main effects and interactions of a design from a least-squares fit
-- `specs`: claims as written in a grid file
-- `claims`: verdicts on them
+- `effects`: main effects and interactions of a design, from a least-squares fit (`anova`, `model`)
+- `specs`: claims as written in a grid file; `selection`: the cells that they compare; both light to import
+- `claims`: verdicts on them, from differences by replicate (`contrasts`)
 - `sequential`: the same at several looks, adding replicates until claims are decided
 - `simulate`, `calibrate`: simulated studies with known truth
 """
