@@ -1,0 +1,83 @@
+"""Which parts work without which packages, tried in fresh processes where those packages cannot be imported.
+
+The order of the layers is written once, in pyproject.toml, and held by import-linter (`nox -s lint`); it reads the
+source, these tests run it.
+"""
+
+import ast
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SWEEPING = ("ray", "mlflow", "optuna")
+
+WITHOUT_TORCH = [
+    "study.config", "study.counts", "study.design", "study.stages", "study.store", "study.plan", "study.ledger",
+    "study.data", "study.stats", "study.report", "study.cli", "study.progress", "study.launch",
+]  # fmt: skip
+WITHOUT_SWEEPING = ["study.models", "study.data", "study.training", "study.run"]
+ONLY_IN = {"ray": ["fanout.py"], "mlflow": ["tracking.py"], "optuna": ["search.py"]}
+
+
+def run_without(packages: tuple[str, ...], script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script in a process where importing any of the packages fails."""
+    blocked = f"""
+        import sys
+        class Blocked:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in {packages!r}:
+                    raise ModuleNotFoundError(f"{{name}} must not be imported here")
+        sys.meta_path.insert(0, Blocked())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(blocked) + textwrap.dedent(script), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def modules_of(packages: list[str]) -> list[str]:
+    """These modules and all inside them, by their files."""
+    found = []
+    for package in packages:
+        place = ROOT / package.replace(".", "/")
+        files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        found += [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files]
+    return [name.removesuffix(".__init__") for name in found]
+
+
+@pytest.mark.parametrize(
+    ("packages", "modules"),
+    [
+        (("torch", *SWEEPING), [name for name in modules_of(WITHOUT_TORCH) if name != "study.data.tensors"]),
+        (SWEEPING, modules_of(WITHOUT_SWEEPING)),
+    ],
+    ids=["without torch", "without ray, mlflow and optuna"],
+)
+def test_parts_that_must_do_without(packages: tuple[str, ...], modules: list[str]) -> None:
+    ended = run_without(packages, "import importlib\nfor name in sys.argv[1:]: importlib.import_module(name)", *modules)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_plan_is_made_without_torch(tiny: Path) -> None:
+    script = "sys.argv = ['study', 'plan', sys.argv[1]]\nfrom study.cli import main\nmain()"
+    ended = run_without(("torch", *SWEEPING), script, str(tiny))
+    assert "4 cells x 2 replicates = 8 trials" in ended.stdout, ended.stderr
+
+
+@pytest.mark.parametrize("package", SWEEPING)
+def test_each_of_them_is_imported_by_one_file(package: str) -> None:
+    """So that it can be exchanged; what stands in templates is text, not an import."""
+    importing = [
+        str(file.relative_to(ROOT / "study"))
+        for file in sorted((ROOT / "study").rglob("*.py"))
+        if any(_imports(node, package) for node in ast.walk(ast.parse(file.read_text())))
+    ]
+    assert set(importing) <= set(ONLY_IN[package])
+
+
+def _imports(node: ast.AST, package: str) -> bool:
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+    names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    return any(name.partition(".")[0] == package for name in names)
