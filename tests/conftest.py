@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores: more threads only get in each other's way
+
+settings.register_profile("thorough", max_examples=5000, deadline=None)  # --hypothesis-profile=thorough
 
 TINY = """\
 study: tiny
