@@ -4,6 +4,7 @@ Exit codes: 0 all done; 1 some trials failed; 2 a mistake in what was asked, not
 """
 
 import errno
+import functools
 import json
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.markup import escape
 
 from study import design
 from study.errors import StudyError
+from study.launch.command import launch
 from study.store import Store
 
 if TYPE_CHECKING:
@@ -91,6 +93,30 @@ def sync(grid: GridPath, store: StorePath = STORE, tracking_uri: TrackingUri = N
 
     made, places = _prepare(grid, store, REPORTS, tracking_uri)
     raise typer.Exit(sweep.sync(made, places, _console()))
+
+
+@app.command()
+def doctor(
+    grid: Annotated[Path | None, typer.Argument(metavar="GRID", help="also look at its data sets")] = None,
+    address: Annotated[str | None, typer.Option(help="look at every node of this Ray cluster")] = None,
+    store: StorePath = STORE,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Look for what trips sweeps, on this machine or on every node of a cluster, and say each thing's cure."""
+    from study import doctor as checks
+    from study import tracking
+
+    each = None
+    if address:
+        from study import fanout
+
+        each = functools.partial(fanout.on_every_node, address)
+    found = checks.examine(store, tracking_uri or tracking.default_uri(Store(store)), address, grid, each)
+    checks.show(found, _console())
+    raise typer.Exit(checks.exit_code(found))
+
+
+app.command()(launch)
 
 
 @app.command()

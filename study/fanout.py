@@ -12,9 +12,10 @@ import shutil
 import tempfile
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from study.config import Resources
 from study.outcome import Listener, Outcome
@@ -33,6 +34,9 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+T = TypeVar("T")
 
 REPORT_EVERY = 1.0  # seconds between a worker's reports: each costs a round trip to the driver
 
@@ -218,6 +222,23 @@ def _describe(error: Exception) -> str:
     if isinstance(error, StudyError):
         return str(error)
     return f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"
+
+
+def on_every_node(address: str, function: Callable[[], T]) -> dict[str, T]:
+    """Call a function once on every living node of a cluster; what it returned, by the node's id."""
+    connect(address)
+    try:
+        nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        call: Any = ray.remote(num_cpus=0)(_call)
+        placed = [call.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)) for node in nodes]
+        found = ray.get([task.remote(function) for task in placed], timeout=120)
+        return dict(zip(nodes, found, strict=True))
+    finally:
+        disconnect()
+
+
+def _call(function: Callable[[], T]) -> T:
+    return function()
 
 
 def disconnect() -> None:

@@ -1,5 +1,6 @@
 """Where a result comes from: code, versions, machine. Recorded beside every result, never part of its key."""
 
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -13,7 +14,12 @@ PACKAGES = ("torch", "ray", "mlflow", "optuna", "numpy", "pandas", "datasets", "
 
 @cache
 def commit() -> str:
-    """The git commit of this code, with `-dirty` where tracked files differ from it; `unknown` outside a checkout."""
+    """The git commit of this code, with `-dirty` where tracked files differ from it; `unknown` outside a checkout.
+
+    `STUDY_COMMIT` says it where the code was copied without its history, as into an image.
+    """
+    if told := os.environ.get("STUDY_COMMIT"):
+        return told
     try:
         found = _git("rev-parse", "HEAD")
         # what a run writes (reports) does not make the code that ran another

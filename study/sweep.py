@@ -1,6 +1,7 @@
 """One invocation of `study run`: fan the missing stages out, mirror them, report, and say how it went."""
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ def _fan_out(plan: Plan, places: Places, tracker: tracking.Tracker, console: Con
     from study import fanout
 
     missing, began = plan.missing, time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # `ray job stop` says it this way
     with console.status("starting Ray"):
         cluster = fanout.connect(places.address)
     try:
