@@ -1,6 +1,6 @@
 """From the encoded images of some splits to a whole data set: one size, one number of channels, all three splits."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -8,19 +8,12 @@ import numpy as np
 
 from study.data.arrays import SPLITS, Decoded, Labels, Part
 from study.data.dataset import DatasetInfo
+from study.data.examples import Example
 from study.data.images import Tile, decode, stack
 from study.data.splits import fingerprints, split_by_content
 from study.errors import StudyError
 
 MISSING_SHARES = {"validation": Fraction(1, 10), "test": Fraction(1, 5)}  # of train, where a split has to come from it
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One split as it lies in files."""
-
-    images: Callable[[], Iterator[tuple[str, bytes]]]  # each image's place, for messages, and its content
-    labels: Labels | None  # (N,)
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ class _Rows:
         return _Rows([self.tiles[i] for i in indices], [self.prints[i] for i in indices], labels)
 
 
-def assemble(info: DatasetInfo, encoded: Mapping[str, Encoded], size: int) -> Decoded:
+def assemble(info: DatasetInfo, encoded: Mapping[str, Iterable[Example]], size: int) -> Decoded:
     """Decode the splits given, take those that are missing from train, and bring all images to one shape.
 
     A validation split that is missing is a tenth of train; a test split that is missing, or has no labels where train
@@ -45,8 +38,8 @@ def assemble(info: DatasetInfo, encoded: Mapping[str, Encoded], size: int) -> De
 
     Raises StudyError for images that cannot be decoded and for labels that are missing or out of range.
     """
-    usable = _usable(info, encoded)
-    rows = _completed({split: _decoded(part, info.name, split, size) for split, part in usable.items()})
+    found = {split: _decoded(part, info, split, size) for split, part in encoded.items()}
+    rows = _completed({split: part for split, part in found.items() if not _secret(split, part.labels)})
     tiles = [tile for part in rows.values() for tile in part.tiles]
     own_sides = {tile.own_side for tile in tiles}
     side = min(own_sides) if len(own_sides) == 1 and min(own_sides) <= size else size
@@ -61,39 +54,39 @@ def assemble(info: DatasetInfo, encoded: Mapping[str, Encoded], size: int) -> De
     return Decoded(known, parts)
 
 
-def _usable(info: DatasetInfo, encoded: Mapping[str, Encoded]) -> dict[str, Encoded]:
-    """The splits with labels in range; a test or validation split whose labels are all -1, the Hub's mark for
-    labels that are kept secret, counts as missing."""
-    usable = {}
-    for split, part in encoded.items():
-        if part.labels is not None and info.classes is not None:
-            if split != "train" and len(part.labels) and (part.labels == -1).all():
-                continue
-            _check_labels(info, split, part.labels)
-        usable[split] = part
-    return usable
-
-
-def _check_labels(info: DatasetInfo, split: str, labels: Labels) -> None:
-    wrong = np.flatnonzero((labels < 0) | (labels >= (info.classes or 0)))
-    if len(wrong):
-        raise StudyError(
-            f"data set {info.name!r}: {len(wrong)} of {len(labels)} labels in {split} are out of range, first in row "
-            f"{wrong[0]}: {labels[wrong[0]]}; labels go from 0 to {(info.classes or 0) - 1}. Remove those rows, or "
-            "the label column if the images are for pre-training only"
-        )
-
-
-def _decoded(part: Encoded, name: str, split: str, size: int) -> _Rows:
-    tiles, prints = [], []
-    for where, data in part.images():
-        tiles.append(decode(data, where, size))
-        prints.extend(fingerprints([data]))
+def _decoded(examples: Iterable[Example], info: DatasetInfo, split: str, size: int) -> _Rows:
+    tiles: list[Tile] = []
+    prints: list[bytes] = []
+    labels: list[int | None] = []
+    for where, image, label in examples:
+        tiles.append(decode(image, where, size))
+        prints.extend(fingerprints([image]))
+        labels.append(label)
     if not tiles:
-        raise StudyError(f"data set {name!r}: {split} holds no images")
-    if part.labels is not None and len(part.labels) != len(tiles):
-        raise StudyError(f"data set {name!r}: {split} holds {len(tiles)} images but {len(part.labels)} labels")
-    return _Rows(tiles, prints, part.labels)
+        raise StudyError(f"data set {info.name!r}: {split} holds no images")
+    return _Rows(tiles, prints, _labels(info, split, labels))
+
+
+def _labels(info: DatasetInfo, split: str, labels: Sequence[int | None]) -> Labels | None:
+    if info.classes is None:
+        return None
+    where = f"data set {info.name!r}, {split}"
+    if missing := labels.count(None):
+        raise StudyError(f"{where}: {missing} of {len(labels)} images have no label; remove them")
+    numbers = np.array(labels, np.int64)
+    wrong = np.flatnonzero((numbers < 0) | (numbers >= info.classes))
+    if len(wrong) and not _secret(split, numbers):
+        raise StudyError(
+            f"{where}: {len(wrong)} of {len(numbers)} labels are out of range, first in row {wrong[0]}: "
+            f"{numbers[wrong[0]]}; labels go from 0 to {info.classes - 1}. Remove those rows, or the label column if "
+            "the images are for pre-training only"
+        )
+    return numbers
+
+
+def _secret(split: str, labels: Labels | None) -> bool:
+    """Whether all labels are -1, the Hub's mark for labels that are not published: the split counts as missing."""
+    return split != "train" and labels is not None and bool((labels == -1).all())
 
 
 def _completed(rows: Mapping[str, _Rows]) -> dict[str, _Rows]:

@@ -5,23 +5,21 @@ numbered in the order of their folders' names. Images that lie in PATH or PATH/t
 have no labels and serve pre-training only.
 """
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
+from PIL import Image
 
 from study.data.arrays import Decoded
 from study.data.dataset import DatasetInfo
-from study.data.encoded import Encoded, assemble
+from study.data.encoded import assemble
+from study.data.examples import from_files, literal
 from study.data.folders import PEEK, SPLIT_WORDS, existing, known, stamp
 from study.data.source import Source
 from study.errors import StudyError
-
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 
 
 @dataclass(frozen=True)
@@ -35,16 +33,21 @@ class Folder:
     def files(self) -> list[Path]:
         return [file for files in self.classes.values() for file in files]
 
+    @property
+    def pattern(self) -> str:
+        """What `datasets` is to look for."""
+        return literal(self.path) + ("/*" if "" in self.classes else "/*/*")
+
 
 class ImageFolder(Source):
-    """See the top of this file."""
+    """Described from the names of the files and the first few of them, because that is quick; read by `datasets`."""
 
     def describe(self) -> DatasetInfo:
         folders = self._folders()
         classes = len(folders["train"].classes)
         return known(
             self.name,
-            first=list(islice(contents(folders["train"]), PEEK)),
+            first=[(str(file), file.read_bytes()) for file in islice(folders["train"].files, PEEK)],
             classes=classes if classes > 1 else None,
             counts={split: len(part.files) for split, part in folders.items()},
         )
@@ -53,9 +56,11 @@ class ImageFolder(Source):
         return "1, " + stamp(file for part in self._folders().values() for file in part.files)
 
     def read(self, size: int) -> Decoded:
-        folders = self._folders()
-        names = list(folders["train"].classes)
-        return assemble(self.describe(), {split: encoded(part, names) for split, part in folders.items()}, size)
+        info = self.describe()
+        patterns = {split: [part.pattern] for split, part in self._folders().items()}
+        unlabelled = info.classes is None
+        examples = from_files(self.name, "imagefolder", patterns, drop_labels=unlabelled, drop_metadata=True)
+        return assemble(info, examples, size)
 
     def _folders(self) -> dict[str, Folder]:
         root = existing(self.name)
@@ -69,8 +74,8 @@ class ImageFolder(Source):
     def _check(self, split: str, part: Folder, train: Folder) -> None:
         if not part.files:
             raise StudyError(
-                f"data set {self.name!r}: {part.path} holds no images; {', '.join(ENDINGS)} are sought, in one folder "
-                "per class"
+                f"data set {self.name!r}: {part.path} holds no images; PNG, JPEG and what else Pillow reads are "
+                "sought, in one folder per class"
             )
         strange = sorted(set(part.classes) - set(train.classes))
         if strange and len(train.classes) > 1:
@@ -83,7 +88,7 @@ class ImageFolder(Source):
 def split_folders(root: Path) -> dict[str, Path]:
     """The folder of each split; where no folder is called after one, all of `root` is train."""
     splits: dict[str, Path] = {}
-    for child in _children(root):
+    for child in _folders(root):
         split = SPLIT_WORDS.get(child.name.lower())
         if split in splits:
             raise StudyError(f"{root} holds both {splits[split].name} and {child.name}; keep one folder for {split}")
@@ -98,10 +103,12 @@ def split_folders(root: Path) -> dict[str, Path]:
 
 
 def sorted_folder(path: Path) -> Folder:
-    """The images in a folder, sorted by class and path. Raises StudyError where some have a class and some none."""
-    loose = [file for file in sorted(path.iterdir()) if _is_image(file)]
-    found = {child.name: _images_under(child) for child in _children(path)}
-    classes = {name: files for name, files in found.items() if files}
+    """The images in a folder, sorted by class and path. Raises StudyError where the class of some is open."""
+    loose = _images(path)
+    children = _folders(path)
+    classes = {child.name: files for child in children if (files := _images(child))}
+    for deeper in (file for child in children for folder in _folders(child) for file in _images(folder)):
+        raise StudyError(f"{deeper} lies too deep: images are sought in {path}/CLASS, not in folders below it")
     if loose and classes:
         raise StudyError(
             f"{path} holds images both itself ({loose[0].name}) and in folders ({next(iter(classes))}): with labels "
@@ -110,36 +117,18 @@ def sorted_folder(path: Path) -> Folder:
     return Folder(path, {"": loose} if loose else classes)
 
 
-def encoded(part: Folder, names: list[str]) -> Encoded:
-    """One split; `names` are the classes in the order of their numbers. One class alone is no class."""
-    if len(names) < 2:
-        return Encoded(partial(contents, part), None)
-    numbers = [names.index(name) for name, files in part.classes.items() for _ in files]
-    return Encoded(partial(contents, part), np.array(numbers, np.int64))
+def _folders(path: Path) -> list[Path]:
+    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith((".", "__")))
 
 
-def contents(split: Folder) -> Iterator[tuple[str, bytes]]:
-    """Each image's path and content."""
-    for file in split.files:
-        try:
-            yield str(file), file.read_bytes()
-        except OSError as error:
-            raise StudyError(f"{file} cannot be read: {error.strerror}") from error
-
-
-def _children(path: Path) -> list[Path]:
-    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def _images_under(path: Path) -> list[Path]:
-    """Sorted; raises OSError where `Path.rglob` would leave out a folder that may not be read."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    found = (Path(folder, file) for folder, _, files in os.walk(path, onerror=refuse) for file in files)
-    return sorted(filter(_is_image, found))
+def _images(path: Path) -> list[Path]:
+    return sorted(file for file in path.iterdir() if _is_image(file))
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+    return file.suffix.lower() in _endings() and not file.name.startswith(".") and file.is_file()
+
+
+@cache
+def _endings() -> set[str]:
+    return {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}

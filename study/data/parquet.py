@@ -7,38 +7,42 @@ numbers.
 
 import re
 from collections import defaultdict
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
 from study.data.arrays import Decoded
+from study.data.columns import Columns, columns_of
 from study.data.dataset import DatasetInfo
 from study.data.encoded import assemble
+from study.data.examples import content, from_files, literal
 from study.data.folders import PEEK, SPLIT_WORDS, existing, known, stamp
 from study.data.source import Source
-from study.data.tables import Columns, columns_of, count, encoded, images, labels
 from study.errors import StudyError
 
 
 class Parquet(Source):
-    """See the top of this file."""
+    """Described from what the files say of themselves, because that is quick; read by `datasets`."""
 
     def describe(self) -> DatasetInfo:
         files = self._files()
         columns = self._columns(files)
         return known(
             self.name,
-            first=list(islice(images(files["train"], columns.image), PEEK)),
-            classes=self._classes(files, columns),
-            counts={split: count(parts) for split, parts in files.items()},
+            first=peek(files["train"], columns.image),
+            classes=self._classes(files["train"], columns),
+            counts={split: sum(map(count, parts)) for split, parts in files.items()},
         )
 
     def fingerprint(self) -> str:
         return "1, " + stamp(file for parts in self._files().values() for file in parts)
 
     def read(self, size: int) -> Decoded:
-        files = self._files()
-        columns = self._columns(files)
-        return assemble(self.describe(), {split: encoded(parts, columns) for split, parts in files.items()}, size)
+        files = {split: [literal(file) for file in parts] for split, parts in self._files().items()}
+        return assemble(self.describe(), from_files(self.name, "parquet", files), size)
 
     def _files(self) -> dict[str, list[Path]]:
         path = existing(self.name)
@@ -47,21 +51,58 @@ class Parquet(Source):
     def _columns(self, files: dict[str, list[Path]]) -> Columns:
         """The same for all files, or a StudyError that says which file differs from the first."""
         first, *others = [file for parts in files.values() for file in parts]
-        columns = columns_of(first)
+        columns = columns_in(first)
         for file in others:
-            if columns_of(file) != columns:
+            if columns_in(file) != columns:
                 raise StudyError(
                     f"data set {self.name!r}: {file} has other image and label columns or other classes than {first}: "
-                    f"{columns_of(file)}, not {columns}"
+                    f"{columns_in(file)}, not {columns}"
                 )
         return columns
 
-    def _classes(self, files: dict[str, list[Path]], columns: Columns) -> int | None:
+    def _classes(self, files: list[Path], columns: Columns) -> int | None:
         if columns.label is None:
             return None
         if columns.class_names is not None:
             return len(columns.class_names)
-        return int(labels(files["train"], columns.label).max(initial=0)) + 1
+        return max(highest(file, columns.label) for file in files) + 1
+
+
+def columns_in(file: Path) -> Columns:
+    """Raises StudyError if the file is no table, or it is not clear which column is meant."""
+    with _table(file) as table:
+        return columns_of(table.schema_arrow, str(file))
+
+
+def count(file: Path) -> int:
+    """Rows."""
+    with _table(file) as table:
+        return int(table.metadata.num_rows)
+
+
+def peek(files: Sequence[Path], column: str) -> list[tuple[str, bytes]]:
+    """The first few images of the first file that has any: each one's place, for messages, and content."""
+    for file in files:
+        with _table(file) as table:
+            for batch in table.iter_batches(PEEK, columns=[column]):
+                places = [f"{file}, row {row}, column {column!r}" for row in range(len(batch))]
+                return [(where, content(cell, where)) for where, cell in zip(places, batch[0].to_pylist(), strict=True)]
+    return []
+
+
+def highest(file: Path, column: str) -> int:
+    """The largest label, -1 if there is none."""
+    with _table(file) as table:
+        return max((label for label in table.read([column])[column].to_pylist() if label is not None), default=-1)
+
+
+@contextmanager
+def _table(file: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(file) as table:
+            yield table
+    except (pa.ArrowException, OSError) as error:
+        raise StudyError(f"{file} cannot be read as a table of images: {error}") from error
 
 
 def split_files(folder: Path) -> dict[str, list[Path]]:

@@ -1,7 +1,7 @@
 """Sets from the Hugging Face Hub: taken from its caches, downloaded once, or refused quickly and with ways out.
 
 A small set of scikit-learn's digits stands in for the real ones, and a server on this machine for the Hub: what is
-tried is the way from a name to tensors through huggingface_hub as it is installed.
+tried is the way from a name to tensors through `datasets` as it is installed.
 """
 
 import functools
@@ -9,6 +9,7 @@ import hashlib
 import http.server
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -27,24 +28,35 @@ TINY = HubSet(
     repository="nobody/tiny",
     revision=REVISION,
     config="plain_text",
-    files={split: f"plain_text/{split}-00000-of-00001.parquet" for split in ("train", "test")},
     image_size=8,
     channels=1,
     classes=10,
     splits={"train": 130, "validation": 20, "test": 50},
     description="digits for tests",
     licence="BSD",
-    old_names=["tiny"],
 )
+WITHOUT_EXTRA = HubSet(
+    **{**vars(TINY), "files": {split: f"plain_text/{split}-*.parquet" for split in ("train", "test")}}
+)
+CARD = """\
+---
+configs:
+- config_name: plain_text
+  data_files:
+  - {split: train, path: plain_text/train-*}
+  - {split: test, path: plain_text/test-*}
+  - {split: extra, path: plain_text/extra-*}
+---
+"""
 IN_A_NEW_PROCESS = f"""
 import sys, time
-from study.data import available, catalogue, hub, load
+from study.data import available, cache, catalogue, hub
 from study.errors import StudyError
 hub.SETS["tiny"], catalogue.NAMED["tiny"] = hub.{TINY!r}, "study.data.hub:Hub"
 start = time.perf_counter()
 try:
     available("tiny")
-    print(load("tiny", 8).digest)
+    print(cache.info_of(cache.remember(catalogue.find("tiny"), 8))["digest"])
 except StudyError as error:
     print(error)
     print("seconds:", time.perf_counter() - start)
@@ -66,26 +78,23 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def files(folder: Path) -> Path:
     """The set's files as they lie in the repository."""
     images, labels = digits()
-    save_table(folder / TINY.files["train"], images[:150], labels[:150])
-    save_table(folder / TINY.files["test"], images[150:], labels[150:])
+    save_table(folder / "plain_text" / "train-00000-of-00001.parquet", images[:150], labels[:150])
+    save_table(folder / "plain_text" / "test-00000-of-00001.parquet", images[150:], labels[150:])
+    save_table(folder / "plain_text" / "extra-00000-of-00001.parquet", images[:50], labels[:50])
+    (folder / "README.md").write_text(CARD)
     return folder
 
 
-def hub_cache(home: Path, repository: str) -> None:
-    """The cache of huggingface_hub after a download."""
-    files(home / "hub" / f"datasets--{repository.replace('/', '--')}" / "snapshots" / REVISION)
-
-
-def datasets_cache(folder: Path) -> None:
+def cache(folder: Path, config: str = "plain_text") -> None:
     """The Arrow files `datasets` writes, where it puts them for a set of this name, configuration and revision."""
     import datasets
 
-    source = files(folder / "source")
-    tables = {split: str(source / file) for split, file in TINY.files.items()}
+    source = files(folder / "source") / "plain_text"
+    tables = {split: str(source / f"{split}-00000-of-00001.parquet") for split in ("train", "test", "extra")}
     datasets.load_dataset("parquet", data_files=tables, cache_dir=str(folder / "made"))
     (made,) = {file.parent for file in (folder / "made").rglob("*.arrow")}
-    (folder / "nobody___tiny" / "plain_text" / "0.0.0").mkdir(parents=True)
-    made.rename(folder / "nobody___tiny" / "plain_text" / "0.0.0" / REVISION)
+    (folder / "nobody___tiny" / config / "0.0.0").mkdir(parents=True)
+    made.rename(folder / "nobody___tiny" / config / "0.0.0" / REVISION)
 
 
 def check() -> str:
@@ -98,33 +107,28 @@ def check() -> str:
     return data.digest
 
 
-@pytest.mark.parametrize("repository", ["nobody/tiny", "tiny"])
-def test_from_the_hub_cache_also_under_its_old_name(repository: str, tmp_path: Path) -> None:
-    hub_cache(tmp_path / "home", repository)
-    check()
-
-
 @pytest.mark.parametrize("told", [True, False])
 def test_from_the_cache_of_datasets(told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "elsewhere" if told else tmp_path / "home" / "datasets"
     if told:
         monkeypatch.setenv("HF_DATASETS_CACHE", str(folder))
-    datasets_cache(folder)
+    cache(folder)
     check()
 
 
-def test_all_caches_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub_cache(tmp_path / "home", "nobody/tiny")
-    first = check()
-    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "other"))
-    monkeypatch.setattr("study.data.tensors._held", {})
-    (tmp_path / "home" / "hub").rename(tmp_path / "gone")
-    datasets_cache(tmp_path / "home" / "datasets")
-    assert check() == first
+def test_other_revisions_are_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    cache(tmp_path / "home" / "datasets")
+    (made,) = (tmp_path / "home").rglob(REVISION)
+    made.rename(made.with_name(REVISION[::-1]))
+    with pytest.raises(StudyError, match=f"{REVISION} is not in .*datasets, and .* offline"):
+        load("tiny", 8)
 
 
 def test_another_number_of_images_than_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub_cache(tmp_path / "home", "nobody/tiny")
+    cache(tmp_path / "home" / "datasets")
     other = HubSet(**{**vars(TINY), "splits": {"train": 900, "validation": 100, "test": 50}})
     monkeypatch.setitem(SETS, "tiny", other)  # type: ignore[arg-type]
     with pytest.raises(StudyError, match=r"has \{'train': 130, .* not \{'train': 900, .*; remove .* download it again"):
@@ -135,28 +139,37 @@ def test_another_number_of_images_than_known(tmp_path: Path, monkeypatch: pytest
 def test_known_sets_add_up(name: str) -> None:
     known = SETS[name]
     assert set(known.splits) == {"train", "validation", "test"}
-    assert set(known.files) <= set(known.splits)
+    assert set(known.files or {}) <= set(known.splits)
     assert len(known.revision) == 40
-    if "validation" not in known.files:
+    if name != "flowers102":  # which comes with one
         whole = known.splits["train"] + known.splits["validation"]
         assert known.splits["validation"] == pytest.approx(whole / 10, abs=known.classes / 2)
 
 
 class FakeHub(http.server.SimpleHTTPRequestHandler):
-    """Serves files as the Hub does: each with the commit it belongs to and a hash."""
+    """Tells of the repository and serves its files as the Hub does: each with the commit it belongs to and a hash."""
 
     asked: list[str]
 
     def do_GET(self) -> None:
-        """Files, and the list of them."""
-        if not self.path.startswith(f"/api/datasets/{TINY.repository}/tree/{REVISION}"):
-            return super().do_GET()
-        listed = [{"type": "file", "path": file, "size": 1, "oid": "0" * 40} for file in TINY.files.values()]
+        """Files, and what the repository holds."""
+        called, _, place = self.path.partition("?")[0].removeprefix(f"/api/datasets/{TINY.repository}/").partition("/")
+        if called == "revision" and place == REVISION:
+            return self.answer({"id": TINY.repository, "sha": REVISION})
+        folder = Path(self.directory) / place.removeprefix(REVISION).lstrip("/")
+        if called == "tree" and place.startswith(REVISION) and folder.is_dir():
+            return self.answer([self.entry(file) for file in folder.iterdir()])
+        return super().do_GET()
+
+    def entry(self, file: Path) -> dict[str, object]:
+        path = str(file.relative_to(self.directory))
+        return {"type": "directory" if file.is_dir() else "file", "path": path, "size": 1, "oid": "0" * 40}
+
+    def answer(self, said: object) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         super().end_headers()
-        self.wfile.write(json.dumps(listed).encode())
-        return None
+        self.wfile.write(json.dumps(said).encode())
 
     def translate_path(self, path: str) -> str:
         prefix = f"/datasets/{TINY.repository}/resolve/{REVISION}/"
@@ -190,7 +203,13 @@ def start(home: Path, endpoint: str, code: str = IN_A_NEW_PROCESS, **more: str) 
     """A process that asks for the set, with caches of its own and this Hub."""
     unset = ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_TOKEN", "HTTP_PROXY", "http_proxy")
     environment = {key: value for key, value in os.environ.items() if key not in unset}
-    environment |= {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "STUDY_CACHE": str(home / "study"), **more}
+    environment |= {
+        "HF_HOME": str(home),
+        "HF_ENDPOINT": endpoint,
+        "STUDY_CACHE": str(home / "study"),
+        "USE_TORCH": "0",
+        **more,
+    }  # torch would take seconds to import
     return subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -202,17 +221,20 @@ def said(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def test_downloaded_once_by_two_processes_and_then_no_more(server: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_downloaded_once_by_two_processes_and_then_no_more(
+    server: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
     endpoint, asked = server
-    both = [start(tmp_path / "new", endpoint), start(tmp_path / "new", endpoint)]
+    code = IN_A_NEW_PROCESS.replace(repr(TINY), repr(WITHOUT_EXTRA))
+    both = [start(tmp_path / "home", endpoint, code), start(tmp_path / "home", endpoint, code)]
     digests = {said(process).strip() for process in both}
-    assert len(digests) == 1
-    assert len(digests.pop()) == 64
-    downloads = [request for request in asked if request.startswith("GET")]
+    downloads = [request for request in asked if request.startswith("GET") and request.endswith("parquet")]
     assert sorted(downloads) == ["GET test-00000-of-00001.parquet", "GET train-00000-of-00001.parquet"]
-    assert not [request for request in asked if "telemetry" in request]
     asked.clear()
-    assert len(said(start(tmp_path / "new", endpoint)).strip()) == 64
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    assert {check()} == digests
     assert asked == []
 
 
@@ -221,9 +243,8 @@ def test_without_a_hub_the_ways_out_are_told(tmp_path: Path) -> None:
     for words in (
         "data set 'tiny' is not on this machine",
         f"nobody/tiny at revision {REVISION}",
-        str(tmp_path / "new" / "hub"),
         str(tmp_path / "new" / "datasets"),
-        f"hf download nobody/tiny --repo-type dataset --revision {REVISION} plain_text/train-00000-of-00001.parquet",
+        f"datasets.load_dataset(path='nobody/tiny', name='plain_text', revision='{REVISION}')",
         "parquet:FOLDER",
         "imagefolder:FOLDER",
     ):
@@ -249,12 +270,15 @@ def test_offline_by_choice_and_gone_from_the_hub(server: tuple[str, list[str]], 
     assert "404" in said(start(tmp_path / "new", server[0], code))
 
 
-def test_the_command_we_tell_works(server: tuple[str, list[str]], tmp_path: Path) -> None:
+def test_the_command_we_tell_works(
+    server: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the message says to type fills the cache that is then read."""
-    told = said(start(tmp_path / "new", "http://127.0.0.1:1"))
-    (command,) = [line.strip() for line in told.splitlines() if line.strip().startswith("hf download")]
-    program = Path(sys.executable).with_name("hf")
-    environment = {**os.environ, "HF_HOME": str(tmp_path / "new"), "HF_ENDPOINT": server[0]}
-    done = subprocess.run([program, *command.split()[1:]], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert len(said(start(tmp_path / "new", "http://127.0.0.1:1")).strip()) == 64
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(StudyError) as caught:
+        available("tiny")
+    (command,) = [line for line in str(caught.value).splitlines() if "python -c" in line]
+    said(start(tmp_path / "home", server[0], shlex.split(command)[2]))
+    check()

@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,14 @@ from study.errors import StudyError
 
 IMAGES, LABELS = digits()
 GREY, COLOUR = encode(np.full((8, 8), 7)), encode(np.full((8, 8, 3), (1, 2, 3)))
+
+
+READ_WITHOUT_NETWORK = """
+import sys
+sys.addaudithook(lambda event, _: sys.exit(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
+from study.data.catalogue import find
+assert len(find({name!r}).read(8).parts["test"].images) == 50
+"""
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -66,6 +76,24 @@ def test_changed_files_are_read_again(make: Callable[[Path], str], tmp_path: Pat
     after = load(name, 8)
     assert len(after.test) < len(before.test)
     assert after.digest != before.digest
+
+
+@pytest.mark.parametrize("make", [tables, folders])
+def test_names_with_signs_of_patterns(make: Callable[[Path], str], tmp_path: Path) -> None:
+    make(tmp_path / "a?[b]*{c} #1")
+    make(tmp_path / "axb{c} #1")
+    data = load(make(tmp_path / "a?[b]*{c} #1"), 8)
+    assert (len(data.train), len(data.validation), len(data.test)) == (130, 20, 50)
+
+
+@pytest.mark.parametrize("make", [tables, folders])
+def test_reading_needs_no_network_and_leaves_no_copy(make: Callable[[Path], str], tmp_path: Path) -> None:
+    """Not even to count downloads, and also where Hugging Face's caches cannot be written."""
+    (tmp_path / "file").touch()
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "file" / "none"), "USE_TORCH": "0"}
+    code = READ_WITHOUT_NETWORK.format(name=make(tmp_path / "mine"))
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_all_in_one_file(tmp_path: Path) -> None:
@@ -195,6 +223,14 @@ def test_no_table(tmp_path: Path) -> None:
     refused(f"parquet:{tmp_path}", r"train\.parquet cannot be read")
 
 
+def test_a_table_damaged_inside(tmp_path: Path) -> None:
+    file = save_table(tmp_path / "train.parquet", IMAGES, LABELS) / "train.parquet"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 4 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 4)
+    file.write_bytes(content)
+    refused(f"parquet:{tmp_path}", "cannot be read|is not an image|cannot be decoded")
+
+
 def test_several_columns_to_choose_from(tmp_path: Path) -> None:
     pq.write_table(pa.table({"left": IMAGES, "right": IMAGES}), tmp_path / "train.parquet")
     refused(f"parquet:{tmp_path}", "several image columns: left, right")
@@ -204,9 +240,9 @@ def test_several_columns_to_choose_from(tmp_path: Path) -> None:
 
 def test_labels_out_of_range(tmp_path: Path) -> None:
     name = f"parquet:{save_table(tmp_path / 'train.parquet', IMAGES, [-1, *LABELS[1:]])}"
-    refused(name, "1 of 200 labels in train are out of range", "row 0: -1", "0 to 9")
+    refused(name, "train: 1 of 200 labels are out of range", "row 0: -1", "0 to 9")
     pq.write_table(pa.table({"image": IMAGES, "label": [*LABELS[1:], None]}), tmp_path / "train.parquet")
-    refused(name, "1 rows have no value in column 'label'")
+    refused(name, "train: 1 of 200 images have no label")
 
 
 def test_classes_that_differ_between_splits(tmp_path: Path) -> None:
@@ -221,6 +257,11 @@ def test_classes_that_differ_between_splits(tmp_path: Path) -> None:
 def test_images_with_and_without_a_class(tmp_path: Path) -> None:
     save_images(tmp_path, [*IMAGES, GREY], [*LABELS, "."])
     refused(f"imagefolder:{tmp_path}", "both itself", "folder of its class")
+
+
+def test_folders_below_those_of_the_classes(tmp_path: Path) -> None:
+    save_images(tmp_path, [*IMAGES, GREY], [*LABELS, "3/more"])
+    refused(f"imagefolder:{tmp_path}", r"3/more/0200\.png lies too deep", "CLASS")
 
 
 def test_images_that_are_not_in_the_table(tmp_path: Path) -> None:
