@@ -146,8 +146,8 @@ def _plain(node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> Any:
 def _mapping(node: yaml.MappingNode, keys: Keys, lines: dict[Keys, int]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise _fault(key, "a key must be plain text")
+        if not isinstance(key, yaml.ScalarNode) or "\n" in key.value:
+            raise _fault(key, "a key must be plain text on one line")
         if key.value == "<<":
             raise _fault(key, "merging with << is not part of YAML 1.2; write the keys out")
         if key.value in found:
