@@ -24,17 +24,12 @@ def cells(results: "Results") -> pd.DataFrame:
     front                         whether no other cell has at most its parameters and at least its mean
     """
     facts = results.facts
-    baseline = accuracies(results, facts.cells[0].name)
-    rows = pd.DataFrame([_row(results, number, cell, baseline) for number, cell in enumerate(facts.included, start=1)])
+    trials = dict(list(results.trials.groupby("cell", sort=False)))
+    rows = pd.DataFrame(
+        [_row(results, number, cell, trials[cell.name]) for number, cell in enumerate(facts.included, start=1)]
+    )
     rows = rows.astype(dict.fromkeys(SIZES, "Int64"))
     return rows.assign(front=on_front(rows["params"], rows["mean"]))
-
-
-def accuracies(results: "Results", cell: str) -> dict[int, float]:
-    """Test accuracy by replicate of a cell's finished trials."""
-    done = results.done[results.done["cell"] == cell]
-    pairs = zip(done["replicate"], done["test_accuracy"], strict=True)
-    return {int(replicate): float(value) for replicate, value in pairs if math.isfinite(value)}
 
 
 def on_front(params: pd.Series, mean: pd.Series) -> list[bool]:
@@ -48,10 +43,9 @@ def _beats(one: tuple[int, float], other: tuple[int, float]) -> bool:
     return one != other and one[0] <= other[0] and one[1] >= other[1]
 
 
-def _row(results: "Results", number: int, cell: CellFacts, baseline: dict[int, float]) -> dict[str, object]:
-    trials = results.trials[results.trials["cell"] == cell.name]
+def _row(results: "Results", number: int, cell: CellFacts, trials: pd.DataFrame) -> dict[str, object]:
     done = trials[trials["status"] == "done"]
-    values = accuracies(results, cell.name)
+    values, baseline = results.accuracies[cell.name], results.accuracies[results.facts.cells[0].name]
     mean = interval(list(values.values()))
     row: dict[str, object] = {"number": number, "cell": cell.name, "n": mean.n, "mean": mean.mean}
     row |= {"low": mean.low, "high": mean.high}

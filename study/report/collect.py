@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,12 +18,11 @@ Row = dict[str, object]
 
 def collect(study: Study, store: Store, run_ids: Mapping[str, str] | None = None) -> Results:
     """All that the store holds of a study. `run_ids` maps a stage's key to its MLflow run."""
-    names = _cell_names(study)
     shelf = _Shelf.of(study, store)
-    rows = _trial_rows(study, shelf, names, run_ids or {})
+    rows = _trial_rows(study, shelf, run_ids or {})
     kinds = {**TRIAL_KINDS, **{factor.name: "str" for factor in study.factors}}
     return Results(
-        facts=_facts(study, shelf, names),
+        facts=_facts(study, shelf),
         trials=table(rows, kinds),
         history=table(list(_history_rows(shelf)), HISTORY_KINDS),
         expert_load=table(list(_load_rows(shelf)), LOAD_KINDS),
@@ -75,28 +73,18 @@ class _Shelf:
         return "missing", "its pre-training has not been run" if waits else "has not been run"
 
 
-def _cell_names(study: Study) -> dict[int, str]:
-    """A name per cell (by identity); a second cell whose labels happen to spell the same name gets a number."""
-    seen: Counter[str] = Counter()
-    names = {}
-    for cell in study.cells:
-        seen[cell.name] += 1
-        names[id(cell)] = cell.name if seen[cell.name] == 1 else f"{cell.name} ({seen[cell.name]})"
-    return names
-
-
-def _trial_rows(study: Study, shelf: _Shelf, names: Mapping[int, str], run_ids: Mapping[str, str]) -> list[Row]:
+def _trial_rows(study: Study, shelf: _Shelf, run_ids: Mapping[str, str]) -> list[Row]:
     """In order of cells, then replicates."""
-    of_cell: dict[int, list[Row]] = {id(cell): [] for cell in study.cells}
+    of_cell: dict[str, list[Row]] = {cell.name: [] for cell in study.cells}
     for trial in shelf.trials:
-        of_cell[id(trial.cell)].append(_trial_row(trial, shelf, run_ids))
+        of_cell[trial.cell.name].append(_trial_row(trial, shelf, run_ids))
     for cell in study.cells:
         if cell.excluded is not None:
-            of_cell[id(cell)] = [{"status": "excluded", "reason": cell.excluded}]
+            of_cell[cell.name] = [{"status": "excluded", "reason": cell.excluded}]
     return [
-        {"study": study.name, "cell": names[id(cell)], **cell.labels, **row}
+        {"study": study.name, "cell": cell.name, **cell.labels, **row}
         for cell in study.cells
-        for row in of_cell[id(cell)]
+        for row in of_cell[cell.name]
     ]
 
 
@@ -129,7 +117,7 @@ def _load_rows(shelf: _Shelf) -> Iterator[Row]:
                 yield {"stage": stage.kind, "key": stage.key, "block": block, "expert": expert, "share": share}
 
 
-def _facts(study: Study, shelf: _Shelf, names: Mapping[int, str]) -> StudyFacts:
+def _facts(study: Study, shelf: _Shelf) -> StudyFacts:
     assert study.baseline.settings is not None, "a study's baseline is always valid"
     return StudyFacts(
         study=study.name,
@@ -145,20 +133,20 @@ def _facts(study: Study, shelf: _Shelf, names: Mapping[int, str]) -> StudyFacts:
             )
             for factor in study.factors
         ),
-        cells=tuple(_cell_facts(cell, names[id(cell)]) for cell in study.cells),
+        cells=tuple(_cell_facts(cell) for cell in study.cells),
         baseline=study.baseline.settings.model_dump(mode="json"),
-        origins=tuple(_origins(shelf, names)),
+        origins=tuple(_origins(shelf)),
     )
 
 
-def _cell_facts(cell: Cell, name: str) -> CellFacts:
+def _cell_facts(cell: Cell) -> CellFacts:
     pretrain = cell.settings.pretrain if cell.settings else None
     besides = None
     if cell.settings is not None:
         text = canonical_json(cell.settings.model_dump(mode="json", exclude={"pretrain"}))
         besides = hashlib.sha256(text.encode()).hexdigest()[:12]
     return CellFacts(
-        name=name,
+        name=cell.name,
         labels=dict(cell.labels),
         changed=cell.changed,
         excluded=cell.excluded,
@@ -168,12 +156,12 @@ def _cell_facts(cell: Cell, name: str) -> CellFacts:
     )
 
 
-def _origins(shelf: _Shelf, names: Mapping[int, str]) -> Iterator[Origin]:
+def _origins(shelf: _Shelf) -> Iterator[Origin]:
     """Finished stages grouped by code and place, the earliest first."""
     users: dict[str, dict[str, None]] = {}
     for trial in shelf.trials:
         for stage in stages_of(trial):
-            users.setdefault(stage.key, {})[names[id(trial.cell)]] = None
+            users.setdefault(stage.key, {})[trial.cell.name] = None
     groups: dict[str, list[tuple[Stage, Result]]] = {}
     for stage, result in shelf.finished:
         place = [result.provenance.get(name) for name in ("commit", "device", "platform", "threads", "versions")]

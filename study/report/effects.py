@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report.cells import accuracies
 from study.report.facts import CellFacts, FactorFacts
 from study.stats.adjust import holm
 from study.stats.intervals import Difference, paired_difference
@@ -36,9 +35,8 @@ def effects(results: "Results") -> pd.DataFrame:
     says whether the interval leaves zero out; a single replicate has no interval and tells nothing.
     Levels that no finished pair of trials compares have n = 0 and nan.
     """
-    values = {cell.name: accuracies(results, cell.name) for cell in results.facts.included}
     rows = [
-        _row(factor, level.label, pairs, values)
+        _row(factor, level.label, pairs, results.accuracies)
         for factor in results.facts.factors
         for level in factor.levels[1:]
         if (pairs := list(_pairs(results.facts.included, factor, level.label)))

@@ -4,9 +4,11 @@ The kernel gets its own empty folders for everything Jupyter and IPython like to
 read-only home, leaves nothing behind, and takes no one's startup files along. It talks over the loopback alone.
 """
 
+import asyncio
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from study.report.results import Results
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpecManager
+    from nbclient import NotebookClient
     from nbformat import NotebookNode
 
 TIMEOUT = 300  # seconds a single cell may take
@@ -69,14 +72,34 @@ def _execute(node: "NotebookNode", folder: Path, private: Path) -> None:
     client = NotebookClient(node, km=manager, timeout=TIMEOUT, record_timing=False, resources={})
     try:
         with log.open("wb") as output:
-            client.execute(cwd=str(folder), env=_environment(private), stdout=output, stderr=output)
+            _run(client, cwd=str(folder), env=_environment(private), stdout=output, stderr=output)
     except CellExecutionError as error:
         raise StudyError(f"the report's notebook could not be executed: {error.ename}: {error.evalue}") from error
     except CellTimeoutError as error:
         raise StudyError(f"the report's notebook took longer than {TIMEOUT} s for one cell") from error
     except (DeadKernelError, RuntimeError, OSError) as error:
+        client.km = manager  # nbclient forgets it, and complains at exit that it has
         told = log.read_text(errors="replace") if log.exists() else ""
         raise StudyError(f"the report's notebook kernel stopped: {_last_line(told) or error}") from error
+
+
+def _run(client: "NotebookClient", **kernel: Any) -> None:
+    """In a thread of its own: nbclient takes the signal handlers of the main thread away, and Ctrl-C with them."""
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    loop = runner.get_loop()
+
+    def work() -> None:
+        with runner:
+            runner.run(client.async_execute(cleanup_kc=True, **kernel))
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(work).result()
+        except KeyboardInterrupt:
+            loop.call_soon_threadsafe(
+                lambda: [task.cancel() for task in asyncio.all_tasks(loop)]
+            )  # ends the kernel too
+            raise
 
 
 def _this_interpreter() -> "KernelSpecManager":
@@ -105,20 +128,10 @@ def _environment(private: Path) -> dict[str, str]:
     return {
         **os.environ,
         **own,
-        **_matplotlib_folder(private),
         "PYTHONPATH": os.pathsep.join(paths),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the debugger that ipykernel loads prints a warning
         "MPLBACKEND": "agg",
     }
-
-
-def _matplotlib_folder(private: Path) -> dict[str, str]:
-    """matplotlib keeps its cache of fonts where it always does, unless it could not write there."""
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    nearest = next((place for place in (usual, *usual.parents) if place.exists()), usual)
-    if "MPLCONFIGDIR" in os.environ or os.access(nearest, os.W_OK):
-        return {}
-    return {"MPLCONFIGDIR": str(private)}
 
 
 def _last_line(text: str) -> str:

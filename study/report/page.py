@@ -19,7 +19,7 @@ def page(node: "NotebookNode") -> str:
         exclude_input=True,
         exclude_output_prompt=True,
         exclude_input_prompt=True,
-        exclude_anchor_links=True,
+        anchor_link_text="",
         embed_images=False,
     )
     body, _ = exporter.from_notebook_node(node)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report.cells import accuracies
 from study.report.facts import CellFacts
 from study.stats.intervals import interval, paired_difference
 
@@ -51,7 +50,7 @@ def _groups(cells: list[CellFacts]) -> Iterator[list[CellFacts]]:
 
 def _rows(results: "Results", number: int, group: list[CellFacts]) -> Iterator[dict[str, object]]:
     reference = group[0]
-    values = {cell.name: accuracies(results, cell.name) for cell in group}
+    values = results.accuracies
     for cell in group:
         mean = interval(list(values[cell.name].values()))
         found = paired_difference(values[cell.name], values[reference.name] if cell is not reference else {})

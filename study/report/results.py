@@ -1,9 +1,11 @@
 """A study's results as tables, and how they lie in the files of a report."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -56,6 +58,16 @@ class Results:
         return effects(self)
 
     @cached_property
+    def accuracies(self) -> dict[str, dict[int, float]]:
+        """Test accuracy by cell and replicate, of the trials that have one."""
+        found: dict[str, dict[int, float]] = {cell.name: {} for cell in self.facts.included}
+        columns = (self.done[name].tolist() for name in ("cell", "replicate", "test_accuracy"))
+        for cell, replicate, accuracy in zip(*columns, strict=True):
+            if math.isfinite(accuracy):
+                found[cell][int(replicate)] = accuracy
+        return found
+
+    @cached_property
     def done(self) -> pd.DataFrame:
         """The trials that have a result."""
         return self.trials[self.trials["status"] == "done"]
@@ -95,9 +107,15 @@ def table(rows: list[dict[str, object]], kinds: Kinds) -> pd.DataFrame:
 
 
 def _read_table(path: Path, kinds: Kinds) -> pd.DataFrame:
-    """Levels are text: a level called 'none' or '01' stays what it is, and only numbers can be absent."""
-    numbers = {name: [""] for name, kind in kinds.items() if kind != "str"}
-    found = pd.read_csv(path, dtype=dict(kinds), keep_default_na=False, na_values=numbers, float_precision="round_trip")
+    """Levels are text: one called 'none' or '01' stays what it is. Numbers are read as Python reads them: exactly."""
+    found = pd.read_csv(path, dtype=str, keep_default_na=False)
     if missing := [name for name in kinds if name not in found.columns]:
         raise ValueError(f"{path.name} has no column {missing[0]!r}")
-    return found[list(kinds)]
+    return pd.DataFrame({name: _as_kind(found[name], kind) for name, kind in kinds.items()})
+
+
+def _as_kind(column: "pd.Series[str]", kind: str) -> "pd.Series[Any]":
+    if kind == "str":
+        return column.astype("str")
+    number = int if kind == "Int64" else float
+    return pd.Series([number(text) if text else None for text in column], dtype=kind)

@@ -17,6 +17,7 @@ PANEL_HEIGHT, GAP, BETWEEN = 1.2, 0.14, 0.18  # inches: of a panel without its t
 LEFT, RIGHT, TOP, BOTTOM = 0.62, 0.06, 0.05, 0.42  # inches around all panels
 NARROW = 3.4  # inches: width of a single panel
 TITLE_LINES = 3
+MOST = 48  # panels, so that a figure stays readable; the numbers beside it are complete
 
 
 def small_multiples(
@@ -30,6 +31,7 @@ def small_multiples(
         "xticks": _inside(MaxNLocator(nbins=6, integer=True).tick_values(*xlim), xlim),
         "yticks": _inside(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]).tick_values(*ylim), ylim),
     }
+    names, left_out = names[:MOST], max(0, len(names) - MOST)
     columns = min(COLUMNS, len(names))
     width = NARROW if columns == 1 else LEFT + columns * (WIDTH - LEFT) / COLUMNS
     panel_width = (width - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns
@@ -49,6 +51,8 @@ def small_multiples(
         axes.set_title(title, fontsize=SMALL, loc="left", y=1.0, pad=3, linespacing=1.05)
         axes.tick_params(labelleft=column == 0, labelbottom=i + columns >= len(names), length=2.5)
     figure.text((LEFT + width) / 2 / width, 0.05 / height, xlabel, ha="center", va="bottom")
+    if left_out:
+        figure.text(1 - RIGHT / width, 0.05 / height, f"and {left_out} more", ha="right", va="bottom", fontsize=SMALL)
     figure.text(0.04 / width, (BOTTOM + height) / 2 / height, ylabel, rotation=90, va="center", ha="left")
     return figure
 

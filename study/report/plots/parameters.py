@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from study.report.plots.labels import Box, annotate, mark
+from study.report.plots.labels import Box, Mark, annotate, mark
+from study.report.plots.panels import padded
 from study.report.plots.plot import Plot
 from study.report.plots.scales import log_parameters
-from study.report.plots.style import BLACK, BLUE, GREY, SMALL, WIDTH, light_grid, new_figure, wrapped
+from study.report.plots.style import BLACK, BLUE, GREY, LIGHT, SMALL, WIDTH, light_grid, new_figure, wrapped
 from study.report.results import Results
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 COLUMNS = ["number", "cell", "params", "n", "mean", "low", "high", "front", "x", "baseline"]
 APART = 0.014  # of the width of the axes: least distance of two dots with nearly the same parameters
 NAME_WIDTH = 1.2  # inches
+MOST = 60  # cells that are all named
 
 
 def compute(results: Results) -> pd.DataFrame:
@@ -34,10 +36,12 @@ def draw(cells: pd.DataFrame) -> "Figure":
     axes = figure.add_axes((0.62 / WIDTH, 0.45 / height, (WIDTH - 0.8) / WIDTH, (height - 0.7) / height))
     light_grid(axes, "y")
     _draw_front(axes, cells[cells["front"]].sort_values(["params", "number"]))
+    crowded = len(cells) > MOST
     for _, cell in cells.iterrows():
-        _draw_cell(axes, cell)
+        _draw_cell(axes, cell, faint=crowded and not (cell["front"] or cell["baseline"]))
     axes.set_ylabel("test accuracy, %")
-    axes.margins(x=0.12, y=0.08)
+    axes.set_ylim(_limits(cells))
+    axes.margins(x=0.12)
     log_parameters(axes)
     _name(axes, cells)
     return figure
@@ -45,7 +49,7 @@ def draw(cells: pd.DataFrame) -> "Figure":
 
 def _spread(params: np.ndarray) -> np.ndarray:
     """Parameters moved on a logarithmic axis so that neighbours stand apart, each group around its own middle."""
-    if len(params) == 0:
+    if not 0 < len(params) <= MOST:
         return params
     logs = np.log(params)
     apart = APART * max(float(np.ptp(logs)), 0.3)
@@ -60,8 +64,6 @@ def _spread(params: np.ndarray) -> np.ndarray:
     for group in groups:
         middle = logs[group].mean()
         moved[group] = middle + apart * (np.arange(len(group)) - (len(group) - 1) / 2)
-    alone = [group[0] for group in groups if len(group) == 1]
-    moved[alone] = logs[alone]
     return np.asarray(np.exp(moved))
 
 
@@ -71,13 +73,24 @@ def _draw_front(axes: "Axes", front: pd.DataFrame) -> None:
         axes.step(front["x"], 100 * front["mean"], where="post", color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
 
 
-def _draw_cell(axes: "Axes", cell: pd.Series) -> None:
-    colour = BLUE if cell["front"] else BLACK
+def _limits(cells: pd.DataFrame) -> tuple[float, float]:
+    """In %: all means, and of their intervals as much as leaves the means apart; few replicates have wide ones."""
+    least, most = 100 * float(cells["mean"].min()), 100 * float(cells["mean"].max())
+    room = 1.5 * max(most - least, 1.0)
+    low = max(least - room, min(least, 100 * float(cells["low"].fillna(1).min())))
+    high = min(most + room, max(most, 100 * float(cells["high"].fillna(0).max())))
+    bottom, top = padded(low, high, 0.08)
+    return bottom, min(top, 100.5)
+
+
+def _draw_cell(axes: "Axes", cell: pd.Series, faint: bool) -> None:
+    colour = BLUE if cell["front"] else LIGHT if faint else BLACK
     if cell["low"] <= cell["high"]:
         axes.plot([cell["x"]] * 2, [100 * cell["low"], 100 * cell["high"]], color=colour, linewidth=0.9, alpha=0.7)
     face = colour if cell["front"] else "white"
     marker = "s" if cell["baseline"] else "o"
-    axes.plot([cell["x"]], [100 * cell["mean"]], marker, color=colour, markerfacecolor=face, markersize=5, zorder=3)
+    (dot,) = axes.plot([cell["x"]], [100 * cell["mean"]], marker, color=colour, markerfacecolor=face, markersize=5)
+    dot.set_zorder(2 if faint else 3)
 
 
 def _name(axes: "Axes", cells: pd.DataFrame) -> None:
@@ -85,6 +98,9 @@ def _name(axes: "Axes", cells: pd.DataFrame) -> None:
     drawn = cells.assign(**{name: 100 * cells[name] for name in ("mean", "low", "high")})
     marks = [mark(axes, *row) for row in drawn[["x", "mean", "low", "high"]].itertuples(index=False)]
     front = _front_boxes(axes, cells[cells["front"]].sort_values(["params", "number"]))
+    if len(cells) > MOST:
+        _name_front(axes, cells, marks, front)
+        return
     names = [wrapped(name, NAME_WIDTH, 2, SMALL) for name in cells["cell"]]
     if len(set(names)) == len(names) and annotate(axes, marks, names, front):
         return
@@ -93,6 +109,14 @@ def _name(axes: "Axes", cells: pd.DataFrame) -> None:
     if not (annotate(axes, marks, numbers, front) or annotate(axes, marks, numbers)):
         for x, mean, number in zip(cells["x"], cells["mean"], numbers, strict=True):
             axes.annotate(number, (x, 100 * mean), (4, 3), textcoords="offset points", fontsize=SMALL)
+
+
+def _name_front(axes: "Axes", cells: pd.DataFrame, marks: list[Mark], front: list[Box]) -> None:
+    """Among too many cells, the baseline and the Pareto front alone, by number."""
+    told = list(np.flatnonzero(cells["front"] | cells["baseline"]))
+    others = [box for i, mark in enumerate(marks) if i not in told for box in mark.boxes[:1]]
+    axes.set_title("numbers as in the table; all others are in the CSV", fontsize=SMALL, loc="right", color=GREY)
+    annotate(axes, [marks[i] for i in told], [str(cells["number"].iloc[i]) for i in told], [*front, *others])
 
 
 def _front_boxes(axes: "Axes", front: pd.DataFrame) -> list[Box]:
@@ -109,7 +133,8 @@ PLOT = Plot(
     caption=(
         "Every cell's mean test accuracy with its 95 % interval, over its number of parameters (logarithmic). The "
         "square is the baseline; filled blue dots and the dashed staircase are the Pareto front: no cell has fewer "
-        "parameters and a higher mean. Dots with nearly the same parameters are moved apart sideways."
+        "parameters and a higher mean. Long intervals are cut off at the frame. Dots with nearly the same parameters "
+        "are moved apart sideways."
     ),
     compute=compute,
     draw=draw,

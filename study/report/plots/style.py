@@ -56,9 +56,9 @@ _FALLBACKS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Hiragino Sans", "PingFang
 @contextmanager
 def style() -> Iterator[None]:
     """Everything that draws or saves a figure stands within this, whatever the user's own matplotlibrc says."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of building, and of where it puts, its caches
     import matplotlib
 
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells when it builds its cache of fonts
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({**_SETTINGS, "font.family": list(_families())})

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEFT, RIGHT, TOP, BOTTOM = 2.35, 1.75, 0.12, 0.5  # inches around the axes
+MOST = 100  # rows, so that a figure stays readable; the numbers beside it are complete
 LINE, GAP = 0.145, 0.075  # inches: height of a line of text, and between rows
 INSET = 0.14  # inches by which names stand in from their heading
 NAME_WIDTH, HEADING_WIDTH, NAME_LINES = LEFT - INSET - 0.15, 6.0, 3  # inches and lines; headings are bold, so wider
@@ -42,6 +43,9 @@ class Row:
 
 def dots_and_whiskers(rows: Sequence[Row], xlabel: str, zero: bool = False) -> "Figure":
     """Draw rows from top to bottom; `zero` adds a line that stands for no difference."""
+    rows, left_out = rows[:MOST], max(0, len(rows) - MOST)
+    if left_out:
+        rows = [*rows, Row(f"and {left_out} more", heading=True)]
     inner = sum(row.height for row in rows) + GAP
     height = TOP + inner + BOTTOM
     figure = new_figure(WIDTH, height)
