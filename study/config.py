@@ -264,8 +264,9 @@ class Settings(Frozen):
             if not 0 < masked < patches:
                 raise FieldError(
                     "pretrain.mask_ratio",
-                    f"{self.pretrain.mask_ratio:g} masks {masked} of {patches} patches; "
-                    "at least one must be masked and one visible",
+                    f"{self.pretrain.mask_ratio:g} masks {masked} of {patches} patches (image_size "
+                    f"{self.encoder.image_size}, patch_size {self.encoder.patch_size}); at least one must be masked "
+                    "and one visible",
                 )
         elif self.finetune.mode == "probe":
             raise FieldError("finetune.mode", "'probe' needs a pre-trained encoder, but pretrain is null")
