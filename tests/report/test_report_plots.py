@@ -19,6 +19,7 @@ from study.report.plots import PLOTS
 from study.report.plots.labels import Box, Mark, place
 from study.report.plots.scales import round_ticks
 from study.report.plots.style import style, wrapped
+from study.report.plots.whiskers import Row, window
 from study.report.published import beside
 from study.store import Store
 
@@ -164,6 +165,25 @@ def test_ticks_are_round_few_and_inside(low: float, ratio: float) -> None:
     assert 2 <= len(ticks) <= 7
     assert all(low * 0.999 <= tick <= low * ratio * 1.001 for tick in ticks)
     assert ticks == sorted(set(ticks))
+
+
+def test_one_row_far_out_does_not_squeeze_the_others() -> None:
+    rows = [Row("a", 1.0, 0.0, 2.0), Row("b", -1.0, -2.0, 0.0), Row("c", 0.5), Row("far", -30.0, -35.0, -25.0)]
+    assert window(rows, zero=True) == (pytest.approx(-2.2), pytest.approx(2.2))  # 5 % of room at both ends
+    assert window(rows, zero=False) == (pytest.approx(-36.85), pytest.approx(3.85))
+    assert window([Row("a", 0.0), Row("b", 0.0), Row("c", 1.0)], zero=True)[1] > 1  # where nothing else moves
+
+
+def test_a_cell_far_below_is_told_at_the_edge(tmp_path: Path) -> None:
+    def accuracy(trial: Trial) -> float:
+        return 0.4 if trial.cell.changed == ("first",) and trial.cell.labels["first"] == "50" else varied(trial)
+
+    factor = {"first": {"path": "encoder.ffn_width_first", "levels": [48, 50, 52, 54]}}
+    results = collected(make_study(tmp_path, factor, replicates=1), tmp_path / "store", accuracy)
+    with style():
+        axes = PLOTS["parameters"].draw(PLOTS["parameters"].compute(results)).axes[0]
+        assert axes.get_ylim()[0] > 50
+        assert [text.get_text() for text in axes.texts if "40.00 %" in text.get_text()]
 
 
 def test_names_wrap_to_a_width_and_end_in_an_ellipsis() -> None:

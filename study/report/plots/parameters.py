@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from study.report import formats
 from study.report.plots.labels import Box, Mark, annotate, mark
 from study.report.plots.panels import padded
 from study.report.plots.plot import Plot
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ["number", "cell", "params", "n", "mean", "low", "high", "front", "x", "baseline"]
 APART = 0.014  # of the width of the axes: least distance of two dots with nearly the same parameters
-NAME_WIDTH = 1.2  # inches
+NAME_WIDTH, NAME_LINES = 1.2, 3  # inches
+FAR = 4.0  # times as far below the median as the best is above it
 MOST = 60  # cells that are all named
 
 
@@ -36,11 +38,11 @@ def draw(cells: pd.DataFrame) -> "Figure":
     axes = figure.add_axes((0.62 / WIDTH, 0.45 / height, (WIDTH - 0.8) / WIDTH, (height - 0.7) / height))
     light_grid(axes, "y")
     _draw_front(axes, cells[cells["front"]].sort_values(["params", "number"]))
+    axes.set_ylim(_limits(cells))
     crowded = len(cells) > MOST
     for _, cell in cells.iterrows():
         _draw_cell(axes, cell, faint=crowded and not (cell["front"] or cell["baseline"]))
     axes.set_ylabel("test accuracy, %")
-    axes.set_ylim(_limits(cells))
     axes.margins(x=0.12)
     log_parameters(axes)
     _name(axes, cells)
@@ -74,34 +76,39 @@ def _draw_front(axes: "Axes", front: pd.DataFrame) -> None:
 
 
 def _limits(cells: pd.DataFrame) -> tuple[float, float]:
-    """In %: all means, and of their intervals as much as leaves the means apart; few replicates have wide ones."""
-    least, most = 100 * float(cells["mean"].min()), 100 * float(cells["mean"].max())
+    """In %: all means but those far below, and of intervals as much as leaves the means apart."""
+    means = 100 * cells["mean"]
+    floor = means.median() - FAR * max(float(means.max() - means.median()), 1.0)
+    near = cells[means >= floor]
+    least, most = 100 * float(near["mean"].min()), float(means.max())
     room = 1.5 * max(most - least, 1.0)
-    low = max(least - room, min(least, 100 * float(cells["low"].fillna(1).min())))
-    high = min(most + room, max(most, 100 * float(cells["high"].fillna(0).max())))
+    low = max(least - room, min(least, 100 * float(near["low"].fillna(1).min())))
+    high = min(most + room, max(most, 100 * float(near["high"].fillna(0).max())))
     bottom, top = padded(low, high, 0.08)
     return bottom, min(top, 100.5)
 
 
 def _draw_cell(axes: "Axes", cell: pd.Series, faint: bool) -> None:
     colour = BLUE if cell["front"] else LIGHT if faint else BLACK
-    if cell["low"] <= cell["high"]:
+    bottom, mean = axes.get_ylim()[0], 100 * cell["mean"]
+    if mean >= bottom and cell["low"] <= cell["high"]:
         axes.plot([cell["x"]] * 2, [100 * cell["low"], 100 * cell["high"]], color=colour, linewidth=0.9, alpha=0.7)
     face = colour if cell["front"] else "white"
-    marker = "s" if cell["baseline"] else "o"
-    (dot,) = axes.plot([cell["x"]], [100 * cell["mean"]], marker, color=colour, markerfacecolor=face, markersize=5)
-    dot.set_zorder(2 if faint else 3)
+    marker = "v" if mean < bottom else "s" if cell["baseline"] else "o"
+    (dot,) = axes.plot([cell["x"]], [max(mean, bottom)], marker, color=colour, markerfacecolor=face, markersize=5)
+    dot.set(zorder=2 if faint else 3, clip_on=False)
 
 
 def _name(axes: "Axes", cells: pd.DataFrame) -> None:
     """By name where all names find a place and stay apart when shortened, else by number."""
-    drawn = cells.assign(**{name: 100 * cells[name] for name in ("mean", "low", "high")})
+    bottom, top = axes.get_ylim()
+    drawn = cells.assign(**{name: (100 * cells[name]).clip(bottom, top) for name in ("mean", "low", "high")})
     marks = [mark(axes, *row) for row in drawn[["x", "mean", "low", "high"]].itertuples(index=False)]
     front = _front_boxes(axes, cells[cells["front"]].sort_values(["params", "number"]))
     if len(cells) > MOST:
         _name_front(axes, cells, marks, front)
         return
-    names = [wrapped(name, NAME_WIDTH, 2, SMALL) for name in cells["cell"]]
+    names = [wrapped(name, NAME_WIDTH, NAME_LINES, SMALL) for name in _told(cells, bottom)]
     if len(set(names)) == len(names) and annotate(axes, marks, names, front):
         return
     axes.set_title("numbers as in the table", fontsize=SMALL, loc="right", color=GREY)
@@ -109,6 +116,12 @@ def _name(axes: "Axes", cells: pd.DataFrame) -> None:
     if not (annotate(axes, marks, numbers, front) or annotate(axes, marks, numbers)):
         for x, mean, number in zip(cells["x"], cells["mean"], numbers, strict=True):
             axes.annotate(number, (x, 100 * mean), (4, 3), textcoords="offset points", fontsize=SMALL)
+
+
+def _told(cells: pd.DataFrame, bottom: float) -> list[str]:
+    """Names; with its accuracy that of a cell below the axis."""
+    pairs = zip(cells["cell"], cells["mean"], strict=True)
+    return [f"{formats.percent(mean)} %: {name}" if 100 * mean < bottom else name for name, mean in pairs]
 
 
 def _name_front(axes: "Axes", cells: pd.DataFrame, marks: list[Mark], front: list[Box]) -> None:
@@ -133,8 +146,8 @@ PLOT = Plot(
     caption=(
         "Every cell's mean test accuracy with its 95 % interval, over its number of parameters (logarithmic). The "
         "square is the baseline; filled blue dots and the dashed staircase are the Pareto front: no cell has fewer "
-        "parameters and a higher mean. Long intervals are cut off at the frame. Dots with nearly the same parameters "
-        "are moved apart sideways."
+        "parameters and a higher mean. Long intervals are cut off at the frame; an arrow at the bottom is a cell far "
+        "below it. Dots with nearly the same parameters are moved apart sideways."
     ),
     compute=compute,
     draw=draw,

@@ -1,9 +1,12 @@
 """Rows of dots with 95 % whiskers: names at the left, numbers at the right, so that nothing needs a legend."""
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from study.report.plots.panels import Limits, padded
 from study.report.plots.style import BLACK, GREY, LIGHT, SIZE, SMALL, WIDTH, light_grid, new_figure, wrapped
 
 if TYPE_CHECKING:
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEFT, RIGHT, TOP, BOTTOM = 2.35, 1.75, 0.12, 0.5  # inches around the axes
+FAR = 4.0
 MOST = 100  # rows, so that a figure stays readable; the numbers beside it are complete
 LINE, GAP = 0.145, 0.075  # inches: height of a line of text, and between rows
 INSET = 0.14  # inches by which names stand in from their heading
@@ -36,6 +40,11 @@ class Row:
         return wrapped(self.name, HEADING_WIDTH if self.heading else NAME_WIDTH, NAME_LINES)
 
     @property
+    def ends(self) -> list[float]:
+        """The dot and both ends of its whisker, as far as they are known."""
+        return [end for end in (self.value, self.low, self.high) if math.isfinite(end)]
+
+    @property
     def height(self) -> float:
         lines = self.label.count("\n") + 1
         return lines * LINE + GAP * (2 if self.heading else 1)
@@ -57,12 +66,26 @@ def dots_and_whiskers(rows: Sequence[Row], xlabel: str, zero: bool = False) -> "
     light_grid(axes, "x")
     if zero:
         axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    left, right = window([row for row in rows if not row.heading], zero)
+    axes.set_xlim(left, right)
+    axes.tick_params(axis="x", color=LIGHT)
     below = 0.0
     for row in rows:
         below += row.height
         _draw_row(axes, row, below - (row.height - GAP * row.heading) / 2)
-    _widen(axes)
     return figure
+
+
+def window(rows: Sequence[Row], zero: bool) -> Limits:
+    """The ends of the axis: all rows, but where zero is shown, not those that reach `FAR` times as far as is usual.
+
+    One row far out would squeeze all others to nothing; its numbers are told at the right.
+    """
+    reaches = [max(abs(end) for end in row.ends) for row in rows]
+    usual = (statistics.median(reaches) or max(reaches)) if zero else math.inf
+    near = [end for row, reach in zip(rows, reaches, strict=True) if reach <= FAR * usual for end in row.ends]
+    near += [0.0] if zero else []
+    return padded(min(near), max(near))
 
 
 def _draw_row(axes: "Axes", row: Row, y: float) -> None:
@@ -83,13 +106,9 @@ def _draw_row(axes: "Axes", row: Row, y: float) -> None:
     axes.text(1.04, y, row.told, transform=beside, va="center", fontsize=SMALL, color=BLACK)
     if row.low <= row.high:
         axes.plot([row.low, row.high], [y, y], color=row.colour, linewidth=1.3, solid_capstyle="butt", zorder=2)
+    left, right = axes.get_xlim()
+    marker = "<" if row.value < left else ">" if row.value > right else row.marker
     face = row.colour if row.filled else "white"
-    axes.plot([row.value], [y], row.marker, color=row.colour, markerfacecolor=face, markersize=5, zorder=3)
-
-
-def _widen(axes: "Axes") -> None:
-    """Some room at both ends; a single number gets an axis of some width."""
-    low, high = axes.get_xlim()
-    margin = 0.03 * (high - low)
-    axes.set_xlim(low - margin, high + margin)
-    axes.tick_params(axis="x", color=LIGHT)
+    value = min(max(row.value, left), right)
+    (dot,) = axes.plot([value], [y], marker, color=row.colour, markerfacecolor=face, markersize=5, zorder=3)
+    dot.set_clip_on(False)
