@@ -1,15 +1,14 @@
 """Grouped query attention (Ainslie et al. 2305.13245): several query heads share one key/value head.
 
 Shapes: B batch, N tokens, D embedding width, H query heads, K key/value heads, G = H / K query heads per
-key/value head, C channels of one head, X = (H + 2K) x C.
+key/value head, Q = G x N, C channels of one head, X = (H + 2K) x C.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from study.models import cpu
-from study.models.linear import Linear
+from study.models import cpu, cpu_attention
 
 
 class GroupedQueryAttention(nn.Module):
@@ -18,9 +17,9 @@ class GroupedQueryAttention(nn.Module):
     def __init__(self, width: int, num_heads: int, num_kv_heads: int, bias: bool) -> None:
         super().__init__()
         self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
-        # Columns: query heads, key heads, value heads. One map, because all of them read the same tokens.
-        self.qkv = Linear(width, width + 2 * num_kv_heads * (width // num_heads), bias)
-        self.out = Linear(width, width, bias)
+        # Rows: query heads, key heads, value heads. One map, because all of them read the same tokens.
+        self.qkv = nn.Linear(width, width + 2 * num_kv_heads * (width // num_heads), bias)
+        self.out = nn.Linear(width, width, bias)
 
     def forward(self, x_BND: Tensor) -> Tensor:
         y_BND: Tensor = self.out(attend(self.qkv(x_BND), self.num_heads, self.num_kv_heads))
@@ -29,8 +28,8 @@ class GroupedQueryAttention(nn.Module):
 
 def attend(qkv_BNX: Tensor, num_heads: int, num_kv_heads: int) -> Tensor:
     """softmax(q k^T / sqrt(C)) v of each head, heads side by side: (B, N, D)."""
-    if cpu.suits(qkv_BNX, num_heads):
-        return cpu.attend(qkv_BNX, num_heads, num_kv_heads)
+    if cpu.suits(qkv_BNX) and cpu_attention.has_room(qkv_BNX, num_heads):
+        return cpu_attention.attend(qkv_BNX, num_heads, num_kv_heads)
     batch, tokens, columns = qkv_BNX.shape
     group, channels = num_heads // num_kv_heads, columns // (num_heads + 2 * num_kv_heads)
     heads_BNHC = qkv_BNX.view(batch, tokens, -1, channels)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from study.models.linear import Linear
 from study.models.vit import VisionTransformer, initialize
 
 
@@ -28,7 +27,7 @@ class Classifier(nn.Module):
     def __init__(self, encoder: VisionTransformer, num_classes: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = Linear(encoder.config.width, num_classes, encoder.config.bias)
+        self.head = nn.Linear(encoder.config.width, num_classes, encoder.config.bias)
         initialize(self.head)
 
     def forward(self, images_BCHW: Tensor) -> Classified:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from study import config
-from study.models.linear import Linear
 from study.models.vit import Block, Blocks, VisionTransformer, initialize, patchify, take
 
 
@@ -47,7 +46,7 @@ class MaskedAutoencoder(nn.Module):
         self.encoder = encoder
         self.config = pretrain
         self.num_visible = shape.num_patches - pretrain.num_masked(shape.num_patches)
-        self.embedding = Linear(shape.width, decoder.width, shape.bias)
+        self.embedding = nn.Linear(shape.width, decoder.width, shape.bias)
         self.mask_token = nn.Parameter(torch.empty(1, decoder.width))
         self.positions = nn.Parameter(torch.empty(encoder.num_prefix + shape.num_patches, decoder.width))
         self.blocks = Blocks(
@@ -66,7 +65,7 @@ class MaskedAutoencoder(nn.Module):
             shape,
         )
         self.norm = nn.LayerNorm(decoder.width)
-        self.pixels = Linear(decoder.width, shape.channels * shape.patch_size**2, shape.bias)
+        self.pixels = nn.Linear(decoder.width, shape.channels * shape.patch_size**2, shape.bias)
         for part in (self.embedding, self.blocks, self.norm, self.pixels):
             initialize(part)
         nn.init.trunc_normal_(self.mask_token, std=0.02)

@@ -6,7 +6,8 @@ Every expert is computed for every token: with the router's weights g (zero for 
 `sum_e g_e * (silu(x W_e) * (x V)) W2 = ((sum_e g_e * silu(x W_e)) * (x V)) W2`, so that nothing is gathered or
 scattered, and what is shared is computed once per token.
 
-Shapes: T tokens of the whole batch, D embedding width, E experts, F FFN width, V number of V projections (1 or E).
+Shapes: T tokens of the whole batch, D embedding width, E experts, V and Y the numbers of V and W2 projections (1 or E),
+F FFN width.
 """
 
 import math
@@ -16,10 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from study.models import cpu, cpu_experts
 from study.models.balance import Routing, normal_cdf
-from study.models.linear import Linear, affine
-
-ALIGNED = 16  # columns: GEMMs whose rows start on 64-byte borders take down to 0.6 of the time at widths such as 305
 
 Shared = Literal["both", "v", "w2", "none"]
 
@@ -42,42 +41,41 @@ class ExpertMixture(nn.Module):
         self.num_experts, self.ffn_width = num_experts, ffn_width
         self.num_v = 1 if shared in ("both", "v") else num_experts
         self.num_w2 = 1 if shared in ("both", "w2") else num_experts
-        # Columns: W of each expert, then V (of each expert). One map, because all of them read the same tokens.
-        self.up = Linear(width, (num_experts + self.num_v) * ffn_width, bias)
-        self.down = Linear(self.num_w2 * ffn_width, width, bias and self.num_w2 == 1)
-        self.down_bias = nn.Parameter(torch.empty(num_experts, width)) if bias and self.num_w2 > 1 else None
+        # Rows: W of each expert, then V (of each expert). One map, because all of them read the same tokens.
+        self.up = nn.Linear(width, (num_experts + self.num_v) * ffn_width, bias)
+        # Columns: W2 (of each expert). A bias of its own for each W2 is weighted like its expert is.
+        self.down = nn.Linear(self.num_w2 * ffn_width, width, bias=False)
+        biases = (width,) if self.num_w2 == 1 else (num_experts, width)
+        self.down_bias = nn.Parameter(torch.empty(biases)) if bias else None
         self.router = Router(width, num_experts, top_k, noise, bias) if num_experts > 1 else None
 
     def forward(self, x_TD: Tensor) -> tuple[Tensor, Routing | None]:
-        w_TEF, v_TVF = self._up(x_TD)
-        hidden = F.silu(w_TEF)
-        if self.router is None:
-            return self.down((hidden * v_TVF).flatten(1)), None
-        routing = self.router(x_TD)
-        gates_TE = routing.gates_ET.t().to(hidden.dtype)
-        hidden = hidden * gates_TE.unsqueeze(-1)
-        if self.num_v > 1:
-            hidden = hidden * v_TVF
-        if self.num_w2 == 1:
-            hidden = hidden.sum(1, keepdim=True)
-        if self.num_v == 1:
-            hidden = hidden * v_TVF
-        y_TD = self.down(hidden.flatten(1))
-        return (y_TD if self.down_bias is None else y_TD + gates_TE @ self.down_bias), routing
-
-    def _up(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
-        """x W of every expert (T, E, F) and x V (T, V, F)."""
-        own, rest = self.num_experts * self.ffn_width, self.num_v * self.ffn_width
-        padding = -(own + rest) % ALIGNED
-        bias = self.up.bias if self.up.bias is None else _widen(self.up.bias, padding)
-        u_TX = affine(x_TD, _widen(self.up.weight, padding), bias)
-        w, v, _ = torch.split(u_TX, [own, rest, padding], dim=1)
-        return w.view(-1, self.num_experts, self.ffn_width), v.view(-1, self.num_v, self.ffn_width)
+        routing = None if self.router is None else self.router(x_TD)
+        gates_TE = None if routing is None else routing.gates_ET.t()
+        add_experts = cpu_experts.mix if cpu.suits(x_TD) else mix
+        return add_experts(x_TD, gates_TE, self.up, self.down, self.down_bias, self.ffn_width), routing
 
 
-def _widen(parameter: Tensor, padding: int) -> Tensor:
-    """`padding` more columns of zeros."""
-    return F.pad(parameter, (0, padding)) if padding else parameter
+def mix(
+    x_TD: Tensor, gates_TE: Tensor | None, up: nn.Linear, down: nn.Linear, down_bias: Tensor | None, ffn_width: int
+) -> Tensor:
+    """sum_e g_e (silu(x W_e) * (x V_e)) W2_e, (T, D); see `ExpertMixture` for what `up` and `down` hold.
+
+    gates_TE: router weights, or None for a single expert. down_bias: (D,), or (E, D) where W2 are the experts' own.
+    """
+    num_experts, num_w2 = 1 if gates_TE is None else gates_TE.shape[1], down.in_features // ffn_width
+    u = up(x_TD).view(len(x_TD), -1, ffn_width)
+    w_TEF, v_TVF = torch.split(u, [num_experts, u.shape[1] - num_experts], dim=1)
+    hidden = F.silu(w_TEF) if gates_TE is None else F.silu(w_TEF) * gates_TE.to(u.dtype).unsqueeze(-1)
+    if num_experts > v_TVF.shape[1] == num_w2:  # V and W2 are shared: what differs is summed before they are applied
+        hidden = hidden.sum(1, keepdim=True)
+    hidden = hidden * v_TVF
+    if hidden.shape[1] > num_w2:
+        hidden = hidden.sum(1, keepdim=True)
+    y_TD: Tensor = down(hidden.flatten(1))
+    if down_bias is None:
+        return y_TD
+    return y_TD + (down_bias if down_bias.ndim == 1 or gates_TE is None else gates_TE @ down_bias)
 
 
 class Router(nn.Module):
@@ -90,8 +88,8 @@ class Router(nn.Module):
     def __init__(self, width: int, num_experts: int, top_k: int, noise: bool, bias: bool) -> None:
         super().__init__()
         self.num_experts, self.top_k, self.noise = num_experts, top_k, noise
-        # Columns 0 to E-1 are W_gate, the others W_noise, which is absent where there is no noise to scale.
-        self.scores = Linear(width, num_experts * (2 if noise else 1), bias)
+        # Rows 0 to E-1 are W_gate, the others W_noise, which is absent where there is no noise to scale.
+        self.scores = nn.Linear(width, num_experts * (2 if noise else 1), bias)
 
     def forward(self, x_TD: Tensor) -> Routing:
         if not (self.noise and self.training):
@@ -106,11 +104,14 @@ class Router(nn.Module):
         rival_ET = torch.where(kept_ET, top[self.top_k], top[self.top_k - 1])
         return Routing(gates_ET, kept_ET, normal_cdf((clean_ET - rival_ET) / spread_ET))
 
-    def _scores(self, x_TD: Tensor, columns: int) -> Tensor:
-        """(columns, T): experts first, because a handful of experts is a bad innermost dimension; at least float32."""
-        weight, bias = self.scores.weight[:, :columns].t(), self.scores.bias
-        scores = weight @ x_TD.t() if bias is None else torch.addmm(bias[:columns, None], weight, x_TD.t())
-        return scores.to(torch.promote_types(scores.dtype, torch.float32))
+    def _scores(self, x_TD: Tensor, rows: int) -> Tensor:
+        """(rows, T): experts first, because a handful of experts is a bad innermost dimension.
+
+        In float32 whatever the precision around it: rounding would decide which experts are kept (2101.03961, 2.4).
+        """
+        weight, bias = self.scores.weight[:rows], None if self.scores.bias is None else self.scores.bias[:rows]
+        with torch.autocast(x_TD.device.type, enabled=False):
+            return F.linear(x_TD.to(weight.dtype), weight, bias).t().contiguous()
 
     def _keep(self, logits_ET: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weights, which experts are kept, and the top_k + 1 (or all) largest logits of each token."""

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from study import config
 from study.models.attention import GroupedQueryAttention
 from study.models.balance import Balance, Routing, balance
-from study.models.linear import Linear
 from study.models.moe import ExpertMixture
 
 
@@ -36,7 +35,7 @@ class VisionTransformer(nn.Module):
     def __init__(self, config: config.Encoder) -> None:
         super().__init__()
         self.config = config
-        self.patch_embedding = Linear(config.channels * config.patch_size**2, config.width, config.bias)
+        self.patch_embedding = nn.Linear(config.channels * config.patch_size**2, config.width, config.bias)
         self.class_token = nn.Parameter(torch.empty(1, config.width)) if config.pooling == "class_token" else None
         self.positions = nn.Parameter(torch.empty(self.num_prefix + config.num_patches, config.width))
         self.blocks = Blocks(

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from study.models import VisionTransformer
 from study.models.attention import GroupedQueryAttention
-from study.models.linear import Linear
 from study.models.moe import ExpertMixture, Router
 from study.models.vit import Block
 
@@ -93,14 +92,15 @@ def expert(layer: ExpertMixture, e: int, x: Tensor) -> Tensor:
     w2 = e if layer.num_w2 > 1 else 0
     w_x = part(layer.up, e, width, x)
     v_x = part(layer.up, v, width, x)
-    y = (w_x / (1 + torch.exp(-w_x)) * v_x) @ layer.down.weight[w2 * width : (w2 + 1) * width]
-    bias = layer.down.bias if layer.down_bias is None else layer.down_bias[e]
-    return y if bias is None else y + bias
+    y = layer.down.weight[:, w2 * width : (w2 + 1) * width] @ (w_x / (1 + torch.exp(-w_x)) * v_x)
+    if layer.down_bias is None:
+        return y
+    return y + (layer.down_bias if layer.num_w2 == 1 else layer.down_bias[e])
 
 
-def part(layer: Linear, index: int, width: int, x: Tensor) -> Tensor:
-    columns = slice(index * width, (index + 1) * width)
-    return x @ layer.weight[:, columns] + (0 if layer.bias is None else layer.bias[columns])
+def part(layer: torch.nn.Linear, index: int, width: int, x: Tensor) -> Tensor:
+    rows = slice(index * width, (index + 1) * width)
+    return layer.weight[rows] @ x + (0 if layer.bias is None else layer.bias[rows])
 
 
 def route(router: Router, x: Tensor) -> tuple[list[list[Tensor | None]], list[list[Tensor]] | None]:
@@ -132,8 +132,8 @@ def squared_variation(values: list[Tensor]) -> Tensor:
     return sum((value - mean) ** 2 for value in values) / len(values) / mean**2
 
 
-def linear(layer: Linear, x: Tensor) -> Tensor:
-    y = sum((x[i] * layer.weight[i] for i in range(len(x))), torch.zeros_like(layer.weight[0]))
+def linear(layer: torch.nn.Linear, x: Tensor) -> Tensor:
+    y = sum((x[i] * layer.weight[:, i] for i in range(len(x))), torch.zeros_like(layer.weight[:, 0]))
     return y if layer.bias is None else y + layer.bias
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from study.models import cpu
+from study.models import cpu, cpu_attention
 from study.models.attention import attend
 
 
@@ -37,7 +37,7 @@ def test_kv_heads_repeat_for_neighbouring_query_heads(
     qkv = torch.randn(batch, tokens, (group + 2) * kv_heads * channels, dtype=torch.float64)
     expected = gradient(repeated, qkv, group * kv_heads, kv_heads)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cpu, "CACHE_BYTES", 100 if small_cache else cpu.CACHE_BYTES)  # one or a few heads at a time
+        patch.setattr(cpu_attention, "CACHE_BYTES", 100 if small_cache else 2**21)  # one or a few heads at a time
         if not fast:
             patch.setattr(cpu, "suits", lambda *_: False)
         torch.testing.assert_close(gradient(attend, qkv, group * kv_heads, kv_heads), expected)
@@ -45,8 +45,10 @@ def test_kv_heads_repeat_for_neighbouring_query_heads(
             torch.testing.assert_close(attend(qkv, group * kv_heads, kv_heads), expected[0])
 
 
-def test_the_cpu_path_is_for_float32_and_float64_of_moderate_size() -> None:
-    assert cpu.suits(torch.empty(2, 5, 8), num_heads=2)
-    assert not cpu.suits(torch.empty(2, 5, 8, dtype=torch.bfloat16), num_heads=2)
-    assert not cpu.suits(torch.empty(2, 5, 8, device="meta"), num_heads=2)
-    assert not cpu.suits(torch.empty(1, 1, 8).expand(64, 1000, 8), num_heads=2)  # 512 MB of attention weights
+def test_where_the_hand_written_form_applies() -> None:
+    assert cpu.suits(torch.empty(1))
+    assert cpu.suits(torch.empty(1, dtype=torch.float64))
+    assert not cpu.suits(torch.empty(1, dtype=torch.bfloat16))
+    assert not cpu.suits(torch.empty(1, device="meta"))
+    assert cpu_attention.has_room(torch.empty(64, 145, 1), num_heads=8)
+    assert not cpu_attention.has_room(torch.empty(64, 1000, 1), num_heads=2)  # 512 MB of attention weights

@@ -141,7 +141,7 @@ def test_the_load_loss_trains_both_router_matrices() -> None:
     found = built(torch.randn(20, 4, dtype=torch.float64))
     balance([found], 0.0, 1.0, CPU).loss.backward()
     assert built.scores.weight.grad is not None
-    assert (built.scores.weight.grad.abs().sum(0) > 0).all()
+    assert (built.scores.weight.grad.abs().sum(1) > 0).all()
 
 
 # Rule: noise is drawn in training only, and only where it is asked for.
@@ -154,4 +154,4 @@ def test_noise_is_off_in_evaluation_and_where_not_wanted() -> None:
     assert loud.eval()(x).kept_ET.sum(1).tolist() == [50, 0, 0]
     quiet = router([0.1, 0.0, -0.1], None, top_k=1)
     assert quiet.train()(x).kept_ET.sum(1).tolist() == [50, 0, 0]
-    assert quiet.scores.weight.shape == (1, 3)  # no matrix for noise that is never drawn
+    assert quiet.scores.weight.shape == (3, 1)  # no matrix for noise that is never drawn

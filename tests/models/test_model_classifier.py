@@ -76,7 +76,7 @@ def test_what_the_head_reads(pooling: str) -> None:
     x = images(encoder).double()
     tokens = model.encoder(x).tokens_BND
     read = tokens[:, 0] if pooling == "class_token" else sum(tokens.unbind(1)) / 4
-    torch.testing.assert_close(model(x).logits_BC, read @ model.head.weight + model.head.bias)
+    torch.testing.assert_close(model(x).logits_BC, read @ model.head.weight.T + model.head.bias)
 
 
 # Rule: 0 for the embedding, i + 1 for block i, depth + 1 for what comes after the blocks.
