@@ -103,9 +103,9 @@ def _fan_out(plan: Plan, places: Places, tracker: tracking.Tracker, console: Con
     from study import fanout
 
     missing, began = plan.missing, time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # `ray job stop` says it this way
     with console.status("starting Ray"):
         cluster = fanout.connect(places.address)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # `ray job stop` says it this way
     try:
         with SweepProgress(missing, stage_names(plan), console) as progress:
             outcomes, interrupted = fanout.fan_out(
