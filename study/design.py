@@ -106,9 +106,10 @@ def expand(study: Study) -> list[Trial]:
 
     A replicate's seed is the same for all cells: they are compared pairwise.
     """
+    seeds = {replicate: replicate_seed(study.grid.seed, replicate) for replicate in range(1, study.grid.replicates + 1)}
     return [
-        Trial(cell, cell.settings, replicate, replicate_seed(study.grid.seed, replicate))
-        for replicate in range(1, study.grid.replicates + 1)
+        Trial(cell, cell.settings, replicate, seed)
+        for replicate, seed in seeds.items()
         for cell in study.cells
         if cell.excluded is None and cell.settings is not None
     ]

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Literal, cast
 
 from study.config import Encoder, Finetune, Pretrain
@@ -87,8 +87,14 @@ def stages_of(trial: Trial) -> list[Stage]:
     settings = trial.settings
     if settings.pretrain is None:
         return [Stage(settings.encoder, settings.finetune, trial.seed)]
-    pretraining = Stage(settings.encoder, settings.pretrain, trial.seed)
+    pretraining = _pretraining(settings.encoder, settings.pretrain, trial.seed)
     return [pretraining, Stage(settings.encoder, settings.finetune, trial.seed, pretraining)]
+
+
+@lru_cache(maxsize=10_000)
+def _pretraining(encoder: Encoder, recipe: Pretrain, seed: int) -> Stage:
+    """One object for all trials that share it, so that its key is made once."""
+    return Stage(encoder, recipe, seed)
 
 
 def unique_stages(trials: Iterable[Trial]) -> list[Stage]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from study.config import Settings
 from study.design import MAX_TRIALS, Study, expand, load, replicate_seed
 from study.errors import StudyError
 from study.factors import RESULT_COLUMNS, label_of
@@ -399,6 +401,31 @@ def designs(draw: st.DrawFn) -> dict[str, Any]:
         levels = draw(st.lists(fields[path], min_size=1, max_size=4, unique_by=lambda value: label_of(value)))
         factors[path] = {"path": path, "levels": levels}
     return {**GRID, "factors": factors, "design": draw(st.sampled_from(["one_factor", "factorial"]))}
+
+
+recipes = st.fixed_dictionaries(
+    {"dataset": st.sampled_from(["digits", "parquet:a b/c: d", "off", "null"]), "epochs": st.integers(10, 99)},
+    optional={
+        "learning_rate": st.floats(1e-12, 1e12),
+        "warmup_epochs": st.integers(0, 10) | st.floats(0, 10),
+        "compile": st.sampled_from(["auto", "on", "off"]),
+        "train_images": st.none() | st.integers(1, 10**9),
+        "augment": st.fixed_dictionaries({}, optional={"flip": st.booleans(), "zoom": st.floats(0, 0.99)}),
+    },
+)
+
+
+@given(recipes, st.none() | recipes)
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_settings_survive_being_written_as_yaml(
+    tmp_path: Path, finetune: dict[str, Any], pretrain: dict[str, Any] | None
+) -> None:
+    """By PyYAML, which follows YAML 1.1; only a text such as 1e-3 it leaves without the quotes that YAML 1.2 needs."""
+    settings = Settings.model_validate({"finetune": finetune, "pretrain": pretrain})
+    path = tmp_path / "written.yaml"
+    path.write_text(yaml.safe_dump({**GRID, "baseline": settings.model_dump(mode="json"), "factors": {
+        "depth": {"path": "encoder.depth", "levels": [10]}}}))  # fmt: skip
+    assert load(path).baseline.settings == settings
 
 
 @given(designs(), st.integers(1, 3))
