@@ -1,0 +1,148 @@
+"""How fast the models are, in ratios: `python -m pytest tests/benchmarks/bench_models.py` (not part of the tests).
+
+All contenders take turns, round after round, so that whatever else the machine does meets them alike; what is reported
+are medians over the rounds of the ratio to this project's model in the same round. Set OMP_NUM_THREADS for the number
+of cores, BENCH_ROUNDS for more or fewer rounds. Larger is better for all numbers but milliseconds.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+import contenders
+import pytest
+import torch
+import torch.nn.functional as F
+
+from study import config
+from study.models import Classifier, build_encoder
+
+ROUNDS, BATCH = int(os.environ.get("BENCH_ROUNDS", "7")), 64
+PRESETS = {name: config.Encoder.model_validate({"preset": name}) for name in ("XXS", "XS", "S")}
+
+Work = Callable[[], None]
+
+
+def training(model: Classifier) -> Work:
+    """One step: forward, backward, AdamW."""
+    shape = model.encoder.config
+    images = torch.randn(BATCH, shape.channels, shape.image_size, shape.image_size)
+    labels = torch.randint(0, contenders.CLASSES, (BATCH,))
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+
+    def step() -> None:
+        found = model(images)
+        optimizer.zero_grad()
+        (F.cross_entropy(found.logits_BC, labels) + found.balance_loss).backward()
+        optimizer.step()
+
+    return step
+
+
+def inference(model: Classifier) -> Work:
+    """Logits of one batch."""
+    shape = model.eval().encoder.config
+    images = torch.randn(BATCH, shape.channels, shape.image_size, shape.image_size)
+
+    def logits() -> None:
+        with torch.inference_mode():
+            model(images)
+
+    return logits
+
+
+def textbook(work: Work, attention_too: bool) -> Work:
+    def run() -> None:
+        with contenders.textbook(attention_too):
+            work()
+
+    return run
+
+
+def large_product() -> Work:
+    a = torch.randn(contenders.GEMM_SIZE, contenders.GEMM_SIZE)
+
+    def multiply() -> None:
+        torch.mm(a, a)
+
+    return multiply
+
+
+def take_turns(works: dict[str, Work]) -> dict[str, list[float]]:
+    """Seconds of each piece of work in each round."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for round_ in range(ROUNDS + 1):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            if round_:  # the first warms up
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(seconds: dict[str, list[float]], name: str) -> float:
+    """How many times as long as ours it takes."""
+    return statistics.median(other / ours for other, ours in zip(seconds[name], seconds["ours"], strict=True))
+
+
+def layer_training(encoder: config.Encoder, block: int) -> Work:
+    """Forward and backward pass of one block's experts and router."""
+    torch.manual_seed(0)
+    layer = build_encoder(encoder).blocks[block].experts
+    x_TD = torch.randn(BATCH * (encoder.num_patches + 1), encoder.width, requires_grad=True)
+    dy_TD = torch.randn_like(x_TD)
+
+    def step() -> None:
+        layer(x_TD)[0].backward(dy_TD)
+
+    return step
+
+
+def report(title: str, facts: dict[str, float], capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{title}, {torch.get_num_threads()} threads, medians of {ROUNDS} rounds")
+        for name, value in facts.items():
+            print(f"  {name:40s} {value}")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", [training, inference])
+def test_speed(benchmark, capsys: pytest.CaptureFixture[str], kind: Callable[[Classifier], Work], preset: str) -> None:  # type: ignore[no-untyped-def]
+    encoder = PRESETS[preset]
+    ours = kind(contenders.classifier(encoder))
+    seconds = take_turns(
+        {
+            "ours": ours,
+            "gather and scatter": textbook(ours, attention_too=False),
+            "gather and scatter, repeated kv heads": textbook(ours, attention_too=True),
+            "dense, equal parameters": kind(contenders.classifier(contenders.dense_of_equal_params(encoder))),
+            "dense, equal multiply-adds": kind(contenders.classifier(contenders.dense_of_equal_macs(encoder))),
+            "large product": large_product(),
+        }
+    )
+    products = BATCH * contenders.macs(encoder) * (3 if kind is training else 1) / contenders.GEMM_SIZE**3
+    per_batch = statistics.median(seconds["ours"])
+    facts = {name: round(ratio(seconds, name), 2) for name in seconds if name not in ("ours", "large product")}
+    facts |= {
+        "milliseconds per batch of 64": round(per_batch * 1000, 1),
+        "images per second": round(BATCH / per_batch, 1),
+        "share of the large-product rate": round(ratio(seconds, "large product") * products, 3),
+    }
+    benchmark.extra_info.update(facts)
+    benchmark.pedantic(ours, rounds=1)
+    report(f"{preset} {kind.__name__}", facts, capsys)
+
+
+@pytest.mark.parametrize("block", [0, 4, 8])
+def test_speed_of_experts(benchmark, capsys: pytest.CaptureFixture[str], block: int) -> None:  # type: ignore[no-untyped-def]
+    encoder = PRESETS["XXS"]
+    ours = layer_training(encoder, block)
+    seconds = take_turns({"ours": ours, "gather and scatter": textbook(ours, attention_too=False)})
+    facts = {
+        "gather and scatter": round(ratio(seconds, "gather and scatter"), 2),
+        "milliseconds": round(statistics.median(seconds["ours"]) * 1000, 1),
+    }
+    benchmark.extra_info.update(facts)
+    benchmark.pedantic(ours, rounds=1)
+    report(f"experts of block {block} of XXS, training", facts, capsys)
