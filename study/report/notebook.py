@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.errors import StudyError
 from study.report import escape
-from study.report.outline import Code, Text, headings, outline
+from study.report.outline import Code, Text, outline
 from study.report.results import Results
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def notebook(results: Results) -> "NotebookNode":
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": {"name": "python"},
         "title": escape.line(results.facts.study),
-        "study": {"sections": headings(cells)},
+        "study": {"sections": [cell.title for cell in cells if isinstance(cell, Text) and cell.title]},
     }
     made: NotebookNode = v4.new_notebook(cells=nodes, metadata=metadata)  # type: ignore[no-untyped-call]
     return made
@@ -45,7 +45,7 @@ def _node(cell: Text | Code, name: str) -> "NotebookNode":
     from nbformat import v4
 
     make = v4.new_markdown_cell if isinstance(cell, Text) else v4.new_code_cell
-    made: NotebookNode = make(cell.source, id=name)  # type: ignore[no-untyped-call]
+    made: NotebookNode = make(cell.written, id=name)  # type: ignore[no-untyped-call]
     return made
 
 
@@ -92,13 +92,15 @@ def _run(client: "NotebookClient", **kernel: Any) -> None:
         with runner:
             runner.run(client.async_execute(cleanup_kc=True, **kernel))
 
+    def cancel() -> None:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+
     with ThreadPoolExecutor(1) as pool:
         try:
             pool.submit(work).result()
         except KeyboardInterrupt:
-            loop.call_soon_threadsafe(
-                lambda: [task.cancel() for task in asyncio.all_tasks(loop)]
-            )  # ends the kernel too
+            loop.call_soon_threadsafe(cancel)  # which ends the kernel too
             raise
 
 
@@ -135,5 +137,4 @@ def _environment(private: Path) -> dict[str, str]:
 
 
 def _last_line(text: str) -> str:
-    lines: list[Any] = text.strip().splitlines()
-    return str(lines[-1]).strip() if lines else ""
+    return text.strip().rpartition("\n")[2].strip()

@@ -14,21 +14,25 @@ from study.report.facts import FactorFacts
 from study.report.plots import PLOTS
 from study.report.published import dataset_of
 from study.report.results import Results
-from study.report.tables import TABLES
 
 
 @dataclass(frozen=True)
 class Text:
-    """A cell of Markdown."""
+    """A cell of Markdown; with a title it opens a section."""
 
     source: str
+    title: str = ""
+
+    @property
+    def written(self) -> str:
+        return f"## {self.title}\n\n{self.source}".rstrip() if self.title else self.source
 
 
 @dataclass(frozen=True)
 class Code:
     """A cell of Python that shows one thing."""
 
-    source: str
+    written: str
 
 
 Section = Callable[[Results], Iterator[Text | Code]]
@@ -50,12 +54,6 @@ def outline(results: Results) -> list[Text | Code]:
     return [cell for section in SECTIONS for cell in section(results)]
 
 
-def headings(cells: list[Text | Code]) -> list[str]:
-    """The titles of the sections, in order."""
-    rows = (row for cell in cells if isinstance(cell, Text) for row in cell.source.split("\n"))
-    return [row.removeprefix("## ") for row in rows if row.startswith("## ")]
-
-
 def _title(results: Results) -> Iterator[Text | Code]:
     facts = results.facts
     counts = results.trials["status"].value_counts()
@@ -70,17 +68,17 @@ def _title(results: Results) -> Iterator[Text | Code]:
 
 
 def _answer(results: Results) -> Iterator[Text | Code]:
-    yield Text("## Answer\n\nTest accuracy throughout, measured once per trial, after all choices were made.")
+    yield Text("Test accuracy throughout, measured once per trial, after all choices were made.", "Answer")
     yield Code("answers(results)")
 
 
 def _parameters(results: Results) -> Iterator[Text | Code]:
-    yield from _plot(results, "parameters")
+    yield from _plot(results, "parameters", always=True)
     yield Code('table(results, "cells")')
 
 
 def _effects(results: Results) -> Iterator[Text | Code]:
-    yield from _plot(results, "effects")
+    yield from _plot(results, "effects", always=True)
     if len(results.effects):
         yield Code('table(results, "effects")')
 
@@ -108,7 +106,7 @@ def _references(results: Results) -> Iterator[Text | Code]:
     if _shows(results, "references"):
         yield from _plot(results, "references")
     else:
-        yield Text(f"## {PLOTS['references'].title}")
+        yield Text("", PLOTS["references"].title)
     yield Code('table(results, "references")')
     yield Text(
         "Every row was copied from the source named in it. Where the source is marked *second-hand*, the accuracy "
@@ -119,16 +117,18 @@ def _references(results: Results) -> Iterator[Text | Code]:
 def _unfinished(results: Results) -> Iterator[Text | Code]:
     if (results.trials["status"] != "done").any():
         yield Text(
-            "## Failures and exclusions\n\nNo number above rests on these. A failed or missing trial is tried again "
-            "by the next run; an excluded cell is left out by the grid file, with its reason."
+            "No number above rests on these. A failed or missing trial is tried again by the next run; an excluded "
+            "cell is left out by the grid file, with its reason.",
+            "Failures and exclusions",
         )
         yield Code('table(results, "unfinished")')
 
 
 def _trials(results: Results) -> Iterator[Text | Code]:
     yield Text(
-        "## Every trial\n\nA trial's key names its folder in the store, with settings, weights and history; "
-        "`results.csv` has the same rows in full."
+        "A trial's key names its folder in the store, with settings, weights and history; `results.csv` has the same "
+        "rows in full.",
+        "Every trial",
     )
     yield Code('table(results, "trials")')
 
@@ -136,7 +136,7 @@ def _trials(results: Results) -> Iterator[Text | Code]:
 def _design(results: Results) -> Iterator[Text | Code]:
     facts = results.facts
     rows = [_factor_line(factor) for factor in facts.factors]
-    yield Text("## Design\n\nFactors and their levels, the baseline's first:\n\n" + "\n".join(rows))
+    yield Text("Factors and their levels, the baseline's first:\n\n" + "\n".join(rows), "Design")
     settings = "\n".join(_setting_lines(facts.baseline))
     yield Text(f"All settings of the baseline:\n\n{escape.code_block(settings, 'text')}")
 
@@ -144,13 +144,13 @@ def _design(results: Results) -> Iterator[Text | Code]:
 def _origins(results: Results) -> Iterator[Text | Code]:
     if not results.facts.origins:
         return
-    text = "## What ran where"
+    notes = []
     commits = {origin.commit for origin in results.facts.origins}
     if len(commits) > 1:
-        text += "\n\n**These results come from more than one version of the code**; the last column says which cells."
+        notes.append("**These results come from more than one version of the code**; the last column says which cells.")
     if any(commit.endswith("-dirty") for commit in commits):
-        text += "\n\n`-dirty` marks a commit with changes that it does not hold: it alone does not give the code back."
-    yield Text(text)
+        notes.append("`-dirty` marks a commit with changes on top that it does not hold.")
+    yield Text("\n\n".join(notes), "What ran where")
     yield Code('table(results, "origins")')
 
 
@@ -161,11 +161,12 @@ def _again(results: Results) -> Iterator[Text | Code]:
     checkout = [f"git checkout {last}"] if last != "unknown" else []
     run = [*checkout, "python -m pip install nox", f"nox -s ablate -- {grid}"]
     yield Text(
-        "## How to run it again\n\nIn a clone of the project; this runs what the store does not have, and writes this "
-        f"report:\n\n{escape.code_block(chr(10).join(run), 'sh')}\n\n"
-        "In an environment that has the package, the same, and the report alone from stored results:\n\n"
+        "In a clone of the project; this runs what the store does not have, and writes this report:\n\n"
+        + escape.code_block("\n".join(run), "sh")
+        + "\n\nIn an environment that has the package, the same, and the report alone from stored results:\n\n"
         + escape.code_block(f"python -m study run {grid}\npython -m study report {grid}", "sh")
-        + "\n\nThis notebook can be executed again where it lies: it reads only the files beside it."
+        + "\n\nThis notebook can be executed again where it lies: it reads only the files beside it.",
+        "How to run it again",
     )
 
 
@@ -190,15 +191,14 @@ def _shows(results: Results, name: str) -> bool:
     return not PLOTS[name].compute(results).empty
 
 
-def _plot(results: Results, name: str) -> Iterator[Text | Code]:
-    """Heading, figure, how to read it; the heading alone where there is nothing to draw yet."""
+def _plot(results: Results, name: str, always: bool = False) -> Iterator[Text | Code]:
+    """Heading, how to read the figure, the figure; nothing, or only a word, where there is nothing to draw yet."""
     plot = PLOTS[name]
-    if not _shows(results, name):
-        if name in TABLES or name == "parameters":
-            yield Text(f"## {plot.title}\n\nNothing to draw yet: no trial that it would show has finished.")
-        return
-    yield Text(f"## {plot.title}\n\n{plot.caption}")
-    yield Code(f'figure(results, "{name}")')
+    if _shows(results, name):
+        yield Text(plot.caption, plot.title)
+        yield Code(f'figure(results, "{name}")')
+    elif always:
+        yield Text("Nothing to draw yet: no trial that it would show has finished.", plot.title)
 
 
 def _factor_line(factor: FactorFacts) -> str:
@@ -212,4 +212,4 @@ def _setting_lines(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, dict):
             yield from _setting_lines(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}: {value if isinstance(value, str) else json.dumps(value)}"
+            yield f"{prefix}{name}: {escape.line(value) if isinstance(value, str) else json.dumps(value)}"

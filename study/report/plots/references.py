@@ -27,25 +27,14 @@ def compute(results: Results) -> pd.DataFrame:
     ours = cells[(cells["front"] | (cells["number"] == 1)) & cells["mean"].notna()]
     if published.empty or ours.empty:
         return pd.DataFrame(columns=COLUMNS)
-    theirs = pd.DataFrame(
-        {
-            "name": _names(published),
-            "family": published["family"],
-            "params": 1e6 * published["params_m"],
-            "accuracy": published["top1"],
-        }
-    )
-    own = pd.DataFrame(
-        {
-            "name": ours["cell"],
-            "family": OURS,
-            "params": ours["params"].astype("float64"),
-            "accuracy": 100 * ours["mean"],
-            "low": 100 * ours["low"],
-            "high": 100 * ours["high"],
-        }
-    )
-    return pd.concat([theirs.assign(low=float("nan"), high=float("nan")), own], ignore_index=True)[COLUMNS]
+    rows: list[dict[str, object]] = [
+        {"name": name, "family": row["family"], "params": 1e6 * row["params_m"], "accuracy": row["top1"]}
+        for name, (_, row) in zip(_names(published), published.iterrows(), strict=True)
+    ]
+    for _, cell in ours.iterrows():
+        accuracy = {"accuracy": 100 * cell["mean"], "low": 100 * cell["low"], "high": 100 * cell["high"]}
+        rows.append({"name": cell["cell"], "family": OURS, "params": float(cell["params"]), **accuracy})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _names(published: pd.DataFrame) -> list[str]:
