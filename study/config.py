@@ -232,6 +232,14 @@ class Pretrain(Recipe):
     normalize_targets: StrictBool = Field(True, description="targets are normalised within each patch")
     decoder: Decoder = Decoder()
 
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        if self.augment.mixup:
+            raise FieldError(
+                "augment.mixup", f"{self.augment.mixup:g} mixes labels, and pre-training has none; leave it 0"
+            )
+        return self
+
     def num_masked(self, num_patches: int) -> int:
         """Masked patches of an image: `num_patches * mask_ratio`, rounded to the nearest (halves up)."""
         return math.floor(num_patches * self.mask_ratio + 0.5)
