@@ -2,6 +2,7 @@
 
 from study.models.heads import Classified, Classifier, layer_of, no_decay
 from study.models.mae import MaskedAutoencoder, Reconstructed
+from study.models.predictor import Predictor
 from study.models.vit import Encoded, VisionTransformer, build_encoder
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Classifier",
     "Encoded",
     "MaskedAutoencoder",
+    "Predictor",
     "Reconstructed",
     "VisionTransformer",
     "build_encoder",

@@ -36,7 +36,7 @@ class Classifier(nn.Module):
 
     def pool(self, tokens_BND: Tensor) -> Tensor:
         """(B, D): what the head reads, the class token or the mean of the patches."""
-        return tokens_BND[:, 0] if self.encoder.config.pooling == "class_token" else tokens_BND.mean(1)
+        return self.encoder.pool(tokens_BND)
 
 
 def layer_of(name: str, depth: int) -> int:

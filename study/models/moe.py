@@ -64,7 +64,7 @@ def mix(
     gates_TE: router weights, or None for a single expert. down_bias: (D,), or (E, D) where W2 are the experts' own.
     """
     num_experts, num_w2 = 1 if gates_TE is None else gates_TE.shape[1], down.in_features // ffn_width
-    u = up(x_TD).view(len(x_TD), -1, ffn_width)
+    u = up(x_TD).view(x_TD.shape[0], -1, ffn_width)
     w_TEF, v_TVF = torch.split(u, [num_experts, u.shape[1] - num_experts], dim=1)
     hidden = F.silu(w_TEF) if gates_TE is None else F.silu(w_TEF) * gates_TE.to(u.dtype).unsqueeze(-1)
     if num_experts > v_TVF.shape[1] == num_w2:  # V and W2 are shared: what differs is summed before they are applied

@@ -70,6 +70,10 @@ class VisionTransformer(nn.Module):
         x_BND, balance = self.blocks(x_BND)
         return Encoded(self.norm(x_BND), balance.loss, balance.load)
 
+    def pool(self, tokens_BND: Tensor) -> Tensor:
+        """(B, D): the class token, or the mean of the patches, as `config.pooling` says."""
+        return tokens_BND[:, 0] if self.config.pooling == "class_token" else tokens_BND.mean(1)
+
     def embed(self, patches_BNP: Tensor, visible_BK: Tensor | None) -> Tensor:
         prefix_ND, positions_ND = self.positions[: self.num_prefix], self.positions[self.num_prefix :]
         if visible_BK is not None:
@@ -78,7 +82,7 @@ class VisionTransformer(nn.Module):
         x_BND: Tensor = self.patch_embedding(patches_BNP) + positions_ND
         if self.class_token is None:
             return x_BND
-        return torch.cat(((self.class_token + prefix_ND).expand(len(x_BND), -1, -1), x_BND), dim=1)
+        return torch.cat(((self.class_token + prefix_ND).expand(x_BND.shape[0], -1, -1), x_BND), dim=1)
 
 
 class Block(nn.Module):
