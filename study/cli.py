@@ -38,6 +38,10 @@ ReportsPath = Annotated[Path, typer.Option("--reports", help="folder under which
 TrackingUri = Annotated[
     str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server; default: a SQLite file in the store")
 ]
+DISK_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+}
 STORE = Path(".study")
 REPORTS = Path("reports")
 
@@ -138,7 +142,7 @@ def main() -> None:
     except StudyError as error:
         _complain(str(error))
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}:
+        if error.errno not in DISK_ERRORS:
             raise
         _complain(
             f"{error.filename or 'disk'}: {error.strerror}; finished stages are kept, run again once it is put right"
@@ -157,8 +161,9 @@ def _prepare(
     from study import sweep, tracking
 
     place = Store(store)
-    made = planning.make_plan(design.load(grid), place)
-    return made, sweep.Places(place, reports, tracking_uri or tracking.default_uri(place), address)
+    uri = tracking_uri or tracking.default_uri(place)
+    tracking.check_uri(uri)
+    return planning.make_plan(design.load(grid), place), sweep.Places(place, reports, uri, address)
 
 
 def _console() -> Console:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from study.config import Resources
+from study.errors import StudyError
 from study.outcome import Listener, Outcome
 from study.stages import Stage
 from study.store import Store
@@ -55,16 +56,39 @@ class Cluster:
 
 
 def connect(address: str | None) -> Cluster:
-    """Start Ray on this machine, or join the cluster at `address` (`auto`: the one this machine belongs to)."""
+    """Start Ray on this machine, or join the cluster at `address` (`auto`: the one this machine belongs to).
+
+    Raises StudyError where no cluster answers there.
+    """
     options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address is None:
         options |= {"include_dashboard": False, "address": "local"}
     else:
         options |= {"address": address, "runtime_env": {"py_modules": [str(Path(__file__).resolve().parent)]}}
-    ray.init(**options)
+    try:
+        ray.init(**options)
+    except (ValueError, ConnectionError, RuntimeError) as error:
+        if address is None:
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise StudyError(
+            f"--address {address}: no Ray cluster can be joined there: {reason}; it can be auto, HOST:PORT or "
+            "ray://HOST:PORT of a running cluster; leave it out to use this machine alone"
+        ) from None
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told once, by us
     found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
     return Cluster(address, found.get("CPU", 0.0), found.get("GPU", 0.0))
+
+
+def check_resources(resources: Resources, cluster: Cluster) -> None:
+    """Raise StudyError if no node of the cluster could ever run a trial, which would wait for ever."""
+    wanted = {"CPU": resources.cpu, "GPU": cluster.gpus_per_trial(resources)}
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    if any(all(node.get(kind, 0.0) >= number for kind, number in wanted.items()) for node in nodes):
+        return
+    has = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+    asked = f"{wanted['CPU']:g} CPUs and {wanted['GPU']:g} GPUs"
+    raise StudyError(f"resources: a trial asks for {asked}, but the nodes have: {has}; ask for less in the grid")
 
 
 def fan_out(
@@ -216,8 +240,6 @@ class _Batch:
 def _describe(error: Exception) -> str:
     """One line for tables, then the traceback for whoever looks closer."""
     import traceback
-
-    from study.errors import StudyError
 
     if isinstance(error, StudyError):
         return str(error)

@@ -8,7 +8,7 @@ import torch
 
 from study import counts
 from study.config import Finetune, Pretrain
-from study.data import describe
+from study.data import describe, load
 from study.errors import StudyError
 from study.provenance import now, processor, provenance
 from study.stages import Stage
@@ -31,6 +31,8 @@ def run_stage(stage: Stage, store: Store, device: str, on_epoch: OnEpoch, commit
     trained = _train(stage, store, device, on_epoch)
     name = torch.cuda.get_device_name() if device == "cuda" else processor()
     origin = provenance(commit, name, torch.get_num_threads(), started)
+    # own data may change under the same path: this tells which content was trained on
+    origin["data"] = load(stage.recipe.dataset, stage.encoder.image_size, device).digest
     result = Result(trained.metrics, facts(stage), trained.history, trained.expert_load, origin)
     store.save(stage, result, safetensors.torch.save(trained.weights), _model_config(stage, trained))
     return result

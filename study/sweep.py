@@ -1,10 +1,13 @@
 """One invocation of `study run`: fan the missing stages out, mirror them, report, and say how it went."""
 
+import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +21,9 @@ from study.progress import SweepProgress, clock_time
 from study.provenance import commit
 from study.stages import Stage, stages_of
 from study.store import Store
+
+if TYPE_CHECKING:
+    from study import fanout
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,14 @@ def run(plan: Plan, places: Places, console: Console) -> int:
         return 0
     for name in planning.datasets(plan.study):
         data.available(name)
-    places.store.prepare()
-    places.reports.mkdir(parents=True, exist_ok=True)
-    tags = {"commit": commit(), "grid": str(plan.study.path)}
-    with tracking.Tracker(plan.study, places.store, places.tracking_uri, tags) as tracker:
-        ending = _fan_out(plan, places, tracker, console) if plan.missing else Ending([], interrupted=False)
-        tracker.flush()
-        folder = None if ending.interrupted else report(plan, places, console, rebuild=True)
-        tracker.finish({0: "FINISHED", 1: "FAILED", 130: "KILLED"}[ending.exit_code], folder)
+    with _cluster(plan, places, console) as cluster:  # before anything is written: it may not answer, or be too small
+        _prepare(places)
+        tags = {"commit": commit(), "grid": str(plan.study.path)}
+        with tracking.Tracker(plan.study, places.store, places.tracking_uri, tags) as tracker:
+            ending = _fan_out(plan, places, cluster, tracker, console) if cluster else Ending([], interrupted=False)
+            tracker.flush()
+            folder = None if ending.interrupted else report(plan, places, console, rebuild=True)
+            tracker.finish({0: "FINISHED", 1: "FAILED", 130: "KILLED"}[ending.exit_code], folder)
     _say_tracking(tracker, plan, places, console)
     _say_failures(ending, plan, console)
     return ending.exit_code
@@ -99,20 +105,45 @@ def sync(plan: Plan, places: Places, console: Console) -> int:
     return 0
 
 
-def _fan_out(plan: Plan, places: Places, tracker: tracking.Tracker, console: Console) -> Ending:
+@contextlib.contextmanager
+def _cluster(plan: Plan, places: Places, console: Console) -> Iterator["fanout.Cluster | None"]:
+    """Ray, for as long as it is needed; None where nothing is to be run."""
+    if not plan.missing:
+        yield None
+        return
+    from study import fanout
+
+    with console.status("starting Ray"):
+        cluster = fanout.connect(places.address)
+    try:
+        fanout.check_resources(plan.study.grid.resources, cluster)
+        # `ray job stop` says it with SIGTERM, for which Ray has set a handler of its own by now
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        yield cluster
+    finally:
+        fanout.disconnect()
+
+
+def _prepare(places: Places) -> None:
+    try:
+        places.reports.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(
+            f"--reports {places.reports}: no folder can be made there: {error.strerror}; name another one"
+        ) from None
+    places.store.prepare()
+
+
+def _fan_out(
+    plan: Plan, places: Places, cluster: "fanout.Cluster", tracker: tracking.Tracker, console: Console
+) -> Ending:
     from study import fanout
 
     missing, began = plan.missing, time.monotonic()
-    with console.status("starting Ray"):
-        cluster = fanout.connect(places.address)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # `ray job stop` says it this way
-    try:
-        with SweepProgress(missing, stage_names(plan), console) as progress:
-            outcomes, interrupted = fanout.fan_out(
-                missing, places.store, plan.study.grid.resources, cluster, Listeners(progress, tracker), commit()
-            )
-    finally:
-        fanout.disconnect()
+    with SweepProgress(missing, stage_names(plan), console) as progress:
+        outcomes, interrupted = fanout.fan_out(
+            missing, places.store, plan.study.grid.resources, cluster, Listeners(progress, tracker), commit()
+        )
     ending = Ending(outcomes, interrupted)
     _say_ending(ending, len(missing), time.monotonic() - began, cluster.cpus, console)
     return ending

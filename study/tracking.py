@@ -31,12 +31,23 @@ if TYPE_CHECKING:
 
 FLUSH_EVERY = 3.0  # seconds between a running stage's deliveries of epochs
 MAX_PARAM = 6000  # characters MLflow takes for a parameter
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 PARENT = "mlflow.parentRunId"
 
 
 def default_uri(store: Store) -> str:
     """`MLFLOW_TRACKING_URI`, or a SQLite file in the store."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(store.root / 'mlflow.db').resolve()}"
+
+
+def check_uri(uri: str) -> None:
+    """Raise StudyError for an address that no MLflow server or database can have."""
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme not in SCHEMES:
+        raise StudyError(
+            f"tracking URI {masked(uri)!r} is not possible; it can begin with {', '.join(f'{s}:' for s in SCHEMES)}, "
+            "as in sqlite:///mlflow.db or http://localhost:5000"
+        )
 
 
 def masked(uri: str) -> str:
