@@ -1,8 +1,8 @@
 """Mixtures of SwiGLU experts on CPUs, with gradients written by hand.
 
-Autograd spends as much time on moving the experts' hidden values about as the products with W take. Here gradients of
-joint maps are written where they belong instead of being concatenated, and rows start where matrix products like them:
-forward and backward pass take 0.85 to 0.9 of the time.
+Left to autograd, much of a layer's time goes into moving the experts' hidden values about. Here gradients of joint maps
+are written where they belong instead of being concatenated, buffers are used again, and rows start where matrix
+products like them: forward and backward pass take 0.85 to 0.9 of the time.
 
 Shapes: T tokens of the whole batch, D embedding width, E experts, V and Y the numbers of V and W2 projections (1 or E),
 F FFN width, U = (E + V) x F, H = Y x F.

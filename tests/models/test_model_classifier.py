@@ -79,6 +79,35 @@ def test_what_the_head_reads(pooling: str) -> None:
     torch.testing.assert_close(model(x).logits_BC, read @ model.head.weight.T + model.head.bias)
 
 
+# Rule: the model is one graph for torch.compile, and the router decides in float32 under autocast.
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_it_compiles_without_breaks(training: bool) -> None:
+    model, x = classifier().train(training), images()
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    torch.manual_seed(1)
+    expected = model(x)
+    torch.manual_seed(1)
+    found = compiled(x)
+    torch.testing.assert_close(found.logits_BC, expected.logits_BC)
+    torch.testing.assert_close(found.balance_loss, expected.balance_loss)
+
+
+def test_half_precision_leaves_routing_as_it_is() -> None:
+    model, x = classifier().eval(), images()
+    layer = model.encoder.blocks[0].experts.router
+    tokens = torch.randn(50, SMALL.width)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.train()(x)
+        kept = layer.eval()(tokens).kept_ET
+    assert found.logits_BC.dtype == torch.bfloat16
+    assert found.balance_loss.dtype == torch.float32
+    assert torch.equal(kept, layer(tokens).kept_ET)
+    (found.logits_BC.float().square().mean() + found.balance_loss).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
 # Rule: 0 for the embedding, i + 1 for block i, depth + 1 for what comes after the blocks.
 
 
