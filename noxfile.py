@@ -3,7 +3,7 @@
     nox -s ablate                        run grids/quickstart.yaml and write its report
     nox -s ablate -- grids/other.yaml    run another study; arguments go to `python -m study run`
     nox -s ui                            MLflow's pages on localhost
-    nox -s tests | lint | lock
+    nox -s tests | lint | bench | calibrate | lock
 
 The environment is built once, in .nox/, and built anew only when pyproject.toml or requirements.lock change.
 """
@@ -47,6 +47,18 @@ def tests(session: nox.Session) -> None:
     _python(session, "-m", "pytest", *session.posargs)
 
 
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure the models against textbook forms, dense models and the machine's own GEMM rate, side by side."""
+    _python(session, "-m", "pytest", "tests/benchmarks/bench_models.py", "-s", *session.posargs)
+
+
+@nox.session(default=False)
+def calibrate(session: nox.Session) -> None:
+    """Check intervals and verdicts on simulated studies of known truth; writes reports/calibration/."""
+    _python(session, "-m", "study.stats.calibrate", "--out", "reports/calibration", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types, and that imports point down."""
@@ -59,7 +71,17 @@ def lint(session: nox.Session) -> None:
 @nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Pin every package anew, for all supported Pythons and systems (needs uv: python -m pip install uv)."""
-    options = ["--group", "dev", "--universal", "--python-version", "3.11", "--no-header", "--no-annotate", "--upgrade"]
+    options = [
+        "--group",
+        "dev",
+        "--all-extras",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--no-header",
+        "--no-annotate",
+        "--upgrade",
+    ]
     command = [
         sys.executable,
         "-m",

@@ -275,3 +275,8 @@ def test_every_knob_says_what_it_is() -> None:
     """Plans, errors and the schema show the descriptions."""
     for model in (Encoder, Augment):
         assert all(field.description for field in model.model_fields.values())
+
+
+def test_mixup_has_no_labels_to_mix_in_pretraining() -> None:
+    with pytest.raises(ValidationError, match=r"mixes labels, and pre-training has none"):
+        Pretrain.model_validate({"dataset": "digits", "augment": {"mixup": 0.2}})

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from study import config
-from study.errors import StudyError
 from study.models import MaskedAutoencoder, build_encoder
 from study.training.batches import Prepared, TrainingBatches, in_parts, prepare
 from study.training.device import chosen, compiled, forget_peak, peak_memory, precise
@@ -28,8 +27,6 @@ def pretrain(encoder: config.Encoder, recipe: config.Pretrain, seed: int, device
     `train_seconds`, `images_per_second`, and on a GPU `peak_memory_mb`. Touches neither files nor the caller's random
     state. Raises StudyError for a recipe that the data set does not allow, Diverged if training leaves the finite.
     """
-    if recipe.augment.mixup:
-        raise StudyError("pretrain.augment.mixup mixes labels, and pre-training has none: leave it out")
     place = chosen(device)
     data = prepare(recipe, encoder, place)
     forget_peak(place)

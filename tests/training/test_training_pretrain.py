@@ -96,11 +96,6 @@ def test_colour_photographs_can_pretrain_a_grey_encoder(encoder: config.Encoder)
     assert run(encoder, dataset="photos", epochs=1).metrics["val_loss"] > 0
 
 
-def test_mixup_has_no_labels_to_mix(encoder: config.Encoder) -> None:
-    with pytest.raises(StudyError, match=r"pretrain\.augment\.mixup"):
-        run(encoder, augment={"mixup": 0.2})
-
-
 def test_divergence_names_the_epoch_and_the_last_finite_values(encoder: config.Encoder) -> None:
     with pytest.raises(Diverged, match=r"diverged in epoch 1: .*train_loss.* last finite values: none; try a lower"):
         run(encoder, learning_rate=1e30, clip_norm=0.0, batch_size=16)
