@@ -87,7 +87,7 @@ def report(
     from study import sweep
 
     made, places = _prepare(grid, store, reports, tracking_uri)
-    sweep.report(made, places, _console(), rebuild=True)
+    sweep.rebuild_report(made, places, _console())
 
 
 @app.command()

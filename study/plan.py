@@ -150,24 +150,25 @@ def show(plan: Plan, console: Console) -> None:
     console.print(f"[bold]{escape(study.name)}[/]  {escape(study.grid.question)}")
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     table.add_column("cell", overflow="fold", ratio=1)
-    for name in ("params", "active", "multiply-adds", "active", "done"):
+    for name in ("params", "active", "MACs", "active MACs", "done"):
         table.add_column(name, justify="right", no_wrap=True)
     for item in plan.cells[:MAX_ROWS]:
-        table.add_row(*_row(item, study.grid.replicates))
+        if item.cell.excluded is None:
+            table.add_row(*_row(item, study.grid.replicates))
     console.print(table)
+    for item in plan.cells[:MAX_ROWS]:
+        if item.cell.excluded is not None:
+            console.print(f"[dim]excluded: {escape(item.cell.name)}: {escape(item.cell.excluded)}[/]")
     if len(plan.cells) > MAX_ROWS:
         console.print(f"and {len(plan.cells) - MAX_ROWS:,} more cells; --json lists them all")
     console.print(summary(plan))
 
 
 def _row(item: CellPlan, replicates: int) -> list[str]:
-    name = escape(item.cell.name)
-    if item.cell.excluded is not None:
-        return [f"[dim]{name}: excluded, {escape(item.cell.excluded)}[/]", *[""] * 5]
     params, macs = item.params, item.macs
     numbers = (params.total, params.active, macs.executed, macs.active) if params and macs else ()
     done = f"{item.done}/{replicates}"
-    return [name, *map(short, numbers), f"[green]{done}[/]" if item.done == replicates else done]
+    return [escape(item.cell.name), *map(short, numbers), f"[green]{done}[/]" if item.done == replicates else done]
 
 
 def summary(plan: Plan) -> str:

@@ -91,6 +91,17 @@ def report(plan: Plan, places: Places, console: Console, rebuild: bool) -> Path:
     return folder
 
 
+def rebuild_report(plan: Plan, places: Places, console: Console) -> None:
+    """Write the report from stored results alone. Raises StudyError where there are none: a report made elsewhere
+    would be lost for nothing."""
+    if not any(item.done for item in plan.cells):
+        raise StudyError(
+            f"no trial of {plan.study.name!r} has a result in {places.store.root}; run it first: "
+            f"python -m study run {plan.study.path}, or name the store that has it with --store"
+        )
+    report(plan, places, console, rebuild=True)
+
+
 def sync(plan: Plan, places: Places, console: Console) -> int:
     """Deliver to MLflow what it lacks. Returns the exit code."""
     waiting = tracking.undelivered(plan.study, places.store, places.tracking_uri)

@@ -136,3 +136,13 @@ def test_offline_without_a_copy_says_both_ways_out(tiny: Path, place: Path) -> N
     assert "cifar10" in ended.stderr
     assert "parquet:" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_report_made_elsewhere_is_not_overwritten_by_an_empty_one(tiny: Path, place: Path) -> None:
+    report = place / "reports" / "tiny" / "report.html"
+    report.parent.mkdir(parents=True)
+    report.write_text("made elsewhere")
+    ended = study("report", tiny.name, folder=place, COLUMNS="400")
+    assert ended.returncode == 2
+    assert "run it first" in ended.stderr
+    assert report.read_text() == "made elsewhere"

@@ -80,8 +80,9 @@ def _factor(name: object, levels: pd.DataFrame) -> Answer:
     told = [_level(row) for _, row in order.head(MOST).iterrows()]
     more = f"; {len(order) - MOST} more in the table of effects" if len(order) > MOST else ""
     first = levels.iloc[0]
-    averaged = int(levels["combinations"].max())
-    over = f", averaged over {averaged} combinations of the other factors" if averaged > 1 else ""
+    counts = sorted({int(number) for number in levels["combinations"] if number})
+    averaged = " or ".join(str(number) for number in counts)  # exclusions leave some levels fewer
+    over = f", averaged over {averaged} combinations of the other factors" if counts and counts[-1] > 1 else ""
     return Answer(str(name), f"against {first['baseline']}{over}: {'; '.join(told)}{more}.")
 
 
@@ -94,6 +95,8 @@ def _level(row: pd.Series) -> str:
     if row["low"] == row["high"]:
         return f"{change} (in each of {row['n']} replicates; without spread there is no test)"
     verdict = "distinguishable" if row["distinguishable"] else "not distinguishable"
+    if row["distinguishable"] and row["p_adjusted"] >= 0.05:
+        verdict += " alone, but not after Holm's correction"
     return f"{change} ({formats.points(row['low'])} to {formats.points(row['high'])}, n = {row['n']}), {verdict}"
 
 

@@ -165,7 +165,7 @@ def _again(results: Results) -> Iterator[Text | Code]:
         + escape.code_block("\n".join(run), "sh")
         + "\n\nIn an environment that has the package, the same, and the report alone from stored results:\n\n"
         + escape.code_block(f"python -m study run {grid}\npython -m study report {grid}", "sh")
-        + "\n\nThis notebook can be executed again where it lies: it reads only the files beside it.",
+        + "\n\nThe notebook report.ipynb can be executed again where it lies: it reads only the files beside it.",
         "How to run it again",
     )
 

@@ -111,7 +111,7 @@ def test_curves_are_means_over_replicates(tmp_path: Path) -> None:
 def test_a_shared_pretraining_is_drawn_once(tmp_path: Path) -> None:
     factor = {"smoothing": {"path": "finetune.label_smoothing", "levels": [0.0, 0.1]}}
     curves = PLOTS["pretrain_curves"].compute(collected(make_study(tmp_path, factor), tmp_path / "store"))
-    assert curves["cell"].unique().tolist() == ["baseline, and 1 cell that share it"]
+    assert curves["cell"].unique().tolist() == ["baseline, shared with 1 more cell"]
 
 
 def test_loads_are_in_even_shares(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ def compute(results: Results) -> pd.DataFrame:
 
 
 def draw(curves: pd.DataFrame) -> "Figure":
-    return draw_curves(curves, "validation loss", shown=(0.0, 0.95))
+    return draw_curves(curves, "validation loss", shown=(0.0, 1.0))
 
 
 def _shared_name(cells: list[str]) -> str:
-    return cells[0] if len(cells) == 1 else f"{cells[0]}, and {formats.plural(len(cells) - 1, 'cell')} that share it"
+    return cells[0] if len(cells) == 1 else f"{cells[0]}, shared with {formats.plural(len(cells) - 1, 'more cell')}"
 
 
 PLOT = Plot(
