@@ -46,7 +46,6 @@ REPORT_EVERY = 1.0  # seconds between a worker's reports: each costs a round tri
 class Cluster:
     """Where a sweep runs."""
 
-    address: str | None  # None: processes of this machine
     cpus: float
     gpus: float
 
@@ -77,7 +76,7 @@ def connect(address: str | None) -> Cluster:
         ) from None
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told once, by us
     found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
-    return Cluster(address, found.get("CPU", 0.0), found.get("GPU", 0.0))
+    return Cluster(found.get("CPU", 0.0), found.get("GPU", 0.0))
 
 
 def check_resources(resources: Resources, cluster: Cluster) -> None:

@@ -14,12 +14,13 @@ from rich.markup import escape
 
 from study import data, ledger, tracking
 from study import plan as planning
+from study.design import expand
 from study.errors import StudyError
 from study.outcome import Listeners, Outcome
 from study.plan import Plan
 from study.progress import SweepProgress, clock_time
 from study.provenance import commit
-from study.stages import Stage, stages_of
+from study.stages import users_of
 from study.store import Store
 
 if TYPE_CHECKING:
@@ -162,18 +163,13 @@ def _fan_out(
 
 def stage_names(plan: Plan) -> dict[str, str]:
     """How each stage is called where people read: kind, cell (or how many share it), replicate."""
-    from study.design import expand
-
-    users: dict[str, list[str]] = {}
-    stages: dict[str, tuple[Stage, int]] = {}
-    for trial in expand(plan.study):
-        for stage in stages_of(trial):
-            users.setdefault(stage.key, []).append(trial.cell.name)
-            stages[stage.key] = (stage, trial.replicate)
-    return {
-        key: f"{stage.kind} {users[key][0] if len(users[key]) == 1 else f'for {len(users[key])} cells'} r{replicate}"
-        for key, (stage, replicate) in stages.items()
-    }
+    names = {}
+    users = users_of(expand(plan.study))
+    for stage in plan.stages:
+        cells = [trial.cell.name for trial in users[stage.key]]
+        cell = cells[0] if len(cells) == 1 else f"for {len(cells)} cells"
+        names[stage.key] = f"{stage.kind} {cell} r{users[stage.key][0].replicate}"
+    return names
 
 
 def _say_ending(ending: Ending, asked: int, wall: float, cpus: float, console: Console) -> None:

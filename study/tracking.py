@@ -23,7 +23,7 @@ from study.design import Study, expand
 from study.errors import StudyError
 from study.ledger import Ledger, server_of
 from study.outcome import Listener, Outcome
-from study.stages import Stage, stages_of
+from study.stages import Stage, unique_stages, users_of
 from study.store import Result, Store
 
 if TYPE_CHECKING:
@@ -61,27 +61,11 @@ def masked(uri: str) -> str:
 def undelivered(study: Study, store: Store, uri: str) -> list[Stage]:
     """Finished stages of a study that the server does not have; asks the ledger, not the server."""
     delivered = Ledger(store, study.name).runs(server_of(uri)) if _exists(uri) else {}
-    return [stage for stage in _trials_by_stage(study)[0].values() if stage.key not in delivered and store.has(stage)]
-
-
-def run_ids(study: Study, store: Store, uri: str) -> dict[str, str]:
-    """Stage key to MLflow run id."""
-    return Ledger(store, study.name).runs(server_of(uri))
+    return [stage for stage in unique_stages(expand(study)) if stage.key not in delivered and store.has(stage)]
 
 
 def _exists(uri: str) -> bool:
     return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
-
-
-def _trials_by_stage(study: Study) -> tuple[dict[str, Stage], dict[str, list[tuple[str, int]]]]:
-    """The study's stages by key, and for each the (cell, replicate) pairs that use it."""
-    stages: dict[str, Stage] = {}
-    users: dict[str, list[tuple[str, int]]] = {}
-    for trial in expand(study):
-        for stage in stages_of(trial):
-            stages.setdefault(stage.key, stage)
-            users.setdefault(stage.key, []).append((trial.cell.name, trial.replicate))
-    return stages, users
 
 
 class Tracker(Listener):
@@ -142,7 +126,7 @@ class _Mirror:
     def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
         self._study, self._store, self._uri = study, store, uri
         self._ledger, self._tags = Ledger(store, study.name), dict(tags)
-        self._users = _trials_by_stage(study)[1]
+        self._users = users_of(expand(study))
         self._live: dict[str, _LiveRun] = {}
         self._client: MlflowClient
         self._experiment = self._parent = ""
@@ -207,8 +191,8 @@ class _Mirror:
 
     def _name(self, stage: Stage) -> str:
         users = self._users[stage.key]
-        cell = users[0][0] if len(users) == 1 else f"{len(users)} cells"
-        return f"{stage.kind} {cell} r{users[0][1]}"[:250]
+        cell = users[0].cell.name if len(users) == 1 else f"{len(users)} cells"
+        return f"{stage.kind} {cell} r{users[0].replicate}"[:250]
 
     def _stage_tags(self, stage: Stage) -> dict[str, str]:
         users = self._users[stage.key]
@@ -219,8 +203,8 @@ class _Mirror:
             "stage": stage.kind,
             "key": stage.key,
             "parent_key": stage.parent.key if stage.parent else "",
-            "cell": "; ".join(cell for cell, _ in users)[:4000],
-            "replicate": str(users[0][1]),
+            "cell": "; ".join(trial.cell.name for trial in users)[:4000],
+            "replicate": str(users[0].replicate),
         }
 
 
