@@ -13,10 +13,11 @@ from rich.table import Table
 from study import counts
 from study.config import Encoder, Finetune, Pretrain
 from study.data import DatasetInfo, describe
-from study.design import Cell, Study, expand
+from study.design import Cell, Study, Trial
 from study.errors import StudyError
 from study.stages import Stage, stages_of
 from study.store import Store
+from study.wanted import wanted
 
 MAX_ROWS = 200  # of the table for people
 
@@ -53,7 +54,7 @@ class Plan:
 
     study: Study
     cells: list[CellPlan]
-    trials: int
+    trials: list[Trial]
     stages: list[Stage]
     uses: int  # stages if nothing were shared
     done: frozenset[str]  # keys
@@ -70,7 +71,7 @@ def make_plan(study: Study, store: Store) -> Plan:
     stages: dict[str, Stage] = {}
     finished: Counter[str] = Counter()
     uses = 0
-    trials = expand(study)
+    trials = wanted(study, store)
     for trial in trials:
         own = stages_of(trial)
         uses += len(own)
@@ -78,7 +79,7 @@ def make_plan(study: Study, store: Store) -> Plan:
             stages.setdefault(stage.key, stage)
         finished[trial.cell.name] += own[-1].key in stored
     cells = [CellPlan(cell, _classes(cell, infos), finished[cell.name]) for cell in study.cells]
-    return Plan(study, cells, len(trials), list(stages.values()), uses, stored & stages.keys())
+    return Plan(study, cells, trials, list(stages.values()), uses, stored & stages.keys())
 
 
 def datasets(study: Study) -> list[str]:
@@ -128,7 +129,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "question": study.grid.question,
         "design": study.grid.design,
         "replicates": study.grid.replicates,
-        "trials": plan.trials,
+        "trials": len(plan.trials),
         "stages": [
             {"key": stage.key, "stage": stage.kind, "parent": stage.parent.key if stage.parent else None,
              "dataset": stage.recipe.dataset, "seed": stage.seed, "done": stage.key in plan.done}
@@ -176,7 +177,7 @@ def summary(plan: Plan) -> str:
     cells = [item for item in plan.cells if item.cell.excluded is None]
     kinds = Counter(stage.kind for stage in plan.stages)
     text = (
-        f"{len(cells)} cells x {plan.study.grid.replicates} replicates = {plan.trials} trials; "
+        f"{len(cells)} cells x {plan.study.grid.replicates} replicates = {len(plan.trials)} trials; "
         f"{len(plan.stages)} stages ({kinds['pretrain']} pre-trainings, {kinds['finetune']} fine-tunings), "
     )
     shared = plan.uses - len(plan.stages)

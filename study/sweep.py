@@ -14,7 +14,6 @@ from rich.markup import escape
 
 from study import data, ledger, tracking
 from study import plan as planning
-from study.design import expand
 from study.errors import StudyError
 from study.outcome import Listeners, Outcome
 from study.plan import Plan
@@ -164,7 +163,7 @@ def _fan_out(
 def stage_names(plan: Plan) -> dict[str, str]:
     """How each stage is called where people read: kind, cell (or how many share it), replicate."""
     names = {}
-    users = users_of(expand(plan.study))
+    users = users_of(plan.trials)
     for stage in plan.stages:
         cells = [trial.cell.name for trial in users[stage.key]]
         cell = cells[0] if len(cells) == 1 else f"for {len(cells)} cells"

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from study.data import describe
-from study.design import Study, expand
+from study.design import Study
 from study.errors import StudyError
 from study.ledger import Ledger, server_of
 from study.outcome import Listener, Outcome
 from study.stages import Stage, unique_stages, users_of
 from study.store import Result, Store
+from study.wanted import wanted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -61,7 +62,7 @@ def masked(uri: str) -> str:
 def undelivered(study: Study, store: Store, uri: str) -> list[Stage]:
     """Finished stages of a study that the server does not have; asks the ledger, not the server."""
     delivered = Ledger(store, study.name).runs(server_of(uri)) if _exists(uri) else {}
-    return [stage for stage in unique_stages(expand(study)) if stage.key not in delivered and store.has(stage)]
+    return [stage for stage in unique_stages(wanted(study, store)) if stage.key not in delivered and store.has(stage)]
 
 
 def _exists(uri: str) -> bool:
@@ -126,7 +127,7 @@ class _Mirror:
     def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
         self._study, self._store, self._uri = study, store, uri
         self._ledger, self._tags = Ledger(store, study.name), dict(tags)
-        self._users = users_of(expand(study))
+        self._users = users_of(wanted(study, store))
         self._live: dict[str, _LiveRun] = {}
         self._client: MlflowClient
         self._experiment = self._parent = ""

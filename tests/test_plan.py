@@ -35,7 +35,7 @@ def shown(plan: Plan) -> str:
 def test_stages_are_counted_once_however_many_share_them(tiny: Path, store: Store) -> None:
     """4 cells x 2 replicates; per replicate baseline and probe share a pre-training, kv heads has one, one has none."""
     plan = make_plan(load(tiny), store)
-    assert plan.trials == 8
+    assert len(plan.trials) == 8
     assert plan.uses == 2 * (2 + 2 + 2 + 1)
     assert len(plan.stages) == 2 * (2 + 4)
     assert plan.missing == plan.stages

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from study.design import Cell, Study, Trial, expand
+from study.design import Cell, Study, Trial
 from study.report.facts import CellFacts, FactorFacts, LevelFacts, Origin, StudyFacts
 from study.report.results import HISTORY_KINDS, LOAD_KINDS, TRIAL_KINDS, Results, table
 from study.stages import Stage, canonical_json, stages_of, unique_stages
 from study.store import CorruptError, Result, Store
+from study.wanted import wanted
 
 Row = dict[str, object]
 
@@ -40,7 +41,7 @@ class _Shelf:
 
     @classmethod
     def of(cls, study: Study, store: Store) -> "_Shelf":
-        trials = expand(study)
+        trials = wanted(study, store)
         stages = unique_stages(trials)
         found: dict[str, Result] = {}
         errors: dict[str, str] = {}
