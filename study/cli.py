@@ -51,15 +51,19 @@ def plan(
     grid: GridPath,
     store: StorePath = STORE,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="train a few steps of each shape: time, memory, what can be detected")
+    ] = False,
 ) -> None:
     """Show a study's cells, trials and stages, their sizes, and what is already done."""
     from study import plan as planning
 
     made = planning.make_plan(design.load(grid), Store(store))
-    if as_json:
-        print(json.dumps(planning.as_json(made), indent=1))
-    else:
+    if not as_json:
         planning.show(made, _console())
+    forecast = _measure(made, Store(store), show=not as_json) if measure else None
+    if as_json:
+        print(json.dumps(planning.as_json(made) | ({"forecast": forecast} if measure else {}), indent=1))
 
 
 @app.command()
@@ -152,6 +156,20 @@ def main() -> None:
 def _complain(message: str) -> None:
     Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     sys.exit(2)
+
+
+def _measure(made: "Plan", store: Store, show: bool) -> dict[str, object]:
+    from study import forecast
+    from study.report import collect
+
+    console = _console() if show else Console(stderr=True)
+    with console.status("measuring") as status:
+        told = forecast.make_forecast(made, lambda done, of: status.update(f"measuring shape {done + 1} of {of}"))
+    trials = collect(made.study, store).trials
+    spread = forecast.spread_of(trials[trials["status"] == "done"], made.study.baseline.name)
+    if show:
+        forecast.show(told, spread, console)
+    return forecast.as_json(told, spread)
 
 
 def _prepare(

@@ -48,7 +48,7 @@ def finetune(
         if weights is not None:
             _start_from(weights, model)
         best = BestWeights(model, on_epoch)
-        task = _task(model, recipe, data, seed, place)
+        task = classifier_task(model, recipe, data, seed, place)
         fitted = fit(task, recipe, seed, place, best if recipe.keep == "best" else on_epoch)
     metrics = fitted.metrics | peak_memory(place)
     if recipe.keep == "best":
@@ -95,7 +95,10 @@ class BestWeights:
         return self.epoch
 
 
-def _task(model: Classifier, recipe: config.Finetune, data: Prepared, seed: int, device: torch.device) -> Task:
+def classifier_task(
+    model: Classifier, recipe: config.Finetune, data: Prepared, seed: int, device: torch.device
+) -> Task:
+    """Training of all weights, or of the head alone where the recipe is a probe."""
     train = data.train
     batches = TrainingBatches(train.images, data.normalization, recipe.augment, recipe.batch_size, seed)
     classes = model.head.out_features

@@ -33,7 +33,7 @@ def pretrain(encoder: config.Encoder, recipe: config.Pretrain, seed: int, device
     with own_random_state(place):
         seed_global(place, seed, "parameters")
         model = MaskedAutoencoder(build_encoder(encoder), recipe).to(place)
-        task = _task(model, recipe, data, encoder.num_patches, seed, place)
+        task = autoencoder_task(model, recipe, data, encoder.num_patches, seed, place)
         fitted = fit(task, recipe, seed, place, on_epoch)
     final = _evaluate(model, recipe, data, encoder.num_patches, place)
     return Trained(
@@ -45,9 +45,10 @@ def pretrain(encoder: config.Encoder, recipe: config.Pretrain, seed: int, device
     )
 
 
-def _task(
+def autoencoder_task(
     model: MaskedAutoencoder, recipe: config.Pretrain, data: Prepared, patches: int, seed: int, device: torch.device
 ) -> Task:
+    """Restoring masked patches."""
     batches = TrainingBatches(data.train.images, data.normalization, recipe.augment, recipe.batch_size, seed)
     reconstruct = compiled(model, recipe, recipe.epochs * batches.steps, device)
 
