@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 T = TypeVar("T")
 
 REPORT_EVERY = 1.0  # seconds between a worker's reports: each costs a round trip to the driver
+ATTEMPTS = 3  # a stage's workers that may die, by kill, lack of memory or loss of their machine, before it has failed
+DEATH = "its worker process died (killed, out of memory, or its machine was lost)"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def fan_out(
 
     Returns an outcome for each stage that ended, and whether the sweep was interrupted.
 
-    A stage that fails does not stop the others, save those that start from it. Ctrl-C ends the sweep after what is
+    A stage that fails does not stop the others, save those that start from it; one whose worker dies is run again, by
+    `ATTEMPTS` workers at the most. Ctrl-C ends the sweep after what is
     being written; stages without an outcome were not run.
     """
     queue = _Queue([stage for stage in stages if not store.has(stage)], store, listener)
@@ -135,6 +138,7 @@ class _Queue(_Unsaved, Searcher):
         self.outcomes: list[Outcome] = []
         self._open = {stage.key for stage in stages}  # neither done nor failed
         self._failed: dict[str, str] = {}
+        self._deaths: Counter[str] = Counter()  # of a stage's workers
         self._store, self._listener = store, listener
 
     def suggest(self, trial_id: str) -> Any:  # a config, None to wait, or Searcher.FINISHED
@@ -146,13 +150,18 @@ class _Queue(_Unsaved, Searcher):
             self.waiting.remove(stage)
             self.running[trial_id] = stage
             return {"stage": json.dumps(stage.spec())}
-        return None if self.waiting else Searcher.FINISHED
+        return None if self._open else Searcher.FINISHED  # what is running may yet have to be run again
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         stage, last = self.running.pop(trial_id), result or {}
         message = last.get("error")
         if error and not message:
-            message = "its worker process died (out of memory, or killed)"
+            self._deaths[stage.key] += 1
+            if self._deaths[stage.key] < ATTEMPTS:
+                self.waiting.appendleft(stage)
+                self._listener.on_lost(stage, DEATH)
+                return
+            message = f"{DEATH}, {ATTEMPTS} times"
         if message or last.get("ended"):  # otherwise it was stopped from outside: neither done nor failed
             self._end(stage, message or None, last.get("seconds", 0.0))
 

@@ -25,6 +25,9 @@ class Listener:
     def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
         """One or more epochs have ended."""
 
+    def on_lost(self, stage: Stage, reason: str) -> None:
+        """The stage's worker is gone; the stage waits to be started again."""
+
     def on_done(self, outcome: Outcome) -> None:
         """The stage has ended, well or not."""
 
@@ -42,6 +45,10 @@ class Listeners(Listener):
     def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
         for listener in self._listeners:
             listener.on_epochs(stage, rows)
+
+    def on_lost(self, stage: Stage, reason: str) -> None:
+        for listener in self._listeners:
+            listener.on_lost(stage, reason)
 
     def on_done(self, outcome: Outcome) -> None:
         for listener in self._listeners:

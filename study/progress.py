@@ -25,6 +25,9 @@ class Clock:
     def start(self, stage: Stage) -> None:
         self._started[stage.key] = time.monotonic()
 
+    def lose(self, stage: Stage) -> None:
+        self._started.pop(stage.key, None)
+
     def end(self, outcome: Outcome) -> None:
         self._open.pop(outcome.stage.key, None)
         self._started.pop(outcome.stage.key, None)
@@ -79,6 +82,12 @@ class SweepProgress(Listener):
         if self._live:
             self._live.update(stage, rows[-1])
 
+    def on_lost(self, stage: Stage, reason: str) -> None:
+        self._clock.lose(stage)
+        if self._live:
+            self._live.remove(stage)
+        self._console.print(f"[yellow]again[/]   {escape(self._names[stage.key])}: {escape(reason)}")
+
     def on_done(self, outcome: Outcome) -> None:
         self._clock.end(outcome)
         self._ended += 1
@@ -118,10 +127,13 @@ class _Live:
         note = f"val {row['val_accuracy']:.1%}" if "val_accuracy" in row else f"loss {row['train_loss']:.3f}"
         self._bars.update(self._tasks[stage.key], completed=int(row["epoch"]), note=note)
 
-    def end(self, stage: Stage) -> None:
+    def remove(self, stage: Stage) -> None:
         task = self._tasks.pop(stage.key, None)
         if task is not None:
             self._bars.remove_task(task)
+
+    def end(self, stage: Stage) -> None:
+        self.remove(stage)
         self._bars.advance(self._sweep)
 
 

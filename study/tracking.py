@@ -90,6 +90,9 @@ class Tracker(Listener):
     def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
         self._events.put(lambda: self._mirror.epochs(stage, rows))
 
+    def on_lost(self, stage: Stage, reason: str) -> None:
+        self._events.put(lambda: self._mirror.lose(stage, reason))
+
     def on_done(self, outcome: Outcome) -> None:
         self._events.put(lambda: self._mirror.end(outcome.stage, outcome.error))
 
@@ -148,6 +151,11 @@ class _Mirror:
     def epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
         if stage.key in self._live:
             self._live[stage.key].add(rows)
+
+    def lose(self, stage: Stage, reason: str) -> None:
+        """End a run whose worker is gone; the stage gets another one."""
+        if stage.key in self._live:
+            self._live.pop(stage.key).fail(reason)
 
     def end(self, stage: Stage, error: str | None) -> None:
         if stage.key not in self._live:

@@ -104,23 +104,54 @@ def test_a_failure_stops_only_what_starts_from_it(tiny: Path, tmp_path: Path, cl
     assert store.find(broken) is None
 
 
-def test_a_killed_worker_fails_its_stage_only(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
-    """The first stage's worker is killed -9 as soon as it reports; the others finish, and a second sweep heals it."""
+class Killer(Log):
+    """Kills the workers -9 when a victim reports, up to a number of times."""
+
+    def __init__(self, victim: Stage, times: int) -> None:
+        super().__init__()
+        self.victim, self.left = victim, times
+        self.armed = False
+
+    def on_start(self, stage: Stage) -> None:
+        super().on_start(stage)
+        self.armed = stage == self.victim
+
+    def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
+        super().on_epochs(stage, rows)
+        if stage == self.victim and self.armed and self.left:
+            self.armed, self.left = False, self.left - 1
+            for process in workers_of_ray():
+                os.kill(process, 9)
+
+    def on_lost(self, stage: Stage, reason: str) -> None:
+        self.events.append(("lost", stage.key))
+
+
+def long(stage: Stage) -> Stage:
+    """Long enough to be killed."""
+    return replace(stage, recipe=stage.recipe.model_copy(update={"epochs": 400}))
+
+
+def test_a_stage_whose_worker_is_killed_runs_again(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     stages = [stage for stage in stages_of(tiny) if stage.parent is None]
-    victim = replace(stages[0], recipe=stages[0].recipe.model_copy(update={"epochs": 400}))
-    store = Store(tmp_path / "store")
+    victim, store = long(stages[0]), Store(tmp_path / "store")
+    killer = Killer(victim, 1)
+    outcomes, _ = fanout.fan_out([victim, stages[1]], store, Resources(cpu=cluster.cpus), cluster, killer, "abc")
+    assert sorted(outcome.stage.key for outcome in outcomes) == sorted([victim.key, stages[1].key])
+    assert {outcome.status for outcome in outcomes} == {"done"}
+    assert [what for what, key in killer.events if key == victim.key] == ["start", "lost", "start", "done"]
+    assert store.find(victim) is not None
+    assert store.failure(victim) is None
 
-    class Killer(Log):
-        def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
-            super().on_epochs(stage, rows)
-            if stage.key == victim.key and ("killed", stage.key) not in self.events:
-                self.events.append(("killed", stage.key))
-                for process in workers_of_ray():
-                    os.kill(process, 9)
 
-    outcomes, _ = fanout.fan_out([victim, *stages[1:2]], store, Resources(cpu=cluster.cpus), cluster, Killer(), "abc")
-    status = {outcome.stage.key: outcome.status for outcome in outcomes}
-    assert status == {victim.key: "failed", stages[1].key: "done"}
+def test_a_stage_whose_workers_all_die_fails_alone(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    """A stage that always needs more memory than there is must not be tried for ever."""
+    stages = [stage for stage in stages_of(tiny) if stage.parent is None]
+    victim, store = long(stages[0]), Store(tmp_path / "store")
+    killer = Killer(victim, 100)
+    outcomes, _ = fanout.fan_out([victim, stages[1]], store, Resources(cpu=cluster.cpus), cluster, killer, "abc")
+    assert {outcome.stage.key: outcome.status for outcome in outcomes} == {victim.key: "failed", stages[1].key: "done"}
+    assert killer.left == 100 - fanout.ATTEMPTS
     assert "died" in (store.failure(victim) or "")
 
 

@@ -54,3 +54,14 @@ def test_on_a_terminal_running_stages_show_their_epochs() -> None:
     assert "finetune [a] r1" in text.getvalue()
     assert "7/100" in text.getvalue()
     assert "91.2%" in text.getvalue()
+
+
+def test_a_lost_stage_is_told_and_starts_again() -> None:
+    text = io.StringIO()
+    with SweepProgress(STAGES, NAMES, Console(file=text, width=200)) as progress:
+        progress.on_start(SECOND)
+        progress.on_lost(SECOND, "its worker process died")
+        progress.on_start(SECOND)
+        progress.on_done(Outcome(SECOND, "done", seconds=2.0))
+    assert text.getvalue().splitlines()[0] == "again   finetune b r2: its worker process died"
+    assert text.getvalue().splitlines()[1].startswith("1/3  finetune b r2  2.0 s")

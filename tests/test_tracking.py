@@ -120,6 +120,19 @@ def test_a_failed_stage_is_a_failed_run(scene: Scene) -> None:
     assert run.data.tags["error"] == "loss is NaN in epoch 3"
 
 
+def test_a_stage_run_again_has_a_run_for_each_of_its_workers(scene: Scene) -> None:
+    with scene.tracker() as tracker:
+        tracker.on_start(scene.stages[0])
+        tracker.on_lost(scene.stages[0], "its worker process died")
+        scene.train(tracker, scene.stages[0])
+        tracker.finish("FINISHED", None)
+    runs = [run for run in scene.runs() if PARENT in run.data.tags]
+    assert sorted((run.info.status, run.data.tags.get("error", "")) for run in runs) == [
+        ("FAILED", "its worker process died"),
+        ("FINISHED", ""),
+    ]
+
+
 def test_a_driver_killed_leaves_no_run_running(scene: Scene, tiny: Path) -> None:
     """A driver starts a run and is killed -9; the next one closes what it left."""
     script = f"""
