@@ -68,6 +68,10 @@ def _check_divides(field: str, value: int, whole: str, number: int) -> None:
         raise FieldError(field, f"{value} does not divide {whole} {number}; it can be {possible}")
 
 
+def _up_to(most: int) -> str:
+    return "1 alone" if most == 1 else f"1 to {most}"
+
+
 def _check_heads(width: int, num_heads: int, num_kv_heads: int) -> None:
     _check_divides("num_heads", num_heads, "width", width)
     _check_divides("num_kv_heads", num_kv_heads, "num_heads", num_heads)
@@ -127,7 +131,7 @@ class Encoder(Frozen):
             raise FieldError(
                 "top_k",
                 f"{self.top_k} is above the smallest number of experts in experts_by_depth "
-                f"{list(self.experts_by_depth)}; it can be 1 to {fewest}",
+                f"{list(self.experts_by_depth)}; it can be {_up_to(fewest)}",
             )
         return self
 
@@ -215,7 +219,7 @@ class Decoder(Frozen):
         _check_heads(self.width, self.num_heads, self.num_kv_heads)
         if self.top_k > self.num_experts:
             raise FieldError(
-                "top_k", f"{self.top_k} is above num_experts {self.num_experts}; it can be 1 to {self.num_experts}"
+                "top_k", f"{self.top_k} is above num_experts {self.num_experts}; it can be {_up_to(self.num_experts)}"
             )
         return self
 

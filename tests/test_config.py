@@ -206,7 +206,7 @@ def test_settings_are_frozen_and_hashable() -> None:
         ({"num_kv_heads": 12}, "num_kv_heads", "12 does not divide num_heads 6"),
         ({"top_k": 4}, "top_k", "above the smallest number of experts in experts_by_depth [3, 4, 5]; it can be 1 to 3"),
         ({"experts_by_depth": [5, 2, 3], "top_k": 3}, "top_k", "it can be 1 to 2"),
-        ({"experts_by_depth": [1]}, "top_k", "it can be 1 to 1"),
+        ({"experts_by_depth": [1]}, "top_k", "it can be 1 alone"),
         ({"depth": 2}, "experts_by_depth", "has 3 stages but depth is 2"),
     ],
 )

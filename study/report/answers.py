@@ -8,7 +8,8 @@ import pandas as pd
 from study.report import formats
 from study.report.pretraining import SCRATCH, pretraining
 from study.report.results import Results
-from study.stats.power import detectable_effect
+from study.report.shares import SMALLEST
+from study.stats.power import detectable_effect, needed_replicates
 
 MOST = 6  # levels of a factor told one by one
 
@@ -136,10 +137,15 @@ def _certainty(results: Results) -> Iterator[Answer]:
     if compared.empty:
         return
     n = int(compared["n"].median())
-    smallest = formats.points(detectable_effect(n, float(compared["sd"].median()))).lstrip("+")
+    sd = float(compared["sd"].median())
+    smallest = formats.points(detectable_effect(n, sd)).lstrip("+")
     text = "intervals are 95 %, paired by replicate, each on its own. "
     text += f"With n = {n}, a true difference of about {smallest} points would be found four times in five; most "
-    yield Answer("How sure", text + "smaller ones stay unseen, so not distinguishable does not mean equal.")
+    text += "smaller ones stay unseen, so not distinguishable does not mean equal."
+    needed = needed_replicates(SMALLEST, sd)
+    if needed is not None and needed > n:
+        text += f" To see {100 * SMALLEST:g} points, about {needed:,} replicates would be needed."
+    yield Answer("How sure", text)
 
 
 def _unfinished(results: Results) -> Iterator[Answer]:

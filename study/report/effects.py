@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from study.report.facts import CellFacts, FactorFacts
+from study.report.finding import is_distinguishable
+from study.report.shares import share_difference
 from study.stats.adjust import holm
-from study.stats.intervals import Difference, paired_difference
+from study.stats.intervals import Difference
 
 if TYPE_CHECKING:
     from study.report.results import Results
 
 COLUMNS = [
     *("factor", "level", "baseline", "n", "combinations"),
-    *("difference", "low", "high", "sd", "p_value", "p_adjusted", "distinguishable"),
+    *("difference", "low", "high", "sd", "p_value", "p_adjusted", "effect_size", "distinguishable"),
 ]
 
 Accuracies = dict[str, dict[int, float]]  # cell -> replicate -> test accuracy
@@ -33,6 +35,7 @@ def effects(results: "Results") -> pd.DataFrame:
     `n` is the number of replicates, `combinations` how many of the other factors' combinations are averaged over, `sd`
     the standard deviation of the differences over replicates. `p_adjusted` is Holm's, over all rows. `distinguishable`
     says whether the interval leaves zero out; a single replicate has no interval and tells nothing.
+    `effect_size` is Hedges' g_av, in units of the spread over replicates of the two averages that are compared.
     Levels that no finished pair of trials compares have n = 0 and nan.
     """
     rows = [
@@ -43,11 +46,6 @@ def effects(results: "Results") -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))
-
-
-def is_distinguishable(low: float, high: float) -> bool:
-    """Whether a 95 % interval leaves zero out; an interval that is not there or has no width shows nothing."""
-    return low < high and (low > 0 or high < 0)
 
 
 def _pairs(cells: list[CellFacts], factor: FactorFacts, level: str) -> Iterator[tuple[str, str]]:
@@ -76,6 +74,7 @@ def _row(factor: FactorFacts, level: str, pairs: Pairs, values: Accuracies) -> d
         "high": found.high,
         "sd": found.sd,
         "p_value": found.p_value,
+        "effect_size": found.effect_size,
         "distinguishable": is_distinguishable(found.low, found.high),
     }
 
@@ -91,7 +90,7 @@ def _average_difference(pairs: Pairs, values: Accuracies) -> tuple[Difference, i
         for replicate in both:
             ours.setdefault(replicate, []).append(values[cell][replicate])
             theirs.setdefault(replicate, []).append(values[other][replicate])
-    return paired_difference(_means(ours), _means(theirs)), compared
+    return share_difference(_means(ours), _means(theirs)), compared
 
 
 def _means(values: dict[int, list[float]]) -> dict[int, float]:

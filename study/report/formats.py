@@ -34,12 +34,12 @@ def points_with(difference: float, low: float, high: float) -> str:
 
 
 def percent_plus_minus(mean: float, low: float, high: float) -> str:
-    """The same with half the width of the interval: 94.63 ± 1.51."""
-    return _plus_minus(percent(mean), low, high)
+    """The same with half the width of the interval: 94.63 ± 1.51; an interval that is cut at one side in full."""
+    return _plus_minus(percent, mean, low, high)
 
 
 def points_plus_minus(difference: float, low: float, high: float) -> str:
-    return _plus_minus(points(difference), low, high)
+    return _plus_minus(points, difference, low, high)
 
 
 def p_value(value: float) -> str:
@@ -96,8 +96,12 @@ def _with(write: Callable[[float], str], value: float, low: float, high: float) 
     return f"{write(value)} ({'no spread' if low == high else f'{write(low)} to {write(high)}'})"
 
 
-def _plus_minus(written: str, low: float, high: float) -> str:
-    return written if _unknown(low) or _unknown(high) else f"{written} ± {percent((high - low) / 2)}"
+def _plus_minus(write: Callable[[float], str], value: float, low: float, high: float) -> str:
+    if _unknown(low) or _unknown(high):
+        return write(value)
+    if not math.isclose(high - value, value - low, abs_tol=1e-9):
+        return _with(write, value, low, high)
+    return f"{write(value)} ± {percent((high - low) / 2)}"
 
 
 def _unknown(number: float) -> bool:

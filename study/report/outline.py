@@ -83,6 +83,13 @@ def _effects(results: Results) -> Iterator[Text | Code]:
         yield Code('table(results, "effects")')
 
 
+def _comparisons(results: Results) -> Iterator[Text | Code]:
+    """Only where they are not the effects again."""
+    if any(len(cell.changed) > 1 for cell in results.facts.included):
+        yield Text("", "Every cell against the baseline")
+        yield Code('table(results, "comparisons")')
+
+
 def _pretraining(results: Results) -> Iterator[Text | Code]:
     if _shows(results, "pretraining"):
         yield from _plot(results, "pretraining")
@@ -175,6 +182,7 @@ SECTIONS: tuple[Section, ...] = (
     _answer,
     _parameters,
     _effects,
+    _comparisons,
     _pretraining,
     _curves,
     _load,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from study.report.facts import CellFacts
-from study.stats.intervals import interval, paired_difference
+from study.report.shares import share, share_difference
 
 if TYPE_CHECKING:
     from study.report.results import Results
@@ -52,8 +52,8 @@ def _rows(results: "Results", number: int, group: list[CellFacts]) -> Iterator[d
     reference = group[0]
     values = results.accuracies
     for cell in group:
-        mean = interval(list(values[cell.name].values()))
-        found = paired_difference(values[cell.name], values[reference.name] if cell is not reference else {})
+        mean = share(list(values[cell.name].values()))
+        found = share_difference(values[cell.name], values[reference.name] if cell is not reference else {})
         yield {
             "group": number,
             "cell": cell.name,

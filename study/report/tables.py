@@ -5,11 +5,21 @@ from collections.abc import Callable, Iterable, Mapping
 import pandas as pd
 
 from study.report import formats
+from study.report.cells import skewed
+from study.report.finding import finding
 from study.report.loads import loads
 from study.report.pretraining import pretraining
 from study.report.published import beside
 from study.report.results import Results
+from study.report.shares import SMALLEST, any_cut
 from study.report.table import Column, Table
+
+MOST_TOLD = 5  # cells named in a table's note
+_TESTS = (
+    "In brackets the 95 % interval, paired by replicate; p from the paired t-test, alone and corrected by Holm for all "
+    "comparisons in the table. g is the standardised effect size, Hedges' g_av: the difference over the mean of both "
+    "sides' standard deviations, corrected for small n. Replicates needed are for a power of 0.8 at the 5 % level."
+)
 
 
 def cells(results: Results) -> Table:
@@ -51,6 +61,7 @@ def paper(results: Results) -> Table:
 def effects(results: Results) -> Table:
     """Every level against the baseline's."""
     rows = results.effects
+    findings = [finding(row, SMALLEST) for _, row in rows.iterrows()]
     return Table(
         (
             Column.text("factor", rows["factor"]),
@@ -61,10 +72,29 @@ def effects(results: Results) -> Table:
             Column.of("difference, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
             Column.of("p", formats.p_value, rows["p_value"]),
             Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
-            Column.text("distinguishable", [_verdict(row) for _, row in rows.iterrows()]),
+            Column.of("g", formats.significant, rows["effect_size"], [2] * len(rows)),
+            Column.text("finding", findings),
         ),
-        "Change of test accuracy at each level in percentage points, with its 95 % interval, paired by replicate; p "
-        "from the paired t-test, alone and corrected for all comparisons in the table.",
+        f"Change of test accuracy at each level in percentage points. {_TESTS}",
+    )
+
+
+def comparisons(results: Results) -> Table:
+    """Every cell against the baseline, paired by replicate."""
+    rows = results.cells.iloc[1:]
+    names = {"pairs": "n", "difference_low": "low", "difference_high": "high", "difference_sd": "sd"}
+    tested = rows.drop(columns=["n", "low", "high", "sd"]).rename(columns=names)
+    return Table(
+        (
+            Column.text("cell", rows["cell"]),
+            Column.of("n", str, rows["pairs"]),
+            Column.of("difference, points", formats.points_with, *_difference(rows)),
+            Column.of("p", formats.p_value, rows["p_value"]),
+            Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
+            Column.of("g", formats.significant, rows["effect_size"], [2] * len(rows)),
+            Column.text("finding", [finding(row, SMALLEST) for _, row in tested.iterrows()]),
+        ),
+        f"Test accuracy of every cell less the baseline's, in percentage points. {_TESTS}",
     )
 
 
@@ -181,6 +211,7 @@ def origins(results: Results) -> Table:
 TABLES: Mapping[str, Callable[[Results], Table]] = {
     "cells": cells,
     "effects": effects,
+    "comparisons": comparisons,
     "pretraining": with_and_without,
     "expert_load": expert_load,
     "references": references,
@@ -192,10 +223,22 @@ TABLES: Mapping[str, Callable[[Results], Table]] = {
 
 def _basis(rows: pd.DataFrame) -> str:
     counts = sorted({int(n) for n in rows["n"]})
+    if counts == [0]:
+        return "No trial has finished yet."
     if counts == [1]:
         return "One replicate (n = 1), so there are no intervals."
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"Means of n = {span} replicates; differences are paired by replicate."
+    notes = [f"Means of n = {span} replicates; differences are paired by replicate."]
+    if any_cut(rows["low"], rows["high"]):
+        notes.append("Intervals are cut at 0 and 100 %, beyond which no accuracy lies.")
+    if len(unlike := skewed(rows)):
+        told = [f"{row['cell']} ({_bootstrap(row)})" for _, row in unlike.head(MOST_TOLD).iterrows()]
+        more = f"; and {len(unlike) - MOST_TOLD} more, see cells.csv" if len(unlike) > MOST_TOLD else ""
+        notes.append(
+            "A bootstrap (BCa) gives clearly other intervals, a sign of skewed results or outliers, for: "
+            f"{'; '.join(told)}{more}."
+        )
+    return " ".join(notes)
 
 
 def _accuracy(rows: pd.DataFrame) -> Column:
@@ -211,8 +254,8 @@ def _combinations(rows: pd.DataFrame) -> Iterable[Column]:
         yield Column.of("combinations", str, rows["combinations"])
 
 
-def _verdict(row: pd.Series) -> str:
-    return formats.NONE if row["n"] < 2 else "yes" if row["distinguishable"] else "no"
+def _bootstrap(row: pd.Series) -> str:
+    return f"{formats.percent(row['bootstrap_low'])} to {formats.percent(row['bootstrap_high'])}"
 
 
 def _short_commit(commit: str) -> str:

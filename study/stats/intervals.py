@@ -6,7 +6,8 @@ does to both cancels.
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +73,18 @@ def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]
     mean, sd = moments(d, scale=_scale(x, y))
     half = _half_width(len(d), sd, level)
     return Difference(len(d), mean, mean - half, mean + half, _p_value(len(d), mean, sd), hedges_g_av(x, y), sd)
+
+
+Bounded = TypeVar("Bounded", Interval, Difference)
+
+
+def bounded(found: Bounded, least: float, most: float) -> Bounded:
+    """The same, its interval cut to what the true value can be: from `least` to `most`.
+
+    A true value always lies there, so the part of the interval that does holds it exactly as often as the whole
+    (Mandelkern 2002, Statist. Sci. 17:149-172). Mean and spread stay as they are.
+    """
+    return replace(found, low=max(found.low, least), high=min(found.high, most))  # nan stays, being first
 
 
 def common(values: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[Floats, Floats]:

@@ -1,6 +1,7 @@
 """One row per cell: hand-worked means, intervals and differences; the Pareto front."""
 
 import math
+import statistics
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +11,12 @@ from hypothesis import strategies as st
 from report_samples import KV_HEADS, Built, collected, make_study
 
 from study.design import Trial
-from study.report import collect
-from study.report.cells import on_front
+from study.report import collect, tables
+from study.report.cells import RESAMPLES, on_front, skewed
+from study.report.finding import finding
+from study.report.shares import SMALLEST
+from study.report.tables import TABLES
+from study.stats.bootstrap import bootstrap_interval
 from study.store import Store
 
 VALUES = {"2": (0.90, 0.92, 0.94), "1": (0.91, 0.92, 0.96), "4": (0.80, 0.80, 0.80)}
@@ -73,3 +78,80 @@ def test_the_front_holds_what_nothing_else_is_at_least_as_small_and_good_as(
     known = [(p, m) for p, m in points if m is not None]
     plain = [m is not None and all((q, n) == (p, m) or not (q <= p and n >= m) for q, n in known) for p, m in points]
     assert on_front(params, means) == plain
+
+
+def test_the_bootstrap_interval_the_effect_size_and_holm_are_those_of_the_plain_computation(tmp_path: Path) -> None:
+    values = {"2": (0.90, 0.92, 0.94, 0.91), "1": (0.91, 0.92, 0.96, 0.93), "4": (0.85, 0.88, 0.86, 0.90)}
+    study = make_study(tmp_path, KV_HEADS, replicates=4)
+    results = collected(
+        study, tmp_path / "store", lambda trial: values[trial.cell.labels["kv heads"]][trial.replicate - 1]
+    )
+    cells = results.cells.set_index("cell")
+    for name, label in (("baseline", "2"), ("kv heads=1", "1"), ("kv heads=4", "4")):
+        found = bootstrap_interval(values[label], resamples=RESAMPLES)
+        assert tuple(cells.loc[name, ["bootstrap_low", "bootstrap_high"]]) == pytest.approx(found)
+        assert cells.loc[name, "sd"] == pytest.approx(statistics.stdev(values[label]))
+    one, four = cells.loc["kv heads=1"], cells.loc["kv heads=4"]
+    # differences of the first: .01 0 .02 .02, of the second: -.05 -.04 -.08 -.01
+    assert one["difference_sd"] == pytest.approx(statistics.stdev([0.01, 0, 0.02, 0.02]))
+    spread = (statistics.stdev(values["1"]) + statistics.stdev(values["2"])) / 2
+    j_6 = math.gamma(3) / (math.sqrt(3) * math.gamma(2.5))  # Hedges' correction for 2 (4 - 1) degrees of freedom
+    assert one["effect_size"] == pytest.approx(0.0125 / spread * j_6)
+    larger, smaller = max(one["p_value"], four["p_value"]), min(one["p_value"], four["p_value"])
+    assert sorted(cells["p_adjusted"].dropna()) == pytest.approx([2 * smaller, max(2 * smaller, larger)])
+    assert math.isnan(cells.loc["baseline", "p_adjusted"])
+
+
+def test_no_interval_reaches_beyond_what_a_share_can_be(tmp_path: Path) -> None:
+    results = collected(
+        make_study(tmp_path, KV_HEADS, replicates=2), tmp_path / "store", lambda trial: 0.93 + 0.02 * trial.replicate
+    )
+    cells = results.cells
+    half = 12.706204736174698 * 0.02 / 2  # t with 1 degree of freedom; the standard deviation is 0.02 / sqrt(2)
+    assert cells["high"].tolist() == [1.0] * 3  # and not 0.96 + 0.127
+    assert cells["low"].tolist() == [pytest.approx(0.96 - half)] * 3
+    assert "Intervals are cut at 0 and 100 %" in TABLES["cells"](results).caption
+    assert "96.00 (83.29 to 100.00)" in tables.paper(results).rows[0]
+    assert skewed(cells).empty
+
+
+def test_results_all_at_the_end_are_not_called_cut(tmp_path: Path) -> None:
+    results = collected(make_study(tmp_path, KV_HEADS), tmp_path / "store", lambda trial: 1.0)
+    assert results.cells[["low", "high"]].to_numpy().tolist() == [[1.0, 1.0]] * 3
+    assert "cut" not in TABLES["cells"](results).caption
+
+
+def test_an_outlier_is_noted_with_its_bootstrap_interval(tmp_path: Path) -> None:
+    def accuracy(trial: Trial) -> float:
+        odd = trial.cell.changed and trial.cell.labels["kv heads"] == "1"
+        return (0.9, 0.91, 0.92, 0.9, 0.8 if odd else 0.91)[trial.replicate - 1]
+
+    results = collected(make_study(tmp_path, KV_HEADS, replicates=5), tmp_path / "store", accuracy)
+    assert skewed(results.cells)["cell"].tolist() == ["kv heads=1"]
+    row = results.cells.iloc[1]
+    told = f"kv heads=1 ({100 * row['bootstrap_low']:.2f} to {100 * row['bootstrap_high']:.2f})."
+    assert TABLES["cells"](results).caption.endswith(told)
+
+
+def test_a_cell_lists_the_keys_it_rests_on(built: Built) -> None:
+    for _, cell in built.results.cells.iterrows():
+        done = built.results.done
+        keys = done[done["cell"] == cell["cell"]]["key"]
+        assert cell["keys"].split() == [key[:12] for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"n": 0}, "not compared yet"),
+        ({"n": 1}, "n = 1, so no interval"),
+        ({"low": 0.0, "high": 0.0}, "the same in every replicate: without spread there is no test"),
+        ({"low": 0.001, "p_adjusted": 0.04}, "distinguishable"),
+        ({"low": 0.001, "p_adjusted": 0.06}, "distinguishable alone, but not after Holm's correction"),
+        ({}, "not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points"),
+        ({"sd": 0.002}, "not distinguishable at n = 5, though 4 replicates would see 0.5 points four times in five"),
+    ],
+)
+def test_what_a_difference_shows_in_words(row: dict[str, float], said: str) -> None:
+    whole = {"n": 5, "low": -0.001, "high": 0.004, "sd": 0.0061, "p_adjusted": 0.3}
+    assert finding(pd.Series(whole | row), SMALLEST) == said

@@ -7,7 +7,7 @@ from report_samples import BASELINE, KV_HEADS, PHOTOS, PRETRAINING, collected, m
 
 from study.design import Trial, expand
 from study.report import collect
-from study.report.effects import is_distinguishable
+from study.report.finding import is_distinguishable
 from study.report.pretraining import SAME, SCRATCH, TRANSFER, pretraining
 from study.store import Store
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from study.errors import StudyError
-from study.stats.intervals import interval, paired_difference, small_sample_factor
+from study.stats.intervals import bounded, interval, paired_difference, small_sample_factor
 
 # Student 1908, "The probable error of a mean": extra hours of sleep of ten patients under two drugs.
 SLEEP_FIRST = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
@@ -133,3 +133,10 @@ def test_shifting_all_values_shifts_the_interval(numbers, shift):
     plain, shifted = interval(numbers), interval([x + shift for x in numbers])
     assert shifted.mean == pytest.approx(plain.mean + shift, abs=1e-6)
     assert shifted.high - shifted.low == pytest.approx(plain.high - plain.low, rel=1e-3, abs=1e-2)
+
+
+def test_a_bounded_interval_keeps_mean_and_spread() -> None:
+    found = bounded(interval([0.95, 0.97]), 0.0, 1.0)
+    assert (found.mean, found.high, found.n) == (pytest.approx(0.96), 1.0, 2)
+    assert found.low == pytest.approx(interval([0.95, 0.97]).low)
+    assert math.isnan(bounded(interval([0.95]), 0.0, 1.0).low)
