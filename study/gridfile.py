@@ -9,7 +9,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,12 @@ MAX_DEPTH = 20
 
 @dataclass(frozen=True)
 class GridFile:
-    """A grid file as read: plain data, and the line on which each of its keys stands."""
+    """A grid file as read: plain data, the line on which each of its keys stands, and its whole text."""
 
     path: Path
     data: dict[str, Any]
     lines: dict[Keys, int]
+    text: str = field(repr=False)
 
     def line(self, keys: Keys) -> int:
         """The line of a key; of its nearest parent where the key itself is not written."""
@@ -83,7 +84,7 @@ def read(path: Path) -> GridFile:
     if not isinstance(data, dict):
         found = "nothing" if data is None else shown(data)
         raise StudyError(f"{path}:1: a grid is a YAML mapping (study: ..., baseline: ...), but this file holds {found}")
-    return GridFile(path, data, lines)
+    return GridFile(path, data, lines, text)
 
 
 def _text(path: Path) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from study.report import formats
+from study.report.mixture import mixture
 from study.report.pretraining import SCRATCH, pretraining
 from study.report.results import Results
 from study.report.shares import SMALLEST
@@ -29,10 +30,17 @@ def answers(results: Results) -> list[Answer]:
     """The findings in order: how good the baseline is, what matters and what does not, the best, what is not known."""
     if results.done.empty:
         return [Answer("No result yet", f"none of the {formats.plural(_wanted(results), 'trial')} has finished.")]
-    found = [_baseline(results), _verdict(results)]
+    found = [*_mixed(results), _baseline(results), _verdict(results)]
     found += [_factor(name, levels) for name, levels in results.effects.groupby("factor", sort=False)]
     found += [*_pretraining(results), *_front(results), *_certainty(results), *_unfinished(results)]
     return found
+
+
+def _mixed(results: Results) -> Iterator[Answer]:
+    """First of all, for it bears on every number that follows."""
+    if found := list(mixture(results.facts)):
+        text = f"{' '.join(found)} A difference between cells that were not made alike may come from that."
+        yield Answer("Not all made alike", text)
 
 
 def _baseline(results: Results) -> Answer:

@@ -19,7 +19,7 @@ from study.report import escape, tables
 from study.report.answers import answers
 from study.report.notebook import execute, notebook
 from study.report.page import page
-from study.report.results import FACTS_FILE, Results
+from study.report.results import FACTS_FILE, GRID_FILE, Results
 
 DRAWN_BY = ("ipykernel", "matplotlib", "nbconvert", "pandas", "scipy")  # whose versions show in a report
 
@@ -74,6 +74,7 @@ def fingerprint(results: Results) -> str:
     digest = hashlib.sha256(results.facts.model_dump_json().encode())
     for name, frame in results.tables().items():
         digest.update(name.encode() + frame.to_csv(index=False).encode("utf-8", "backslashreplace"))
+    digest.update(results.grid.encode())
     digest.update(_code().encode())
     return digest.hexdigest()
 
@@ -99,6 +100,7 @@ def _write(results: Results, folder: Path) -> list[str]:
     _write_csv(_with_levels(results), folder / "cells.csv")
     (folder / "table.md").write_text(tables.cells(results).markdown(), encoding="utf-8")
     (folder / "table.tex").write_text(tables.paper(results).latex(f"tab:{results.facts.study}"), encoding="utf-8")
+    (folder / GRID_FILE).write_bytes(results.grid.encode())
     (folder / FACTS_FILE).write_text(_json(results.facts.model_dump(mode="json")), encoding="utf-8")
     _write_notebook(results, folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -27,6 +27,7 @@ def collect(study: Study, store: Store, run_ids: Mapping[str, str] | None = None
         trials=table(rows, kinds),
         history=table(list(_history_rows(shelf)), HISTORY_KINDS),
         expert_load=table(list(_load_rows(shelf)), LOAD_KINDS),
+        grid=study.source.text,
     )
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.report import escape, formats
-from study.report.facts import FactorFacts
+from study.report.facts import FactorFacts, StudyFacts
+from study.report.mixture import mixture, short_commit
 from study.report.plots import PLOTS
 from study.report.published import dataset_of
-from study.report.results import Results
+from study.report.results import GRID_FILE, Results
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,10 @@ def _design(results: Results) -> Iterator[Text | Code]:
 def _origins(results: Results) -> Iterator[Text | Code]:
     if not results.facts.origins:
         return
-    notes = []
     commits = {origin.commit for origin in results.facts.origins}
-    if len(commits) > 1:
-        notes.append("**These results come from more than one version of the code**; the last column says which cells.")
+    notes = [f"**{escape.markdown(sentence)}**" for sentence in mixture(results.facts)]
+    if notes:
+        notes.append("`results.csv` has every trial's commit and device.")
     if any(commit.endswith("-dirty") for commit in commits):
         notes.append("`-dirty` marks a commit with changes on top that it does not hold.")
     yield Text("\n\n".join(notes), "What ran where")
@@ -163,18 +164,28 @@ def _origins(results: Results) -> Iterator[Text | Code]:
 
 def _again(results: Results) -> Iterator[Text | Code]:
     facts = results.facts
-    grid = shlex.quote(escape.line(facts.grid))
     last = facts.origins[-1].commit.removesuffix("-dirty") if facts.origins else "unknown"
-    checkout = [f"git checkout {last}"] if last != "unknown" else []
-    run = [*checkout, "python -m pip install nox", f"nox -s ablate -- {grid}"]
+    checkout = [f"git checkout {shlex.quote(last)}"] if last != "unknown" else []
+    copy = f"cp {shlex.quote(f'reports/{facts.study}/{GRID_FILE}')} again.yaml"  # a checkout may take the report away
+    run = [copy, *checkout, "python -m pip install nox", "nox -s ablate -- again.yaml"]
     yield Text(
-        "In a clone of the project; this runs what the store does not have, and writes this report:\n\n"
+        f"`{GRID_FILE}` beside this report is the grid that was run ({escape.markdown(facts.grid)} at the time). In a "
+        f"clone of the project, with this report's folder in its place under reports/:\n\n"
         + escape.code_block("\n".join(run), "sh")
-        + "\n\nIn an environment that has the package, the same, and the report alone from stored results:\n\n"
-        + escape.code_block(f"python -m study run {grid}\npython -m study report {grid}", "sh")
+        + f"\n\n{_checked_out(facts)}The last command runs what the store does not have, and writes this report anew. "
+        "In an environment that has the package, the same, and the report alone from stored results:\n\n"
+        + escape.code_block("python -m study run again.yaml\npython -m study report again.yaml", "sh")
         + "\n\nThe notebook report.ipynb can be executed again where it lies: it reads only the files beside it.",
         "How to run it again",
     )
+
+
+def _checked_out(facts: StudyFacts) -> str:
+    """What the commit in the commands leaves out."""
+    commits = list(dict.fromkeys(short_commit(origin.commit) for origin in facts.origins))
+    several = f"The commit is that of the latest stages, one of {escape.markdown(', '.join(commits))}. "
+    dirty = "It lacks changes that were not committed when they ran. "
+    return several * (len(commits) > 1) + dirty * (bool(commits) and commits[-1].endswith("-dirty"))
 
 
 SECTIONS: tuple[Section, ...] = (

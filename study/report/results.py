@@ -18,6 +18,7 @@ from study.report.facts import StudyFacts
 Kinds = Mapping[str, str]
 
 FACTS_FILE = "study.json"
+GRID_FILE = "grid.yaml"
 WHOLE = ("replicate", "params", "params_active", "macs", "macs_active", "seed")
 FRACTIONS = ("test_accuracy", "val_accuracy", "train_seconds", "pretrain_seconds")
 TRIAL_KINDS: Kinds = {
@@ -46,6 +47,7 @@ class Results:
     trials: pd.DataFrame
     history: pd.DataFrame
     expert_load: pd.DataFrame
+    grid: str = ""  # the grid file's text; a report that was written before it was kept has none
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -88,6 +90,7 @@ def read(folder: Path | str = ".") -> Results:
             _read_table(folder / "results.csv", {**TRIAL_KINDS, **factors}),
             _read_table(folder / "history.csv", HISTORY_KINDS),
             _read_table(folder / "expert_load.csv", LOAD_KINDS),
+            _read_grid(folder / GRID_FILE),
         )
     except FileNotFoundError as error:
         name = Path(error.filename).name
@@ -104,6 +107,10 @@ def table(rows: list[dict[str, object]], kinds: Kinds) -> pd.DataFrame:
         for name, kind in kinds.items()
     }
     return pd.DataFrame(columns)
+
+
+def _read_grid(path: Path) -> str:
+    return path.read_bytes().decode("utf-8") if path.is_file() else ""
 
 
 def _read_table(path: Path, kinds: Kinds) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 FIGURES = Path("figures")
 SCREEN_DPI = 100  # at which a figure has its true size on a screen
+UNDATED: Mapping[str, dict[str, None]] = {  # what a kind of file says of itself, but not of its numbers
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ def table(results: Results, name: str) -> Shown:
 
 
 def figure(results: Results, name: str, folder: Path | str = FIGURES) -> Shown:
-    """One of `PLOTS`; also writes it to the folder, as NAME.svg, NAME.png and, with the numbers drawn, NAME.csv."""
+    """One of `PLOTS`; also writes it to the folder, as NAME.png, .svg and .pdf, and its numbers as .csv."""
     if name not in PLOTS:
         raise StudyError(f"no figure {name!r}; {did_you_mean(name, PLOTS)}")
     plot = PLOTS[name]
@@ -59,21 +65,21 @@ def figure(results: Results, name: str, folder: Path | str = FIGURES) -> Shown:
         raise StudyError(f"figure {name!r} has nothing to show: this study has no such results")
     with style():
         drawn = plot.draw(numbers)
-        png, svg = _saved(drawn, "png"), _saved(drawn, "svg")
+        forms = {kind: _saved(drawn, kind) for kind in UNDATED}
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
-    for suffix, data in (("png", png), ("svg", svg), ("csv", numbers.to_csv(index=False).encode())):
+    for suffix, data in {**forms, "csv": numbers.to_csv(index=False).encode("utf-8", "backslashreplace")}.items():
         (folder / f"{name}.{suffix}").write_bytes(data)
     alt = f"{plot.title}; numbers in {folder.name}/{name}.csv"
     width = round(drawn.get_figwidth() * SCREEN_DPI)
     return Shown(
-        {"image/png": base64.b64encode(png).decode(), "text/plain": alt}, {"image/png": {"width": width, "alt": alt}}
+        {"image/png": base64.b64encode(forms["png"]).decode(), "text/plain": alt},
+        {"image/png": {"width": width, "alt": alt}},
     )
 
 
 def _saved(figure: "Figure", kind: str) -> bytes:
     """The figure as a file without dates or versions in it, so that equal numbers give equal files."""
-    undated = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=DPI, metadata=undated[kind])
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=UNDATED[kind])
     return buffer.getvalue()

@@ -8,6 +8,7 @@ from study.report import formats
 from study.report.cells import skewed
 from study.report.finding import finding
 from study.report.loads import loads
+from study.report.mixture import short_commit
 from study.report.pretraining import pretraining
 from study.report.published import beside
 from study.report.results import Results
@@ -182,7 +183,7 @@ def trials(results: Results) -> Table:
         Column.text("run", rows["run_id"].str[:8]),
     ]
     if rows["commit"].nunique() > 1:
-        columns.append(Column.text("commit", [_short_commit(commit) for commit in rows["commit"]]))
+        columns.append(Column.text("commit", [short_commit(commit) for commit in rows["commit"]]))
     kept = [column for column in columns if any(text not in ("", formats.NONE) for text in column.values)]
     return Table(tuple(kept), "Every trial. Full keys, runs and levels are in results.csv.")
 
@@ -193,7 +194,7 @@ def origins(results: Results) -> Table:
     several = len(rows) > 1
     return Table(
         (
-            Column.text("commit", [_short_commit(row.commit) for row in rows]),
+            Column.text("commit", [short_commit(row.commit) for row in rows]),
             Column.text("device", [row.device for row in rows]),
             Column.text("system", [row.platform for row in rows]),
             Column.text("threads", [formats.NONE if row.threads is None else row.threads for row in rows]),
@@ -256,12 +257,6 @@ def _combinations(rows: pd.DataFrame) -> Iterable[Column]:
 
 def _bootstrap(row: pd.Series) -> str:
     return f"{formats.percent(row['bootstrap_low'])} to {formats.percent(row['bootstrap_high'])}"
-
-
-def _short_commit(commit: str) -> str:
-    """Twelve digits, and still `-dirty` where there were changes that no commit holds."""
-    digits, dash, dirty = commit.partition("-")
-    return digits[:12] + dash + dirty
 
 
 def _minute(time: str) -> str:

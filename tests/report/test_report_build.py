@@ -16,7 +16,7 @@ import pytest
 from nbformat import v4
 from report_samples import HOSTILE, KV_HEADS, SCRIPT, Built, fill, make_study, put
 
-from study.design import expand
+from study.design import expand, load
 from study.errors import StudyError
 from study.factors import RESULT_COLUMNS
 from study.report import Results, build, collect, is_current, read
@@ -24,7 +24,10 @@ from study.report.escape import line
 from study.report.notebook import execute
 from study.store import Store
 
-FILES = ["cells.csv", "expert_load.csv", "history.csv", "report.html", "report.ipynb", "results.csv", "study.json"]
+FILES = [
+    *("cells.csv", "expert_load.csv", "grid.yaml", "history.csv", "report.html", "report.ipynb", "results.csv"),
+    "study.json",
+]
 SMALL = {"kv heads": {"path": "encoder.num_kv_heads", "levels": [3, 1]}}
 BASIC = {
     "encoder": {"image_size": 8, "patch_size": 2, "depth": 2, "experts_by_depth": [3]},
@@ -59,7 +62,7 @@ def test_all_files_are_there_and_nothing_else(built: Built) -> None:
     folder = built.report.folder
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     figures = ["effects", "expert_load", "finetune_curves", "parameters", "pretrain_curves", "pretraining"]
-    expected = [f"figures/{name}.{suffix}" for name in figures for suffix in ("csv", "png", "svg")]
+    expected = [f"figures/{name}.{suffix}" for name in figures for suffix in ("csv", "pdf", "png", "svg")]
     assert found == sorted([*FILES, "table.md", "table.tex", *expected])
     assert sorted(path.relative_to(folder).as_posix() for path in built.report.files) == found
 
@@ -164,7 +167,7 @@ def test_hostile_names_are_shown_as_they_are(built: Built) -> None:
 def test_failures_and_versions_are_told(built: Built) -> None:
     shown = Page(built.text("report.html")).text
     assert "pre-training failed: OutOfMemory" in shown
-    assert "more than one version of the code" in shown
+    assert "2 versions of the code are mixed: 0123456789ab for" in shown
     assert "fedcba987654-dirty" in shown
     assert "git checkout" in shown
 
@@ -261,3 +264,16 @@ def test_a_kernel_that_does_not_start_is_one_message(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sys, "executable", str(broken))
     with pytest.raises(StudyError, match="kernel stopped: no module named ipykernel"):
         execute(v4.new_notebook(cells=[v4.new_code_cell("1")]), tmp_path)
+
+
+def test_a_report_carries_the_grid_it_was_made_from(built: Built) -> None:
+    copy = built.report.folder / "grid.yaml"
+    assert copy.read_bytes() == built.study.path.read_bytes()
+    assert load(copy).cells == built.study.cells
+    assert read(built.report.folder).grid == built.study.source.text
+
+
+def test_a_report_from_before_grids_were_kept_can_be_read(built: Built, tmp_path: Path) -> None:
+    copy = shutil.copytree(built.report.folder, tmp_path / "old")
+    (copy / "grid.yaml").unlink()
+    assert read(copy).grid == ""

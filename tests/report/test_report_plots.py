@@ -83,7 +83,7 @@ def test_equal_numbers_give_equal_files(tmp_path: Path) -> None:
     results = collected(make_study(tmp_path, KV_HEADS), tmp_path / "store")
     for folder in ("one", "two"):
         figure(results, "parameters", tmp_path / folder)
-    for suffix in ("png", "svg", "csv"):
+    for suffix in ("png", "svg", "pdf", "csv"):
         one, two = (tmp_path / folder / f"parameters.{suffix}" for folder in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
 

@@ -46,6 +46,7 @@ _SETTINGS: dict[Any, Any] = {
     "axes.unicode_minus": True,
     "figure.dpi": 100,
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # TrueType, as journals ask for
     "svg.hashsalt": "study",  # the same numbers give the same file
     "path.simplify": False,
 }
