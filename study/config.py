@@ -24,14 +24,14 @@ Share = Annotated[float, Field(ge=0, lt=1, strict=True)]  # 0 up to, not includi
 StrictBool = Annotated[bool, Field(strict=True)]
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """For literals that are whole numbers: `true` and 1.0 equal 1, and would pass for it."""
     if isinstance(value, bool | float):
         raise ValueError(f"{str(value).lower()} is not possible; it must be a whole number")
     return value
 
 
-Channels = Annotated[Literal[1, 3], BeforeValidator(_whole)]
+Channels = Annotated[Literal[1, 3], BeforeValidator(whole)]
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Widths, depths and heads as in the public derivative of the paper (arXiv 2509.10919); see README, "The model".

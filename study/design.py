@@ -1,14 +1,12 @@
 """From a grid file to a study: its factors, its cells, and its trials.
 
-The baseline is one of the levels of every factor. `one_factor` is the baseline and every cell that differs from it in
-one factor; `factorial` is the full product. A cell that an `exclude` covers is kept, with its reason; any other cell
-must be valid.
+The baseline is one of the levels of every factor. Which combinations there are, says the design (study/designs). A
+cell that a condition leaves out is kept, with its reason; any other cell must be valid.
 """
 
 import contextlib
 import hashlib
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,14 +15,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from study import designs
 from study.complaints import complaints
-from study.conditions import Exclusion, read_exclusion
+from study.conditions import Conditions
 from study.config import Settings
+from study.designs.ask import Ask, Codes
 from study.errors import StudyError
 from study.factors import Factor, Level, read_factor
 from study.grid import Grid
-from study.gridfile import GridFile, Keys, Place, read
+from study.gridfile import GridFile, Place, read
 from study.overlay import InvalidError, laid_over, overlaps, settings
+from study.pairing import pair
 
 MAX_TRIALS = 1_000_000
 
@@ -72,6 +73,24 @@ class Study:
         return self.source.path
 
     @property
+    def design(self) -> str:
+        """What its design is called where people read."""
+        return designs.design_name(self.grid)
+
+    @property
+    def full(self) -> Cell | None:
+        """The model with all parts, where the design removes parts."""
+        return self.baseline if "leave_one_out" in self.design else None
+
+    @property
+    def bare(self) -> Cell | None:
+        """The model without any part, where the design adds parts."""
+        if self.design == "add_one":
+            return self.baseline
+        both = "add_one" in self.design
+        return next(cell for cell in self.cells if len(cell.changed) == len(self.factors)) if both else None
+
+    @property
     def baseline(self) -> Cell:
         return self.cells[0]
 
@@ -96,9 +115,8 @@ def load(path: Path | str) -> Study:
     factors = tuple(
         read_factor(name, spec, grid.baseline, baseline, top / "factors" / name) for name, spec in grid.factors.items()
     )
-    exclusions = [read_exclusion(spec, factors, top / "exclude" / i) for i, spec in enumerate(grid.exclude)]
-    _check_size(grid, factors, top / "design")
-    return Study(grid, factors, tuple(_cells(grid, factors, exclusions)), source)
+    factors = pair(grid.paired, factors, top / "paired")
+    return Study(grid, factors, tuple(_Layout(grid, factors, top).cells()), source)
 
 
 def expand(study: Study) -> list[Trial]:
@@ -129,44 +147,62 @@ def _parse(source: GridFile) -> Grid:
         raise source.error(keys, message) from None
 
 
-def _cells(grid: Grid, factors: tuple[Factor, ...], exclusions: list[Exclusion]) -> Iterator[Cell]:
-    used: set[Keys] = set()
-    names: set[str] = set()
-    for levels in _combinations(grid, factors):
-        labels = {factor.name: level.label for factor, level in zip(factors, levels, strict=True)}
-        changes = {f.name: level for f, level in zip(factors, levels, strict=True) if level is not f.baseline}
-        raw = _laid(grid.baseline, changes.values())
-        covering = [exclusion for exclusion in exclusions if exclusion.covers(labels, raw)]
-        if covering and not changes:
-            raise covering[0].at.error("excludes the baseline, against which every cell is compared")
-        used.update(exclusion.at.keys for exclusion in covering)
-        cell = Cell(labels, None, tuple(changes), covering[0].reason if covering else None)
-        if cell.name in names:
-            raise levels[-1].at.error(f"a second cell is called '{cell.name}'; give a level another label")
-        names.add(cell.name)
-        yield _with_settings(cell, raw, list(changes.values()))
-    for exclusion in exclusions:
-        if exclusion.at.keys not in used:
-            raise exclusion.at.error("covers no cell of this design; correct it or leave it out")
+@dataclass(frozen=True)
+class _Layout:
+    """From the positions of levels to cells."""
 
+    grid: Grid
+    factors: tuple[Factor, ...]
+    top: Place
 
-def _check_size(grid: Grid, factors: tuple[Factor, ...], at: Place) -> None:
-    numbers = [len(factor.levels) for factor in factors]
-    cells = math.prod(numbers) if grid.design == "factorial" else 1 + sum(number - 1 for number in numbers)
-    if cells * grid.replicates > MAX_TRIALS:
-        message = f"{cells:,} cells x {grid.replicates:,} replicates are more than {MAX_TRIALS:,} trials"
-        raise at.error(f"{message}; take fewer levels or replicates, or design: one_factor")
+    def cells(self) -> Iterator[Cell]:
+        """All cells of the design. Raises StudyError for a design that cannot be and for a cell that is not valid."""
+        self.conditions.check_baseline(*self._described(self._levels((0,) * len(self.factors))))
+        ask = Ask(self.grid, self.factors, self.top, self._allowed)
+        names: set[str] = set()
+        left = 0
+        for codes in designs.checked(ask, MAX_TRIALS).cells(ask):
+            levels = self._levels(codes)
+            cell = self._cell(levels)
+            if cell.name in names:
+                raise levels[-1].at.error(f"a second cell is called '{cell.name}'; give a level another label")
+            names.add(cell.name)
+            left += cell.excluded is None
+            yield cell
+        self._check_conditions(left)
 
+    @cached_property
+    def conditions(self) -> Conditions:
+        return Conditions.read(self.grid, self.factors, self.top)
 
-def _combinations(grid: Grid, factors: tuple[Factor, ...]) -> Iterator[tuple[Level, ...]]:
-    if grid.design == "factorial":
-        yield from itertools.product(*(factor.levels for factor in factors))
-        return
-    baseline = tuple(factor.baseline for factor in factors)
-    yield baseline
-    for i, factor in enumerate(factors):
-        for level in factor.levels[1:]:
-            yield (*baseline[:i], level, *baseline[i + 1 :])
+    def _levels(self, codes: Codes) -> tuple[Level, ...]:
+        return tuple(factor.levels[code] for factor, code in zip(self.factors, codes, strict=True))
+
+    def _described(self, levels: tuple[Level, ...]) -> tuple[dict[str, str], Mapping[str, Any]]:
+        """A cell's labels and its plain settings."""
+        labels = {factor.name: level.label for factor, level in zip(self.factors, levels, strict=True)}
+        return labels, _laid(self.grid.baseline, self._changes(levels).values())
+
+    def _changes(self, levels: tuple[Level, ...]) -> dict[str, Level]:
+        return {f.name: level for f, level in zip(self.factors, levels, strict=True) if level is not f.baseline}
+
+    def _allowed(self, codes: Codes) -> bool:
+        return self.conditions.reason(*self._described(self._levels(codes))) is None
+
+    def _cell(self, levels: tuple[Level, ...]) -> Cell:
+        labels, raw = self._described(levels)
+        changes = self._changes(levels)
+        cell = Cell(labels, None, tuple(changes), self.conditions.reason(labels, raw))
+        return _with_settings(cell, raw, list(changes.values()))
+
+    def _check_conditions(self, left: int) -> None:
+        """After all cells: each condition covers some, and something is left to compare."""
+        if self.grid.sample is None:  # which draws but a part of the cells
+            for condition in self.conditions.unused():
+                raise condition.at.error("covers no cell of this design; correct it or leave it out")
+        if left < 2:
+            at = self.top / ("exclude" if self.grid.exclude else "only")
+            raise at.error("leaves only the baseline, and nothing to compare with it; leave fewer cells out")
 
 
 def _laid(raw: Mapping[str, Any], changes: Iterable[Level]) -> Mapping[str, Any]:

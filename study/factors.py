@@ -34,6 +34,8 @@ class Factor:
 
     name: str
     levels: tuple[Level, ...]
+    at: Place
+    parts: tuple["Factor", ...] = ()  # where factors are paired: each of them, with levels in the same order
 
     @property
     def baseline(self) -> Level:
@@ -60,7 +62,7 @@ def read_factor(name: str, spec: FactorSpec, raw: Mapping[str, Any], baseline: S
     elif spec.baseline is not None:
         message = f"names a level that is not written, but level {first.label!r} equals the baseline; give it a 'label'"
         raise (at / "baseline").error(message)
-    return Factor(name, (first, *others))
+    return Factor(name, (first, *others), at)
 
 
 def label_of(value: Any) -> str:

@@ -1,10 +1,11 @@
 """The keys of a grid file, as written: what `study schema` describes and `design.load` reads."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from study.config import Frozen, NonNegativeInt, PositiveInt, Resources
+from study.config import Frozen, NonNegativeInt, PositiveInt, Resources, whole
+from study.gridfile import did_you_mean, shown
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -42,13 +43,50 @@ class FactorSpec(Frozen):
     baseline: Label | None = Field(None, description="label of the baseline's own level, where no level equals it")
 
 
-class ExcludeSpec(Frozen):
-    """Cells left out: those in which every condition holds."""
+class CellsSpec(Frozen):
+    """Cells that are left out, or kept: those in which every condition holds."""
 
     when: Annotated[dict[str, Any], Field(min_length=1)] = Field(
         description="factor name or dotted path, and the level or value (or a list of them) that it has"
     )
-    reason: Text = Field(description="why these cells are left out; shown in the report")
+    reason: Text = Field(description="why these cells are left out, or kept; shown in the report")
+
+
+SampleSize = Annotated[int, Field(ge=2, le=1_000_000, strict=True)]
+
+
+class SampleSpec(Frozen):
+    """Some cells of a product that is too large to run whole."""
+
+    cells: SampleSize = Field(description="how many cells, the baseline among them")
+    method: Literal["space_filling", "random"] = Field(
+        "space_filling",
+        description="space_filling: each next cell as far as can be from those before; random: each as likely",
+    )
+
+
+DesignName = Literal["one_factor", "leave_one_out", "add_one", "factorial", "fractional"]
+Both = tuple[Literal["leave_one_out"], Literal["add_one"]]
+BOTH = ["leave_one_out", "add_one"]
+
+
+def _possible_design(value: Any) -> Any:
+    both = f"[{', '.join(BOTH)}]"
+    if isinstance(value, list) and value != BOTH:
+        raise ValueError(f"{shown(value)} is not possible; the one list there is, is {both}")
+    if not isinstance(value, list) and value not in get_args(DesignName):
+        raise ValueError(f"{shown(value)} is not possible; {did_you_mean(value, get_args(DesignName))}, or {both}")
+    return value
+
+
+def _form_of_sample(value: Any) -> str:
+    return "mapping" if isinstance(value, dict | SampleSpec) else "number"
+
+
+Design = Annotated[DesignName | Both, BeforeValidator(_possible_design)]
+Sample = Annotated[
+    Annotated[SampleSpec, Tag("mapping")] | Annotated[SampleSize, Tag("number")], Discriminator(_form_of_sample)
+]
 
 
 class Grid(Frozen):
@@ -58,10 +96,24 @@ class Grid(Frozen):
     question: Text = Field(description="what the study is to answer")
     baseline: dict[str, Any] = Field(description="all of a trial's settings: encoder, pretrain, finetune")
     factors: Annotated[dict[Label, FactorSpec], Field(min_length=1)] = Field(description="what varies, by name")
-    design: Literal["one_factor", "factorial"] = Field(
-        "one_factor", description="one_factor: the baseline and one change at a time; factorial: the full product"
+    design: Design = Field(
+        "one_factor",
+        description="one_factor: the baseline and one change at a time; leave_one_out: the baseline is the full model, "
+        "each part removed in turn; add_one: the baseline is the bare model, each part added in turn; [leave_one_out, "
+        "add_one]: both, around the full model; factorial: the full product; fractional: a part of a product of "
+        "two-level factors, chosen by resolution",
     )
-    exclude: list[ExcludeSpec] = Field(default=[], description="cells left out, with reasons")
+    resolution: Annotated[Literal[3, 4, 5], BeforeValidator(whole)] | None = Field(
+        None,
+        description="of a fractional design, 4 where not written. 3: main effects apart from each other; 4: also from "
+        "two-factor interactions; 5: those apart from each other too",
+    )
+    sample: Sample | None = Field(None, description="of a factorial design: run so many of its cells")
+    paired: list[list[Label]] = Field(
+        default=[], description="lists of factors whose levels move together, the first with the first and so on"
+    )
+    only: list[CellsSpec] = Field(default=[], description="cells kept, with reasons; the others are left out")
+    exclude: list[CellsSpec] = Field(default=[], description="cells left out, with reasons")
     replicates: PositiveInt = Field(3, description="independent runs of every cell, each with its own seed")
     seed: NonNegativeInt = Field(0, description="base of all seeds")
     resources: Resources = Field(Resources(), description="what one trial takes")

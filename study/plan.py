@@ -127,7 +127,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
     return {
         "study": study.name,
         "question": study.grid.question,
-        "design": study.grid.design,
+        "design": study.design,
         "replicates": study.grid.replicates,
         "trials": len(plan.trials),
         "stages": [

@@ -44,7 +44,21 @@ PARTS = [
     ("study: example", "study: 12", 1, "study", "12 is not possible; it must be text"),
     ("question: What does it take?", "question:", 2, "question", "null is not possible; it must be text"),
     ("question: What does it take?", "question: ''", 2, "question", "it must not be empty"),
-    ("study:", "design: both\nstudy:", 1, "design", "it must be 'one_factor' or 'factorial'"),
+    ("study:", "design: both\nstudy:", 1, "design", "possible: one_factor, leave_one_out, add_one, factorial,"),
+    ("study:", "design: leave_on_out\nstudy:", 1, "design", "did you mean 'leave_one_out'?"),
+    ("study:", "design: [one_factor]\nstudy:", 1, "design", "the one list there is, is [leave_one_out, add_one]"),
+    ("study:", "design: [add_one, leave_one_out]\nstudy:", 1, "design", "is [leave_one_out, add_one]"),
+    ("study:", "resolution: 4\nstudy:", 1, "resolution", "belongs to design: fractional, but this one is one_factor"),
+    ("study:", "resolution: 6\nstudy:", 1, "resolution", "6 is not possible; it must be 3, 4 or 5"),
+    ("study:", "sample: 5\nstudy:", 1, "sample", "belongs to design: factorial, but this one is one_factor"),
+    ("study:", "sample: 1\nstudy:", 1, "sample", "1 is not possible; it must be 2 or more"),
+    ("study:", "sample: {method: random}\nstudy:", 1, "sample.cells", "'cells' is missing: how many cells"),
+    ("study:", "sample: {cells: 4, methd: x}\nstudy:", 1, "sample.methd", "did you mean 'method'?"),
+    ("study:", "paired: [heads, width]\nstudy:", 1, "paired[0]", "it must be a list"),
+    ("study:", "paired: [[heads]]\nstudy:", 1, "paired[0]", "it must name two factors or more"),
+    ("study:", "paired: [[heads, widht]]\nstudy:", 1, "paired[0]", "no factor 'widht'; did you mean 'width'?"),
+    ("study:", "paired: [[heads, heads]]\nstudy:", 1, "paired[0]", "'heads' stands twice"),
+    ("study:", "paired: [[heads, width]]\nstudy:", 1, "paired[0]", "number 2 in 'heads' and number 1 in 'width'"),
     ("study:", "replicates: 0\nstudy:", 1, "replicates", "0 is not possible; it must be 1 or more"),
     ("study:", "replicates: 2.0\nstudy:", 1, "replicates", "it must be a whole number"),
     ("study:", "replicates: 999999999\nstudy:", 1, "design", "are more than 1,000,000 trials"),
@@ -139,6 +153,18 @@ EXCLUSIONS = [
     ("study:", "exclude: [{when: {encoder.dept: 1}, reason: r}]\nstudy:", 1, f"{WHEN}.encoder.dept", "'depth'?"),
     ("study:", "exclude: [{when: {encoder.depth: 9}, reason: r}]\nstudy:", 1, "exclude[0]", "covers no cell"),
     ("study:", "exclude: [{when: {encoder.depth: 3}, reason: r}]\nstudy:", 1, "exclude[0]", "excludes the baseline"),
+    ("study:", "only: [{when: {heads: 1}}]\nstudy:", 1, "only[0].reason", "'reason' is missing"),
+    ("study:", "only: [{when: {head: 1}, reason: r}]\nstudy:", 1, "only[0].when.head", "did you mean 'heads'?"),
+    ("study:", "only: [{when: {heads: 1}, reason: r}]\nstudy:", 1, "only[0]", "add '3' to 'heads'"),
+    ("study:", "only: [{when: {encoder.width: 24}, reason: r}]\nstudy:", 1, "only[0]", "add 12 to 'encoder.width'"),
+    ("study:", "only: [{when: {heads: 3, width: 12}, reason: r}]\nstudy:", 1, "only", "leaves only the baseline"),
+    (
+        "study:",
+        "exclude: [{when: {heads: 1}, reason: r}, {when: {width: 24}, reason: r}]\nstudy:",
+        1,
+        "exclude",
+        "leaves only the baseline",
+    ),
 ]
 
 
@@ -159,7 +185,7 @@ def complaint(tmp_path: Path) -> Callable[[str], str]:
 
 def test_the_text_itself_is_right(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(TEXT)
-    assert make_plan(load(tmp_path / "good.yaml"), Store(tmp_path)).trials == 9
+    assert len(make_plan(load(tmp_path / "good.yaml"), Store(tmp_path)).trials) == 9
 
 
 @pytest.mark.parametrize(

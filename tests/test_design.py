@@ -225,10 +225,10 @@ def test_the_first_reason_that_covers_a_cell_is_told(grid: Loader) -> None:
 
 
 def test_an_exclusion_may_cover_what_cannot_be(grid: Loader) -> None:
-    study = grid(factors=one_factor("encoder.num_kv_heads", 3, 4),
+    study = grid(factors=one_factor("encoder.num_kv_heads", 3, 4, 1),
                  exclude=[{"when": {"f": 4}, "reason": "4 does not divide 6"}])  # fmt: skip
-    assert [cell.settings is None for cell in study.cells] == [False, True]
-    by_path = grid(factors=one_factor("encoder.num_kv_heads", 3, 4),
+    assert [cell.settings is None for cell in study.cells] == [False, True, False]
+    by_path = grid(factors=one_factor("encoder.num_kv_heads", 3, 4, 1),
                    exclude=[{"when": {"encoder.num_kv_heads": 4}, "reason": "4 does not divide 6"}])  # fmt: skip
     assert excluded(by_path) == {"f=4": "4 does not divide 6"}
 

@@ -125,6 +125,8 @@ def _facts(study: Study, shelf: _Shelf) -> StudyFacts:
         study=study.name,
         question=study.grid.question,
         design=study.grid.design,
+        full=study.full.name if study.full else None,
+        bare=study.bare.name if study.bare else None,
         replicates=study.grid.replicates,
         seed=study.grid.seed,
         grid=_shown_path(study.path),

@@ -57,7 +57,9 @@ class StudyFacts(Facts):
 
     study: str
     question: str
-    design: str
+    design: str | tuple[str, ...]
+    full: str | None = None  # the cell with all parts, where the design removes parts
+    bare: str | None = None  # the cell without any, where it adds parts
     replicates: int
     seed: int
     grid: str  # path of the grid file, relative to the folder that commands are given in
@@ -65,6 +67,10 @@ class StudyFacts(Facts):
     cells: tuple[CellFacts, ...]
     baseline: dict[str, Any]  # all settings of the baseline
     origins: tuple[Origin, ...]
+
+    @property
+    def design_name(self) -> str:
+        return self.design if isinstance(self.design, str) else " and ".join(self.design)
 
     @property
     def factor_names(self) -> list[str]:

@@ -46,7 +46,11 @@ results = read(".")"""
 
 DESIGNS = {
     "one_factor": "the baseline, and one change at a time",
+    "leave_one_out": "the full model, and each part removed",
+    "add_one": "the bare model, and each part added",
+    "leave_one_out and add_one": "the full model, each part removed, the bare model, and each part added to it",
     "factorial": "every combination of the factors' levels",
+    "fractional": "a part of all combinations, chosen so that effects can be told apart as its alias table says",
 }
 
 
@@ -62,7 +66,7 @@ def _title(results: Results) -> Iterator[Text | Code]:
     size = (
         f"{formats.plural(len(facts.included), 'cell')} by {formats.plural(facts.replicates, 'replicate')}: "
         f"{counts.get('done', 0):,} of {formats.plural(wanted, 'trial')} finished. "
-        f"Design `{facts.design}`: {DESIGNS.get(facts.design, 'see below')}."
+        f"Design `{facts.design_name}`: {DESIGNS.get(facts.design_name, 'see below')}."
     )
     yield Text(f"# {escape.markdown(facts.study)}\n\n**{escape.markdown(facts.question)}**\n\n{size}")
     yield Code(SETUP)
