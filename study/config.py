@@ -290,3 +290,6 @@ class Resources(Frozen):
 
     cpu: PositiveFloat = 1.0
     gpu: NonNegativeFloat | None = None
+    checkpoint_seconds: NonNegativeFloat = Field(
+        60.0, description="a long stage is put aside so often at most, to go on from there; 0: after every epoch"
+    )

@@ -106,7 +106,7 @@ def fan_out(
     queue = _Queue([stage for stage in stages if not store.has(stage)], store, listener)
     gpus = cluster.gpus_per_trial(resources)
     scratch = Path(tempfile.mkdtemp(prefix="study-tune-"))
-    work = tune.with_parameters(_work, store=str(store.root.resolve()), commit=commit, cpus=resources.cpu)
+    work = tune.with_parameters(_work, store=str(store.root.resolve()), commit=commit, resources=resources)
     tuner = tune.Tuner(
         tune.with_resources(work, {"cpu": resources.cpu, "gpu": gpus}),
         tune_config=tune.TuneConfig(search_alg=queue, num_samples=-1, reuse_actors=True, metric="ended", mode="max"),
@@ -209,17 +209,18 @@ class _Relay(_Unsaved, tune.Callback):
             self._listener.on_epochs(self._queue.running[trial.trial_id], rows)
 
 
-def _work(config: dict[str, Any], store: str, commit: str, cpus: float) -> None:
+def _work(config: dict[str, Any], store: str, commit: str, resources: Resources) -> None:
     """What a worker does with one stage; every error is a message to the driver, so that none is lost or retried."""
     import torch
 
     from study.run import run_stage
 
-    torch.set_num_threads(max(1, int(cpus)))
+    torch.set_num_threads(max(1, int(resources.cpu)))
     batch, began = _Batch(), time.monotonic()
     try:
         device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
-        run_stage(Stage.from_spec(json.loads(config["stage"])), Store(store), device, batch.add, commit)
+        stage = Stage.from_spec(json.loads(config["stage"]))
+        run_stage(stage, Store(store), device, batch.add, commit, resources.checkpoint_seconds)
     except Exception as error:
         ending: dict[str, Any] = {"ended": 0, "error": _describe(error)}
     else:

@@ -1,5 +1,6 @@
 """Runs one stage: looks it up, loads its parent, trains, stores. All reading and writing of results is here."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -7,32 +8,49 @@ import safetensors.torch
 import torch
 
 from study import counts
+from study.checkpoint import EVERY, Checkpoints
 from study.config import Finetune, Pretrain
 from study.data import describe, load
 from study.errors import StudyError
 from study.provenance import now, processor, provenance
 from study.stages import Stage
 from study.store import Result, Store
-from study.training import Trained, finetune, pretrain
+from study.training import Diverged, Execution, Trained, finetune, pretrain
 
 OnEpoch = Callable[[dict[str, float]], None]
 
+PARTS = 4  # of a batch that memory has no room for
 
-def run_stage(stage: Stage, store: Store, device: str, on_epoch: OnEpoch, commit: str = "unknown") -> Result:
-    """The stage's result: the stored one, or that of training it now and storing it.
 
-    `device` is `cpu` or `cuda`; `on_epoch` gets every epoch's numbers. Raises StudyError where the parent is missing,
-    the data cannot be had, or training diverges.
+def run_stage(
+    stage: Stage,
+    store: Store,
+    device: str,
+    on_epoch: OnEpoch,
+    commit: str = "unknown",
+    checkpoint_seconds: float = EVERY,
+) -> Result:
+    """The stage's result: the stored one, or that of training it now, or the rest of it, and storing it.
+
+    `device` is `cpu` or `cuda`; `on_epoch` gets the numbers of every epoch that is trained now. Raises StudyError where
+    the parent is missing, the data cannot be had, training diverges, or memory does not do even in smaller parts.
     """
     stored = store.find(stage)
     if stored is not None:
         return stored
     started = now()
-    trained = _train(stage, store, device, on_epoch)
     name = torch.cuda.get_device_name() if device == "cuda" else processor()
-    origin = provenance(commit, name, torch.get_num_threads(), started)
     # own data may change under the same path: this tells which content was trained on
-    origin["data"] = load(stage.recipe.dataset, stage.encoder.image_size, device).digest
+    data = load(stage.recipe.dataset, stage.encoder.image_size, device).digest
+    place = {"commit": commit, "device": name, "threads": torch.get_num_threads(), "started": started}
+    checkpoints = Checkpoints(stage, store, place, data, checkpoint_seconds)
+    try:
+        trained, micro_batch = _train_within_memory(stage, store, device, on_epoch, checkpoints)
+    except Diverged:
+        store.drop_unfinished(stage)  # whoever tries again, with other code, begins at the beginning
+        raise
+    origin = provenance(commit, name, torch.get_num_threads(), started)
+    origin |= {"data": data, "micro_batch": micro_batch, "parts": checkpoints.parts, "notes": checkpoints.notes}
     result = Result(trained.metrics, facts(stage), trained.history, trained.expert_load, origin)
     store.save(stage, result, safetensors.torch.save(trained.weights), _model_config(stage, trained))
     return result
@@ -50,15 +68,42 @@ def facts(stage: Stage) -> dict[str, int]:
     return {"params": params.total, "params_active": params.active, "macs": macs.executed, "macs_active": macs.active}
 
 
-def _train(stage: Stage, store: Store, device: str, on_epoch: OnEpoch) -> Trained:
+def _train_within_memory(
+    stage: Stage, store: Store, device: str, on_epoch: OnEpoch, checkpoints: Checkpoints
+) -> tuple[Trained, int | None]:
+    """The trained stage and its micro-batch. Where memory does not do, once more with a quarter of the images at a
+    time and the same batch for each step."""
+    start = checkpoints.latest()
+    micro_batch = start.course["micro_batch"] if start else None
+    try:
+        return _train(stage, store, device, on_epoch, Execution(start, checkpoints.keep, micro_batch)), micro_batch
+    except torch.OutOfMemoryError as error:
+        first = str(error).splitlines()[0]
+    if device == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+    at_once = micro_batch or stage.recipe.batch_size
+    smaller = -(-at_once // PARTS)
+    try:
+        execution = Execution(checkpoints.latest(), checkpoints.keep, smaller)
+        return _train(stage, store, device, on_epoch, execution), smaller
+    except torch.OutOfMemoryError as error:
+        second = str(error).splitlines()[0]
+    raise StudyError(
+        f"out of memory with {at_once} images at a time, and again with {smaller}: {first}; then: {second}; "
+        "give the trial more of a GPU (resources.gpu), or make the model or its image_size smaller"
+    )
+
+
+def _train(stage: Stage, store: Store, device: str, on_epoch: OnEpoch, execution: Execution) -> Trained:
     if isinstance(stage.recipe, Pretrain):
-        return pretrain(stage.encoder, stage.recipe, stage.seed, device, on_epoch)
+        return pretrain(stage.encoder, stage.recipe, stage.seed, device, on_epoch, execution)
     weights = None
     if stage.parent is not None:
         if not store.has(stage.parent):
             raise StudyError(f"the pre-training {stage.parent.key[:12]} that this stage starts from is not stored")
         weights = safetensors.torch.load(store.weights(stage.parent).read_bytes())
-    return finetune(stage.encoder, stage.recipe, weights, stage.seed, device, on_epoch)
+    return finetune(stage.encoder, stage.recipe, weights, stage.seed, device, on_epoch, execution)
 
 
 def _classes(recipe: Finetune) -> int:

@@ -5,6 +5,7 @@
                           model.safetensors, config.json
                           checksums.json SHA-256 of every other file
     STORE/failed/KEY.json the last error of a stage that has no result yet
+    STORE/unfinished/KEY  the latest checkpoint of a long stage that has no result yet, led by its SHA-256
 
 A folder is written under another name and renamed into place, so what bears a key is whole. A failure is a note for
 the report, never an answer: the stage is tried again.
@@ -36,6 +37,14 @@ class Result:
     history: list[dict[str, float]]  # one row per epoch
     expert_load: list[list[float]]  # per block, each expert's share of the routed tokens
     provenance: Mapping[str, Any] = field(default_factory=dict)  # commit, versions, device, host, times
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What is kept of a stage that was not finished: None where there is nothing, or nothing whole, as `note` says."""
+
+    data: bytes | None = None
+    note: str = ""
 
 
 class CorruptError(StudyError):
@@ -106,6 +115,7 @@ class Store:
         if not folder.is_dir():
             _write_folder(folder, files)
         self._failure(stage).unlink(missing_ok=True)
+        self.drop_unfinished(stage)
 
     def discard(self, stage: Stage) -> None:
         """Remove a stored stage, so that it is computed again."""
@@ -120,8 +130,33 @@ class Store:
         path = self._failure(stage)
         return str(_read_json(path, path)["error"]) if path.is_file() else None
 
+    def keep_unfinished(self, stage: Stage, data: bytes) -> None:
+        """Put the state of a stage aside, in place of an earlier one. Raises OSError."""
+        _write_file(self._checkpoint(stage), _digest_line(data) + data)
+
+    def unfinished(self, stage: Stage) -> Unfinished:
+        """The state that was put aside; one whose checksum is wrong is removed, never given."""
+        try:
+            digest, newline, data = self._checkpoint(stage).read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return Unfinished()
+        except OSError as error:
+            return Unfinished(note=f"a checkpoint could not be read: {error.strerror}")
+        if digest + newline == _digest_line(data):
+            return Unfinished(data)
+        self.drop_unfinished(stage)
+        return Unfinished(note="a checkpoint was dropped: it does not have the checksum it was written with")
+
+    def drop_unfinished(self, stage: Stage) -> None:
+        """Remove the state that was put aside, where that is possible: it is never in the way."""
+        with contextlib.suppress(OSError):
+            self._checkpoint(stage).unlink()
+
     def _folder(self, stage: Stage) -> Path:
         return self.root / stage.kind / stage.key
+
+    def _checkpoint(self, stage: Stage) -> Path:
+        return self.root / "unfinished" / stage.key
 
     def _failure(self, stage: Stage) -> Path:
         return self.root / "failed" / f"{stage.key}.json"
@@ -161,6 +196,10 @@ def _read_json(path: Path, folder: Path) -> dict[str, Any]:
 
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _digest_line(data: bytes) -> bytes:
+    return f"{hashlib.sha256(data).hexdigest()}\n".encode()
 
 
 def _listed(folder: Path) -> list[str]:

@@ -224,7 +224,7 @@ class _LiveRun:
         self.run_id = run_id
         self._client = client
         self._waiting: list[dict[str, float]] = []
-        self._logged = 0  # epochs delivered
+        self._logged: set[float] = set()  # epochs delivered; a stage that went on did not report its first ones
         self._flushed = time.monotonic()
 
     def describe(self, stage: Stage) -> None:
@@ -249,7 +249,7 @@ class _LiveRun:
         """Epochs not yet delivered, final metrics, the model, the end."""
         from mlflow.entities import Metric, RunTag
 
-        self._waiting = list(result.history[self._logged :])
+        self._waiting = [row for row in result.history if row["epoch"] not in self._logged]
         self._flush()
         now = int(time.time() * 1000)
         final = {**result.metrics, **result.facts}
@@ -276,7 +276,7 @@ class _LiveRun:
         ]
         for start in range(0, len(metrics), 1000):  # MLflow's limit for one batch
             self._client.log_batch(self.run_id, metrics=metrics[start : start + 1000])
-        self._logged += len(self._waiting)
+        self._logged |= {row["epoch"] for row in self._waiting}
         self._waiting, self._flushed = [], time.monotonic()
 
 

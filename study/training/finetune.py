@@ -3,7 +3,7 @@
 Shapes: B images, C channels, H height, W width, D embedding width, K classes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from study.errors import StudyError
 from study.models import Classifier, build_encoder
 from study.training.batches import Prepared, TrainingBatches, prepare
 from study.training.device import chosen, compiled, forget_peak, peak_memory
+from study.training.execution import WHOLE, Execution
 from study.training.loop import OnEpoch, Task, Trained, fit, on_host
 from study.training.optim import FlatAdamW, parameter_groups
 from study.training.probe import probe_task
@@ -27,6 +28,7 @@ def finetune(
     seed: int,
     device: str,
     on_epoch: OnEpoch,
+    execution: Execution = WHOLE,
 ) -> Trained:
     """Train a classifier from an encoder's pre-trained `weights`, or from scratch (None); its weights come back.
 
@@ -34,7 +36,7 @@ def finetune(
     smoothed), `train_seconds`, `images_per_second`, `best_epoch` where `keep` is best, and on a GPU `peak_memory_mb`.
     Test images are looked at once, at the end, with the weights that are kept; a data set without any has no `test_*`.
     Touches neither files nor the caller's random state. Raises StudyError for a recipe that the data set does not
-    allow or weights of another encoder, Diverged if training leaves the finite.
+    allow or weights of another encoder, Diverged if training leaves the finite, torch.OutOfMemoryError.
     """
     place = chosen(device)
     data = prepare(recipe, encoder, place)
@@ -49,7 +51,9 @@ def finetune(
             _start_from(weights, model)
         best = BestWeights(model, on_epoch)
         task = classifier_task(model, recipe, data, seed, place)
-        fitted = fit(task, recipe, seed, place, best if recipe.keep == "best" else on_epoch)
+        if recipe.keep == "best":
+            task, on_epoch = replace(task, best=best), best
+        fitted = fit(task, recipe, seed, place, on_epoch, execution)
     metrics = fitted.metrics | peak_memory(place)
     if recipe.keep == "best":
         metrics["best_epoch"] = best.restore()
@@ -83,11 +87,22 @@ class BestWeights:
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def __call__(self, record: dict[str, float]) -> None:
-        score = (record["val_accuracy"], -record["val_loss"])
-        if score > self.score:
-            self.score, self.epoch = score, record["epoch"]
+        if self._improves(record):
             self.weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.on_epoch(record)
+
+    def resume(self, weights: dict[str, Tensor], history: list[dict[str, float]]) -> None:
+        """Go on with the weights that were kept after these epochs."""
+        self.weights = {name: weight.to(self.model.head.weight.device) for name, weight in weights.items()}
+        for record in history:
+            self._improves(record)
+
+    def _improves(self, record: dict[str, float]) -> bool:
+        score = (record["val_accuracy"], -record["val_loss"])
+        improved = score > self.score
+        if improved:
+            self.score, self.epoch = score, record["epoch"]
+        return improved
 
     def restore(self) -> float:
         """Put the best weights back into the model; returns their epoch."""

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from study import config
 from study.errors import StudyError
 from study.training.device import precise
+from study.training.execution import WHOLE, Execution, Snapshot
 from study.training.metrics import Means
 from study.training.optim import FlatAdamW, learning_rates
 from study.training.seeds import seed_global
@@ -33,6 +35,15 @@ class Trained:
     normalization: dict[str, list[float]]  # `mean` and `std` of each channel, by which the encoder's images were made
 
 
+class Best(Protocol):
+    """Weights kept aside while training goes on."""
+
+    weights: dict[str, Tensor]
+
+    def resume(self, weights: dict[str, Tensor], history: list[dict[str, float]]) -> None:
+        """Go on with the weights that were kept after these epochs."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What a stage brings to the loop."""
@@ -44,45 +55,56 @@ class Task:
     batches: Callable[[int], Iterator[tuple[Tensor, ...]]]  # of an epoch, counted from 1; images come first
     losses: Callable[..., dict[str, Tensor]]  # of a batch: `objective`, which is minimised, and scalars to record
     evaluate: Callable[[], dict[str, float]]  # on validation data
+    best: Best | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fitted:
     """The course of a training."""
 
-    history: list[dict[str, float]]
-    images_per_second: float  # while training, validation left out
+    history: list[dict[str, float]] = field(default_factory=list)
+    images: int = 0
+    seconds: float = 0.0  # while training, validation left out
 
     @property
     def metrics(self) -> dict[str, float]:
         """`train_seconds`, the wall time of all epochs with their validation, and `images_per_second` without it."""
         seconds = sum(record["seconds"] for record in self.history)
-        return {"train_seconds": seconds, "images_per_second": self.images_per_second}
+        return {"train_seconds": seconds, "images_per_second": self.images / self.seconds}
 
 
-def fit(task: Task, recipe: config.Recipe, seed: int, device: torch.device, on_epoch: OnEpoch) -> Fitted:
+def fit(
+    task: Task,
+    recipe: config.Recipe,
+    seed: int,
+    device: torch.device,
+    on_epoch: OnEpoch,
+    execution: Execution = WHOLE,
+) -> Fitted:
     """Train for `recipe.epochs`. After each epoch `on_epoch` receives its record: `epoch`, `train_*` (means of what
     `losses` gives, over the epoch), `learning_rate` (of its last step), what `evaluate` gives, and `seconds`.
 
+    A training that goes on from a snapshot has the earlier epochs in its history; `on_epoch` hears of the others only.
     Changes the global random state: call it inside `own_random_state`. Raises Diverged after the first epoch with a
     number that is not finite.
     """
     rates = learning_rates(recipe.learning_rate, recipe.epochs * task.steps, round(recipe.warmup_epochs * task.steps))
-    history: list[dict[str, float]] = []
-    images, seconds = 0, 0.0
-    for epoch in range(1, recipe.epochs + 1):
+    course = _resumed(task, execution.start) if execution.start else Fitted()
+    for epoch in range(len(course.history) + 1, recipe.epochs + 1):
         began = perf_counter()
         seed_global(device, seed, "router noise", epoch)
         epoch_rates = rates[(epoch - 1) * task.steps : epoch * task.steps]
-        means = _train(task, recipe, device, task.batches(epoch), epoch_rates)
+        means = _train(task, recipe, device, task.batches(epoch), epoch_rates, execution.micro_batch)
         record = {"epoch": float(epoch)} | means.values("train_") | {"learning_rate": epoch_rates[-1]}
-        images, seconds = images + means.images, seconds + perf_counter() - began
+        course.images, course.seconds = course.images + means.images, course.seconds + perf_counter() - began
         task.module.eval()
         record |= task.evaluate() | {"seconds": perf_counter() - began}
-        _check_finite(task.name, record, history)
-        history.append(record)
+        _check_finite(task.name, record, course.history)
+        course.history.append(record)
         on_epoch(dict(record))
-    return Fitted(history, images / seconds)
+        if epoch < recipe.epochs:
+            execution.keep(lambda: _snapshot(task, course, execution.micro_batch))
+    return course
 
 
 def _train(
@@ -91,16 +113,54 @@ def _train(
     device: torch.device,
     batches: Iterator[tuple[Tensor, ...]],
     rates: list[float],
+    micro_batch: int | None,
 ) -> Means:
     """One epoch. The host runs ahead of the device: nothing here waits for a result."""
     task.module.train()
     means = Means()
-    for batch, rate in zip(batches, rates, strict=True):
+
+    def objective(part: tuple[Tensor, ...]) -> Tensor:
         with precise(recipe, device):
-            losses = task.losses(*batch)
-        task.optimizer.descend(losses.pop("objective"), rate)
-        means.add(len(batch[0]), losses)
+            losses = task.losses(*part)
+        minimised = losses.pop("objective")
+        means.add(len(part[0]), losses)
+        return minimised
+
+    for batch, rate in zip(batches, rates, strict=True):
+        images = len(batch[0])
+        if micro_batch is None or micro_batch >= images:
+            task.optimizer.descend(objective(batch), rate)
+        else:
+            parts = zip(*(torch.split(tensor, micro_batch) for tensor in batch), strict=True)
+            task.optimizer.descend_in_parts((objective(part) * (len(part[0]) / images) for part in parts), rate)
     return means
+
+
+MODEL, OPTIMIZER, BEST = "model/", "optimizer/", "best/"
+
+
+def _snapshot(task: Task, course: Fitted, micro_batch: int | None) -> Snapshot:
+    kept = {
+        MODEL: task.module.state_dict(),
+        OPTIMIZER: task.optimizer.state(),
+        BEST: task.best.weights if task.best else {},
+    }
+    tensors = {kind + name: tensor for kind, named in kept.items() for name, tensor in named.items()}
+    return Snapshot(on_host(tensors), {**asdict(course), "micro_batch": micro_batch})
+
+
+def _resumed(task: Task, start: Snapshot) -> Fitted:
+    """Put a task where the snapshot was taken; returns the course until then."""
+    course = Fitted(list(start.course["history"]), start.course["images"], start.course["seconds"])
+    task.module.load_state_dict(_named(MODEL, start))
+    task.optimizer.restore(_named(OPTIMIZER, start))
+    if task.best is not None:
+        task.best.resume(_named(BEST, start), course.history)
+    return course
+
+
+def _named(kind: str, snapshot: Snapshot) -> dict[str, Tensor]:
+    return {name.removeprefix(kind): tensor for name, tensor in snapshot.tensors.items() if name.startswith(kind)}
 
 
 def _check_finite(stage: str, record: dict[str, float], history: list[dict[str, float]]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -80,8 +80,37 @@ class FlatAdamW:
 
     def descend(self, loss: Tensor, learning_rate: float) -> None:
         """One step down the gradient of `loss`, a scalar; a parameter that it does not depend on has gradient zero."""
-        gradients = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
-        torch._foreach_copy_(self._gradient_views, gradients)
+        torch._foreach_copy_(self._gradient_views, self._gradients_of(loss))
+        self._step(learning_rate)
+
+    def descend_in_parts(self, losses: Iterable[Tensor], learning_rate: float) -> None:
+        """One step down the gradient of the sum of `losses`, scalars of which one graph is held at a time."""
+        for gradient in self.gradients:
+            gradient.zero_()
+        for loss in losses:
+            torch._foreach_add_(self._gradient_views, self._gradients_of(loss))
+        self._step(learning_rate)
+
+    def state(self) -> dict[str, Tensor]:
+        """The moments and the number of steps of each vector, by name; weights are the model's own."""
+        return {
+            f"{vector}.{name}": value
+            for vector, values in self.adamw.state_dict()["state"].items()
+            for name, value in values.items()
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave."""
+        values: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for place, value in state.items():
+            vector, _, name = place.partition(".")
+            values[int(vector)][name] = value
+        self.adamw.load_state_dict(self.adamw.state_dict() | {"state": dict(values)})
+
+    def _gradients_of(self, loss: Tensor) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(loss, self.parameters, materialize_grads=True)
+
+    def _step(self, learning_rate: float) -> None:
         if self.clip_norm:
             self._clip()
         for group, factor in zip(self.adamw.param_groups, self.rate_factors, strict=True):

@@ -12,6 +12,7 @@ from study import config
 from study.models import MaskedAutoencoder, build_encoder
 from study.training.batches import Prepared, TrainingBatches, in_parts, prepare
 from study.training.device import chosen, compiled, forget_peak, peak_memory, precise
+from study.training.execution import WHOLE, Execution
 from study.training.loop import OnEpoch, Task, Trained, fit, on_host
 from study.training.metrics import Means
 from study.training.optim import FlatAdamW, parameter_groups
@@ -20,12 +21,20 @@ from study.training.seeds import generator, own_random_state, seed_global
 BETAS = (0.9, 0.95)  # of AdamW, as in 2111.06377, table 8
 
 
-def pretrain(encoder: config.Encoder, recipe: config.Pretrain, seed: int, device: str, on_epoch: OnEpoch) -> Trained:
+def pretrain(
+    encoder: config.Encoder,
+    recipe: config.Pretrain,
+    seed: int,
+    device: str,
+    on_epoch: OnEpoch,
+    execution: Execution = WHOLE,
+) -> Trained:
     """Train an encoder, from random weights, to restore masked patches; what comes back are the encoder's weights.
 
     Metrics: `val_loss` (masked patches of the validation images, the same masks in every trial), `val_visible_loss`,
     `train_seconds`, `images_per_second`, and on a GPU `peak_memory_mb`. Touches neither files nor the caller's random
-    state. Raises StudyError for a recipe that the data set does not allow, Diverged if training leaves the finite.
+    state. Raises StudyError for a recipe that the data set does not allow, Diverged if training leaves the finite,
+    torch.OutOfMemoryError.
     """
     place = chosen(device)
     data = prepare(recipe, encoder, place)
@@ -34,7 +43,7 @@ def pretrain(encoder: config.Encoder, recipe: config.Pretrain, seed: int, device
         seed_global(place, seed, "parameters")
         model = MaskedAutoencoder(build_encoder(encoder), recipe).to(place)
         task = autoencoder_task(model, recipe, data, encoder.num_patches, seed, place)
-        fitted = fit(task, recipe, seed, place, on_epoch)
+        fitted = fit(task, recipe, seed, place, on_epoch, execution)
     final = _evaluate(model, recipe, data, encoder.num_patches, place)
     return Trained(
         weights=on_host(model.encoder.state_dict()),
