@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from study.factors import Factor, label_of
+from study.factors import Factor, UnknownLevelError, named_levels
 from study.grid import CellsSpec, Grid
 from study.gridfile import Keys, Place, did_you_mean, shown
 from study.overlay import path_problem, value_at
@@ -101,15 +101,10 @@ def _all(factor: Factor) -> frozenset[str]:
 
 
 def _labels(factor: Factor, wanted: Any, at: Place) -> frozenset[str]:
-    """The wanted labels; a list names several levels, unless it is itself the value of one (experts_by_depth)."""
-    possible = [level.label for level in factor.levels]
-    if label_of(wanted) in possible:
-        return frozenset({label_of(wanted)})
-    labels = [label_of(item) for item in wanted] if isinstance(wanted, list) and wanted else [label_of(wanted)]
-    for label in labels:
-        if label not in possible:
-            raise at.error(f"factor {factor.name!r} has no level {label!r}; {did_you_mean(label, possible)}")
-    return frozenset(labels)
+    try:
+        return named_levels(factor.name, wanted, [level.label for level in factor.levels])
+    except UnknownLevelError as error:
+        raise at.error(str(error)) from None
 
 
 def _labels_of_part(joined: Factor, part: Factor, wanted: Any, at: Place) -> frozenset[str]:

@@ -26,6 +26,7 @@ from study.grid import Grid
 from study.gridfile import GridFile, Place, read
 from study.overlay import InvalidError, laid_over, overlaps, settings
 from study.pairing import pair
+from study.selection import check_claims, labels_by_factor
 
 MAX_TRIALS = 1_000_000
 
@@ -116,15 +117,22 @@ def load(path: Path | str) -> Study:
         read_factor(name, spec, grid.baseline, baseline, top / "factors" / name) for name, spec in grid.factors.items()
     )
     factors = pair(grid.paired, factors, top / "paired")
-    return Study(grid, factors, tuple(_Layout(grid, factors, top).cells()), source)
+    cells = tuple(_Layout(grid, factors, top).cells())
+    if grid.adaptive and not grid.claims:
+        raise (top / "replicates" / "until").error("there are no claims to decide; add 'claims', or give a number")
+    included = [tuple(cell.labels.values()) for cell in cells if cell.excluded is None] if grid.claims else []
+    check_claims(grid.claims, labels_by_factor(factors), included, top / "claims")
+    return Study(grid, factors, cells, source)
 
 
 def expand(study: Study) -> list[Trial]:
-    """All trials, replicate by replicate, so that a sweep cut short has whole replicates.
+    """All trials that a study may have, replicate by replicate, so that a sweep cut short has whole replicates.
 
+    Where replicates are added as they are needed, `study.wanted` says which of them are.
     A replicate's seed is the same for all cells: they are compared pairwise.
     """
-    seeds = {replicate: replicate_seed(study.grid.seed, replicate) for replicate in range(1, study.grid.replicates + 1)}
+    replicates = range(1, study.grid.most_replicates + 1)
+    seeds = {replicate: replicate_seed(study.grid.seed, replicate) for replicate in replicates}
     return [
         Trial(cell, cell.settings, replicate, seed)
         for replicate, seed in seeds.items()

@@ -1,6 +1,6 @@
 """Factors and their levels, read from a grid and checked against its baseline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from study.complaints import complaints
 from study.config import Settings
 from study.grid import MAX_LABEL, FactorSpec, LevelSpec, is_one_line
-from study.gridfile import Place, shown
+from study.gridfile import Place, did_you_mean, shown
 from study.overlay import InvalidError, canonical, laid_over, path_problem, settings, value_at
 
 RESULT_COLUMNS = (
@@ -17,6 +17,7 @@ RESULT_COLUMNS = (
     *("params", "params_active", "macs", "macs_active", "train_seconds", "pretrain_key", "pretrain_seconds"),
     *("seed", "device", "commit", "reason"),
 )
+METRICS = ("test_accuracy", "val_accuracy", "train_seconds", "pretrain_seconds")  # those that differ by replicate
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,24 @@ def label_of(value: Any) -> str:
         return "-".join(label_of(item) for item in value)
     short = f"{value:g}" if isinstance(value, float) else ""
     return short if short and float(short) == value else str(value)
+
+
+class UnknownLevelError(ValueError):
+    """A level that its factor does not have; the message says which it has."""
+
+
+def named_levels(name: str, wanted: Any, possible: Sequence[str]) -> frozenset[str]:
+    """The labels that are meant; a list names several levels, unless it is itself the value of one (experts by depth).
+
+    Raises UnknownLevelError.
+    """
+    if label_of(wanted) in possible:
+        return frozenset({label_of(wanted)})
+    labels = [label_of(item) for item in wanted] if isinstance(wanted, list) and wanted else [label_of(wanted)]
+    for label in labels:
+        if label not in possible:
+            raise UnknownLevelError(f"factor {name!r} has no level {label!r}; {did_you_mean(label, possible)}")
+    return frozenset(labels)
 
 
 def _level(entry: Any, path: str | None, at: Place) -> Level:

@@ -177,7 +177,7 @@ def sentences(forecast: Forecast, spread: float | None) -> Iterator[str]:
             f"{missing} stages will take about {_duration(forecast.wall_seconds)} ({where}; "
             f"{_duration(forecast.compute_seconds)} one after the other), measured on {len(forecast.paces)} shapes"
         )
-    yield detectable(forecast.plan.study.grid.replicates, spread)
+    yield detectable(forecast.plan.study.grid.most_replicates, spread)
 
 
 def detectable(replicates: int, spread: float | None) -> str:
@@ -194,7 +194,7 @@ def detectable(replicates: int, spread: float | None) -> str:
 def as_json(forecast: Forecast, spread: float | None) -> dict[str, Any]:
     """The forecast for programs."""
     gpu = forecast.machine.gpu_bytes
-    replicates = forecast.plan.study.grid.replicates
+    replicates = forecast.plan.study.grid.most_replicates
     return {
         "device": forecast.machine.device,
         "slots": forecast.machine.slots,

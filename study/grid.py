@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
+from study.claims import Adaptive, ClaimSpec
 from study.config import Frozen, NonNegativeInt, PositiveInt, Resources, whole
 from study.gridfile import did_you_mean, shown
 
@@ -23,6 +24,12 @@ def _one_line(text: str) -> str:
 MAX_LABEL = 80  # characters
 Text = Annotated[str, Field(min_length=1, max_length=2000, strict=True)]
 Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL, strict=True), AfterValidator(_one_line)]
+
+# told apart by what is written, so that a mistake is told of the one that was meant
+Replicates = Annotated[
+    Annotated[Adaptive, Tag("adaptive")] | Annotated[PositiveInt, Tag("number")],
+    Discriminator(lambda value: "adaptive" if isinstance(value, dict | Adaptive) else "number"),
+]
 
 
 class LevelSpec(Frozen):
@@ -114,6 +121,26 @@ class Grid(Frozen):
     )
     only: list[CellsSpec] = Field(default=[], description="cells kept, with reasons; the others are left out")
     exclude: list[CellsSpec] = Field(default=[], description="cells left out, with reasons")
-    replicates: PositiveInt = Field(3, description="independent runs of every cell, each with its own seed")
+    claims: list[ClaimSpec] = Field(default=[], description="hypotheses, on each of which the report gives a verdict")
+    replicates: Replicates = Field(
+        3,
+        description="independent runs of every cell, each with its own seed; {min, max, until: claims} adds them only "
+        "to cells whose claims are undecided",
+    )
     seed: NonNegativeInt = Field(0, description="base of all seeds")
     resources: Resources = Field(Resources(), description="what one trial takes")
+
+    @property
+    def adaptive(self) -> Adaptive | None:
+        """How replicates are added, None where every cell has the same number."""
+        return self.replicates if isinstance(self.replicates, Adaptive) else None
+
+    @property
+    def least_replicates(self) -> int:
+        """Replicates of every cell."""
+        return self.replicates.min if isinstance(self.replicates, Adaptive) else self.replicates
+
+    @property
+    def most_replicates(self) -> int:
+        """Replicates that no cell has more of."""
+        return self.replicates.max if isinstance(self.replicates, Adaptive) else self.replicates

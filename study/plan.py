@@ -32,6 +32,7 @@ class CellPlan:
     cell: Cell
     classes: int | None  # of its labelled data set; None for an excluded cell
     done: int
+    wanted: int  # trials of it
 
     @cached_property
     def params(self) -> counts.Count | None:
@@ -70,6 +71,7 @@ def make_plan(study: Study, store: Store) -> Plan:
     stored = store.keys()
     stages: dict[str, Stage] = {}
     finished: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
     uses = 0
     trials = wanted(study, store)
     for trial in trials:
@@ -77,8 +79,9 @@ def make_plan(study: Study, store: Store) -> Plan:
         uses += len(own)
         for stage in own:
             stages.setdefault(stage.key, stage)
+        asked[trial.cell.name] += 1
         finished[trial.cell.name] += own[-1].key in stored
-    cells = [CellPlan(cell, _classes(cell, infos), finished[cell.name]) for cell in study.cells]
+    cells = [CellPlan(cell, _classes(cell, infos), finished[cell.name], asked[cell.name]) for cell in study.cells]
     return Plan(study, cells, trials, list(stages.values()), uses, stored & stages.keys())
 
 
@@ -128,7 +131,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "study": study.name,
         "question": study.grid.question,
         "design": study.design,
-        "replicates": study.grid.replicates,
+        "replicates": study.grid.model_dump(mode="json")["replicates"],
+        "claims": [claim.claim for claim in study.grid.claims],
         "trials": len(plan.trials),
         "stages": [
             {"key": stage.key, "stage": stage.kind, "parent": stage.parent.key if stage.parent else None,
@@ -139,7 +143,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
             {"cell": item.cell.name, "levels": dict(item.cell.labels), "excluded": item.cell.excluded,
              "params": item.params and item.params.total, "params_active": item.params and item.params.active,
              "macs": item.macs and item.macs.executed, "macs_active": item.macs and item.macs.active,
-             "done": item.done}
+             "done": item.done, "wanted": item.wanted}
             for item in plan.cells
         ],
     }  # fmt: skip
@@ -155,7 +159,7 @@ def show(plan: Plan, console: Console) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for item in plan.cells[:MAX_ROWS]:
         if item.cell.excluded is None:
-            table.add_row(*_row(item, study.grid.replicates))
+            table.add_row(*_row(item))
     console.print(table)
     for item in plan.cells[:MAX_ROWS]:
         if item.cell.excluded is not None:
@@ -165,11 +169,11 @@ def show(plan: Plan, console: Console) -> None:
     console.print(summary(plan))
 
 
-def _row(item: CellPlan, replicates: int) -> list[str]:
+def _row(item: CellPlan) -> list[str]:
     params, macs = item.params, item.macs
     numbers = (params.total, params.active, macs.executed, macs.active) if params and macs else ()
-    done = f"{item.done}/{replicates}"
-    return [escape(item.cell.name), *map(short, numbers), f"[green]{done}[/]" if item.done == replicates else done]
+    done = f"{item.done}/{item.wanted}"
+    return [escape(item.cell.name), *map(short, numbers), f"[green]{done}[/]" if item.done == item.wanted else done]
 
 
 def summary(plan: Plan) -> str:
@@ -177,12 +181,20 @@ def summary(plan: Plan) -> str:
     cells = [item for item in plan.cells if item.cell.excluded is None]
     kinds = Counter(stage.kind for stage in plan.stages)
     text = (
-        f"{len(cells)} cells x {plan.study.grid.replicates} replicates = {len(plan.trials)} trials; "
+        f"{len(cells)} cells x {_replicates(plan)} trials; "
         f"{len(plan.stages)} stages ({kinds['pretrain']} pre-trainings, {kinds['finetune']} fine-tunings), "
     )
     shared = plan.uses - len(plan.stages)
     text += f"{shared} more saved by sharing; " if shared else ""
     return text + f"{len(plan.done)} done, {len(plan.missing)} to run"
+
+
+def _replicates(plan: Plan) -> str:
+    """As in `5 replicates = 20`, or `3 to 10 replicates, now 12`."""
+    adaptive = plan.study.grid.adaptive
+    if adaptive is None:
+        return f"{plan.study.grid.least_replicates} replicates = {len(plan.trials)}"
+    return f"{adaptive.min} to {adaptive.max} replicates, now {len(plan.trials)}"
 
 
 def short(number: int) -> str:

@@ -4,8 +4,8 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from study.outcome import Listeners, Outcome
 from study.plan import Plan
 from study.progress import SweepProgress, clock_time
 from study.provenance import commit
-from study.stages import users_of
+from study.stages import Stage, users_of
 from study.store import Store
 
 if TYPE_CHECKING:
@@ -42,6 +42,13 @@ class Ending:
 
     outcomes: list[Outcome]
     interrupted: bool
+    asked: int = 0  # stages that were to be run
+    names: Mapping[str, str] = field(default_factory=dict)  # of those, by key
+
+    def followed_by(self, later: "Ending") -> "Ending":
+        """Two rounds as one sweep."""
+        outcomes, names = [*self.outcomes, *later.outcomes], {**self.names, **later.names}
+        return Ending(outcomes, later.interrupted, self.asked + later.asked, names)
 
     @property
     def failed(self) -> list[Outcome]:
@@ -64,12 +71,12 @@ def run(plan: Plan, places: Places, console: Console) -> int:
         _prepare(places)
         tags = {"commit": commit(), "grid": str(plan.study.path)}
         with tracking.Tracker(plan.study, places.store, places.tracking_uri, tags) as tracker:
-            ending = _fan_out(plan, places, cluster, tracker, console) if cluster else Ending([], interrupted=False)
+            ending = _rounds(plan, places, cluster, tracker, console) if cluster else Ending([], interrupted=False)
             tracker.flush()
             folder = None if ending.interrupted else report(plan, places, console, rebuild=True)
             tracker.finish({0: "FINISHED", 1: "FAILED", 130: "KILLED"}[ending.exit_code], folder)
     _say_tracking(tracker, plan, places, console)
-    _say_failures(ending, plan, console)
+    _say_failures(ending, console)
     return ending.exit_code
 
 
@@ -145,19 +152,41 @@ def _prepare(places: Places) -> None:
     places.store.prepare()
 
 
-def _fan_out(
+def _rounds(
     plan: Plan, places: Places, cluster: "fanout.Cluster", tracker: tracking.Tracker, console: Console
 ) -> Ending:
+    """Fan out until the study wants nothing that was not tried: results may call for more trials."""
+    ending, began = Ending([], interrupted=False), time.monotonic()
+    stages = plan.missing
+    while stages and not ending.interrupted:
+        ending = ending.followed_by(_fan_out(plan, stages, places, cluster, tracker, console))
+        plan = planning.make_plan(plan.study, places.store)
+        stages = [stage for stage in plan.missing if stage.key not in ending.names]
+        if stages and not ending.interrupted:
+            tracker.expect(plan.trials)
+            console.print(f"{len(stages)} more stages: {planning.summary(plan)}", highlight=False)
+    _say_ending(ending, time.monotonic() - began, cluster.cpus, console)
+    return ending
+
+
+def _fan_out(
+    plan: Plan,
+    stages: list[Stage],
+    places: Places,
+    cluster: "fanout.Cluster",
+    tracker: tracking.Tracker,
+    console: Console,
+) -> Ending:
+    """One round: these stages of the plan."""
     from study import fanout
 
-    missing, began = plan.missing, time.monotonic()
-    with SweepProgress(missing, stage_names(plan), console) as progress:
+    all_names = stage_names(plan)
+    names = {stage.key: all_names[stage.key] for stage in stages}
+    with SweepProgress(stages, names, console) as progress:
         outcomes, interrupted = fanout.fan_out(
-            missing, places.store, plan.study.grid.resources, cluster, Listeners(progress, tracker), commit()
+            stages, places.store, plan.study.grid.resources, cluster, Listeners(progress, tracker), commit()
         )
-    ending = Ending(outcomes, interrupted)
-    _say_ending(ending, len(missing), time.monotonic() - began, cluster.cpus, console)
-    return ending
+    return Ending(outcomes, interrupted, len(stages), names)
 
 
 def stage_names(plan: Plan) -> dict[str, str]:
@@ -171,22 +200,21 @@ def stage_names(plan: Plan) -> dict[str, str]:
     return names
 
 
-def _say_ending(ending: Ending, asked: int, wall: float, cpus: float, console: Console) -> None:
+def _say_ending(ending: Ending, wall: float, cpus: float, console: Console) -> None:
     done = len(ending.outcomes) - len(ending.failed)
     compute = sum(outcome.seconds for outcome in ending.outcomes)
     share = f", {compute / (wall * cpus):.0%} of {cpus:g} cores busy with stages" if cpus else ""
-    console.print(f"{done} of {asked} stages run in {clock_time(wall)}{share}", highlight=False)
+    console.print(f"{done} of {ending.asked} stages run in {clock_time(wall)}{share}", highlight=False)
     if ending.interrupted:
         console.print("interrupted: what had finished is stored; run the same command again to go on", style="yellow")
 
 
-def _say_failures(ending: Ending, plan: Plan, console: Console) -> None:
+def _say_failures(ending: Ending, console: Console) -> None:
     if not ending.failed:
         return
-    names = stage_names(plan)
     console.print(f"[red]{len(ending.failed)} stages failed[/] (they are tried again by the next run):")
     for outcome in ending.failed:
-        console.print(f"  {escape(names[outcome.stage.key])}: {escape((outcome.error or '').splitlines()[0])}")
+        console.print(f"  {escape(ending.names[outcome.stage.key])}: {escape((outcome.error or '').splitlines()[0])}")
 
 
 def _say_tracking(tracker: tracking.Tracker, plan: Plan, places: Places, console: Console) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from study.data import describe
-from study.design import Study
+from study.design import Study, Trial
 from study.errors import StudyError
 from study.ledger import Ledger, server_of
 from study.outcome import Listener, Outcome
@@ -84,6 +84,10 @@ class Tracker(Listener):
         self._events.put(self._mirror.open)
         return self
 
+    def expect(self, trials: list[Trial]) -> None:
+        """Trials that are wanted now; more may be than when the sweep began."""
+        self._events.put(lambda: self._mirror.expect(trials))
+
     def on_start(self, stage: Stage) -> None:
         self._events.put(lambda: self._mirror.start(stage))
 
@@ -130,7 +134,8 @@ class _Mirror:
     def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
         self._study, self._store, self._uri = study, store, uri
         self._ledger, self._tags = Ledger(store, study.name), dict(tags)
-        self._users = users_of(wanted(study, store))
+        self._users: dict[str, list[Trial]] = {}
+        self.expect(wanted(study, store))
         self._live: dict[str, _LiveRun] = {}
         self._client: MlflowClient
         self._experiment = self._parent = ""
@@ -142,6 +147,10 @@ class _Mirror:
         tags = {**self._tags, "driver": _driver(), "mlflow.note.content": self._study.grid.question}
         run = self._client.create_run(self._experiment, run_name=f"{self._study.name} {_clock()}", tags=tags)
         self._parent = run.info.run_id
+
+    def expect(self, trials: list[Trial]) -> None:
+        """Learn who uses which stage; a trial added later does not rename what earlier ones use."""
+        self._users = users_of(trials) | self._users
 
     def start(self, stage: Stage) -> None:
         run = self._client.create_run(self._experiment, run_name=self._name(stage), tags=self._stage_tags(stage))
@@ -171,6 +180,7 @@ class _Mirror:
         self._ledger.add(server_of(self._uri), stage, run.run_id)
 
     def catch_up(self) -> None:
+        self.expect(wanted(self._study, self._store))
         for stage in undelivered(self._study, self._store, self._uri):
             self.end(stage, None)
 

@@ -166,6 +166,48 @@ EXCLUSIONS = [
         "leaves only the baseline",
     ),
 ]
+CLAIM = "study:"  # the claim under test stands above it, on lines 1 to 3
+
+
+def claims(*written: str) -> str:
+    return "claims:\n" + "".join(f"  - {{{claim}}}\n" for claim in written) + "study:"
+
+
+GOOD = "claim: c, kind: greater, cells: {heads: 1}"
+CLAIMS = [
+    (CLAIM, "claims: {}\nstudy:", 1, "claims", "it must be a list"),
+    (CLAIM, claims("kind: greater"), 2, "claims[0].claim", "'claim' is missing: the hypothesis in words"),
+    (CLAIM, claims("claim: c, cells: {heads: 1}"), 2, "claims[0].kind", "'kind' is missing"),
+    (CLAIM, claims("claim: c, kind: more"), 2, "claims[0].kind", "it must be 'greater', 'less', 'equivalent'"),
+    (CLAIM, claims("claim: c, kind: greater"), 2, "claims[0]", "'cells' names no factor"),
+    (CLAIM, claims("claim: c, kind: equivalent, cells: {heads: 1}"), 2, "claims[0]", "needs a margin above 0"),
+    (CLAIM, claims(f"{GOOD}, margin: -1"), 2, "claims[0].margin", "it must be 0 or more"),
+    (CLAIM, claims(f"{GOOD}, margin: a"), 2, "claims[0].margin", "it must be a number"),
+    (CLAIM, claims(f"{GOOD}, against: high"), 2, "claims[0].against", '"high" is not possible; it must be a number'),
+    (CLAIM, claims(f"{GOOD}, against: .inf"), 2, "claims[0].against", "it must be a finite number"),
+    (CLAIM, claims(f"{GOOD}, against: {{width: 24}}"), 2, "claims[0]", "name the same factors"),
+    (CLAIM, claims(f"{GOOD}, wher: {{}}"), 2, "claims[0].wher", "did you mean 'where'?"),
+    (CLAIM, claims(GOOD, GOOD), 3, "claims[1].claim", "is written a second time, see claims[0]"),
+    (CLAIM, claims(f"{GOOD}, metric: test_acc"), 2, "claims[0].metric", "did you mean 'test_accuracy'?"),
+    (CLAIM, claims(f"{GOOD}, metric: params"), 2, "claims[0].metric", "no metric 'params' that differs by replicate"),
+    (CLAIM, claims("claim: c, kind: greater, cells: {head: 1}"), 2, "claims[0].cells.head", "did you mean 'heads'?"),
+    (CLAIM, claims("claim: c, kind: greater, cells: {heads: 2}"), 2, "claims[0].cells.heads", "no level '2'"),
+    (CLAIM, claims("claim: c, kind: greater, cells: {heads: 3}"), 2, "claims[0].cells.heads", "compared with itself"),
+    (CLAIM, claims(f"{GOOD}, where: {{width: 24}}"), 2, "claims[0]", "have heads=1 and heads=3, where width=24"),
+    (CLAIM, claims(f"{GOOD}, where: {{width: 13}}"), 2, "claims[0].where.width", "no level '13'; possible: 12, 24"),
+    (CLAIM, claims("claim: c, kind: interaction, cells: {heads: 1, width: 24}"), 2, "claims[0]", "design: factorial"),
+    (CLAIM, claims("claim: c, kind: greater, cells: {heads: 1, width: 24}, against: 0.9"), 2, "claims[0]",
+     "no cell of this design has heads=1, width=24"),
+]  # fmt: skip
+ADAPTIVE = [
+    (CLAIM, "replicates: {min: 3}\nstudy:", 1, "replicates.max", "'max' is missing: most replicates of any cell"),
+    (CLAIM, "replicates: {min: 1, max: 3, until: claims}\nstudy:", 1, "replicates.min", "it must be 2 or more"),
+    (CLAIM, "replicates: {min: 4, max: 4, until: claims}\nstudy:", 1, "replicates.max", "it must be above min, which"),
+    (CLAIM, "replicates: {min: 3, max: 4, until: claim}\nstudy:", 1, "replicates.until", "it must be 'claims'"),
+    (CLAIM, "replicates: {min: 3, mux: 4}\nstudy:", 1, "replicates.mux", "did you mean 'max'?"),
+    (CLAIM, "replicates: {min: 3, max: 4, until: claims}\nstudy:", 1, "replicates.until", "there are no claims"),
+    (CLAIM, "replicates: many\nstudy:", 1, "replicates", "it must be a whole number"),
+]
 
 
 @pytest.fixture
@@ -189,7 +231,8 @@ def test_the_text_itself_is_right(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "key", "words"), [*PARTS, *BASELINES, *DATASETS, *FACTORS, *LEVELS, *EXCLUSIONS]
+    ("old", "new", "line", "key", "words"),
+    [*PARTS, *BASELINES, *DATASETS, *FACTORS, *LEVELS, *EXCLUSIONS, *CLAIMS, *ADAPTIVE],
 )
 def test_a_mistake_is_told_with_file_line_key_and_what_was_possible(
     complaint: Callable[[str], str], old: str, new: str, line: int, key: str, words: str

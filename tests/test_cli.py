@@ -146,3 +146,32 @@ def test_a_report_made_elsewhere_is_not_overwritten_by_an_empty_one(tiny: Path, 
     assert ended.returncode == 2
     assert "run it first" in ended.stderr
     assert report.read_text() == "made elsewhere"
+
+
+def test_replicates_are_added_in_the_same_run_until_claims_are_decided(place: Path) -> None:
+    """Two rounds in one sweep; MLflow hears of the trials of both, and the report gives the verdict."""
+    (place / "grid.yaml").write_text(
+        "study: rounds\n"
+        "question: Are more replicates asked for?\n"
+        "baseline:\n"
+        "  encoder: {image_size: 8, patch_size: 4, channels: 1, width: 16, depth: 1, num_heads: 2, num_kv_heads: 2,\n"
+        "            experts_by_depth: [1], top_k: 1, ffn_width_first: 8, ffn_width_last: 8}\n"
+        "  finetune: {dataset: digits, epochs: 1, train_images: 100}\n"
+        "factors:\n"
+        "  kv heads: {path: encoder.num_kv_heads, levels: [1]}\n"
+        "claims:\n"
+        "  - {claim: exactly as good, kind: equivalent, cells: {kv heads: 1}, margin: 1e-6}\n"
+        "replicates: {min: 2, max: 3, until: claims}\n"
+    )
+    planned = study("plan", "grid.yaml", folder=place)
+    assert "2 cells x 2 to 3 replicates, now 4 trials" in planned.stdout, planned.stderr
+    ran = study("run", "grid.yaml", folder=place)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "2 more stages: 2 cells x 2 to 3 replicates, now 6 trials" in ran.stdout
+    assert "6 of 6 stages run" in ran.stdout
+    assert "Claim “exactly as good”: undecided" in ran.stdout
+    report = place / "reports" / "rounds"
+    assert [row["verdict"] for row in rows(report / "claims.csv")] == ["undecided"]
+    assert len({row["run_id"] for row in rows(report / "results.csv")}) == 6
+    again = study("run", "grid.yaml", folder=place)
+    assert "6 done, 0 to run" in again.stdout

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from study.claims import Adaptive, ClaimSpec
 from study.design import load
 from study.errors import StudyError
 from study.plan import as_json, make_plan, show
@@ -39,13 +40,21 @@ design: factorial
 exclude:
   - {when: {pre-training: none, mode: probe}, reason: nothing to probe}
   - {when: {size: small, encoder.num_kv_heads: [4, 8]}, reason: 6 heads are not divisible}
-replicates: 2
+claims:
+  - {claim: all is better, kind: greater, cells: {heads: all}, where: {mode: [finetune, probe]}, margin: 0.01}
+  - {claim: it is good, kind: non_inferior, cells: {heads: 1}, against: 0.5, margin: 0.1, better: higher}
+  - {claim: both, kind: interaction, cells: {heads: 4, mode: probe}, against: {heads: 1, mode: finetune}}
+replicates: {min: 2, max: 4, until: claims}
 seed: 7
 resources: {cpu: 0.5, gpu: 0}
 """
 GRIDS = [QUICKSTART, RICH]
 SEEDS = [yaml.safe_load(text) for text in GRIDS]
-KEYS = sorted({key for grid in SEEDS for key in [*grid, *grid["baseline"], *grid["baseline"]["encoder"]]})
+KEYS = sorted(
+    {key for grid in SEEDS for key in [*grid, *grid["baseline"], *grid["baseline"]["encoder"]]}
+    | set(ClaimSpec.model_fields)
+    | set(Adaptive.model_fields)
+)
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -42,7 +42,7 @@ def checked(ask: Ask, max_trials: int) -> Design:
     _check_keys(ask.grid, name, ask.top)
     design = DESIGNS[name]
     design.check(ask)
-    cells, replicates = design.count(ask), ask.grid.replicates
+    cells, replicates = design.count(ask), ask.grid.most_replicates
     if cells * replicates > max_trials:
         message = f"{cells:,} cells x {replicates:,} replicates are more than {max_trials:,} trials"
         ways = "replicates, a 'sample' of the product," if name == "factorial" else "replicates"

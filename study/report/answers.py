@@ -10,6 +10,9 @@ from study.report.mixture import mixture
 from study.report.pretraining import SCRATCH, pretraining
 from study.report.results import Results
 from study.report.shares import SMALLEST
+from study.report.tables import holds
+from study.report.units import unit_of
+from study.report.verdicts import looks_made
 from study.stats.power import detectable_effect, needed_replicates
 
 MOST = 6  # levels of a factor told one by one
@@ -30,7 +33,7 @@ def answers(results: Results) -> list[Answer]:
     """The findings in order: how good the baseline is, what matters and what does not, the best, what is not known."""
     if results.done.empty:
         return [Answer("No result yet", f"none of the {formats.plural(_wanted(results), 'trial')} has finished.")]
-    found = [*_mixed(results), _baseline(results), _verdict(results)]
+    found = [*_mixed(results), *_claims(results), *_looks(results), _baseline(results), _verdict(results)]
     found += [_factor(name, levels) for name, levels in results.effects.groupby("factor", sort=False)]
     found += [*_pretraining(results), *_front(results), *_certainty(results), *_unfinished(results)]
     return found
@@ -41,6 +44,50 @@ def _mixed(results: Results) -> Iterator[Answer]:
     if found := list(mixture(results.facts)):
         text = f"{' '.join(found)} A difference between cells that were not made alike may come from that."
         yield Answer("Not all made alike", text)
+
+
+def _claims(results: Results) -> Iterator[Answer]:
+    """The verdict on every claim, with its numbers; why, where it is undecided."""
+    for _, row in results.verdicts.iterrows():
+        text = f"{row['verdict']}."
+        if not pd.isna(row["estimate"]):
+            text = f"{row['verdict']}; the difference is {_estimate(row)}, and the claim holds if it is {holds(row)}."
+        yield Answer(
+            f"Claim \N{LEFT DOUBLE QUOTATION MARK}{row['claim']}\N{RIGHT DOUBLE QUOTATION MARK}", f"{text}{_note(row)}"
+        )
+
+
+def _estimate(row: pd.Series) -> str:
+    unit = unit_of(row["metric"])
+    text = f"{unit.signed(row['estimate'])} {unit.name}"
+    if not row["low"] < row["high"]:
+        return f"{text} (n = {row['n']})"
+    interval = f"{unit.signed(row['low'])} to {unit.signed(row['high'])}"
+    p_value = formats.p_value(row["p_adjusted"])
+    return f"{text} ({interval}, n = {row['n']}, adjusted p {p_value if p_value[0] == '<' else f'= {p_value}'})"
+
+
+def _note(row: pd.Series) -> str:
+    return f" {row['note'][0].upper()}{row['note'][1:]}." if row["note"] else ""
+
+
+def _looks(results: Results) -> Iterator[Answer]:
+    """How often claims were looked at, and how many replicates that gave to which cells."""
+    made = looks_made(results)
+    if not made:
+        return
+    numbers = [f"{look.replicates}" for look in made if look.index >= 0]
+    after = (
+        f"after {' and '.join(numbers)} replicates" if numbers else f"the first is after {made[0].wanted} replicates"
+    )
+    wanted = results.trials[results.trials["status"] != "excluded"].groupby("cell")["replicate"].max()
+    cells = "; ".join(
+        f"{formats.plural(int(count), 'cell')} got {replicates}"
+        for replicates, count in wanted.value_counts().sort_index().items()
+    )
+    yield Answer(
+        "Replicates", f"added until claims are decided; {formats.plural(len(numbers), 'look')}, {after}; {cells}."
+    )
 
 
 def _baseline(results: Results) -> Answer:

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from study.report.answers import answers
 from study.report.notebook import execute, notebook
 from study.report.page import page
 from study.report.results import FACTS_FILE, GRID_FILE, Results
+from study.report.verdicts import runs
 
 DRAWN_BY = ("ipykernel", "matplotlib", "nbconvert", "pandas", "scipy")  # whose versions show in a report
 
@@ -47,6 +48,7 @@ def build(results: Results, folder: Path) -> Report:
     Raises StudyError where the folder cannot be written or the notebook cannot be executed; the old report then stays.
     """
     folder = Path(folder)
+    results = _with_calibration(results, folder)
     summary = tuple(escape.line(str(answer)) for answer in answers(results))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,9 +66,15 @@ def build(results: Results, folder: Path) -> Report:
 def is_current(results: Results, folder: Path) -> bool:
     """Whether the folder holds a whole report of exactly these results, written by this very code."""
     written = _stamp(Path(folder))
-    if written.get("fingerprint") != fingerprint(results):
+    if written.get("fingerprint") != fingerprint(_with_calibration(results, Path(folder))):
         return False
     return all((Path(folder) / name).is_file() for name in written["files"])
+
+
+def _with_calibration(results: Results, folder: Path) -> Results:
+    """The report links the table that checks its statistics, where that lies beside it."""
+    found = "../calibration/calibration.md" if (folder.parent / "calibration" / "calibration.md").is_file() else ""
+    return replace(results, facts=results.facts.model_copy(update={"calibration": found}))
 
 
 def fingerprint(results: Results) -> str:
@@ -102,12 +110,22 @@ def _write(results: Results, folder: Path) -> list[str]:
     (folder / "table.tex").write_text(tables.paper(results).latex(f"tab:{results.facts.study}"), encoding="utf-8")
     (folder / GRID_FILE).write_bytes(results.grid.encode())
     (folder / FACTS_FILE).write_text(_json(results.facts.model_dump(mode="json")), encoding="utf-8")
+    if results.facts.claims:
+        _write_claims(results, folder)
     _write_notebook(results, folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     names.sort(key=lambda name: name == FACTS_FILE)
     stamp = {"fingerprint": fingerprint(results), "files": names}
     (folder / FACTS_FILE).write_text(_json({**results.facts.model_dump(mode="json"), **stamp}), encoding="utf-8")
     return names
+
+
+def _write_claims(results: Results, folder: Path) -> None:
+    table = tables.claims(results)
+    _write_csv(results.verdicts, folder / "claims.csv")
+    _write_csv(runs(results), folder / "claim_runs.csv")
+    (folder / "claims.md").write_text(table.markdown(), encoding="utf-8")
+    (folder / "claims.tex").write_text(table.latex(f"tab:{results.facts.study}-claims"), encoding="utf-8")
 
 
 def _write_notebook(results: Results, folder: Path) -> None:

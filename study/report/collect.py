@@ -127,7 +127,8 @@ def _facts(study: Study, shelf: _Shelf) -> StudyFacts:
         design=study.grid.design,
         full=study.full.name if study.full else None,
         bare=study.bare.name if study.bare else None,
-        replicates=study.grid.replicates,
+        replicates=study.grid.least_replicates,
+        replicates_until=study.grid.adaptive and study.grid.adaptive.max,
         seed=study.grid.seed,
         grid=_shown_path(study.path),
         factors=tuple(
@@ -140,6 +141,7 @@ def _facts(study: Study, shelf: _Shelf) -> StudyFacts:
         cells=tuple(_cell_facts(cell) for cell in study.cells),
         baseline=study.baseline.settings.model_dump(mode="json"),
         origins=tuple(_origins(shelf)),
+        claims=tuple(study.grid.claims),
     )
 
 

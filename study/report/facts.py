@@ -4,6 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from study.claims import ClaimSpec
+from study.stats.sequential import look_schedule
+
 
 class Facts(BaseModel):
     """Immutable; what a later version adds to `study.json` is passed over."""
@@ -60,13 +63,16 @@ class StudyFacts(Facts):
     design: str | tuple[str, ...]
     full: str | None = None  # the cell with all parts, where the design removes parts
     bare: str | None = None  # the cell without any, where it adds parts
-    replicates: int
+    replicates: int  # of every cell
+    replicates_until: int | None = None  # added up to so many where claims are undecided; None: all cells have the same
     seed: int
     grid: str  # path of the grid file, relative to the folder that commands are given in
     factors: tuple[FactorFacts, ...]
     cells: tuple[CellFacts, ...]
     baseline: dict[str, Any]  # all settings of the baseline
     origins: tuple[Origin, ...]
+    claims: tuple[ClaimSpec, ...] = ()
+    calibration: str = ""  # path from the report to the table that checks its statistics, where there is one
 
     @property
     def design_name(self) -> str:
@@ -79,3 +85,8 @@ class StudyFacts(Facts):
     @property
     def included(self) -> list[CellFacts]:
         return [cell for cell in self.cells if cell.excluded is None]
+
+    @property
+    def look_schedule(self) -> tuple[int, ...]:
+        """Replicates at which claims are looked at; one look at all of them where none are added."""
+        return look_schedule(self.replicates, self.replicates_until) if self.replicates_until else (self.replicates,)

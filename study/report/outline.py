@@ -62,9 +62,12 @@ def outline(results: Results) -> list[Text | Code]:
 def _title(results: Results) -> Iterator[Text | Code]:
     facts = results.facts
     counts = results.trials["status"].value_counts()
-    wanted = len(facts.included) * facts.replicates
+    wanted = int((results.trials["status"] != "excluded").sum())
+    replicates = formats.plural(facts.replicates, "replicate")
+    if facts.replicates_until:
+        replicates = f"{facts.replicates} to {formats.plural(facts.replicates_until, 'replicate')}"
     size = (
-        f"{formats.plural(len(facts.included), 'cell')} by {formats.plural(facts.replicates, 'replicate')}: "
+        f"{formats.plural(len(facts.included), 'cell')} by {replicates}: "
         f"{counts.get('done', 0):,} of {formats.plural(wanted, 'trial')} finished. "
         f"Design `{facts.design_name}`: {DESIGNS.get(facts.design_name, 'see below')}."
     )
@@ -74,7 +77,39 @@ def _title(results: Results) -> Iterator[Text | Code]:
 
 def _answer(results: Results) -> Iterator[Text | Code]:
     yield Text("Test accuracy throughout, measured once per trial, after all choices were made.", "Answer")
+    if results.facts.claims:
+        yield Code('table(results, "claims")')
     yield Code("answers(results)")
+
+
+def _claims(results: Results) -> Iterator[Text | Code]:
+    if not results.facts.claims:
+        return
+    yield from _plot(results, "claims")
+    yield from _plot(results, "claims_seconds")
+    yield Text(_method(results))
+
+
+def _method(results: Results) -> str:
+    """How verdicts come about, how sure they are, and where that was checked."""
+    facts = results.facts
+    text = (
+        "A claim is *supported* when the interval of its difference lies wholly where the claim holds, *refuted* when "
+        "it lies wholly outside, else *undecided*; p-values are Holm-adjusted over all claims, so that any false "
+        "verdict in this study has a chance of 5 % at most."
+    )
+    if facts.replicates_until:
+        text += (
+            f" Replicates were added from {facts.replicates} to at most {facts.replicates_until}, to the cells of "
+            "undecided claims only. Every look spends a share of the 5 % (Lan and DeMets 1983, Biometrika 70:659; the "
+            "power family of Kim and DeMets 1987, Biometrika 74:149, with exponent 2), and claims that are still "
+            "open are adjusted among themselves (Maurer and Bretz 2013, Stat. Biopharm. Res. 5:311)."
+        )
+    checked = "`reports/calibration/calibration.md`"
+    if facts.calibration:
+        checked = f"[reports/calibration/calibration.md]({facts.calibration})"
+    text += f" How often such statements are right was checked on simulated studies of known truth: {checked}"
+    return f"{text} of the project (`nox -s calibrate`). The runs behind every verdict are in `claim_runs.csv`."
 
 
 def _parameters(results: Results) -> Iterator[Text | Code]:
@@ -195,6 +230,7 @@ def _checked_out(facts: StudyFacts) -> str:
 SECTIONS: tuple[Section, ...] = (
     _title,
     _answer,
+    _claims,
     _parameters,
     _effects,
     _comparisons,

@@ -10,19 +10,19 @@ from typing import Any
 import pandas as pd
 
 from study.errors import StudyError
-from study.factors import RESULT_COLUMNS
+from study.factors import METRICS, RESULT_COLUMNS
 from study.report.cells import cells
 from study.report.effects import effects
 from study.report.facts import StudyFacts
+from study.report.verdicts import verdicts
 
 Kinds = Mapping[str, str]
 
 FACTS_FILE = "study.json"
 GRID_FILE = "grid.yaml"
 WHOLE = ("replicate", "params", "params_active", "macs", "macs_active", "seed")
-FRACTIONS = ("test_accuracy", "val_accuracy", "train_seconds", "pretrain_seconds")
 TRIAL_KINDS: Kinds = {
-    column: "Int64" if column in WHOLE else "float64" if column in FRACTIONS else "str" for column in RESULT_COLUMNS
+    column: "Int64" if column in WHOLE else "float64" if column in METRICS else "str" for column in RESULT_COLUMNS
 }
 HISTORY_KINDS: Kinds = {
     "stage": "str",
@@ -58,6 +58,11 @@ class Results:
     def effects(self) -> pd.DataFrame:
         """One row per level that is not the baseline's; see `study.report.effects`."""
         return effects(self)
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """One row per claim; see `study.report.verdicts`."""
+        return verdicts(self)
 
     @cached_property
     def accuracies(self) -> dict[str, dict[int, float]]:

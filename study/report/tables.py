@@ -1,5 +1,6 @@
 """The report's tables, by name. A new one is a function here and a line in TABLES."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
@@ -14,6 +15,7 @@ from study.report.published import beside
 from study.report.results import Results
 from study.report.shares import SMALLEST, any_cut
 from study.report.table import Column, Table
+from study.report.units import Unit, unit_of
 
 MOST_TOLD = 5  # cells named in a table's note
 _TESTS = (
@@ -57,6 +59,52 @@ def paper(results: Results) -> Table:
         f"{results.facts.study}: parameters, multiply-adds, test accuracy and its difference from the baseline, with "
         f"half the width of 95 % intervals. {_basis(rows)}",
     )
+
+
+def claims(results: Results) -> Table:
+    """The verdict on every claim, with its numbers."""
+    rows = results.verdicts
+    units = [unit_of(metric) for metric in rows["metric"]]
+    numbers = zip(units, rows["estimate"], rows["low"], rows["high"], strict=True)
+    return Table(
+        (
+            Column.text("claim", rows["claim"]),
+            Column.text("verdict", rows["verdict"]),
+            Column.text("difference", [_with_unit(unit, unit.signed_with(*ends)) for unit, *ends in numbers]),
+            Column.text("holds if", [holds(row) for _, row in rows.iterrows()]),
+            Column.of("p, adjusted", formats.p_value, rows["p_adjusted"]),
+            Column.of("n", str, rows["n"]),
+            Column.of("sets", str, rows["sets"]),
+            Column.text("note", rows["note"]),
+        ),
+        f"{results.facts.study}: verdicts on the claims written down before the run, with {interval_words(results)}, "
+        "paired by replicate; p adjusted for all claims"
+        f"{' and looks' if results.facts.replicates_until else ''}; n: replicates; sets: matched sets of cells that "
+        "are averaged over. The runs behind every verdict are listed in claim_runs.csv.",
+    )
+
+
+def holds(claim: pd.Series) -> str:
+    """The true differences for which a claim holds, in words."""
+    unit = unit_of(claim["metric"])
+    low, high = claim["holds_above"], claim["holds_below"]
+    ends = [_with_unit(unit, unit.signed(end)) for end in (low, high) if math.isfinite(end)]
+    if len(ends) == 2:
+        return f"between {ends[0]} and {ends[1]}" if claim["holds_between"] else f"under {ends[0]} or above {ends[1]}"
+    return f"above {ends[0]}" if math.isfinite(low) else f"under {ends[0]}"
+
+
+def interval_words(results: Results) -> str:
+    """What the intervals of claims are."""
+    levels = sorted({100 * level for level in results.verdicts["level"]})
+    if levels and levels[-1] > 95 + 1e-9:
+        span = " to ".join(dict.fromkeys((f"{levels[0]:.4g}", f"{levels[-1]:.4g}")))
+        return f"{span} % intervals (every look spends a share of 5 %)"
+    return "95 % intervals"
+
+
+def _with_unit(unit: Unit, text: str) -> str:
+    return text if text == formats.NONE else f"{text} {unit.name}"
 
 
 def effects(results: Results) -> Table:
@@ -210,6 +258,7 @@ def origins(results: Results) -> Table:
 
 
 TABLES: Mapping[str, Callable[[Results], Table]] = {
+    "claims": claims,
     "cells": cells,
     "effects": effects,
     "comparisons": comparisons,

@@ -6,8 +6,7 @@ Pure functions of numbers and plain DataFrames; nothing here trains, reads or wr
 - `adjust`: Holm's adjustment of p-values
 - `power`: replicates needed, smallest detectable effect
 - `effects`: main effects and interactions of a design, from a least-squares fit (`anova`, `model`)
-- `specs`: claims as written in a grid file; `selection`: the cells that they compare; both light to import
-- `claims`: verdicts on them, from differences by replicate (`contrasts`)
+- `claims`: verdicts on the claims of a grid, from differences by replicate (`contrasts`)
 - `sequential`: the same at several looks, adding replicates until claims are decided
 - `simulate`, `calibrate`: simulated studies with known truth
 """

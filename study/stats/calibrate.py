@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from study.claims import ClaimSpec
+from study.selection import Factors, Labels
 from study.stats.bootstrap import bootstrap_interval
 from study.stats.effects import estimate
 from study.stats.intervals import Difference, Floats, Interval, interval, paired_difference
 from study.stats.power import inside_power, needed_replicates, paired_power
-from study.stats.selection import Factors, Labels
 from study.stats.sequential import look_schedule, look_shares
 from study.stats.simulate import (
     SUPPORTED,
@@ -35,7 +36,6 @@ from study.stats.simulate import (
     normal,
     skewed,
 )
-from study.stats.specs import ClaimSpec
 
 CHUNK = 5_000  # studies drawn at once, to bound memory
 INFINITY = math.inf

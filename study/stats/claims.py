@@ -1,9 +1,9 @@
 """Verdicts on claims: supported, refuted or undecided, with their numbers.
 
-One rule for all kinds. A claim speaks of a true difference d and says that it lies in a region (see `specs`). From the
-replicates comes an interval for d. The claim is *supported* when the interval lies wholly in the region, *refuted*
-when it lies wholly outside, and *undecided* otherwise. So a verdict can only be wrong if the interval misses d, which
-happens to at most alpha of all studies, whatever the kind, the margin and the truth.
+One rule for all kinds. A claim speaks of a true difference d and says that it lies in a region (see `study.claims`).
+From the replicates comes an interval for d. The claim is *supported* when the interval lies wholly in the region,
+*refuted* when it lies wholly outside, and *undecided* otherwise. So a verdict can only be wrong if the interval misses
+d, which happens to at most alpha of all studies, whatever the kind, the margin and the truth.
 
 The p-value of a claim is the alpha at which its 1 - alpha interval just decides it. For `greater`, `less` and
 `interaction` with margin 0 it is the two-sided p-value of the t-test. For margins it is twice the p-value of the
@@ -30,11 +30,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
+from study.claims import ClaimSpec, Region
+from study.selection import Factors, select
 from study.stats.adjust import holm
 from study.stats.contrasts import Contrast, contrast, results_by_cell
 from study.stats.power import needed_replicates
-from study.stats.selection import Factors, select
-from study.stats.specs import ClaimSpec, Region
 
 Floats = npt.NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
@@ -175,7 +175,7 @@ def _undecided(region: Region, found: Contrast, alpha: float) -> str:
     distance = min(abs(mean - end) for end in (region.low, region.high) if math.isfinite(end))
     needed = needed_replicates(distance, sd, alpha=alpha, most=1_000)
     count = f"about {needed}" if needed else "more than 1,000"
-    return f"not distinguishable at n = {found.n}: {count} replicates would be needed if the difference is {mean:.3g}"
+    return f"not distinguishable at n = {found.n}: {count} replicates would be needed if the estimate is true"
 
 
 def verdict_table(found: Sequence[Verdict]) -> pd.DataFrame:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from study.errors import StudyError
+from study.selection import Factors, Labels, Selection
 from study.stats.intervals import moments
-from study.stats.selection import Factors, Labels, Selection
 
 Values = Mapping[int, float]  # by replicate
 
@@ -22,6 +22,7 @@ class Contrast:
     lacking: int  # matched sets of which a cell has no result at all
     cells: tuple[Labels, ...]  # all cells it needs
     scale: float  # largest value in it, against which rounding is judged
+    entered: tuple[tuple[int, Labels], ...] = ()  # the cells whose results are in it, each with its sign
 
     @property
     def n(self) -> int:
@@ -84,7 +85,9 @@ def contrast(selection: Selection, results: Mapping[Labels, Values], factors: Fa
         for r in replicates
     }
     scale = max((abs(results[cell][r]) for group in usable for cell in group for r in replicates), default=0.0)
-    return Contrast(by_replicate, len(usable), len(sets) - len(usable), cells, max(scale, abs(selection.constant)))
+    entered = tuple((sign, cell) for group in usable for sign, cell in zip(signs, group, strict=True))
+    lacking = len(sets) - len(usable)
+    return Contrast(by_replicate, len(usable), lacking, cells, max(scale, abs(selection.constant)), entered)
 
 
 def _common(values: Sequence[Values]) -> list[int]:

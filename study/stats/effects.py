@@ -17,12 +17,12 @@ import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
 from study.errors import StudyError
+from study.selection import Factors
 from study.stats import anova
 from study.stats.adjust import holm
 from study.stats.anova import Anova
 from study.stats.contrasts import results_by_cell
 from study.stats.model import Fit, Floats, Term, Trials
-from study.stats.selection import Factors
 
 EFFECT_COLUMNS = [
     *("factor", "level", "n", "mean", "low", "high"),

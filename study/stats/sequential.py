@@ -17,16 +17,16 @@ replicates that its cells get later on account of other claims do not change it.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from study.claims import ClaimSpec
 from study.errors import StudyError
+from study.selection import Factors, Labels
 from study.stats.claims import Verdict, contrasts_of, decisive_p_values, verdicts
 from study.stats.contrasts import Contrast, attempted
-from study.stats.selection import Factors, Labels
-from study.stats.specs import ClaimSpec
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,37 @@ def look(
     schedule = look_schedule(least, most)
     if index is not None and not -1 <= index < len(schedule):
         raise StudyError(f"look {index} is not possible: {least} to {most} replicates have {len(schedule)} looks")
+    states = _replayed(claims, data, factors, schedule, alpha, as_reached=index is None)
+    *_, last = itertools.islice(states, None if index is None else index + 2)
+    return last
+
+
+def looks(
+    claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors, least: int, most: int, alpha: float = 0.05
+) -> list[Look]:
+    """All looks that the data reach, as `look` gives them: first the state before any, last what is known now."""
+    return list(_replayed(claims, data, factors, look_schedule(least, most), alpha, as_reached=True))
+
+
+def _replayed(
+    claims: Sequence[ClaimSpec],
+    data: pd.DataFrame,
+    factors: Factors,
+    schedule: Sequence[int],
+    alpha: float,
+    as_reached: bool,
+) -> Iterator[Look]:
+    """Look after look; `as_reached`: until one is not reached, or nothing is left to decide."""
     state = _before(claims, data, factors, schedule, alpha)
-    stages = zip(schedule, look_shares(schedule), strict=True)
-    for n, share in itertools.islice(stages, None if index is None else index + 1):
+    yield state
+    for n, share in zip(schedule, look_shares(schedule), strict=True):
         open_claims = [claims[i] for i in state.undecided]
         contrasts = contrasts_of(open_claims, data[data["replicate"] <= n], factors)
-        if index is None and not (open_claims and _is_reached(contrasts, data, factors, n)):
-            break
+        if as_reached and not (open_claims and _is_reached(contrasts, data, factors, n)):
+            return
         now = verdicts(open_claims, contrasts, decisive_p_values(open_claims, contrasts), alpha, share)
         state = _after(state, contrasts, now, schedule)
-    return state
+        yield state
 
 
 def _before(

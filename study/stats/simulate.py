@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from study.claims import ClaimSpec
+from study.selection import Factors, Labels, select
 from study.stats.adjust import holm
 from study.stats.claims import region_p_values
-from study.stats.selection import Factors, Labels, select
 from study.stats.sequential import look_schedule, look_shares
-from study.stats.specs import ClaimSpec
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -94,7 +94,12 @@ def everything(folder: Path) -> tuple[Study, Store]:
     kv_heads = {"path": "encoder.num_kv_heads", "levels": [2, {"label": f"{HOSTILE} one", "value": 1}, 4]}
     factors = {HOSTILE: kv_heads, f"pre-training {SCRIPT}": PRETRAINING["pre-training"]}
     exclude = [{"when": {HOSTILE: "4"}, "reason": f"not {HOSTILE}, nor {SCRIPT}"}]
-    study = make_study(folder, factors, study="every.thing", question=QUESTION, exclude=exclude)
+    claims = [
+        {"claim": f"{HOSTILE} helps", "kind": "greater", "cells": {HOSTILE: f"{HOSTILE} one"}, "against": {HOSTILE: 2}},
+        {"claim": f"{SCRIPT} costs little", "kind": "equivalent", "cells": {f"pre-training {SCRIPT}": "photos"},
+         "margin": 0.01},
+    ]  # fmt: skip
+    study = make_study(folder, factors, study="every.thing", question=QUESTION, exclude=exclude, claims=claims)
     store = Store(folder / "store")
     for i, trial in enumerate(expand(study)):
         if i == 1:

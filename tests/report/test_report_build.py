@@ -25,6 +25,7 @@ from study.report.notebook import execute
 from study.store import Store
 
 FILES = [
+    *("claim_runs.csv", "claims.csv", "claims.md", "claims.tex"),
     *("cells.csv", "expert_load.csv", "grid.yaml", "history.csv", "report.html", "report.ipynb", "results.csv"),
     "study.json",
 ]
@@ -61,7 +62,7 @@ def small(folder: Path) -> Results:
 def test_all_files_are_there_and_nothing_else(built: Built) -> None:
     folder = built.report.folder
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    figures = ["effects", "expert_load", "finetune_curves", "parameters", "pretrain_curves", "pretraining"]
+    figures = ["claims", "effects", "expert_load", "finetune_curves", "parameters", "pretrain_curves", "pretraining"]
     expected = [f"figures/{name}.{suffix}" for name in figures for suffix in ("csv", "pdf", "png", "svg")]
     assert found == sorted([*FILES, "table.md", "table.tex", *expected])
     assert sorted(path.relative_to(folder).as_posix() for path in built.report.files) == found
@@ -127,10 +128,10 @@ def test_the_notebook_is_short_prose_and_calls_in_order(built: Built) -> None:
     cells = nbformat.read(built.report.notebook, as_version=4).cells
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert max(map(len, code[1:])) < 50
-    assert code[1] == "answers(results)"
+    assert code[1:3] == ['table(results, "claims")', "answers(results)"]
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert headings[:3] == ["Answer", "Parameters versus accuracy", "Effect of each factor"]
+    assert headings[:4] == ["Answer", "Verdicts", "Parameters versus accuracy", "Effect of each factor"]
     assert headings[-4:] == ["Every trial", "Design", "What ran where", "How to run it again"]
     assert "Failures and exclusions" in headings
 

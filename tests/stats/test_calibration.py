@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from study.claims import ClaimSpec
 from study.stats import calibrate
 from study.stats.calibrate import questions, scenarios
 from study.stats.claims import judge
 from study.stats.sequential import look
 from study.stats.simulate import SUPPORTED, Scenario, as_results, false_verdicts, heavy, judge_all, normal, skewed
-from study.stats.specs import ClaimSpec
 
 CODES = {"supported": 1, "undecided": 0, "refuted": -1}
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from study.claims import ClaimSpec
 from study.errors import StudyError
 from study.stats.claims import judge
 from study.stats.sequential import look, look_schedule, look_shares
-from study.stats.specs import ClaimSpec
 
 FACTORS = {"x": ["base", "big", "none", "late"]}
 EFFECTS = {"base": 0.0, "big": 20.0, "none": 0.0, "late": 1.5}

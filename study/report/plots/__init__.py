@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from study.report.plots import (
+    claims,
+    claims_seconds,
     effects,
     expert_load,
     finetune_curves,
@@ -14,6 +16,8 @@ from study.report.plots import (
 from study.report.plots.plot import Plot
 
 PLOTS: Mapping[str, Plot] = {
+    "claims": claims.PLOT,
+    "claims_seconds": claims_seconds.PLOT,
     "parameters": parameters.PLOT,
     "effects": effects.PLOT,
     "pretraining": pretraining.PLOT,

@@ -17,6 +17,7 @@ LEFT, RIGHT, TOP, BOTTOM = 2.35, 1.75, 0.12, 0.5  # inches around the axes
 FAR = 4.0
 MOST = 100  # rows, so that a figure stays readable; the numbers beside it are complete
 LINE, GAP = 0.145, 0.075  # inches: height of a line of text, and between rows
+SHADE = "#E4EDF3"  # light in grey too
 INSET = 0.14  # inches by which names stand in from their heading
 NAME_WIDTH, HEADING_WIDTH, NAME_LINES = LEFT - INSET - 0.15, 6.0, 3  # inches and lines; headings are bold, so wider
 
@@ -34,19 +35,22 @@ class Row:
     marker: str = "o"
     filled: bool = True
     heading: bool = False
+    shaded: tuple[Limits, ...] = ()  # parts of the axis behind the dot; an end may be infinite
+    lines: int = NAME_LINES  # that the name may take
 
     @property
     def label(self) -> str:
-        return wrapped(self.name, HEADING_WIDTH if self.heading else NAME_WIDTH, NAME_LINES)
+        return wrapped(self.name, HEADING_WIDTH if self.heading else NAME_WIDTH, self.lines)
 
     @property
     def ends(self) -> list[float]:
         """The dot and both ends of its whisker, as far as they are known."""
-        return [end for end in (self.value, self.low, self.high) if math.isfinite(end)]
+        edges = [end for part in self.shaded for end in part]
+        return [end for end in (self.value, self.low, self.high, *edges) if math.isfinite(end)]
 
     @property
     def height(self) -> float:
-        lines = self.label.count("\n") + 1
+        lines = max(self.label.count("\n"), self.told.count("\n")) + 1
         return lines * LINE + GAP * (2 if self.heading else 1)
 
 
@@ -104,9 +108,12 @@ def _draw_row(axes: "Axes", row: Row, y: float) -> None:
     if row.heading:
         return
     axes.text(1.04, y, row.told, transform=beside, va="center", fontsize=SMALL, color=BLACK)
+    left, right = axes.get_xlim()
+    for low, high in row.shaded:
+        start, end = max(low, left), min(high, right)
+        axes.barh(y, max(end - start, 0), row.height - GAP / 2, start, color=SHADE, linewidth=0, zorder=0.5)
     if row.low <= row.high:
         axes.plot([row.low, row.high], [y, y], color=row.colour, linewidth=1.3, solid_capstyle="butt", zorder=2)
-    left, right = axes.get_xlim()
     marker = "<" if row.value < left else ">" if row.value > right else row.marker
     face = row.colour if row.filled else "white"
     value = min(max(row.value, left), right)

@@ -4,14 +4,14 @@ Factors are given as a mapping from name to labels, the baseline's label first. 
 claims can be checked when it is loaded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from study.claims import ClaimSpec
 from study.errors import StudyError
-from study.factors import label_of
-from study.gridfile import Keys, did_you_mean
-from study.stats.specs import ClaimSpec
+from study.factors import METRICS, Factor, UnknownLevelError, named_levels
+from study.gridfile import Keys, Place, did_you_mean
 
 Factors = Mapping[str, Sequence[str]]
 Labels = tuple[str, ...]  # of a cell, in the order of the factors
@@ -75,6 +75,45 @@ def select(claim: ClaimSpec, factors: Factors) -> Selection:
     return Selection(_corners(claim, cells, against), where, 0.0)
 
 
+def labels_by_factor(factors: Iterable[Factor]) -> Factors:
+    """The labels of a study's factors, the baseline's first."""
+    return {factor.name: tuple(level.label for level in factor.levels) for factor in factors}
+
+
+def check_claims(claims: Sequence[ClaimSpec], factors: Factors, cells: Sequence[Labels], at: Place) -> None:
+    """Raise StudyError for a claim that names what the study does not have, or that none of its cells can answer."""
+    written: dict[str, int] = {}
+    for i, claim in enumerate(claims):
+        here = at / i
+        if (other := written.setdefault(claim.claim, i)) != i:
+            raise (here / "claim").error(f"is written a second time, see claims[{other}]; word it differently")
+        if claim.metric not in METRICS:
+            message = f"no metric {claim.metric!r} that differs by replicate; {did_you_mean(claim.metric, METRICS)}"
+            raise (here / "metric").error(message)
+        try:
+            found = select(claim, factors)
+        except ClaimError as error:
+            raise here.error(error.message, error.keys) from None
+        if not found.sets(cells, factors):
+            raise here.error(_unanswered(found))
+
+
+def _unanswered(found: Selection) -> str:
+    sides = " and ".join(_written(corner.levels) for corner in found.corners)
+    limits = _written({name: " or ".join(sorted(labels)) for name, labels in found.where.items()})
+    if len(found.corners) == 1:
+        wanted = ", ".join(part for part in (sides, limits) if part)
+        return f"no cell of this design has {wanted}; add it, or correct 'cells' and 'where'"
+    return (
+        f"no cells of this design have {sides}{', where ' if limits else ''}{limits}, and are equal in all other "
+        "factors; take design: factorial, put what moves together into one factor's level, or compare other levels"
+    )
+
+
+def _written(levels: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={label}" for name, label in levels.items())
+
+
 def _corners(claim: ClaimSpec, cells: dict[str, str], against: dict[str, str]) -> tuple[Corner, ...]:
     if claim.kind != "interaction":
         return Corner(1, cells), Corner(-1, against)
@@ -107,15 +146,10 @@ def _levels(wanted: Mapping[str, Any], key: str, factors: Factors) -> dict[str, 
 
 
 def _labels(wanted: Any, keys: Keys, factors: Factors) -> frozenset[str]:
-    """The wanted labels; a list names several levels, unless it is itself the value of one (experts by depth)."""
     name = str(keys[-1])
     if name not in factors:
         raise ClaimError(keys, f"no factor {name!r}; {did_you_mean(name, factors)}")
-    possible = list(factors[name])
-    if label_of(wanted) in possible:
-        return frozenset({label_of(wanted)})
-    labels = [label_of(item) for item in wanted] if isinstance(wanted, list) and wanted else [label_of(wanted)]
-    for label in labels:
-        if label not in possible:
-            raise ClaimError(keys, f"factor {name!r} has no level {label!r}; {did_you_mean(label, possible)}")
-    return frozenset(labels)
+    try:
+        return named_levels(name, wanted, list(factors[name]))
+    except UnknownLevelError as error:
+        raise ClaimError(keys, str(error)) from None

@@ -53,14 +53,20 @@ For an interaction d is the difference of differences: with cells {A: a, B: b} a
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from study.config import Frozen
+from study.config import FieldError, Frozen
 
 Kind = Literal["greater", "less", "equivalent", "non_inferior", "interaction"]
 Sentence = Annotated[str, Field(min_length=1, max_length=2000, strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Margin = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+
+# told apart by what is written, so that a mistake is told of the one that was meant
+LevelsOrNumber = Annotated[
+    Annotated[dict[str, Any], Tag("levels")] | Annotated[Number, Tag("number")],
+    Discriminator(lambda value: "levels" if isinstance(value, dict) else "number"),
+]
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class ClaimSpec(Frozen):
     claim: Sentence = Field(description="the hypothesis in words")
     kind: Kind = Field(description="greater, less, equivalent, non_inferior or interaction")
     cells: dict[str, Any] = Field(default={}, description="factor name, and the level that the claim is about")
-    against: dict[str, Any] | Number | None = Field(
+    against: LevelsOrNumber | None = Field(
         None, description="the same factors with the level compared to, or a number; left out: the baseline's levels"
     )
     where: dict[str, Any] = Field(
@@ -124,6 +130,22 @@ class ClaimSpec(Frozen):
         if kind == "non_inferior":
             return Region(-margin, infinity) if self.better == "higher" else Region(-infinity, margin)
         return Region(-margin, margin, inside=kind == "equivalent")
+
+
+class Adaptive(Frozen):
+    """Replicates added only to the cells of claims that are still undecided; see `study.stats.sequential`."""
+
+    min: Annotated[int, Field(ge=2, le=1_000_000, strict=True)] = Field(description="replicates of every cell")
+    max: Annotated[int, Field(ge=2, le=1_000_000, strict=True)] = Field(
+        description="most replicates of any cell; written down beforehand, for the error rate depends on it"
+    )
+    until: Literal["claims"] = Field(description="claims: until every claim is decided")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.max <= self.min:
+            raise FieldError("max", f"{self.max} is not possible; it must be above min, which is {self.min}")
+        return self
 
 
 def _listed(names: Any) -> str:

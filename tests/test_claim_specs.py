@@ -6,9 +6,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from study.stats import specs
-from study.stats.selection import ClaimError, select
-from study.stats.specs import ClaimSpec, Region
+from study import claims
+from study.claims import ClaimSpec, Region
+from study.selection import ClaimError, select
 
 FACTORS = {
     "experts by depth": ["3-4-5", "4-4-4"],
@@ -26,16 +26,16 @@ def spec(**keys):
 
 def documented():
     """The claims in the module's own text."""
-    text = specs.__doc__.split("claims:\n", 1)[1].split("What each kind")[0]
+    text = claims.__doc__.split("claims:\n", 1)[1].split("What each kind")[0]
     return [ClaimSpec.model_validate(claim) for claim in yaml.safe_load(text)]
 
 
 def test_the_documented_claims_are_accepted_and_select_cells():
-    claims = documented()
-    assert [claim.kind for claim in claims] == [
+    written = documented()
+    assert [claim.kind for claim in written] == [
         *("non_inferior", "greater", "equivalent", "interaction", "greater", "less")
     ]
-    for claim in claims:
+    for claim in written:
         select(claim, FACTORS)
 
 
