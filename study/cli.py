@@ -32,7 +32,10 @@ app = typer.Typer(
 
 GridPath = Annotated[Path, typer.Argument(metavar="GRID", help="a grid file, such as grids/quickstart.yaml")]
 StorePath = Annotated[
-    Path, typer.Option("--store", envvar="STUDY_STORE", help="folder of finished stages, shared by all studies")
+    str,
+    typer.Option(
+        "--store", envvar="STUDY_STORE", help="finished stages of all studies: a folder, s3://... or gs://..."
+    ),
 ]
 ReportsPath = Annotated[Path, typer.Option("--reports", help="folder under which reports are written")]
 TrackingUri = Annotated[
@@ -42,7 +45,7 @@ DISK_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
 }
-STORE = Path(".study")
+STORE = ".study"
 REPORTS = Path("reports")
 
 
@@ -173,7 +176,7 @@ def _measure(made: "Plan", store: Store, show: bool) -> dict[str, object]:
 
 
 def _prepare(
-    grid: Path, store: Path, reports: Path, tracking_uri: str | None, address: str | None = None
+    grid: Path, store: str, reports: Path, tracking_uri: str | None, address: str | None = None
 ) -> "tuple[Plan, Places]":
     from study import plan as planning
     from study import sweep, tracking

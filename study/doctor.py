@@ -31,7 +31,7 @@ from study import data, design, plan
 from study.config import Resources
 from study.errors import StudyError
 from study.provenance import versions
-from study.tracking import masked
+from study.secrets import masked
 
 GIB = 2**30
 SOCKET_BYTES = 107 if sys.platform == "linux" else 103  # sizeof(sun_path), less the closing zero

@@ -106,7 +106,7 @@ def fan_out(
     queue = _Queue([stage for stage in stages if not store.has(stage)], store, listener)
     gpus = cluster.gpus_per_trial(resources)
     scratch = Path(tempfile.mkdtemp(prefix="study-tune-"))
-    work = tune.with_parameters(_work, store=str(store.root.resolve()), commit=commit, resources=resources)
+    work = tune.with_parameters(_work, store=store.address, commit=commit, resources=resources)
     tuner = tune.Tuner(
         tune.with_resources(work, {"cpu": resources.cpu, "gpu": gpus}),
         tune_config=tune.TuneConfig(search_alg=queue, num_samples=-1, reuse_actors=True, metric="ended", mode="max"),

@@ -102,7 +102,7 @@ def _train(stage: Stage, store: Store, device: str, on_epoch: OnEpoch, execution
     if stage.parent is not None:
         if not store.has(stage.parent):
             raise StudyError(f"the pre-training {stage.parent.key[:12]} that this stage starts from is not stored")
-        weights = safetensors.torch.load(store.weights(stage.parent).read_bytes())
+        weights = safetensors.torch.load(store.weights(stage.parent))
     return finetune(stage.encoder, stage.recipe, weights, stage.seed, device, on_epoch, execution)
 
 

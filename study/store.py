@@ -1,4 +1,4 @@
-"""Finished stages, one folder each, named by key and written atomically: the truth that everything else mirrors.
+"""Finished stages, one folder each, named by key and whole or absent: the truth that everything else mirrors.
 
     STORE/pretrain/KEY/   stage.json     what was asked for: the stage's identity and its whole settings
     STORE/finetune/KEY/   result.json    metrics, facts about the model, history per epoch, expert load, provenance
@@ -7,25 +7,25 @@
     STORE/failed/KEY.json the last error of a stage that has no result yet
     STORE/unfinished/KEY  the latest checkpoint of a long stage that has no result yet, led by its SHA-256
 
-A folder is written under another name and renamed into place, so what bears a key is whole. A failure is a note for
-the report, never an answer: the stage is tried again.
+How a folder becomes whole is the storage's business (see `study.storage`). A failure is a note for the report, never
+an answer: the stage is tried again.
 """
 
 import contextlib
 import hashlib
 import json
-import os
-import shutil
-import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from study.errors import StudyError
+from study.secrets import masked
 from study.stages import VERSIONS, Stage, canonical_json
+from study.storage import Folder, open_storage
 
 WEIGHTS = "model.safetensors"
+CHECKSUMS = "checksums.json"
 
 
 @dataclass(frozen=True)
@@ -51,93 +51,119 @@ class CorruptError(StudyError):
     """A stored stage whose files are not what was written, or not what is asked for now."""
 
 
-class Store:
-    """A folder of finished stages."""
+class StoreError(StudyError):
+    """The store cannot be reached, read or written; what was to be stored is not."""
 
-    def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
+
+class Store:
+    """Finished stages in a folder, or at an address such as s3://BUCKET/NAME."""
+
+    def __init__(self, place: Path | str) -> None:
+        self.storage = open_storage(place)
+
+    @property
+    def address(self) -> str:
+        """What names this store on every machine that sees it."""
+        return self.storage.address
+
+    @property
+    def root(self) -> Path:
+        """The store's folder; for an address a folder of this machine, for files that must be this machine's."""
+        return self.storage.local
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this is a folder, so that files can be appended to and databases kept in it."""
+        return isinstance(self.storage, Folder)
+
+    def __str__(self) -> str:
+        return self.storage.place_of("").rstrip("/")
 
     def prepare(self) -> None:
-        """Make sure that results can be written. Raises StudyError for a read-only or full disk."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / "probe"
-            _write_file(probe, b"\0" * 4096)
-            probe.unlink(missing_ok=True)
-        except OSError as error:
-            raise StudyError(
-                f"the store {self.root} cannot be written: {error.strerror}; "
-                "free the disk or its permissions, or name another folder with --store"
-            ) from None
+        """Make sure that results can be written. Raises StoreError where they cannot."""
+        with self._said("written"):
+            self.storage.prepare()
 
     def has(self, stage: Stage) -> bool:
-        """Whether a result is stored; it is read and checked by `find`."""
-        return self._folder(stage).is_dir()
+        """Whether a result is stored; it is read and checked by `find`. Raises StoreError."""
+        with self._said("read"):
+            return self.storage.has_folder(_path(stage))
 
     def keys(self) -> frozenset[str]:
-        """The keys of all stages that have a result. Raises StudyError where the store cannot be looked at."""
-        try:
-            return frozenset(name for kind in VERSIONS for name in _listed(self.root / kind) if name[0] != ".")
-        except OSError as error:
-            raise StudyError(
-                f"the store {self.root} cannot be read: {error.strerror}; name another folder with --store"
-            ) from None
+        """The keys of all stages that have a result. Raises StoreError where the store cannot be looked at."""
+        with self._said("read"):
+            return frozenset(name for kind in VERSIONS for name in self.storage.folders(kind))
 
     def find(self, stage: Stage) -> Result | None:
         """The stored result, None where there is none. Raises CorruptError if it is damaged or not this stage's."""
-        folder = self._folder(stage)
-        if not folder.is_dir():
+        files = self._read(stage, "stage.json", "result.json")
+        if files is None:
             return None
-        stored = _read_json(_verified(folder, "stage.json"), folder)
+        stored = self._json(stage, "stage.json", files)
         if canonical_json(stored.get("identity")) != canonical_json(stage.identity):
-            raise _corrupt(folder, "stage.json describes another stage")
+            raise self._corrupt(stage, "stage.json describes another stage")
         if change := _first_change(stored.get("spec"), stage.spec()):
-            raise _corrupt(folder, f"a default has changed since it was computed ({change})")
+            raise self._corrupt(stage, f"a default has changed since it was computed ({change})")
         try:
-            return Result(**_read_json(_verified(folder, "result.json"), folder))
+            return Result(**self._json(stage, "result.json", files))
         except TypeError:  # fields of another version of this code
-            raise _corrupt(folder, "result.json has other fields than this version writes") from None
+            raise self._corrupt(stage, "result.json has other fields than this version writes") from None
 
-    def weights(self, stage: Stage) -> Path:
-        """The stored weights, their checksum verified. Raises CorruptError."""
-        return _verified(self._folder(stage), WEIGHTS)
+    def weights(self, stage: Stage) -> bytes:
+        """The stored weights, their checksum verified. Raises CorruptError, also where there are none."""
+        files = self._read(stage, WEIGHTS)
+        if files is None:
+            raise self._corrupt(stage, f"{WEIGHTS} is missing")
+        return files[WEIGHTS]
+
+    @contextlib.contextmanager
+    def folder(self, stage: Stage) -> Iterator[Path]:
+        """The files of a stored stage in a folder of this machine, for as long as the context lasts."""
+        with self.storage.as_local(_path(stage)) as folder:
+            yield folder
 
     def save(self, stage: Stage, result: Result, weights: bytes, config: Mapping[str, Any]) -> None:
-        """Write a finished stage. Of two writers of one key the first one's result stays. Raises OSError."""
+        """Write a finished stage. Of two writers of one key the first one's result stays. Raises StoreError."""
         files = {
             "stage.json": _json({"identity": stage.identity, "spec": stage.spec()}),
             "result.json": _json(asdict(result)),
             "config.json": _json(config),
             WEIGHTS: weights,
         }
-        files["checksums.json"] = _json({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
-        folder = self._folder(stage)
-        if not folder.is_dir():
-            _write_folder(folder, files)
-        self._failure(stage).unlink(missing_ok=True)
+        files[CHECKSUMS] = _json({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+        with self._said("written"):
+            self.storage.write_folder(_path(stage), files)
+            self.storage.remove(_note(stage))
         self.drop_unfinished(stage)
 
     def discard(self, stage: Stage) -> None:
-        """Remove a stored stage, so that it is computed again."""
-        shutil.rmtree(self._folder(stage), ignore_errors=True)
+        """Remove a stored stage, so that it is computed again. Raises StoreError."""
+        with self._said("written"):
+            self.storage.remove_folder(_path(stage))
 
     def fail(self, stage: Stage, error: str) -> None:
-        """Note the error of a stage that could not be finished. Raises OSError."""
-        _write_file(self._failure(stage), _json({"spec": stage.spec(), "error": error}))
+        """Note the error of a stage that could not be finished. Raises StoreError."""
+        with self._said("written"):
+            self.storage.write(_note(stage), _json({"spec": stage.spec(), "error": masked(error)}))
 
     def failure(self, stage: Stage) -> str | None:
-        """The last error of a stage without a result."""
-        path = self._failure(stage)
-        return str(_read_json(path, path)["error"]) if path.is_file() else None
+        """The last error of a stage without a result. Raises CorruptError where the note cannot be read."""
+        try:
+            with self._said("read"):
+                return str(_mapping(self.storage.read(_note(stage)))["error"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError) as error:
+            raise CorruptError(f"{self.storage.place_of(_note(stage))} cannot be read ({error}); remove it") from None
 
     def keep_unfinished(self, stage: Stage, data: bytes) -> None:
         """Put the state of a stage aside, in place of an earlier one. Raises OSError."""
-        _write_file(self._checkpoint(stage), _digest_line(data) + data)
+        self.storage.write(_checkpoint(stage), _digest_line(data) + data)
 
     def unfinished(self, stage: Stage) -> Unfinished:
         """The state that was put aside; one whose checksum is wrong is removed, never given."""
         try:
-            digest, newline, data = self._checkpoint(stage).read_bytes().partition(b"\n")
+            digest, newline, data = self.storage.read(_checkpoint(stage)).partition(b"\n")
         except FileNotFoundError:
             return Unfinished()
         except OSError as error:
@@ -150,24 +176,79 @@ class Store:
     def drop_unfinished(self, stage: Stage) -> None:
         """Remove the state that was put aside, where that is possible: it is never in the way."""
         with contextlib.suppress(OSError):
-            self._checkpoint(stage).unlink()
+            self.storage.remove(_checkpoint(stage))
 
-    def _folder(self, stage: Stage) -> Path:
-        return self.root / stage.kind / stage.key
+    def note(self, path: str, data: bytes) -> None:
+        """Write a file of another part's own beside the stages. Raises StoreError."""
+        with self._said("written"):
+            self.storage.write(path, data)
 
-    def _checkpoint(self, stage: Stage) -> Path:
-        return self.root / "unfinished" / stage.key
+    def listed(self, folder: str) -> dict[str, float]:
+        """Files of another part's own, and when each was written. Raises StoreError."""
+        with self._said("read"):
+            return self.storage.listed(folder)
 
-    def _failure(self, stage: Stage) -> Path:
-        return self.root / "failed" / f"{stage.key}.json"
+    def _read(self, stage: Stage, *names: str) -> dict[str, bytes] | None:
+        """Files of a stored stage, their checksums verified."""
+        with self._said("read"):
+            files = self.storage.read_folder(_path(stage), [CHECKSUMS, *names])
+        if files is None:
+            return None
+        checksums = self._json(stage, CHECKSUMS, files)
+        for name in names:
+            if name not in files:
+                raise self._corrupt(stage, f"{name} is missing")
+            if hashlib.sha256(files[name]).hexdigest() != checksums.get(name):
+                raise self._corrupt(stage, f"{name} does not have the checksum it was written with")
+        return files
+
+    def _json(self, stage: Stage, name: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+        if name not in files:
+            raise self._corrupt(stage, f"{name} is missing")
+        try:
+            return _mapping(files[name])
+        except ValueError as error:
+            raise self._corrupt(stage, f"{name} cannot be read ({error})") from None
+
+    def _corrupt(self, stage: Stage, what: str) -> CorruptError:
+        return CorruptError(
+            f"stored stage {self.storage.place_of(_path(stage))} cannot be used: {what}; "
+            "to compute it again: python -m study run GRID --recompute-damaged"
+        )
+
+    @contextlib.contextmanager
+    def _said(self, doing: str) -> Iterator[None]:
+        """Trouble with the storage as one message; a file that is not there is the caller's business."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            ways = {"read": "", "written": "free the disk or put its permissions right, or "}
+            raise StoreError(
+                f"the store {self} cannot be {doing}: {error.strerror or error}; "
+                f"{ways[doing]}name another store with --store"
+            ) from None
 
 
-def _verified(folder: Path, name: str) -> Path:
-    expected = _read_json(folder / "checksums.json", folder).get(name)
-    path = folder / name
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-        raise _corrupt(folder, f"{name} does not have the checksum it was written with")
-    return path
+def _path(stage: Stage) -> str:
+    return f"{stage.kind}/{stage.key}"
+
+
+def _checkpoint(stage: Stage) -> str:
+    return f"unfinished/{stage.key}"
+
+
+def _note(stage: Stage) -> str:
+    return f"failed/{stage.key}.json"
+
+
+def _mapping(data: bytes) -> dict[str, Any]:
+    """Raises ValueError for what is no JSON mapping."""
+    found = json.loads(data.decode())
+    if not isinstance(found, dict):
+        raise ValueError("it does not hold a mapping")
+    return found
 
 
 def _first_change(stored: Any, present: Any, path: str = "") -> str | None:
@@ -178,62 +259,9 @@ def _first_change(stored: Any, present: Any, path: str = "") -> str | None:
     return next((change for change in changes if change), None)
 
 
-def _corrupt(folder: Path, what: str) -> CorruptError:
-    return CorruptError(f"stored stage {folder} cannot be used: {what}; to compute it again, remove that folder")
-
-
-def _read_json(path: Path, folder: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise _corrupt(folder, f"{path.name} is missing") from None
-    except (ValueError, OSError) as error:
-        raise _corrupt(folder, f"{path.name} cannot be read ({error})") from None
-    if not isinstance(data, dict):
-        raise _corrupt(folder, f"{path.name} does not hold a mapping")
-    return data
-
-
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
 def _digest_line(data: bytes) -> bytes:
     return f"{hashlib.sha256(data).hexdigest()}\n".encode()
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []
-
-
-def _write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    temporary = _beside(folder)
-    try:
-        temporary.mkdir(parents=True)
-        for name, data in files.items():
-            (temporary / name).write_bytes(data)
-        os.rename(temporary, folder)
-    except OSError:
-        if not folder.is_dir():  # a lost race leaves the winner's folder; anything else is a real failure
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # also where Ctrl-C ends the writing
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    temporary = _beside(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-def _beside(path: Path) -> Path:
-    """A name nobody else uses, in the same folder so that renaming is atomic; `Store.keys` skips it."""
-    return path.with_name(f".{path.name}-{uuid.uuid4().hex}")

@@ -19,6 +19,7 @@ from study.outcome import Listeners, Outcome
 from study.plan import Plan
 from study.progress import SweepProgress, clock_time
 from study.provenance import commit
+from study.secrets import masked
 from study.stages import Stage, users_of
 from study.store import Store
 
@@ -85,7 +86,7 @@ def report(plan: Plan, places: Places, console: Console, rebuild: bool) -> Path:
     from study.report import build, collect, is_current
 
     folder = places.reports / plan.study.name
-    runs = ledger.Ledger(places.store, plan.study.name).runs(ledger.server_of(places.tracking_uri))
+    runs = ledger.Ledger(places.store, plan.study.name).runs(places.tracking_uri)
     results = collect(plan.study, places.store, runs)
     if not rebuild and is_current(results, folder):
         console.print(f"report up to date: {folder / 'report.html'}", highlight=False)
@@ -103,7 +104,7 @@ def rebuild_report(plan: Plan, places: Places, console: Console) -> None:
     would be lost for nothing."""
     if not any(item.done for item in plan.cells):
         raise StudyError(
-            f"no trial of {plan.study.name!r} has a result in {places.store.root}; run it first: "
+            f"no trial of {plan.study.name!r} has a result in {places.store}; run it first: "
             f"python -m study run {plan.study.path}, or name the store that has it with --store"
         )
     report(plan, places, console, rebuild=True)
@@ -118,8 +119,8 @@ def sync(plan: Plan, places: Places, console: Console) -> int:
             tracker.flush()
             tracker.finish("FINISHED", None)
         if tracker.problem is not None:
-            raise StudyError(f"MLflow at {tracking.masked(places.tracking_uri)}: {tracker.problem}")
-    console.print(f"{len(waiting)} runs delivered to {tracking.masked(places.tracking_uri)}", highlight=False)
+            raise StudyError(f"MLflow at {masked(places.tracking_uri)}: {tracker.problem}")
+    console.print(f"{len(waiting)} runs delivered to {masked(places.tracking_uri)}", highlight=False)
     return 0
 
 
@@ -218,7 +219,7 @@ def _say_failures(ending: Ending, console: Console) -> None:
 
 
 def _say_tracking(tracker: tracking.Tracker, plan: Plan, places: Places, console: Console) -> None:
-    uri = tracking.masked(places.tracking_uri)
+    uri = masked(places.tracking_uri)
     if tracker.problem is None:
         return
     console.print(

@@ -23,6 +23,7 @@ from study.design import Study, Trial
 from study.errors import StudyError
 from study.ledger import Ledger, server_of
 from study.outcome import Listener, Outcome
+from study.secrets import masked
 from study.stages import Stage, unique_stages, users_of
 from study.store import Result, Store
 from study.wanted import wanted
@@ -37,7 +38,7 @@ PARENT = "mlflow.parentRunId"
 
 
 def default_uri(store: Store) -> str:
-    """`MLFLOW_TRACKING_URI`, or a SQLite file in the store."""
+    """`MLFLOW_TRACKING_URI`, or a SQLite file in the store; in `.study` on this machine for a store at an address."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(store.root / 'mlflow.db').resolve()}"
 
 
@@ -51,17 +52,9 @@ def check_uri(uri: str) -> None:
         )
 
 
-def masked(uri: str) -> str:
-    """The address without user name and password, for whatever is shown or logged."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return parts._replace(netloc=f"***@{parts.netloc.rsplit('@', 1)[1]}").geturl()
-
-
 def undelivered(study: Study, store: Store, uri: str) -> list[Stage]:
     """Finished stages of a study that the server does not have; asks the ledger, not the server."""
-    delivered = Ledger(store, study.name).runs(server_of(uri)) if _exists(uri) else {}
+    delivered = Ledger(store, study.name).runs(uri) if _exists(uri) else {}
     return [stage for stage in unique_stages(wanted(study, store)) if stage.key not in delivered and store.has(stage)]
 
 
@@ -123,9 +116,7 @@ class Tracker(Listener):
             try:
                 event()
             except Exception as error:  # whatever a server or its client may raise: training goes on
-                self.problem = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".replace(
-                    self.uri, masked(self.uri)
-                )
+                self.problem = masked(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
 class _Mirror:
@@ -176,8 +167,9 @@ class _Mirror:
         result = self._store.find(stage)
         if result is None:
             raise StudyError(f"stage {stage.key} has ended but is not stored")
-        run.complete(result, self._store.weights(stage).parent)
-        self._ledger.add(server_of(self._uri), stage, run.run_id)
+        with self._store.folder(stage) as folder:
+            run.complete(result, folder)
+        self._ledger.add(self._uri, stage, run.run_id)
 
     def catch_up(self) -> None:
         self.expect(wanted(self._study, self._store))

@@ -4,11 +4,13 @@
     model = load("path/to/folder")
     logits = model(images)
 
-The folder is one of the store's (`.study/finetune/KEY`), a copy of it, or one written by `save`: it can be put on the
-Hugging Face Hub as it is.
+The folder is one of the store's (`.study/finetune/KEY`, `s3://BUCKET/STORE/finetune/KEY`), a copy of it, or one written
+by `save`: it can be put on the Hugging Face Hub as it is.
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,17 @@ from safetensors import SafetensorError
 from study import config
 from study.errors import StudyError
 from study.models.predictor import Predictor
+from study.storage import open_storage
+from study.storage.address import is_address
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 def load(folder: str | Path) -> Predictor:
     """The model stored in `folder`, in evaluation mode on the CPU. Raises StudyError where it is none."""
+    if is_address(folder):
+        with _fetched(str(folder)) as copy:
+            return load(copy)
     folder = Path(folder)
     described = _described(folder / CONFIG)
     path = folder / WEIGHTS
@@ -53,6 +60,19 @@ def save(predictor: Predictor, folder: str | Path) -> None:
     weights = {name: tensor.contiguous() for name, tensor in predictor.model.state_dict().items()}
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
     (folder / CONFIG).write_text(json.dumps(described, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def _fetched(address: str) -> Iterator[Path]:
+    """A stored stage's folder on this machine, for as long as the context lasts."""
+    store, _, folder = address.rstrip("/").rpartition("/")
+    try:
+        with open_storage(store).as_local(folder) as copy:
+            yield copy
+    except FileNotFoundError:
+        raise StudyError(f"{address}: no model is stored here; give STORE/finetune/KEY") from None
+    except OSError as error:
+        raise StudyError(f"{address}: cannot be read: {error.strerror}") from None
 
 
 def _described(path: Path) -> dict[str, Any]:

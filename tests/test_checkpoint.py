@@ -76,7 +76,7 @@ def bits(stage: Stage, store: Store) -> tuple[bytes, dict[str, float], list[dict
     assert result is not None
     metrics = {name: value for name, value in result.metrics.items() if name not in TIMINGS}
     history = [{name: value for name, value in row.items() if name not in TIMINGS} for row in result.history]
-    return store.weights(stage).read_bytes(), metrics, history, result.expert_load
+    return store.weights(stage), metrics, history, result.expert_load
 
 
 def checkpoint_of(stage: Stage, store: Store) -> Path:

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from study import design
-from study.ledger import Ledger, server_of
+from study.ledger import Ledger
 from study.outcome import Outcome
 from study.run import run_stage
 from study.stages import Stage, unique_stages
@@ -106,7 +106,7 @@ def test_the_mirror_is_rebuilt_from_the_store(scene: Scene) -> None:
             tracker.finish("FINISHED", None)
     assert undelivered(scene.study, scene.store, scene.uri) == []
     assert len([run for run in scene.runs() if PARENT in run.data.tags]) == 2
-    ledger = Ledger(scene.store, "tiny").runs(server_of(scene.uri))
+    ledger = Ledger(scene.store, "tiny").runs(scene.uri)
     assert ledger == {key: run.info.run_id for key, run in scene.nested().items()}
 
 
