@@ -14,21 +14,22 @@ import contenders
 import pytest
 import torch
 import torch.nn.functional as F
+from per_expert import PerExpertClassifier
+from torch import Tensor, nn
 
 from study import config
-from study.models import Classifier, build_encoder
+from study.models import build_encoder
 
 ROUNDS, BATCH = int(os.environ.get("BENCH_ROUNDS", "7")), 64
 PRESETS = {name: config.Encoder.model_validate({"preset": name}) for name in ("XXS", "XS", "S")}
 
 Work = Callable[[], None]
+Kind = Callable[[nn.Module, config.Encoder], Work]
 
 
-def training(model: Classifier) -> Work:
+def training(model: nn.Module, shape: config.Encoder) -> Work:
     """One step: forward, backward, AdamW."""
-    shape = model.encoder.config
-    images = torch.randn(BATCH, shape.channels, shape.image_size, shape.image_size)
-    labels = torch.randint(0, contenders.CLASSES, (BATCH,))
+    images, labels = batch(shape)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
 
     def step() -> None:
@@ -40,16 +41,42 @@ def training(model: Classifier) -> Work:
     return step
 
 
-def inference(model: Classifier) -> Work:
+def public_training(model: nn.Module, shape: config.Encoder) -> Work:
+    """One step as the derivative takes it: AdamW parameter by parameter, a clipped norm, the loss read each time."""
+    images, labels = batch(shape)
+    optimizer = torch.optim.AdamW(model.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        found = model(images)
+        loss = F.cross_entropy(found.logits_BC, labels) + found.balance_loss
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+def inference(model: nn.Module, shape: config.Encoder) -> Work:
     """Logits of one batch."""
-    shape = model.eval().encoder.config
-    images = torch.randn(BATCH, shape.channels, shape.image_size, shape.image_size)
+    images, _ = batch(shape)
+    model.eval()
 
     def logits() -> None:
         with torch.inference_mode():
             model(images)
 
     return logits
+
+
+def batch(shape: config.Encoder) -> tuple[Tensor, Tensor]:
+    images = torch.randn(BATCH, shape.channels, shape.image_size, shape.image_size)
+    return images, torch.randint(0, contenders.CLASSES, (BATCH,))
+
+
+def dense(kind: Kind, encoder: config.Encoder) -> Work:
+    return kind(contenders.classifier(encoder), encoder)
 
 
 def textbook(work: Work, attention_too: bool) -> Work:
@@ -108,16 +135,18 @@ def report(title: str, facts: dict[str, float], capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("kind", [training, inference])
-def test_speed(benchmark, capsys: pytest.CaptureFixture[str], kind: Callable[[Classifier], Work], preset: str) -> None:  # type: ignore[no-untyped-def]
+def test_speed(benchmark, capsys: pytest.CaptureFixture[str], kind: Kind, preset: str) -> None:  # type: ignore[no-untyped-def]
     encoder = PRESETS[preset]
-    ours = kind(contenders.classifier(encoder))
+    ours = kind(contenders.classifier(encoder), encoder)
+    public = PerExpertClassifier(contenders.classifier(encoder))
     seconds = take_turns(
         {
             "ours": ours,
+            "per expert, as public code does": (public_training if kind is training else kind)(public, encoder),
             "gather and scatter": textbook(ours, attention_too=False),
             "gather and scatter, repeated kv heads": textbook(ours, attention_too=True),
-            "dense, equal parameters": kind(contenders.classifier(contenders.dense_of_equal_params(encoder))),
-            "dense, equal multiply-adds": kind(contenders.classifier(contenders.dense_of_equal_macs(encoder))),
+            "dense, equal parameters": dense(kind, contenders.dense_of_equal_params(encoder)),
+            "dense, equal multiply-adds": dense(kind, contenders.dense_of_equal_macs(encoder)),
             "large product": large_product(),
         }
     )

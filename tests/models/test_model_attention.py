@@ -45,6 +45,26 @@ def test_kv_heads_repeat_for_neighbouring_query_heads(
             torch.testing.assert_close(attend(qkv, group * kv_heads, kv_heads), expected[0])
 
 
+@pytest.mark.parametrize("size", [1e-3, 1, 10, 100, 1e4])
+def test_scores_of_any_size(size: float) -> None:
+    """exp of most of these overflows or vanishes in float32; a softmax never does."""
+    torch.manual_seed(0)
+    qkv = torch.randn(2, 5, 8 * 3)
+    qkv[..., :16] *= size  # queries and keys; values as they are
+    expected, dexpected = gradient(repeated, qkv.double(), 4, 2)
+    found, dfound = gradient(attend, qkv, 4, 2)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(dfound.double(), dexpected, rtol=1e-3, atol=1e-3 * dexpected.abs().max().item())
+
+
+def test_a_lost_number_stays_lost() -> None:
+    qkv = torch.randn(1, 3, 12)
+    qkv[0, 1, 0] = torch.nan  # of the second token's query in the first head
+    found = attend(qkv, 2, 2)
+    assert found[0, 1].isnan().any()
+    assert not found[0, 0].isnan().any()
+
+
 def test_where_the_hand_written_form_applies() -> None:
     assert cpu.suits(torch.empty(1))
     assert cpu.suits(torch.empty(1, dtype=torch.float64))

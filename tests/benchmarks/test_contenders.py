@@ -1,0 +1,25 @@
+"""The model that benchmarks measure against computes what this project's model computes."""
+
+import pytest
+import torch
+from per_expert import PerExpertClassifier
+
+from study import config
+from study.models import Classifier, build_encoder
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("top_k", [1, 2, 3])
+def test_the_contender_is_the_same_model(monkeypatch: pytest.MonkeyPatch, training: bool, top_k: int) -> None:
+    monkeypatch.setattr(torch, "randn_like", lambda x: torch.full_like(x, 0.3))  # each draws in an order of its own
+    torch.manual_seed(0)
+    encoder = config.Encoder(image_size=6, width=12, depth=3, ffn_width_first=5, ffn_width_last=3, top_k=top_k)
+    ours = Classifier(build_encoder(encoder), 4).double()
+    for parameter in ours.parameters():
+        parameter.data = torch.randn(parameter.shape, dtype=torch.float64) * 0.7
+    theirs = PerExpertClassifier(ours).train(training)
+    images = torch.randn(3, 3, 6, 6, dtype=torch.float64)
+    expected, found = ours.train(training)(images), theirs(images)
+    torch.testing.assert_close(found.logits_BC, expected.logits_BC)
+    torch.testing.assert_close(found.balance_loss, expected.balance_loss)
+    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
