@@ -11,9 +11,11 @@ import logging
 import os
 import queue
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -30,9 +32,11 @@ from study.wanted import wanted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Metric, Param, RunInfo, RunTag
 
 FLUSH_EVERY = 3.0  # seconds between a running stage's deliveries of epochs
 MAX_PARAM = 6000  # characters MLflow takes for a parameter
+MAX_BATCH = 1000  # metrics, parameters and tags MLflow takes at a time
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 PARENT = "mlflow.parentRunId"
 
@@ -63,12 +67,17 @@ def _exists(uri: str) -> bool:
 
 
 class Tracker(Listener):
-    """Delivers a sweep as it runs. Use as a context manager; nothing here raises because of the server."""
+    """Delivers a sweep as it runs. Use as a context manager; nothing here raises because of the server.
+
+    Running stages are shown as they run. A stage that has ended before the server came to its start is delivered at one
+    go, in half as many calls: so a slow server, or a sweep of very short stages, does not fall behind.
+    """
 
     def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
         self.uri = uri
         self.problem: str | None = None  # the first error of the server, once there was one
         self._mirror = _Mirror(study, store, uri, tags)
+        self._ended: set[str] = set()  # keys of stages whose end is among the events
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._deliver, name="mlflow", daemon=True)
 
@@ -82,7 +91,7 @@ class Tracker(Listener):
         self._events.put(lambda: self._mirror.expect(trials))
 
     def on_start(self, stage: Stage) -> None:
-        self._events.put(lambda: self._mirror.start(stage))
+        self._events.put(lambda: None if stage.key in self._ended else self._mirror.start(stage))
 
     def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
         self._events.put(lambda: self._mirror.epochs(stage, rows))
@@ -91,6 +100,7 @@ class Tracker(Listener):
         self._events.put(lambda: self._mirror.lose(stage, reason))
 
     def on_done(self, outcome: Outcome) -> None:
+        self._ended.add(outcome.stage.key)
         self._events.put(lambda: self._mirror.end(outcome.stage, outcome.error))
 
     def flush(self) -> None:
@@ -144,9 +154,8 @@ class _Mirror:
         self._users = users_of(trials) | self._users
 
     def start(self, stage: Stage) -> None:
-        run = self._client.create_run(self._experiment, run_name=self._name(stage), tags=self._stage_tags(stage))
-        self._live[stage.key] = _LiveRun(self._client, run.info.run_id)
-        self._live[stage.key].describe(stage)
+        self._live[stage.key] = self._create(stage)
+        self._live[stage.key].flush()
 
     def epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
         if stage.key in self._live:
@@ -158,9 +167,7 @@ class _Mirror:
             self._live.pop(stage.key).fail(reason)
 
     def end(self, stage: Stage, error: str | None) -> None:
-        if stage.key not in self._live:
-            self.start(stage)
-        run = self._live.pop(stage.key)
+        run = self._live.pop(stage.key, None) or self._create(stage)
         if error is not None:
             run.fail(error)
             return
@@ -200,6 +207,10 @@ class _Mirror:
             if host == socket.gethostname() and process.isdigit() and not _alive(int(process)):
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
+    def _create(self, stage: Stage) -> "_LiveRun":
+        run = self._client.create_run(self._experiment, run_name=self._name(stage), tags=self._stage_tags(stage))
+        return _LiveRun(self._client, run.info, self._uri, stage)
+
     def _name(self, stage: Stage) -> str:
         users = self._users[stage.key]
         cell = users[0].cell.name if len(users) == 1 else f"{len(users)} cells"
@@ -220,66 +231,84 @@ class _Mirror:
 
 
 class _LiveRun:
-    """A nested run being written: epochs as they come, the rest at the end."""
+    """A nested run being written: data set and parameters first, epochs as they come, the rest at the end."""
 
-    def __init__(self, client: "MlflowClient", run_id: str) -> None:
-        self.run_id = run_id
-        self._client = client
-        self._waiting: list[dict[str, float]] = []
+    def __init__(self, client: "MlflowClient", run: "RunInfo", uri: str, stage: Stage) -> None:
+        self.run_id: str = run.run_id
+        self._client, self._uri, self._artifacts = client, uri, run.artifact_uri
+        self._params = _params(stage)  # to go with the next batch, as the epochs
+        self._epochs: list[dict[str, float]] = []
         self._logged: set[float] = set()  # epochs delivered; a stage that went on did not report its first ones
         self._flushed = time.monotonic()
-
-    def describe(self, stage: Stage) -> None:
-        """Parameters and data set."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
-        spec = stage.spec()
-        flat = dict(_flatten({"encoder": spec["encoder"], stage.kind: spec["recipe"], "seed": spec["seed"]}))
-        params = [Param(key, str(value)[:MAX_PARAM]) for key, value in flat.items()]
-        self._client.log_batch(self.run_id, params=params)
-        info = describe(stage.recipe.dataset)
-        profile = json.dumps({"classes": info.classes, "channels": info.channels})
-        data = Dataset(info.name[:500], server_of(info.name), "study", info.name, profile=profile)
-        self._client.log_inputs(self.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", stage.kind)])])
+        client.log_inputs(self.run_id, [_dataset(stage)])
 
     def add(self, rows: list[dict[str, float]]) -> None:
-        self._waiting += rows
+        self._epochs += rows
         if time.monotonic() - self._flushed >= FLUSH_EVERY:
-            self._flush()
+            self.flush()
+
+    def flush(self) -> None:
+        """Deliver what waits."""
+        self._deliver(_metrics_of(self._epochs), [])
 
     def complete(self, result: Result, folder: Path) -> None:
         """Epochs not yet delivered, final metrics, the model, the end."""
         from mlflow.entities import Metric, RunTag
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        self._waiting = [row for row in result.history if row["epoch"] not in self._logged]
-        self._flush()
+        self._epochs = [row for row in result.history if row["epoch"] not in self._logged]
         now = int(time.time() * 1000)
         final = {**result.metrics, **result.facts}
         metrics = [Metric(key, float(value), now, len(result.history)) for key, value in final.items()]
-        tags = [RunTag("commit", str(result.provenance["commit"])), RunTag("device", str(result.provenance["device"]))]
-        self._client.log_batch(self.run_id, metrics=metrics, tags=tags)
-        self._client.log_artifacts(self.run_id, str(folder), "model")
+        tags = [RunTag(name, str(result.provenance[name])) for name in ("commit", "device")]
+        self._deliver(_metrics_of(self._epochs) + metrics, tags)
+        # client.log_artifacts would ask the server for the address that it has already told
+        artifacts: Any = get_artifact_repository(self._artifacts, tracking_uri=self._uri)
+        artifacts.log_artifacts(str(folder), "model")
         self._client.set_terminated(self.run_id, "FINISHED")
 
     def fail(self, error: str) -> None:
-        self._flush()
+        self.flush()
         self._client.set_tag(self.run_id, "error", error[:4000])
         self._client.set_terminated(self.run_id, "FAILED")
 
-    def _flush(self) -> None:
-        from mlflow.entities import Metric
+    def _deliver(self, metrics: "list[Metric]", tags: "list[RunTag]") -> None:
+        first = MAX_BATCH - len(self._params) - len(tags)
+        if self._params or metrics or tags:
+            self._client.log_batch(self.run_id, metrics=metrics[:first], params=self._params, tags=tags)
+        for start in range(first, len(metrics), MAX_BATCH):
+            self._client.log_batch(self.run_id, metrics=metrics[start : start + MAX_BATCH])
+        self._logged |= {row["epoch"] for row in self._epochs}
+        self._params, self._epochs, self._flushed = [], [], time.monotonic()
 
-        now = int(time.time() * 1000)
-        metrics = [
-            Metric(f"epoch/{name}", float(value), now, int(row["epoch"]))
-            for row in self._waiting
-            for name, value in row.items()
-            if name != "epoch"
-        ]
-        for start in range(0, len(metrics), 1000):  # MLflow's limit for one batch
-            self._client.log_batch(self.run_id, metrics=metrics[start : start + 1000])
-        self._logged |= {row["epoch"] for row in self._waiting}
-        self._waiting, self._flushed = [], time.monotonic()
+
+def _params(stage: Stage) -> "list[Param]":
+    from mlflow.entities import Param
+
+    spec = stage.spec()
+    flat = _flatten({"encoder": spec["encoder"], stage.kind: spec["recipe"], "seed": spec["seed"]})
+    return [Param(key, str(value)[:MAX_PARAM]) for key, value in flat]
+
+
+def _dataset(stage: Stage) -> "DatasetInput":
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    info = describe(stage.recipe.dataset)
+    profile = json.dumps({"classes": info.classes, "channels": info.channels})
+    data = Dataset(info.name[:500], server_of(info.name), "study", info.name, profile=profile)
+    return DatasetInput(data, [InputTag("mlflow.data.context", stage.kind)])
+
+
+def _metrics_of(epochs: Iterable[dict[str, float]]) -> "list[Metric]":
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [
+        Metric(f"epoch/{name}", float(value), now, int(row["epoch"]))
+        for row in epochs
+        for name, value in row.items()
+        if name != "epoch"
+    ]
 
 
 def _client(uri: str) -> "MlflowClient":
@@ -293,11 +322,27 @@ def _client(uri: str) -> "MlflowClient":
         os.environ.setdefault(name, value)
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        _quicken_sqlite()
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # "creating database tables" and the like
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return MlflowClient(uri)
+
+
+@cache
+def _quicken_sqlite() -> None:
+    """Let SQLite write ahead to a log: readers and writer do not wait for each other, and a commit, of which each stage
+    needs a dozen, does not wait for the disk. A kill loses nothing; a power cut may lose the last commits, never
+    the database."""
+    from sqlalchemy import Engine, event
+
+    def settings(connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+
+    event.listen(Engine, "connect", settings)
 
 
 def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -120,9 +121,29 @@ def test_a_failed_stage_is_a_failed_run(scene: Scene) -> None:
     assert run.data.tags["error"] == "loss is NaN in epoch 3"
 
 
+def test_what_the_server_is_late_for_is_delivered_at_one_go(scene: Scene) -> None:
+    """The events of two stages wait until both have ended: one run each, with all epochs and parameters, once."""
+    come = threading.Event()
+    with scene.tracker() as tracker:
+        tracker._events.put(lambda: come.wait() and None)
+        for stage in scene.stages:
+            scene.train(tracker, stage)
+        come.set()
+        tracker.finish("FINISHED", None)
+    assert tracker.problem is None
+    nested = scene.nested()
+    assert set(nested) == {stage.key for stage in scene.stages}
+    run = nested[scene.stages[1].key]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["finetune.dataset"] == "digits"
+    history = MlflowClient(scene.uri).get_metric_history(run.info.run_id, "epoch/train_loss")
+    assert [point.step for point in history] == [1, 2]
+
+
 def test_a_stage_run_again_has_a_run_for_each_of_its_workers(scene: Scene) -> None:
     with scene.tracker() as tracker:
         tracker.on_start(scene.stages[0])
+        tracker.flush()
         tracker.on_lost(scene.stages[0], "its worker process died")
         scene.train(tracker, scene.stages[0])
         tracker.finish("FINISHED", None)

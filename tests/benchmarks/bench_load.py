@@ -1,0 +1,159 @@
+"""How much the harness costs a trial: `nox -s load`, or `python tests/benchmarks/bench_load.py [TRIALS]`.
+
+A study of TRIALS trials (10,000) goes its whole way: plan, Ray and its workers, store, MLflow on SQLite, report. Only
+the two training functions are exchanged, inside the workers, for ones that return at once with a result of the usual
+form. So what is measured is everything that is not training. The plan of 100,000 cells is measured by bench_plan.py.
+"""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bench_plan
+from rich.console import Console
+
+from study import fanout, sweep, tracking
+from study.design import load
+from study.plan import make_plan
+from study.store import Store
+
+REPLICATES, RATES, EPOCHS = 5, 20, 3
+GOALS = {"ms per trial": 50.0, "GiB of the driver": 2.0, "s for the report": 60.0, "s for 100,000 cells' plan": 10.0}
+
+
+def grid(trials: int) -> dict[str, Any]:
+    """Two factors of fine-tuning in full factorial: one pre-training per replicate is shared by all."""
+    cells = max(1, trials // REPLICATES)
+    rates = [round(1e-3 * (1 + i / RATES), 6) for i in range(min(RATES, cells))]
+    decays = [round(1e-2 * (1 + i / 100), 6) for i in range(-(-cells // len(rates)))]
+    encoder = {"image_size": 8, "patch_size": 4, "channels": 1, "width": 16, "depth": 2, "num_heads": 2}
+    return {
+        "study": "load",
+        "question": "What does the harness cost?",
+        "baseline": {
+            "encoder": {
+                **encoder,
+                "num_kv_heads": 1,
+                "experts_by_depth": [2],
+                "ffn_width_first": 8,
+                "ffn_width_last": 8,
+            },
+            "pretrain": {"dataset": "digits", "epochs": EPOCHS},
+            "finetune": {"dataset": "digits", "epochs": EPOCHS, "learning_rate": rates[0], "weight_decay": decays[0]},
+        },
+        "factors": {
+            "rate": {"path": "finetune.learning_rate", "levels": rates},
+            "decay": {"path": "finetune.weight_decay", "levels": decays},
+        },
+        "design": "factorial",
+        "replicates": REPLICATES,
+    }
+
+
+def without_training(work: Callable[..., None]) -> Callable[..., None]:
+    """What a worker does, with training that takes no time."""
+
+    def work_without_training(config: dict[str, Any], **options: Any) -> None:
+        import random
+
+        import torch
+
+        import study.run
+        from study.training import Trained
+
+        def trained(encoder: Any, recipe: Any, *rest: Any) -> Trained:
+            seed, on_epoch = rest[-3], rest[-1]
+            draw = random.Random(str((recipe.model_dump(), seed)))
+            accuracy = draw.gauss(0.8, 0.02)
+            rows = [
+                {
+                    "epoch": epoch,
+                    "train_loss": 1 / epoch,
+                    "val_loss": 1 / epoch,
+                    "val_accuracy": accuracy,
+                    "seconds": 0.0,
+                }
+                for epoch in range(1, recipe.epochs + 1)
+            ]
+            for row in rows:
+                on_epoch(row)
+            metrics = {"test_accuracy": accuracy, "val_accuracy": accuracy, "train_seconds": 0.0}
+            shares = [[0.5, 0.5]] * encoder.depth
+            return Trained({"weight": torch.zeros(10_000)}, metrics, rows, shares, {"mean": [0.5], "std": [0.3]})
+
+        study.run.pretrain = study.run.finetune = trained
+        work(config, **options)
+
+    return work_without_training
+
+
+class Stopwatch:
+    """Wraps functions of a module; seconds spent in each, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def watch(self, module: Any, name: str) -> None:
+        function = getattr(module, name)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            began = time.monotonic()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
+        setattr(module, name, timed)
+
+
+def peak(who: int = resource.RUSAGE_SELF) -> float:
+    """GiB."""
+    return resource.getrusage(who).ru_maxrss / (2**20 if sys.platform == "linux" else 2**30)
+
+
+def run(trials: int, folder: Path) -> dict[str, float]:
+    path = folder / "load.yaml"
+    path.write_text(json.dumps(grid(trials)))
+    watch = Stopwatch()
+    for name in ("_fan_out", "report"):
+        watch.watch(sweep, name)
+    fanout._work = without_training(fanout._work)
+    store = Store(folder / "store")
+    began, busy = time.monotonic(), time.process_time()
+    plan = make_plan(load(path), store)
+    planned = time.monotonic()
+    with (folder / "output.txt").open("w") as output:
+        places = sweep.Places(store, folder / "reports", tracking.default_uri(store))
+        code = sweep.run(plan, places, Console(file=output, soft_wrap=True))
+    ended, busy = time.monotonic(), time.process_time() - busy
+    assert code == 0, (folder / "output.txt").read_text()[-2000:]
+    assert make_plan(plan.study, store).missing == []
+    assert tracking.undelivered(plan.study, store, places.tracking_uri) == []
+    swept = ended - planned - watch.seconds["report"]
+    return {
+        "trials": len(plan.trials),
+        "plan, s": planned - began,
+        "fan-out, s": watch.seconds["_fan_out"],
+        "fan-out and MLflow, s": swept,
+        "report, s": watch.seconds["report"],
+        "driver's CPU, ms per trial": 1000 * busy / len(plan.trials),
+        "ms per trial": 1000 * swept / len(plan.trials),
+        "GiB of the driver": peak(),
+    }
+
+
+def main() -> None:
+    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    with tempfile.TemporaryDirectory(prefix="study-load-") as folder:
+        for name, value in run(trials, Path(folder)).items():
+            print(f"{name:24} {value:,.2f}", flush=True)
+    bench_plan.main()
+
+
+if __name__ == "__main__":
+    main()
