@@ -3,7 +3,7 @@
     nox -s ablate                        run grids/quickstart.yaml and write its report
     nox -s ablate -- grids/other.yaml    run another study; arguments go to `python -m study run`
     nox -s ui                            MLflow's pages on localhost
-    nox -s tests | lint | bench | calibrate | lock
+    nox -s tests | lint | bench | load | calibrate | lock
 
 The environment is built once, in .nox/, and built anew only when pyproject.toml or requirements.lock change.
 """
@@ -51,6 +51,12 @@ def tests(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure the models against textbook forms, dense models and the machine's own GEMM rate, side by side."""
     _python(session, "-m", "pytest", "tests/benchmarks/bench_models.py", "-s", *session.posargs)
+
+
+@nox.session(default=False)
+def load(session: nox.Session) -> None:
+    """Measure what the harness itself costs: 10,000 trials without training, and a plan of 100,000 cells."""
+    _python(session, "tests/benchmarks/bench_load.py", *session.posargs)
 
 
 @nox.session(default=False)

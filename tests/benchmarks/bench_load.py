@@ -66,8 +66,7 @@ def without_training(work: Callable[..., None]) -> Callable[..., None]:
         import study.run
         from study.training import Trained
 
-        def trained(encoder: Any, recipe: Any, *rest: Any) -> Trained:
-            seed, on_epoch = rest[-3], rest[-1]
+        def trained(encoder: Any, recipe: Any, seed: int, on_epoch: Callable[[dict[str, float]], None]) -> Trained:
             draw = random.Random(str((recipe.model_dump(), seed)))
             accuracy = draw.gauss(0.8, 0.02)
             rows = [
@@ -86,7 +85,15 @@ def without_training(work: Callable[..., None]) -> Callable[..., None]:
             shares = [[0.5, 0.5]] * encoder.depth
             return Trained({"weight": torch.zeros(10_000)}, metrics, rows, shares, {"mean": [0.5], "std": [0.3]})
 
-        study.run.pretrain = study.run.finetune = trained
+        def pretrain(encoder: Any, recipe: Any, seed: int, device: str, on_epoch: Any, *_: Any) -> Trained:
+            return trained(encoder, recipe, seed, on_epoch)
+
+        def finetune(
+            encoder: Any, recipe: Any, weights: Any, seed: int, device: str, on_epoch: Any, *_: Any
+        ) -> Trained:
+            return trained(encoder, recipe, seed, on_epoch)
+
+        study.run.pretrain, study.run.finetune = pretrain, finetune
         work(config, **options)
 
     return work_without_training
