@@ -7,6 +7,7 @@ cell that a condition leaves out is kept, with its reason; any other cell must b
 import contextlib
 import hashlib
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,10 +20,12 @@ from study import designs
 from study.complaints import complaints
 from study.conditions import Conditions
 from study.config import Settings
+from study.designs import factorial, fractional
+from study.designs.aliases import Aliases
 from study.designs.ask import Ask, Codes
 from study.errors import StudyError
 from study.factors import Factor, Level, read_factor
-from study.grid import Grid
+from study.grid import Grid, SampleSpec
 from study.gridfile import GridFile, Place, read
 from study.overlay import InvalidError, laid_over, overlaps, settings
 from study.pairing import pair
@@ -77,6 +80,21 @@ class Study:
     def design(self) -> str:
         """What its design is called where people read."""
         return designs.design_name(self.grid)
+
+    @property
+    def aliases(self) -> Aliases | None:
+        """Of a fractional design: which effects it cannot tell apart."""
+        return fractional.aliases(self.grid, self.factors) if self.design == "fractional" else None
+
+    @property
+    def sample(self) -> SampleSpec | None:
+        """Of a sample: how it was taken, from `product` cells."""
+        return factorial.sample_of(self.grid)
+
+    @property
+    def product(self) -> int:
+        """How many combinations of levels there are."""
+        return math.prod(len(factor.levels) for factor in self.factors)
 
     @property
     def full(self) -> Cell | None:

@@ -6,7 +6,7 @@ Designs know levels by their positions, 0 the baseline's; what they mean is stud
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from study.designs import factorial, one_at_a_time
+from study.designs import factorial, fractional, one_at_a_time
 from study.designs.ask import Ask, Codes
 from study.grid import Grid
 from study.gridfile import Place
@@ -26,6 +26,7 @@ DESIGNS: Mapping[str, Design] = {
     "leave_one_out": Design(one_at_a_time.check_removes, one_at_a_time.count, one_at_a_time.cells),
     "add_one": Design(one_at_a_time.check_adds, one_at_a_time.count, one_at_a_time.cells),
     "leave_one_out and add_one": Design(one_at_a_time.check_removes, one_at_a_time.count_both, one_at_a_time.both),
+    "fractional": Design(fractional.check, fractional.count, fractional.cells),
     "factorial": Design(factorial.check, factorial.count, factorial.cells),
 }
 OWNERS = {"resolution": "fractional", "sample": "factorial"}  # keys that belong to one design
