@@ -23,6 +23,7 @@ from study.config import Settings
 from study.designs import factorial, fractional
 from study.designs.aliases import Aliases
 from study.designs.ask import Ask, Codes
+from study.designs.words import alias_lines, sample_line
 from study.errors import StudyError
 from study.factors import Factor, Level, read_factor
 from study.grid import Grid, SampleSpec
@@ -95,6 +96,14 @@ class Study:
     def product(self) -> int:
         """How many combinations of levels there are."""
         return math.prod(len(factor.levels) for factor in self.factors)
+
+    @property
+    def lines(self) -> list[str]:
+        """What is particular to its design, for people."""
+        lines = list(alias_lines(self.aliases)) if self.aliases else []
+        lines += [sample_line(self.sample, self.product, self.grid.seed)] if self.sample else []
+        lines += [f"levels of {factor.name} move together" for factor in self.factors if factor.parts]
+        return lines + [f"only kept: {spec.reason}" for spec in self.grid.only]
 
     @property
     def full(self) -> Cell | None:

@@ -131,6 +131,10 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "study": study.name,
         "question": study.grid.question,
         "design": study.design,
+        "aliases": _alias_table(study),
+        "sample": study.sample and {**study.sample.model_dump(), "product": study.product},
+        "paired": [[part.name for part in factor.parts] for factor in study.factors if factor.parts],
+        "only": [spec.reason for spec in study.grid.only],
         "replicates": study.grid.model_dump(mode="json")["replicates"],
         "claims": [claim.claim for claim in study.grid.claims],
         "trials": len(plan.trials),
@@ -149,10 +153,23 @@ def as_json(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _alias_table(study: Study) -> dict[str, Any] | None:
+    aliases = study.aliases
+    if aliases is None:
+        return None
+    return {
+        "letters": aliases.letters, "generators": aliases.generators, "defining_relation": aliases.relation,
+        "resolution": aliases.resolution, "combinations": aliases.cells, "product": study.product,
+        "aliased": aliases.aliased, "clear": aliases.clear,
+    }  # fmt: skip
+
+
 def show(plan: Plan, console: Console) -> None:
     """The plan for people."""
     study = plan.study
     console.print(f"[bold]{escape(study.name)}[/]  {escape(study.grid.question)}")
+    for i, line in enumerate(study.lines):
+        console.print(f"{'' if i else f'{study.design}: '}{escape(line)}", highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     table.add_column("cell", overflow="fold", ratio=1)
     for name in ("params", "active", "MACs", "active MACs", "done"):

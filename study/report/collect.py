@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from study.design import Cell, Study, Trial
+from study.report.designed import designed
 from study.report.facts import CellFacts, FactorFacts, LevelFacts, Origin, StudyFacts
 from study.report.results import HISTORY_KINDS, LOAD_KINDS, TRIAL_KINDS, Results, table
 from study.stages import Stage, canonical_json, stages_of, unique_stages
@@ -127,6 +128,7 @@ def _facts(study: Study, shelf: _Shelf) -> StudyFacts:
         design=study.grid.design,
         full=study.full.name if study.full else None,
         bare=study.bare.name if study.bare else None,
+        **designed(study),
         replicates=study.grid.least_replicates,
         replicates_until=study.grid.adaptive and study.grid.adaptive.max,
         seed=study.grid.seed,

@@ -40,6 +40,27 @@ class CellFacts(Facts):
     besides_pretraining: str | None  # equal for cells that differ in their pre-training alone
 
 
+class AliasFacts(Facts):
+    """What a fractional design cannot tell apart; + is a factor's other level, - the baseline's."""
+
+    letters: dict[str, str]  # letter -> factor
+    generators: tuple[str, ...]  # as in D = ABC
+    relation: str  # as in I = ABCD
+    resolution: int
+    meaning: str
+    product: int  # combinations of levels of which the design takes a part
+    aliased: tuple[str, ...]  # as in AB = CD
+    clear: tuple[str, ...]  # effects without alias among main effects and two-factor interactions
+
+
+class SampleFacts(Facts):
+    """How the cells were chosen from a product."""
+
+    cells: int
+    product: int
+    method: str
+
+
 class Origin(Facts):
     """Stages that were run by the same code in the same place."""
 
@@ -63,6 +84,10 @@ class StudyFacts(Facts):
     design: str | tuple[str, ...]
     full: str | None = None  # the cell with all parts, where the design removes parts
     bare: str | None = None  # the cell without any, where it adds parts
+    aliases: AliasFacts | None = None  # of a fractional design
+    sample: SampleFacts | None = None
+    paired: tuple[tuple[str, ...], ...] = ()  # names of factors that are one, for their levels move together
+    only: tuple[str, ...] = ()  # why these cells were kept and no others
     replicates: int  # of every cell
     replicates_until: int | None = None  # added up to so many where claims are undecided; None: all cells have the same
     seed: int

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from study.report import escape, formats
+from study.report import designed, escape, formats
 from study.report.facts import FactorFacts, StudyFacts
 from study.report.mixture import mixture, short_commit
 from study.report.plots import PLOTS
@@ -44,15 +44,6 @@ from study.report import answers, figure, read, table
 
 results = read(".")"""
 
-DESIGNS = {
-    "one_factor": "the baseline, and one change at a time",
-    "leave_one_out": "the full model, and each part removed",
-    "add_one": "the bare model, and each part added",
-    "leave_one_out and add_one": "the full model, each part removed, the bare model, and each part added to it",
-    "factorial": "every combination of the factors' levels",
-    "fractional": "a part of all combinations, chosen so that effects can be told apart as its alias table says",
-}
-
 
 def outline(results: Results) -> list[Text | Code]:
     """All cells of the notebook."""
@@ -69,7 +60,7 @@ def _title(results: Results) -> Iterator[Text | Code]:
     size = (
         f"{formats.plural(len(facts.included), 'cell')} by {replicates}: "
         f"{counts.get('done', 0):,} of {formats.plural(wanted, 'trial')} finished. "
-        f"Design `{facts.design_name}`: {DESIGNS.get(facts.design_name, 'see below')}."
+        f"Design `{facts.design_name}`: {designed.in_short(facts)}."
     )
     yield Text(f"# {escape.markdown(facts.study)}\n\n**{escape.markdown(facts.question)}**\n\n{size}")
     yield Code(SETUP)
@@ -184,6 +175,10 @@ def _design(results: Results) -> Iterator[Text | Code]:
     facts = results.facts
     rows = [_factor_line(factor) for factor in facts.factors]
     yield Text("Factors and their levels, the baseline's first:\n\n" + "\n".join(rows), "Design")
+    for paragraph in designed.sentences(facts):
+        yield Text(paragraph)
+    if facts.aliases is not None and facts.aliases.aliased:
+        yield Code('table(results, "aliases")')
     settings = "\n".join(_setting_lines(facts.baseline))
     yield Text(f"All settings of the baseline:\n\n{escape.code_block(settings, 'text')}")
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from study.report import formats
 from study.report.cells import skewed
+from study.report.designed import in_words
 from study.report.finding import finding
 from study.report.loads import loads
 from study.report.mixture import short_commit
@@ -215,6 +216,16 @@ def unfinished(results: Results) -> Table:
     )
 
 
+def aliases(results: Results) -> Table:
+    """Effects that a fractional design cannot tell apart."""
+    found = results.facts.aliases
+    chains, letters = (found.aliased, found.letters) if found else ((), {})
+    return Table(
+        (Column.text("aliases", chains), Column.text("in words", [in_words(chain, letters) for chain in chains])),
+        "Main effects and two-factor interactions that are aliases: an estimate is of their sum, with these signs.",
+    )
+
+
 def trials(results: Results) -> Table:
     """Every trial; its key leads to its files in the store, its run to MLflow."""
     rows = results.trials[results.trials["status"] != "excluded"]
@@ -266,6 +277,7 @@ TABLES: Mapping[str, Callable[[Results], Table]] = {
     "expert_load": expert_load,
     "references": references,
     "unfinished": unfinished,
+    "aliases": aliases,
     "trials": trials,
     "origins": origins,
 }

@@ -32,8 +32,11 @@ STUDIES: dict[str, Callable[[Path], Study]] = {
     "one factor": lambda folder: make_study(folder, {**KV_HEADS, **PRETRAINING}),
     "factorial": lambda folder: make_study(folder, {**KV_HEADS, **PRETRAINING}, design="factorial", replicates=2),
     "one replicate": lambda folder: make_study(folder, {**KV_HEADS, **PRETRAINING}, replicates=1),
-    "one cell": lambda folder: make_study(
-        folder, {"x": {"path": "encoder.num_kv_heads", "levels": [1]}}, exclude=[{"when": {"x": "1"}, "reason": "no"}]
+    "nothing alike": lambda folder: make_study(  # two cells that differ in both factors
+        folder,
+        {"x": {"path": "encoder.num_kv_heads", "levels": [1]}, "y": {"path": "encoder.bias", "levels": [False]}},
+        design="factorial",
+        exclude=[{"when": {"x": "1", "y": "on"}, "reason": "no"}, {"when": {"x": "2", "y": "off"}, "reason": "no"}],
     ),
     "cifar": lambda folder: make_study(folder, KV_HEADS, baseline=CIFAR),
     "41 cells": lambda folder: make_study(folder, WIDTHS, replicates=2),
