@@ -37,7 +37,9 @@ def _outcome(trial: Trial, store: Store) -> dict[str, object]:
     metrics = {name: value for name, value in result.metrics.items() if name in METRICS}
     for parent in parents:
         pretrained, _ = _found(parent, store)
-        metrics["pretrain_seconds"] = pretrained.metrics["train_seconds"] if pretrained else float("nan")
+        metrics["pretrain_seconds"] = (
+            pretrained.metrics.get("train_seconds", float("nan")) if pretrained else float("nan")
+        )
     return {"status": "done", **NOT_KNOWN, **metrics}
 
 

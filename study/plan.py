@@ -1,8 +1,9 @@
 """What a study is going to do and what of it is done, before anything runs; no torch."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from study.config import Encoder, Finetune, Pretrain
 from study.data import DatasetInfo, describe
 from study.design import Cell, Study, Trial
 from study.errors import StudyError
+from study.outlook import Outlook, outlooks
 from study.stages import Stage, stages_of
 from study.store import Store
 from study.wanted import wanted
@@ -59,6 +61,7 @@ class Plan:
     stages: list[Stage]
     uses: int  # stages if nothing were shared
     done: frozenset[str]  # keys
+    outlooks: list[Outlook] = field(default_factory=list)  # one per claim
 
     @property
     def missing(self) -> list[Stage]:
@@ -82,7 +85,8 @@ def make_plan(study: Study, store: Store) -> Plan:
         asked[trial.cell.name] += 1
         finished[trial.cell.name] += own[-1].key in stored
     cells = [CellPlan(cell, _classes(cell, infos), finished[cell.name], asked[cell.name]) for cell in study.cells]
-    return Plan(study, cells, trials, list(stages.values()), uses, stored & stages.keys())
+    ahead = outlooks(study, trials, store)
+    return Plan(study, cells, trials, list(stages.values()), uses, stored & stages.keys(), ahead)
 
 
 def datasets(study: Study) -> list[str]:
@@ -136,7 +140,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "paired": [[part.name for part in factor.parts] for factor in study.factors if factor.parts],
         "only": [spec.reason for spec in study.grid.only],
         "replicates": study.grid.model_dump(mode="json")["replicates"],
-        "claims": [claim.claim for claim in study.grid.claims],
+        "claims": [_claim(outlook) for outlook in plan.outlooks],
         "trials": len(plan.trials),
         "stages": [
             {"key": stage.key, "stage": stage.kind, "parent": stage.parent.key if stage.parent else None,
@@ -164,6 +168,18 @@ def _alias_table(study: Study) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def _claim(outlook: Outlook) -> dict[str, Any]:
+    region = outlook.supported
+    ends = [end if math.isfinite(end) else None for end in (region.low, region.high)] if region else None
+    return {
+        "claim": outlook.claim.claim,
+        "kind": outlook.claim.kind,
+        "replicates": outlook.replicates,
+        "sd": outlook.sd,
+        "supported_if": {"low": ends[0], "high": ends[1], "between": region.inside} if region and ends else None,
+    }
+
+
 def show(plan: Plan, console: Console) -> None:
     """The plan for people."""
     study = plan.study
@@ -183,6 +199,8 @@ def show(plan: Plan, console: Console) -> None:
             console.print(f"[dim]excluded: {escape(item.cell.name)}: {escape(item.cell.excluded)}[/]")
     if len(plan.cells) > MAX_ROWS:
         console.print(f"and {len(plan.cells) - MAX_ROWS:,} more cells; --json lists them all")
+    for outlook in plan.outlooks:
+        console.print(f"claim: {escape(str(outlook))}", highlight=False)
     console.print(summary(plan))
 
 

@@ -28,13 +28,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import optimize, stats  # type: ignore[import-untyped]
 
 from study.claims import ClaimSpec, Region
 from study.selection import Factors, select
 from study.stats.adjust import holm
 from study.stats.contrasts import Contrast, contrast, results_by_cell
-from study.stats.power import needed_replicates
+from study.stats.power import detectable_effect, inside_power, needed_replicates
 
 Floats = npt.NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
@@ -87,6 +87,30 @@ def region_p_values(
     beyond = np.minimum(stats.t.cdf(above_low, df), stats.t.sf(above_high, df))
     between, beyond = np.minimum(2 * between, 1.0), np.minimum(2 * beyond, 1.0)
     return (between, beyond) if region.inside else (beyond, between)
+
+
+def reachable(region: Region, n: int, sd: float, power: float = 0.8, alpha: float = 0.05) -> Region | None:
+    """The true differences at which n replicates support a claim with the wanted power, None where there are none.
+
+    `sd` is the standard deviation of the claim's difference over replicates, above 0. Several claims: give each its
+    part of alpha.
+    """
+    beyond = detectable_effect(n, sd, power, alpha)
+    if math.isnan(beyond):
+        return None
+    if not region.inside:
+        return Region(region.low - beyond, region.high + beyond, inside=False)
+    if math.isinf(region.low) or math.isinf(region.high):
+        return Region(region.low + beyond, region.high - beyond)
+    centre, half = (region.low + region.high) / 2, (region.high - region.low) / 2
+
+    def missing(off: float) -> float:
+        return inside_power(n, centre + off, sd, region.low, region.high, alpha) - power
+
+    if missing(0.0) < 0:
+        return None
+    reach = float(optimize.brentq(missing, 0.0, half))
+    return Region(centre - reach, centre + reach)
 
 
 @dataclass(frozen=True)
