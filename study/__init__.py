@@ -1,3 +1,19 @@
-"""A reproducibility and ablation-study harness for lightweight vision transformers."""
+"""A reproducibility and ablation-study harness for lightweight vision transformers.
+
+model = study.load("3f2a90")  # a stage's key, an MLflow run or a folder; see study.weights.load
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from study.weights import load as load
+
+
+def __getattr__(name: str) -> Any:
+    """`study.load`, imported when it is asked for: most parts of this package do without PyTorch."""
+    if name == "load":
+        return importlib.import_module("study.weights").load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

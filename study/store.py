@@ -122,6 +122,18 @@ class Store:
         with self.storage.as_local(_path(stage)) as folder:
             yield folder
 
+    def paths_of(self, beginning: str) -> list[str]:
+        """Where the stages lie whose keys begin so, fine-tunings first: `finetune/KEY`. Raises StoreError."""
+        with self._said("read"):
+            listed = {kind: self.storage.folders(kind) for kind in sorted(VERSIONS)}
+        return [f"{kind}/{key}" for kind, keys in listed.items() for key in sorted(keys) if key.startswith(beginning)]
+
+    @contextlib.contextmanager
+    def local(self, path: str) -> Iterator[Path]:
+        """A stored stage's folder by its path in the store, on this machine for as long as the context lasts."""
+        with self.storage.as_local(path) as folder:
+            yield folder
+
     def save(self, stage: Stage, result: Result, weights: bytes, config: Mapping[str, Any]) -> None:
         """Write a finished stage. Of two writers of one key the first one's result stays. Raises StoreError."""
         files = {

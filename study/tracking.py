@@ -12,9 +12,10 @@ import os
 import queue
 import socket
 import sqlite3
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,24 @@ def check_uri(uri: str) -> None:
             f"tracking URI {masked(uri)!r} is not possible; it can begin with {', '.join(f'{s}:' for s in SCHEMES)}, "
             "as in sqlite:///mlflow.db or http://localhost:5000"
         )
+
+
+@contextlib.contextmanager
+def model_of(run_id: str, uri: str) -> Iterator[Path]:
+    """The model that a stage's run holds, in a folder for as long as the context lasts. Raises StudyError."""
+    check_uri(uri)
+    if not _exists(uri):
+        raise StudyError(f"run {run_id} is not to be had: there is no MLflow database at {masked(uri)}")
+    client = _client(uri)
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory(prefix="study-model-") as folder:
+        try:
+            path = client.download_artifacts(run_id, "model", folder)
+        except (MlflowException, OSError) as error:
+            problem = " ".join(str(error).split())[:200]
+            raise StudyError(f"MLflow at {masked(uri)} has no model of run {run_id}: {masked(problem)}") from None
+        yield Path(path)
 
 
 def undelivered(study: Study, store: Store, uri: str) -> list[Stage]:

@@ -2,15 +2,17 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from model_samples import with_large_weights
 
+import study
 from study import config
 from study.errors import StudyError
 from study.models import Predictor
-from study.weights import load, save
+from study.weights import Model, load, save
 
 SMALL = config.Encoder(image_size=6, width=12, depth=3, ffn_width_first=5, ffn_width_last=3)
 NORMALIZATION = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]}
@@ -74,4 +76,49 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
         load(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(StudyError, match=r"model\.safetensors: not the weights of the model"):
+        load(tmp_path)
+
+
+def test_a_folder_is_loaded_as_the_hub_loads_it(tmp_path: Path) -> None:
+    model = predictor()
+    save(model, tmp_path / "one")
+    loaded = Model.from_pretrained(tmp_path / "one")
+    images = torch.rand(2, 3, 6, 6)
+    assert torch.equal(loaded(images), model(images))
+    assert not loaded.training
+    loaded.save_pretrained(tmp_path / "two")
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
+    assert torch.equal(study.load(tmp_path / "two")(images), model(images))
+    card = (tmp_path / "two" / "README.md").read_text()
+    assert "reads images of 6 x 6 pixels, 3 channel(s)" in card
+    assert "gives logits of 4 classes" in card
+    assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in card
+
+
+def test_pushing_sends_the_three_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network: the Hub's own client is asked, and what it would upload is looked at."""
+    sent: dict[str, list[str]] = {}
+
+    def create_repo(self: object, repo_id: str, **_: object) -> SimpleNamespace:
+        return SimpleNamespace(repo_id=repo_id)
+
+    def upload_folder(self: object, *, repo_id: str, folder_path: Path, **_: object) -> str:
+        sent[repo_id] = sorted(path.name for path in folder_path.iterdir())
+        return "https://hub"
+
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", create_repo)
+    monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", upload_folder)
+    save(predictor(), tmp_path)
+    assert load(tmp_path).push_to_hub("somebody/something") == "https://hub"
+    assert sent == {"somebody/something": ["README.md", "config.json", "model.safetensors"]}
+
+
+def test_weights_that_changed_since_they_were_stored(tmp_path: Path) -> None:
+    save(predictor(), tmp_path)
+    (tmp_path / "checksums.json").write_text(json.dumps({"model.safetensors": "0" * 64}))
+    with pytest.raises(StudyError, match="do not have the checksum they were stored with"):
         load(tmp_path)
