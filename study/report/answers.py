@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from study.report import formats
+from study.report import factorial, formats
+from study.report.adding import adding_and_removing
+from study.report.finding import ALPHA
 from study.report.mixture import mixture
 from study.report.pretraining import SCRATCH, pretraining
 from study.report.results import Results
@@ -35,6 +37,7 @@ def answers(results: Results) -> list[Answer]:
         return [Answer("No result yet", f"none of the {formats.plural(_wanted(results), 'trial')} has finished.")]
     found = [*_mixed(results), *_claims(results), *_looks(results), _baseline(results), _verdict(results)]
     found += [_factor(name, levels) for name, levels in results.effects.groupby("factor", sort=False)]
+    found += [*_interactions(results), *_adding(results)]
     found += [*_pretraining(results), *_front(results), *_certainty(results), *_unfinished(results)]
     return found
 
@@ -154,6 +157,47 @@ def _level(row: pd.Series) -> str:
     if row["distinguishable"] and row["p_adjusted"] >= 0.05:
         verdict += " alone, but not after Holm's correction"
     return f"{change} ({formats.points(row['low'])} to {formats.points(row['high'])}, n = {row['n']}), {verdict}"
+
+
+def _interactions(results: Results) -> Iterator[Answer]:
+    """Where the variance lies, and which factors depend on each other."""
+    table = factorial.anova(results)
+    tested = table[table["kind"].isin(["main", "interaction"]) & (table["df"] > 0)]
+    if tested.empty or tested["p_adjusted"].isna().all():
+        return
+    ranked = tested.sort_values("eta_squared", ascending=False, kind="stable")
+    shares = [f"{row['term']} {formats.percent(row['eta_squared'])}{formats.PERCENT}" for _, row in ranked.iterrows()]
+    chance = table.loc[table["kind"] == "error", "eta_squared"].iloc[0]
+    text = f"{', '.join(shares[:MOST])}; chance {formats.percent(chance)}{formats.PERCENT}."
+    yield Answer("Shares of variance", text)
+    pairs = ranked[ranked["kind"] == "interaction"]
+    if pairs.empty:
+        return
+    clear = pairs[pairs["p_adjusted"] < ALPHA]
+    told = [f"{row['term']} (p {formats.p_value(row['p_adjusted'])})" for _, row in clear.head(MOST).iterrows()]
+    found = f": {', '.join(told)}; there a factor's effect depends on the other" if told else ""
+    which = f"{len(clear)} of {formats.plural(len(pairs), 'interaction')} of two factors"
+    yield Answer("Interactions", f"{which} distinguishable from chance after Holm's correction{found}.")
+
+
+def _adding(results: Results) -> Iterator[Answer]:
+    """Where a part is worth something else in the full model than in the bare one."""
+    parts = adding_and_removing(results)
+    tested = parts[parts["p_adjusted"].notna()]
+    if tested.empty:
+        return
+    differ = tested[tested["p_adjusted"] < ALPHA]
+    told = [
+        f"{row['part']} is worth {formats.points(row['full_gain'])} points in the full model and "
+        f"{formats.points(row['bare_gain'])} in the bare one (difference {formats.points(row['difference'])}, p "
+        f"{formats.p_value(row['p_adjusted'])} after Holm's correction)"
+        for _, row in differ.iterrows()
+    ]
+    alike = [name for name in tested["part"] if name not in set(differ["part"])]
+    same = f"adding and removing do not distinguishably disagree on {', '.join(alike)}"
+    text = "; ".join([*told, same] if alike else told)
+    disagree = " Where they disagree, the part interacts with the others." if told else ""
+    yield Answer("Adding against removing", f"{text}.{disagree}")
 
 
 def _pretraining(results: Results) -> Iterator[Answer]:

@@ -108,6 +108,7 @@ def _write(results: Results, folder: Path) -> list[str]:
     _write_csv(_with_levels(results), folder / "cells.csv")
     (folder / "table.md").write_text(tables.cells(results).markdown(), encoding="utf-8")
     (folder / "table.tex").write_text(tables.paper(results).latex(f"tab:{results.facts.study}"), encoding="utf-8")
+    _write_latex(results, folder / "tables")
     (folder / GRID_FILE).write_bytes(results.grid.encode())
     (folder / FACTS_FILE).write_text(_json(results.facts.model_dump(mode="json")), encoding="utf-8")
     if results.facts.claims:
@@ -136,6 +137,14 @@ def _write_notebook(results: Results, folder: Path) -> None:
     text = nbformat.writes(node)  # type: ignore[no-untyped-call]
     (folder / "report.ipynb").write_text(f"{text}\n", encoding="utf-8")
     (folder / "report.html").write_text(page(node), encoding="utf-8")
+
+
+def _write_latex(results: Results, folder: Path) -> None:
+    """The other tables that a paper may want, in booktabs style."""
+    folder.mkdir()
+    for name, table in tables.in_latex(results).items():
+        text = table.latex(f"tab:{results.facts.study}-{name}")
+        (folder / f"{name}.tex").write_text(text, encoding="utf-8")
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -4,14 +4,20 @@ A comparison is made within each replicate and each combination of the other fac
 averaged over those combinations: in a `one_factor` design that is the baseline's combination alone, in a `factorial`
 one all of them. Replicates then give the interval. Only like is compared with like, so excluded and unfinished cells
 make an effect less certain but do not shift it.
+
+A design that runs a part of a product (fractional, sampled) has few cells that differ in one factor alone, or none.
+Its effects come from the least-squares fit of all cells instead, adjusted for the other factors.
 """
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from scipy import stats  # type: ignore[import-untyped]
 
-from study.report.facts import CellFacts, FactorFacts
+from study.report.factorial import is_factorial
+from study.report.facts import CellFacts, FactorFacts, StudyFacts
 from study.report.finding import is_distinguishable
 from study.report.shares import share_difference
 from study.stats.adjust import holm
@@ -36,8 +42,12 @@ def effects(results: "Results") -> pd.DataFrame:
     the standard deviation of the differences over replicates. `p_adjusted` is Holm's, over all rows. `distinguishable`
     says whether the interval leaves zero out; a single replicate has no interval and tells nothing.
     `effect_size` is Hedges' g_av, in units of the spread over replicates of the two averages that are compared.
+    In effects from the fit, `combinations` counts the cells that have the level, and `sd` is what would give the same
+    95 % interval to n paired differences; `effect_size` is nan.
     Levels that no finished pair of trials compares have n = 0 and nan.
     """
+    if not is_matched(results.facts):
+        return _adjusted(results)
     rows = [
         _row(factor, level.label, pairs, results.accuracies)
         for factor in results.facts.factors
@@ -46,6 +56,54 @@ def effects(results: "Results") -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))
+
+
+def is_matched(facts: StudyFacts) -> bool:
+    """Whether at least half of the cells at every level have a counterpart with the baseline's level."""
+    cells = facts.included
+    if not is_factorial(facts):
+        return True
+    for factor in facts.factors:
+        for level in factor.levels[1:]:
+            at_level = sum(cell.labels[factor.name] == level.label for cell in cells)
+            if 2 * len(list(_pairs(cells, factor, level.label))) < at_level:
+                return False
+    return True
+
+
+def _adjusted(results: "Results") -> pd.DataFrame:
+    """The same table from the fit."""
+    baseline = {factor.name: factor.levels[0].label for factor in results.facts.factors}
+    found = results.fit.effects
+    done = results.done[results.done["test_accuracy"].notna()]
+    rows = []
+    for _, row in found[found["level"] != found["factor"].map(baseline)].iterrows():
+        own = done[done[row["factor"]] == row["level"]]
+        n = int(own["replicate"].nunique()) if pd.notna(row["difference"]) else 0
+        half = (row["difference_high"] - row["difference_low"]) / 2
+        rows.append(
+            {
+                "factor": row["factor"],
+                "level": row["level"],
+                "baseline": baseline[row["factor"]],
+                "n": n,
+                "combinations": int(own["cell"].nunique()),
+                "difference": row["difference"],
+                "low": max(row["difference_low"], -1.0),
+                "high": min(row["difference_high"], 1.0),
+                "sd": _sd_of(half, n),
+                "p_value": row["p_value"],
+                "p_adjusted": row["p_adjusted"],
+                "effect_size": float("nan"),
+                "distinguishable": is_distinguishable(row["difference_low"], row["difference_high"]),
+            }
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _sd_of(half: float, n: int) -> float:
+    """The standard deviation of which n paired differences would have a 95 % interval of that half width."""
+    return half * math.sqrt(n) / float(stats.t.isf(0.025, n - 1)) if n > 1 else float("nan")
 
 
 def _pairs(cells: list[CellFacts], factor: FactorFacts, level: str) -> Iterator[tuple[str, str]]:

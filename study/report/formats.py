@@ -48,6 +48,11 @@ def p_value(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def hundredths(number: float) -> str:
+    """Two decimals, for effect sizes."""
+    return _fixed(number, 2).replace(f"{MINUS}0.00", "0.00")
+
+
 def count(number: float) -> str:
     """A whole number in full: 663,024."""
     return NONE if _unknown(number) else f"{int(number):,}"

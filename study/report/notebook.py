@@ -35,7 +35,9 @@ def notebook(results: Results) -> "NotebookNode":
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": {"name": "python"},
         "title": escape.line(results.facts.study),
-        "study": {"sections": [cell.title for cell in cells if isinstance(cell, Text) and cell.title]},
+        "study": {
+            "sections": [cell.title for cell in cells if isinstance(cell, Text) and cell.title and cell.level == 2]
+        },
     }
     made: NotebookNode = v4.new_notebook(cells=nodes, metadata=metadata)  # type: ignore[no-untyped-call]
     return made

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.report import designed, escape, formats
+from study.report.factorial import is_factorial
 from study.report.facts import FactorFacts, StudyFacts
 from study.report.mixture import mixture, short_commit
 from study.report.plots import PLOTS
@@ -23,10 +24,11 @@ class Text:
 
     source: str
     title: str = ""
+    level: int = 2  # of the heading; those of level 2 are the notebook's sections
 
     @property
     def written(self) -> str:
-        return f"## {self.title}\n\n{self.source}".rstrip() if self.title else self.source
+        return f"{'#' * self.level} {self.title}\n\n{self.source}".rstrip() if self.title else self.source
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,28 @@ def _effects(results: Results) -> Iterator[Text | Code]:
     yield from _plot(results, "effects", always=True)
     if len(results.effects):
         yield Code('table(results, "effects")')
+
+
+def _interactions(results: Results) -> Iterator[Text | Code]:
+    """Main effects and interactions, where several factors change at once."""
+    if not is_factorial(results.facts):
+        return
+    yield Text(
+        "From a least-squares fit of all finished trials: replicates, factors, and interactions of two factors. Above, "
+        "only like was compared with like; here all cells share one error, which tells more with few replicates and "
+        "supposes that results spread alike everywhere.",
+        "Main effects and interactions",
+    )
+    if len(results.done):
+        yield Code('table(results, "anova")')
+    for name in ("variance", "main_effects", "interactions"):
+        yield from _plot(results, name, level=3)
+
+
+def _adding(results: Results) -> Iterator[Text | Code]:
+    if _shows(results, "adding"):
+        yield from _plot(results, "adding")
+        yield Code('table(results, "adding")')
 
 
 def _comparisons(results: Results) -> Iterator[Text | Code]:
@@ -228,6 +252,8 @@ SECTIONS: tuple[Section, ...] = (
     _claims,
     _parameters,
     _effects,
+    _adding,
+    _interactions,
     _comparisons,
     _pretraining,
     _curves,
@@ -245,11 +271,11 @@ def _shows(results: Results, name: str) -> bool:
     return not PLOTS[name].compute(results).empty
 
 
-def _plot(results: Results, name: str, always: bool = False) -> Iterator[Text | Code]:
+def _plot(results: Results, name: str, always: bool = False, level: int = 2) -> Iterator[Text | Code]:
     """Heading, how to read the figure, the figure; nothing, or only a word, where there is nothing to draw yet."""
     plot = PLOTS[name]
     if _shows(results, name):
-        yield Text(plot.caption, plot.title)
+        yield Text(plot.caption, plot.title, level)
         yield Code(f'figure(results, "{name}")')
     elif always:
         yield Text("Nothing to draw yet: no trial that it would show has finished.", plot.title)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,8 +13,12 @@ from study.errors import StudyError
 from study.factors import METRICS, RESULT_COLUMNS
 from study.report.cells import cells
 from study.report.effects import effects
+from study.report.factorial import fit
 from study.report.facts import StudyFacts
 from study.report.verdicts import verdicts
+
+if TYPE_CHECKING:
+    from study.stats.effects import Effects
 
 Kinds = Mapping[str, str]
 
@@ -63,6 +67,11 @@ class Results:
     def verdicts(self) -> pd.DataFrame:
         """One row per claim; see `study.report.verdicts`."""
         return verdicts(self)
+
+    @cached_property
+    def fit(self) -> "Effects":
+        """Main effects and interactions by least squares; see `study.report.factorial`."""
+        return fit(self)
 
     @cached_property
     def accuracies(self) -> dict[str, dict[int, float]]:

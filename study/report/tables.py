@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-from study.report import formats
+from study.report import factorial, formats
+from study.report.adding import adding_and_removing
 from study.report.cells import skewed
 from study.report.designed import in_words
+from study.report.effects import is_matched
 from study.report.finding import finding
 from study.report.loads import loads
 from study.report.mixture import short_commit
@@ -23,6 +25,13 @@ _TESTS = (
     "In brackets the 95 % interval, paired by replicate; p from the paired t-test, alone and corrected by Holm for all "
     "comparisons in the table. g is the standardised effect size, Hedges' g_av: the difference over the mean of both "
     "sides' standard deviations, corrected for small n. Replicates needed are for a power of 0.8 at the 5 % level."
+)
+
+_FITTED = (
+    "No two cells, or few, differ in one factor alone, so this is the least-squares difference from the baseline's "
+    "level, adjusted for the other factors; in brackets its 95 % interval from the error that all cells share, "
+    "replicates being blocks; p alone and corrected by Holm for all comparisons in the table. Replicates needed are "
+    "for a power of 0.8 at the 5 % level."
 )
 
 
@@ -110,7 +119,7 @@ def _with_unit(unit: Unit, text: str) -> str:
 
 def effects(results: Results) -> Table:
     """Every level against the baseline's."""
-    rows = results.effects
+    rows, matched = results.effects, is_matched(results.facts)
     findings = [finding(row, SMALLEST) for _, row in rows.iterrows()]
     return Table(
         (
@@ -122,10 +131,10 @@ def effects(results: Results) -> Table:
             Column.of("difference, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
             Column.of("p", formats.p_value, rows["p_value"]),
             Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
-            Column.of("g", formats.significant, rows["effect_size"], [2] * len(rows)),
+            *([Column.of("g", formats.hundredths, rows["effect_size"])] if matched else []),
             Column.text("finding", findings),
         ),
-        f"Change of test accuracy at each level in percentage points. {_TESTS}",
+        f"Change of test accuracy at each level in percentage points. {_TESTS if matched else _FITTED}",
     )
 
 
@@ -141,10 +150,55 @@ def comparisons(results: Results) -> Table:
             Column.of("difference, points", formats.points_with, *_difference(rows)),
             Column.of("p", formats.p_value, rows["p_value"]),
             Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
-            Column.of("g", formats.significant, rows["effect_size"], [2] * len(rows)),
+            Column.of("g", formats.hundredths, rows["effect_size"]),
             Column.text("finding", [finding(row, SMALLEST) for _, row in tested.iterrows()]),
         ),
         f"Test accuracy of every cell less the baseline's, in percentage points. {_TESTS}",
+    )
+
+
+def anova(results: Results) -> Table:
+    """What each factor and interaction explains."""
+    rows = factorial.anova(results)
+    return Table(
+        (
+            Column.text("term", [_term(row) for _, row in rows.iterrows()]),
+            Column.of("df", formats.count, rows["df"]),
+            Column.of("sum of squares, points²", formats.significant, 1e4 * rows["ss"]),
+            Column.of("share of variance, %", formats.percent, rows["eta_squared"]),
+            Column.of("share beyond chance, %", formats.percent, rows["omega_squared"]),
+            Column.of("F", formats.significant, rows["f"]),
+            Column.of("p", formats.p_value, rows["p_value"]),
+            Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
+            *([Column.text("note", rows["note"])] if rows["note"].str.len().any() else []),
+        ),
+        "Analysis of variance of test accuracy: sums of squares of type II, replicates as blocks, F against the error "
+        "within cells, p alone and corrected by Holm for all factors and interactions. Shares are of the variance "
+        "between trials, replicates aside (eta squared), and the same less what chance alone would give (omega "
+        f"squared). {_notes(results)}".rstrip(),
+    )
+
+
+def adding(results: Results) -> Table:
+    """Each part's worth in the full and in the bare model."""
+    rows = adding_and_removing(results)
+    return Table(
+        (
+            Column.text("part", rows["part"]),
+            Column.text("with", rows["with"]),
+            Column.text("without", rows["without"]),
+            Column.of("n", str, rows["n"]),
+            Column.of("in the full model, points", formats.points_with, *_gain(rows, "full")),
+            Column.of("in the bare model, points", formats.points_with, *_gain(rows, "bare")),
+            Column.of("full less bare, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
+            Column.of("p", formats.p_value, rows["p_value"]),
+            Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
+            Column.text("finding", [finding(row, SMALLEST) for _, row in rows.iterrows()]),
+        ),
+        "What each part is worth: the full model less the same without it, and the bare model with it less the bare "
+        "model, in percentage points of test accuracy. Their difference is the part's interaction with the other parts "
+        "together; p is of that, from the paired t-test, alone and corrected by Holm for all parts. In brackets 95 % "
+        "intervals, paired by replicate.",
     )
 
 
@@ -273,6 +327,8 @@ TABLES: Mapping[str, Callable[[Results], Table]] = {
     "cells": cells,
     "effects": effects,
     "comparisons": comparisons,
+    "anova": anova,
+    "adding": adding,
     "pretraining": with_and_without,
     "expert_load": expert_load,
     "references": references,
@@ -301,6 +357,27 @@ def _basis(rows: pd.DataFrame) -> str:
             f"{'; '.join(told)}{more}."
         )
     return " ".join(notes)
+
+
+def in_latex(results: Results) -> dict[str, Table]:
+    """The tables that a paper may want besides the main one, by name, of those that this study has."""
+    found = {"comparisons": comparisons(results), "effects": effects(results)}
+    found |= {"anova": anova(results)} if factorial.is_factorial(results.facts) else {}
+    found |= {"adding": adding(results)}
+    return {name: table for name, table in found.items() if table.rows}
+
+
+def _term(row: pd.Series) -> str:
+    return {"replicate": "replicates", "error": "chance (error)"}.get(row["kind"], str(row["term"]))
+
+
+def _notes(results: Results) -> str:
+    """What the fit says of itself, as sentences."""
+    return " ".join(f"{note[0].upper()}{note[1:]}." for note in results.fit.notes)
+
+
+def _gain(rows: pd.DataFrame, end: str) -> tuple["pd.Series[float]", ...]:
+    return rows[f"{end}_gain"], rows[f"{end}_low"], rows[f"{end}_high"]
 
 
 def _accuracy(rows: pd.DataFrame) -> Column:

@@ -43,7 +43,7 @@ class Effects:
 
     effects, a row per level of each factor: the least-squares mean (over equally weighted levels of the other factors;
     where no cell changes two factors, at their first levels) and its `difference` from the factor's first level,
-    adjusted for the other main effects; p-values Holm-adjusted over all rows. `n` counts trials.
+    adjusted for the other main effects; p-values Holm-adjusted over all differences. `n` counts trials.
 
     interactions, a row per pair of levels of any two factors that vary together: least-squares means.
 
@@ -108,7 +108,8 @@ class _Tables:
 
     def effects(self) -> Effects:
         effects = pd.DataFrame(self._main_rows(), columns=EFFECT_COLUMNS)
-        effects["p_adjusted"] = holm(effects["p_value"].to_numpy(dtype=np.float64))
+        compared = np.array([label != labels[0] for labels in self.factors.values() for label in labels])
+        effects.loc[compared, "p_adjusted"] = holm(effects.loc[compared, "p_value"].to_numpy(dtype=np.float64))
         interactions = pd.DataFrame(self._pair_rows(), columns=INTERACTION_COLUMNS)
         return Effects(self.anova.table(), effects, interactions, tuple(self._notes()))
 

@@ -64,7 +64,8 @@ def test_all_files_are_there_and_nothing_else(built: Built) -> None:
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     figures = ["claims", "effects", "expert_load", "finetune_curves", "parameters", "pretrain_curves", "pretraining"]
     expected = [f"figures/{name}.{suffix}" for name in figures for suffix in ("csv", "pdf", "png", "svg")]
-    assert found == sorted([*FILES, "table.md", "table.tex", *expected])
+    latex = [f"tables/{name}.tex" for name in ("comparisons", "effects")]
+    assert found == sorted([*FILES, "table.md", "table.tex", *latex, *expected])
     assert sorted(path.relative_to(folder).as_posix() for path in built.report.files) == found
 
 
@@ -187,7 +188,7 @@ def test_a_stranger_can_execute_the_notebook_again(built: Built, tmp_path: Path)
     again = nbformat.read(copy / "again.ipynb", as_version=4)
     assert again == nbformat.read(built.report.notebook, as_version=4)
     assert (copy / "figures" / "effects.svg").read_bytes() == (built.report.folder / "figures/effects.svg").read_bytes()
-    assert sorted(path.name for path in copy.iterdir() if path.is_dir()) == ["figures"]
+    assert sorted(path.name for path in copy.iterdir() if path.is_dir()) == ["figures", "tables"]
 
 
 def test_a_report_is_current_until_results_code_or_files_change(tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 
 from study.report.plots import (
+    adding,
     claims,
     claims_seconds,
     effects,
     expert_load,
     finetune_curves,
+    interactions,
+    main_effects,
     parameters,
     pretrain_curves,
     pretraining,
     references,
+    variance,
 )
 from study.report.plots.plot import Plot
 
@@ -20,6 +24,10 @@ PLOTS: Mapping[str, Plot] = {
     "claims_seconds": claims_seconds.PLOT,
     "parameters": parameters.PLOT,
     "effects": effects.PLOT,
+    "adding": adding.PLOT,
+    "main_effects": main_effects.PLOT,
+    "variance": variance.PLOT,
+    "interactions": interactions.PLOT,
     "pretraining": pretraining.PLOT,
     "finetune_curves": finetune_curves.PLOT,
     "pretrain_curves": pretrain_curves.PLOT,

@@ -1,0 +1,82 @@
+"""Main effects and two-factor interactions, where the cells of a design change several factors at once."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from study.report.facts import StudyFacts
+
+if TYPE_CHECKING:
+    from study.report.results import Results
+    from study.stats.effects import Effects
+
+DESIGNS = ("factorial", "fractional")
+ALPHA = 0.05
+MOST = 8  # interactions that are drawn
+AT_LEAST = 2  # that are drawn where none is distinguishable
+SHARES = ("mean", "low", "high")
+
+
+def is_factorial(facts: StudyFacts) -> bool:
+    """Whether main effects and interactions are what the design was chosen to tell."""
+    return facts.design in DESIGNS and any(len(cell.changed) > 1 for cell in facts.included)
+
+
+def fit(results: "Results") -> "Effects":
+    """The least-squares fit of test accuracy to all finished trials; see `study.stats.effects`."""
+    from study.stats.effects import estimate  # statsmodels takes a second to import
+
+    factors = {factor.name: [level.label for level in factor.levels] for factor in results.facts.factors}
+    return estimate(results.trials, factors, "test_accuracy")
+
+
+def anova(results: "Results") -> pd.DataFrame:
+    """The analysis of variance, a row per term as in `study.stats.effects.Effects`; empty for other designs.
+
+    Sums of squares are in squared shares; `eta_squared` of the error is what chance explains.
+    """
+    table = results.fit.anova if is_factorial(results.facts) else pd.DataFrame(columns=["term", "kind", "df"])
+    if table.empty:
+        return table
+    by_kind = table.groupby("kind")["ss"].sum()
+    within = float(by_kind["total"] - by_kind.get("replicate", 0.0))
+    if not within > 0:
+        return table
+    return table.assign(eta_squared=table["eta_squared"].where(table["kind"] != "error", table["ss"] / within))
+
+
+def main_effects(results: "Results") -> pd.DataFrame:
+    """A row per level of each factor: its least-squares mean and its difference from the first; empty if none."""
+    return _in_shares(results.fit.effects) if is_factorial(results.facts) else results.fit.effects.iloc[:0]
+
+
+def interactions(results: "Results") -> pd.DataFrame:
+    """The two-factor interactions that matter, the largest first: a row per pair of levels, with its mean.
+
+    Those distinguishable on their own (p below 0.05, before Holm's correction), at most `MOST`; where there are none,
+    the `AT_LEAST` largest, for a reader to see that. `share` is the share of variance, eta squared.
+    """
+    from study.stats.anova import TIMES
+
+    table = anova(results)
+    table = table[(table["kind"] == "interaction") & (table["df"] > 0)]
+    if table.empty:
+        return pd.DataFrame()
+    ranked = table.sort_values("eta_squared", ascending=False, kind="stable")
+    clear = ranked[ranked["p_value"] < ALPHA]
+    chosen = clear.head(MOST) if len(clear) else ranked.head(AT_LEAST)
+    means = _in_shares(results.fit.interactions)
+    by_term = dict(list(means.groupby(means["factor_a"] + f" {TIMES} " + means["factor_b"], sort=False)))
+    found = [
+        by_term[row["term"]].assign(
+            term=row["term"], share=row["eta_squared"], p_value=row["p_value"], p_adjusted=row["p_adjusted"]
+        )
+        for _, row in chosen.iterrows()
+        if row["term"] in by_term  # a sum of interactions has no means of its own
+    ]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def _in_shares(means: pd.DataFrame) -> pd.DataFrame:
+    """Intervals cut at 0 and 1, as those of cells are."""
+    return means.assign(low=means["low"].clip(lower=0.0), high=means["high"].clip(upper=1.0))

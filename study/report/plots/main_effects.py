@@ -1,0 +1,54 @@
+"""Main effects: mean test accuracy at every level of each factor, averaged over the other factors."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from study.report import formats
+from study.report.factorial import main_effects
+from study.report.plots.plot import Plot
+from study.report.plots.style import BLACK, BLUE
+from study.report.plots.whiskers import Row, dots_and_whiskers
+from study.report.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def compute(results: Results) -> pd.DataFrame:
+    """The fit's table of main effects, without levels whose mean the design cannot tell."""
+    found = main_effects(results)
+    return found[found["mean"].notna()].reset_index(drop=True)
+
+
+def draw(effects: pd.DataFrame) -> "Figure":
+    rows = []
+    for factor, levels in effects.groupby("factor", sort=False):
+        rows.append(Row(str(factor), heading=True))
+        rows += [_row(level, first=i == 0) for i, (_, level) in enumerate(levels.iterrows())]
+    return dots_and_whiskers(rows, "test accuracy, %")
+
+
+def _row(level: pd.Series, first: bool) -> Row:
+    return Row(
+        name=f"{level['level']} (baseline)" if first else level["level"],
+        value=100 * level["mean"],
+        low=100 * level["low"],
+        high=100 * level["high"],
+        told=formats.percent_with(level["mean"], level["low"], level["high"]),
+        colour=BLACK if first else BLUE,
+        marker="s" if first else "o",
+        filled=not first,
+    )
+
+
+PLOT = Plot(
+    title="Main effects",
+    caption=(
+        "Mean test accuracy at each level, the levels of all other factors weighing equally (least-squares means), "
+        "with 95 % intervals from the error that all cells share. Open squares are the baseline's levels. Where a "
+        "factor takes part in an interaction, its mean effect is not its effect everywhere."
+    ),
+    compute=compute,
+    draw=draw,
+)
