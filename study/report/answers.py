@@ -11,7 +11,7 @@ from study.report.finding import ALPHA
 from study.report.mixture import mixture
 from study.report.pretraining import SCRATCH, pretraining
 from study.report.results import Results
-from study.report.shares import SMALLEST
+from study.report.shares import smallest_of_interest
 from study.report.tables import holds
 from study.report.units import unit_of
 from study.report.verdicts import looks_made
@@ -241,9 +241,10 @@ def _certainty(results: Results) -> Iterator[Answer]:
     text = "intervals are 95 %, paired by replicate, each on its own. "
     text += f"With n = {n}, a true difference of about {smallest} points would be found four times in five; most "
     text += "smaller ones stay unseen, so not distinguishable does not mean equal."
-    needed = needed_replicates(SMALLEST, sd)
+    worth = smallest_of_interest(results.facts)
+    needed = needed_replicates(worth, sd)
     if needed is not None and needed > n:
-        text += f" To see {100 * SMALLEST:g} points, about {needed:,} replicates would be needed."
+        text += f" To see {100 * worth:g} points, about {needed:,} replicates would be needed."
     yield Answer("How sure", text)
 
 

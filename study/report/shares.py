@@ -4,9 +4,16 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
+from study.report.facts import StudyFacts
 from study.stats.intervals import Difference, Interval, bounded, interval, paired_difference
 
-SMALLEST = 0.005  # the smallest difference worth seeing, where the study's claims name none: half a percentage point
+SMALLEST = 0.005  # the smallest difference worth seeing, where no claim of the study names one: half a point
+
+
+def smallest_of_interest(facts: StudyFacts) -> float:
+    """The smallest margin of the study's claims on test accuracy, for it is what the study calls a difference."""
+    margins = [claim.margin for claim in facts.claims if claim.metric == "test_accuracy" and claim.margin]
+    return min(margins, default=SMALLEST)
 
 
 def share(values: Collection[float]) -> Interval:

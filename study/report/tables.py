@@ -16,7 +16,7 @@ from study.report.mixture import short_commit
 from study.report.pretraining import pretraining
 from study.report.published import beside
 from study.report.results import Results
-from study.report.shares import SMALLEST, any_cut
+from study.report.shares import any_cut, smallest_of_interest
 from study.report.table import Column, Table
 from study.report.units import Unit, unit_of
 
@@ -120,7 +120,7 @@ def _with_unit(unit: Unit, text: str) -> str:
 def effects(results: Results) -> Table:
     """Every level against the baseline's."""
     rows, matched = results.effects, is_matched(results.facts)
-    findings = [finding(row, SMALLEST) for _, row in rows.iterrows()]
+    findings = [finding(row, smallest_of_interest(results.facts)) for _, row in rows.iterrows()]
     return Table(
         (
             Column.text("factor", rows["factor"]),
@@ -151,7 +151,7 @@ def comparisons(results: Results) -> Table:
             Column.of("p", formats.p_value, rows["p_value"]),
             Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
             Column.of("g", formats.hundredths, rows["effect_size"]),
-            Column.text("finding", [finding(row, SMALLEST) for _, row in tested.iterrows()]),
+            Column.text("finding", [finding(row, smallest_of_interest(results.facts)) for _, row in tested.iterrows()]),
         ),
         f"Test accuracy of every cell less the baseline's, in percentage points. {_TESTS}",
     )
@@ -193,7 +193,7 @@ def adding(results: Results) -> Table:
             Column.of("full less bare, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
             Column.of("p", formats.p_value, rows["p_value"]),
             Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
-            Column.text("finding", [finding(row, SMALLEST) for _, row in rows.iterrows()]),
+            Column.text("finding", [finding(row, smallest_of_interest(results.facts)) for _, row in rows.iterrows()]),
         ),
         "What each part is worth: the full model less the same without it, and the bare model with it less the bare "
         "model, in percentage points of test accuracy. Their difference is the part's interaction with the other parts "

@@ -14,7 +14,7 @@ from study.design import Trial
 from study.report import collect, tables
 from study.report.cells import RESAMPLES, on_front, skewed
 from study.report.finding import finding
-from study.report.shares import SMALLEST
+from study.report.shares import SMALLEST, smallest_of_interest
 from study.report.tables import TABLES
 from study.stats.bootstrap import bootstrap_interval
 from study.store import Store
@@ -155,3 +155,12 @@ def test_a_cell_lists_the_keys_it_rests_on(built: Built) -> None:
 def test_what_a_difference_shows_in_words(row: dict[str, float], said: str) -> None:
     whole = {"n": 5, "low": -0.001, "high": 0.004, "sd": 0.0061, "p_adjusted": 0.3}
     assert finding(pd.Series(whole | row), SMALLEST) == said
+
+
+def test_the_smallest_margin_of_the_claims_is_what_differences_are_held_against(tmp_path: Path) -> None:
+    claim = {"claim": "x", "kind": "non_inferior", "cells": {"kv heads": 1}, "margin": 0.01}
+    slow = {**claim, "claim": "z", "metric": "train_seconds", "margin": 0.001}
+    study = make_study(tmp_path, KV_HEADS, claims=[claim, {**claim, "claim": "y", "margin": 0.02}, slow])
+    facts = collect(study, Store(tmp_path / "store")).facts
+    assert smallest_of_interest(facts) == 0.01
+    assert smallest_of_interest(facts.model_copy(update={"claims": ()})) == SMALLEST
