@@ -4,9 +4,11 @@ model = study.load("3f2a90")  # a stage's key, an MLflow run or a folder; see st
 """
 
 import importlib
+import time
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+BEGAN = time.monotonic()  # of this process, nearly: what a sweep says of its time includes its start-up
 
 if TYPE_CHECKING:
     from study.weights import load as load

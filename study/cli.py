@@ -73,7 +73,8 @@ def plan(
 def run(
     grid: GridPath,
     address: Annotated[
-        str | None, typer.Option(help="a Ray cluster (auto, HOST:PORT, ray://...); default: this machine alone")
+        str | None,
+        typer.Option(help="a Ray cluster (auto or HOST:PORT, from one of its machines); default: this machine alone"),
     ] = None,
     store: StorePath = STORE,
     reports: ReportsPath = REPORTS,

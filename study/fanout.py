@@ -40,6 +40,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 T = TypeVar("T")
 
 REPORT_EVERY = 1.0  # seconds between a worker's reports: each costs a round trip to the driver
+PATIENCE = 900.0  # seconds for a cluster's first worker node: a machine in a cloud starts and installs in minutes
 ATTEMPTS = 3  # a stage's workers that may die, by kill, lack of memory or loss of their machine, before it has failed
 DEATH = "its worker process died (killed, out of memory, or its machine was lost)"
 
@@ -56,11 +57,20 @@ class Cluster:
         return resources.gpu if resources.gpu is not None else float(self.gpus > 0)
 
 
-def connect(address: str | None) -> Cluster:
+def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> Cluster:
     """Start Ray on this machine, or join the cluster at `address` (`auto`: the one this machine belongs to).
+
+    A cluster whose head is up but has no processors to give is waited for, `PATIENCE` seconds at the most, because its
+    other machines may still be starting; `on_wait` is called once before that.
 
     Raises StudyError where no cluster answers there.
     """
+    if address is not None and address.startswith("ray://"):
+        raise StudyError(
+            f"--address {address}: a sweep's driver must be on the cluster, where the store is, and Ray Client keeps "
+            "it outside; run this on one of its machines with --address auto, or send it there with: "
+            "ray job submit --working-dir . -- python -m study run GRID --address auto"
+        )
     options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address is None:
         options |= {"include_dashboard": False, "address": "local"}
@@ -73,12 +83,23 @@ def connect(address: str | None) -> Cluster:
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise StudyError(
-            f"--address {address}: no Ray cluster can be joined there: {reason}; it can be auto, HOST:PORT or "
-            "ray://HOST:PORT of a running cluster; leave it out to use this machine alone"
+            f"--address {address}: no Ray cluster can be joined there: {reason}; it can be auto or HOST:PORT "
+            "of a running cluster, and a cluster with a token wants RAY_AUTH_MODE=token here too "
+            "(see: python -m study doctor); leave it out to use this machine alone"
         ) from None
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told once, by us
-    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    found = _resources()
+    if address is not None and not found.get("CPU"):
+        on_wait()
+        deadline = time.monotonic() + PATIENCE
+        while not (found := _resources()).get("CPU") and time.monotonic() < deadline:
+            time.sleep(1)
     return Cluster(found.get("CPU", 0.0), found.get("GPU", 0.0))
+
+
+def _resources() -> dict[str, float]:
+    """What all nodes have together."""
+    return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]  # Ray leaves it untyped
 
 
 def check_resources(resources: Resources, cluster: Cluster) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from study import data, ledger, tracking
+from study import BEGAN, data, ledger, tracking
 from study import plan as planning
+from study.config import Resources
 from study.errors import StudyError
 from study.outcome import Listeners, Outcome
 from study.plan import Plan
@@ -133,7 +134,8 @@ def _cluster(plan: Plan, places: Places, console: Console) -> Iterator["fanout.C
     from study import fanout
 
     with console.status("starting Ray"):
-        cluster = fanout.connect(places.address)
+        waiting = "the cluster has no processors yet: waiting for its first worker node (Ctrl-C stops it)"
+        cluster = fanout.connect(places.address, lambda: console.print(waiting))
     try:
         fanout.check_resources(plan.study.grid.resources, cluster)
         # `ray job stop` says it with SIGTERM, for which Ray has set a handler of its own by now
@@ -157,7 +159,7 @@ def _rounds(
     plan: Plan, places: Places, cluster: "fanout.Cluster", tracker: tracking.Tracker, console: Console
 ) -> Ending:
     """Fan out until the study wants nothing that was not tried: results may call for more trials."""
-    ending, began = Ending([], interrupted=False), time.monotonic()
+    ending = Ending([], interrupted=False)
     stages = plan.missing
     while stages and not ending.interrupted:
         ending = ending.followed_by(_fan_out(plan, stages, places, cluster, tracker, console))
@@ -166,7 +168,7 @@ def _rounds(
         if stages and not ending.interrupted:
             tracker.expect(plan.trials)
             console.print(f"{len(stages)} more stages: {planning.summary(plan)}", highlight=False)
-    _say_ending(ending, time.monotonic() - began, cluster.cpus, console)
+    _say_ending(ending, busy(ending.outcomes, time.monotonic() - BEGAN, plan.study.grid.resources, cluster), console)
     return ending
 
 
@@ -201,13 +203,19 @@ def stage_names(plan: Plan) -> dict[str, str]:
     return names
 
 
-def _say_ending(ending: Ending, wall: float, cpus: float, console: Console) -> None:
-    done = len(ending.outcomes) - len(ending.failed)
-    compute = sum(outcome.seconds for outcome in ending.outcomes)
-    share = f", {compute / (wall * cpus):.0%} of {cpus:g} cores busy with stages" if cpus else ""
-    console.print(f"{done} of {ending.asked} stages run in {clock_time(wall)}{share}", highlight=False)
+def _say_ending(ending: Ending, share: str, console: Console) -> None:
+    done, wall = len(ending.outcomes) - len(ending.failed), clock_time(time.monotonic() - BEGAN)
+    console.print(f"{done} of {ending.asked} stages run in {wall} with start-up; {share}", highlight=False)
     if ending.interrupted:
         console.print("interrupted: what had finished is stored; run the same command again to go on", style="yellow")
+
+
+def busy(outcomes: list[Outcome], wall: float, resources: Resources, cluster: "fanout.Cluster") -> str:
+    """The share of cores, or of GPUs where trials take them, that stages kept busy for `wall` seconds, in words."""
+    seconds, gpus = sum(outcome.seconds for outcome in outcomes), cluster.gpus_per_trial(resources)
+    if gpus and cluster.gpus:
+        return f"stages kept {gpus * seconds / (wall * cluster.gpus):.0%} of {cluster.gpus:g} GPUs busy"
+    return f"stages kept {resources.cpu * seconds / (wall * cluster.cpus):.0%} of {cluster.cpus:g} cores busy"
 
 
 def _say_failures(ending: Ending, console: Console) -> None:

@@ -51,7 +51,7 @@ class Nodes:
     def _start(self, *options: str) -> "subprocess.Popen[bytes]":
         ray = Path(sys.executable).with_name("ray")
         own = [f"--temp-dir={self.folder}", "--disable-usage-stats", "--object-store-memory=100000000"]
-        ports = ["--min-worker-port=0", "--max-worker-port=0", "--node-ip-address=127.0.0.1"]
+        ports = ["--min-worker-port=0", "--max-worker-port=0"]
         command = [str(ray), "start", *options, *own, *ports, "--block"]
         with (self.folder / f"start-{len(self.started)}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -107,30 +107,31 @@ def nodes() -> Iterator[Nodes]:
 def test_nodes_may_be_lost_and_added(nodes: Nodes, place: Path) -> None:
     """Two workers; the first is lost after two stages, a third one joins, the second is lost: nothing else is."""
     grid = place / "tiny.yaml"
-    grid.write_text(TINY.replace("epochs: 2", "epochs: 40"))
+    grid.write_text(TINY.replace("epochs: 2", "epochs: 30"))
     nodes.head()
     nodes.wait()
     first, second = nodes.worker(), nodes.worker()
     nodes.wait()
     command = [sys.executable, "-m", "study", "run", str(grid), "--address", nodes.address]
-    sweep = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | SETTINGS)
+    sweep = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | SETTINGS
+    )
     assert sweep.stdout is not None
     said = []
-    t0 = time.monotonic()
     for line in sweep.stdout:
         said.append(line)
-        print(f"{time.monotonic() - t0:.1f}", line, end="")
         if line.startswith("2/12"):
             lose(first)
             nodes.worker()
         if line.startswith("6/12"):
             lose(second)
+    sweep.stdout.close()
     assert sweep.wait(60) == 0, "".join(said)
     store, study = Store(place / ".study"), design.load(grid)
     stages = unique_stages(design.expand(study))
     assert all(store.find(stage) is not None for stage in stages)
     assert [line.split("/")[0] for line in said if "/12  " in line] == [str(number) for number in range(1, 13)]
-    assert 1 <= sum(line.startswith("again") for line in said) <= 2 * 2
+    assert sum(line.startswith("again") for line in said) in {1, 2}  # at most the one stage that each lost node ran
 
     client = MlflowClient(default_uri(store))
     experiment = client.get_experiment_by_name("tiny")
