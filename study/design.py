@@ -31,6 +31,7 @@ from study.gridfile import GridFile, Place, read
 from study.overlay import InvalidError, laid_over, overlaps, settings
 from study.pairing import pair
 from study.selection import check_claims, labels_by_factor
+from study.space import Space, read_tune
 
 MAX_TRIALS = 1_000_000
 
@@ -56,8 +57,14 @@ class Trial:
 
     cell: Cell
     settings: Settings
-    replicate: int  # from 1
+    replicate: int  # from 1; 0 for a tuning trial
     seed: int
+    tuning: int = 0  # the number of a tuning trial, from 1; 0 for a replicate
+
+    @property
+    def tag(self) -> str:
+        """r2 for a replicate, t7 for a tuning trial."""
+        return f"t{self.tuning}" if self.tuning else f"r{self.replicate}"
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class Study:
     factors: tuple[Factor, ...]
     cells: tuple[Cell, ...]
     source: GridFile
+    space: Space | None = None  # what is tuned
 
     @property
     def name(self) -> str:
@@ -122,6 +130,11 @@ class Study:
     def baseline(self) -> Cell:
         return self.cells[0]
 
+    @cached_property
+    def included(self) -> list[Cell]:
+        """The cells that are to be run."""
+        return [cell for cell in self.cells if cell.excluded is None]
+
     def error(self, cell: Cell, path: str, message: str) -> StudyError:
         """An error about one field of a cell: points at the level that sets it, or else into the baseline."""
         changes = (level for f in self.factors for level in f.levels[1:] if level.label == cell.labels[f.name])
@@ -149,7 +162,9 @@ def load(path: Path | str) -> Study:
         raise (top / "replicates" / "until").error("there are no claims to decide; add 'claims', or give a number")
     included = [tuple(cell.labels.values()) for cell in cells if cell.excluded is None] if grid.claims else []
     check_claims(grid.claims, labels_by_factor(factors), included, top / "claims")
-    return Study(grid, factors, cells, source)
+    settings_of = {cell.name: cell.settings for cell in cells if cell.excluded is None and cell.settings is not None}
+    space = read_tune(grid.tune, factors, settings_of, top / "tune") if grid.tune else None
+    return Study(grid, factors, cells, source, space)
 
 
 def expand(study: Study) -> list[Trial]:
@@ -170,8 +185,17 @@ def expand(study: Study) -> list[Trial]:
 
 def replicate_seed(base: int, replicate: int) -> int:
     """A 32-bit seed from named axes, so that neighbouring replicates share nothing."""
-    digest = hashlib.sha256(f"seed={base}/replicate={replicate}".encode()).digest()
-    return int.from_bytes(digest[:4], "big")
+    return named_seed(f"seed={base}/replicate={replicate}")
+
+
+def tuning_seed(base: int) -> int:
+    """The seed of all tuning trials: none of them has a replicate's, and all cells are tuned by the same chance."""
+    return named_seed(f"seed={base}/tuning")
+
+
+def named_seed(axes: str) -> int:
+    """A 32-bit seed from named axes, as in seed=0/replicate=1."""
+    return int.from_bytes(hashlib.sha256(axes.encode()).digest()[:4], "big")
 
 
 def _parse(source: GridFile) -> Grid:

@@ -22,6 +22,7 @@ from study.errors import StudyError
 from study.outcome import Listener, Outcome
 from study.stages import Stage
 from study.store import Store
+from study.work import Work
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Tune's banner: progress is shown by us
@@ -114,9 +115,14 @@ def check_resources(resources: Resources, cluster: Cluster) -> None:
 
 
 def fan_out(
-    stages: list[Stage], store: Store, resources: Resources, cluster: Cluster, listener: Listener, commit: str
+    stages: list[Stage] | Work,
+    store: Store,
+    resources: Resources,
+    cluster: Cluster,
+    listener: Listener,
+    commit: str,
 ) -> tuple[list[Outcome], bool]:
-    """Run the stages that the store does not hold, parents before children.
+    """Run the stages that the store does not hold, parents before children; more may come as they end.
 
     Returns an outcome for each stage that ended, and whether the sweep was interrupted.
 
@@ -124,7 +130,7 @@ def fan_out(
     `ATTEMPTS` workers at the most. Ctrl-C ends the sweep after what is
     being written; stages without an outcome were not run.
     """
-    queue = _Queue([stage for stage in stages if not store.has(stage)], store, listener)
+    queue = _Queue(stages if isinstance(stages, Work) else Work(stages), store, listener)
     gpus = cluster.gpus_per_trial(resources)
     scratch = Path(tempfile.mkdtemp(prefix="study-tune-"))
     work = tune.with_parameters(_work, store=store.address, commit=commit, resources=resources)
@@ -152,18 +158,18 @@ class _Unsaved:
 class _Queue(_Unsaved, Searcher):
     """Hands out stages in order of dependency. Tune asks for the next one whenever a worker is free."""
 
-    def __init__(self, stages: list[Stage], store: Store, listener: Listener) -> None:
+    def __init__(self, work: Work, store: Store, listener: Listener) -> None:
         super().__init__(metric="ended", mode="max")
-        self.waiting = deque(stages)
+        self.waiting: deque[Stage] = deque()
         self.running: dict[str, Stage] = {}  # by Tune's trial id
         self.outcomes: list[Outcome] = []
-        self._open = {stage.key for stage in stages}  # neither done nor failed
+        self._open: set[str] = set()  # neither done nor failed
         self._failed: dict[str, str] = {}
         self._deaths: Counter[str] = Counter()  # of a stage's workers
-        self._store, self._listener = store, listener
+        self._work, self._store, self._listener = work, store, listener
+        self._settle()
 
     def suggest(self, trial_id: str) -> Any:  # a config, None to wait, or Searcher.FINISHED
-        self._fail_orphans()
         stage = next(
             (stage for stage in self.waiting if stage.parent is None or stage.parent.key not in self._open), None
         )
@@ -171,7 +177,7 @@ class _Queue(_Unsaved, Searcher):
             self.waiting.remove(stage)
             self.running[trial_id] = stage
             return {"stage": json.dumps(stage.spec())}
-        return None if self._open else Searcher.FINISHED  # what is running may yet have to be run again
+        return None if self._open else Searcher.FINISHED  # what is running may want more, or have to be run again
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         stage, last = self.running.pop(trial_id), result or {}
@@ -185,11 +191,29 @@ class _Queue(_Unsaved, Searcher):
             message = f"{DEATH}, {ATTEMPTS} times"
         if message or last.get("ended"):  # otherwise it was stopped from outside: neither done nor failed
             self._end(stage, message or None, last.get("seconds", 0.0))
+            self._settle()
 
     @property
     def exhausted(self) -> bool:
         """Whether every stage has ended."""
         return not self._open
+
+    def _settle(self) -> None:
+        """Take what has come to be wanted and end what starts from a failure, until neither brings anything new."""
+        before = -1
+        while before != len(self.outcomes):
+            before = len(self.outcomes)
+            self._take_more()
+            self._fail_orphans()
+
+    def _take_more(self) -> None:
+        while more := self._work.more():
+            for stage in more:
+                if self._store.has(stage):  # by now: another sweep may share the store
+                    self._work.ended(Outcome(stage, "done"))
+                else:
+                    self.waiting.append(stage)
+                    self._open.add(stage.key)
 
     def _fail_orphans(self) -> None:
         for stage in [stage for stage in self.waiting if stage.parent and stage.parent.key in self._failed]:
@@ -205,6 +229,7 @@ class _Queue(_Unsaved, Searcher):
         outcome = Outcome(stage, "failed" if error else "done", error, seconds)
         self.outcomes.append(outcome)
         self._listener.on_done(outcome)
+        self._work.ended(outcome)
 
     def save(self, checkpoint_path: str) -> None:
         """See `_Unsaved`."""

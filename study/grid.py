@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from study.claims import Adaptive, ClaimSpec
-from study.config import Frozen, NonNegativeInt, PositiveInt, Resources, whole
+from study.config import Frozen, NonNegativeInt, PositiveInt, Resources, StrictBool, whole
 from study.gridfile import did_you_mean, shown
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -96,6 +96,33 @@ Sample = Annotated[
 ]
 
 
+Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class ParameterSpec(Frozen):
+    """The values a hyper-parameter may take: a range, or a list of choices."""
+
+    low: Number | None = Field(None, description="the least value")
+    high: Number | None = Field(None, description="the largest value")
+    log: StrictBool = Field(False, description="whether values are drawn evenly on a logarithmic scale")
+    step: PositiveInt | None = Field(None, description="between values; whole numbers only")
+    choices: Annotated[list[Any], Field(min_length=2)] | None = Field(None, description="instead of a range")
+
+
+class TuneSpec(Frozen):
+    """Hyper-parameters that are tuned for every cell alike, before its replicates are run."""
+
+    budget: PositiveInt = Field(description="tuning trials of every cell")
+    parameters: Annotated[dict[Text, ParameterSpec], Field(min_length=1)] = Field(
+        description="dotted path: {low, high, log, step}, or {choices}"
+    )
+    warm_start: StrictBool = Field(False, description="whether other cells begin with the baseline's best values")
+    parallel: PositiveInt = Field(
+        1, description="tuning trials of one cell that run at once; each round knows only the rounds before it"
+    )
+    early_stopping: Literal["asha"] | None = Field(None, description="for design: search alone")
+
+
 class Grid(Frozen):
     """A study as declared: one question, a baseline, what varies around it, and how often it is run."""
 
@@ -127,6 +154,7 @@ class Grid(Frozen):
         description="independent runs of every cell, each with its own seed; {min, max, until: claims} adds them only "
         "to cells whose claims are undecided",
     )
+    tune: TuneSpec | None = Field(None, description="hyper-parameters that are tuned for every cell alike")
     seed: NonNegativeInt = Field(0, description="base of all seeds")
     resources: Resources = Field(Resources(), description="what one trial takes")
 

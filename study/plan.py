@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from study import counts
+from study import counts, tuning
 from study.config import Encoder, Finetune, Pretrain
 from study.data import DatasetInfo, describe
 from study.design import Cell, Study, Trial
@@ -19,6 +19,7 @@ from study.errors import StudyError
 from study.outlook import Outlook, outlooks
 from study.stages import Stage, stages_of
 from study.store import Store
+from study.tuning import Tuning
 from study.wanted import wanted
 
 MAX_ROWS = 200  # of the table for people
@@ -62,6 +63,18 @@ class Plan:
     uses: int  # stages if nothing were shared
     done: frozenset[str]  # keys
     outlooks: list[Outlook] = field(default_factory=list)  # one per claim
+    tunings: list[Tuning] = field(default_factory=list)  # of cells whose tuning can begin; none where nothing is tuned
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to run. Tuning that has failed altogether is tried again."""
+        return not self.missing and not self.tuning_left and not any(one.hopeless for one in self.tunings)
+
+    @property
+    def tuning_left(self) -> int:
+        """Tuning trials that have not ended."""
+        ended = sum(one.ended for one in self.tunings)
+        return self.study.space.budget * len(self.study.included) - ended if self.study.space else 0
 
     @property
     def missing(self) -> list[Stage]:
@@ -86,7 +99,8 @@ def make_plan(study: Study, store: Store) -> Plan:
         finished[trial.cell.name] += own[-1].key in stored
     cells = [CellPlan(cell, _classes(cell, infos), finished[cell.name], asked[cell.name]) for cell in study.cells]
     ahead = outlooks(study, trials, store)
-    return Plan(study, cells, trials, list(stages.values()), uses, stored & stages.keys(), ahead)
+    tunings = tuning.load(study, store)
+    return Plan(study, cells, trials, list(stages.values()), uses, stored & stages.keys(), ahead, tunings)
 
 
 def datasets(study: Study) -> list[str]:
@@ -154,6 +168,15 @@ def as_json(plan: Plan) -> dict[str, Any]:
              "done": item.done, "wanted": item.wanted}
             for item in plan.cells
         ],
+        "tuning": study.space and {
+            "budget": study.space.budget,
+            "to_run": plan.tuning_left,
+            "cells": [
+                {"cell": one.cell.name, "key": one.key, "ended": one.ended, "failed": one.failed,
+                 "best": one.best and dict(one.best.values), "val_accuracy": one.best and one.best.val_accuracy}
+                for one in plan.tunings
+            ],
+        },
     }  # fmt: skip
 
 
@@ -221,15 +244,30 @@ def summary(plan: Plan) -> str:
     )
     shared = plan.uses - len(plan.stages)
     text += f"{shared} more saved by sharing; " if shared else ""
-    return text + f"{len(plan.done)} done, {len(plan.missing)} to run"
+    text += f"{len(plan.done)} done, {len(plan.missing)} to run"
+    return f"{text}\n{_tuning_summary(plan)}" if plan.study.space else text
+
+
+def _tuning_summary(plan: Plan) -> str:
+    assert plan.study.space is not None
+    budget, number = plan.study.space.budget, len(plan.study.included)
+    failed = sum(one.failed for one in plan.tunings)
+    _, waiting = tuning.to_come(plan.study, plan.tunings)
+    text = f"tuning: {number} cells x {budget} trials = {number * budget}; "
+    text += f"{number * budget - plan.tuning_left} ended{f' ({failed} failed)' if failed else ''}, "
+    text += f"{plan.tuning_left} to run"
+    text += f"; {waiting} replicates are known once their cells are tuned" if waiting else ""
+    hopeless = sum(one.hopeless for one in plan.tunings)
+    return text + (f"; {hopeless} cells have no trial that succeeded, and are tuned again" if hopeless else "")
 
 
 def _replicates(plan: Plan) -> str:
     """As in `5 replicates = 20`, or `3 to 10 replicates, now 12`."""
     adaptive = plan.study.grid.adaptive
+    _, waiting = tuning.to_come(plan.study, plan.tunings)
     if adaptive is None:
-        return f"{plan.study.grid.least_replicates} replicates = {len(plan.trials)}"
-    return f"{adaptive.min} to {adaptive.max} replicates, now {len(plan.trials)}"
+        return f"{plan.study.grid.least_replicates} replicates = {len(plan.trials) + waiting}"
+    return f"{adaptive.min} to {adaptive.max} replicates, now {len(plan.trials) + waiting}"
 
 
 def short(number: int) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -17,12 +17,17 @@ from study.stages import Stage
 class Clock:
     """Estimates the time that is left from the stages that have ended."""
 
-    def __init__(self, stages: list[Stage]) -> None:
+    def __init__(self, stages: list[Stage], total: Callable[[], int] | None = None) -> None:
         self._open = {stage.key: stage for stage in stages}
+        self._known = set(self._open)
+        self._total = total or (lambda: len(stages))  # with those that are not known yet
         self._seconds: dict[str, list[float]] = defaultdict(list)  # by kind of stage
         self._started: dict[str, float] = {}
 
     def start(self, stage: Stage) -> None:
+        if stage.key not in self._known:
+            self._known.add(stage.key)
+            self._open[stage.key] = stage
         self._started[stage.key] = time.monotonic()
 
     def lose(self, stage: Stage) -> None:
@@ -39,7 +44,7 @@ class Clock:
         known = [value for values in self._seconds.values() for value in values]
         if not known:
             return None
-        total = 0.0
+        total = max(0, self._total() - len(self._known)) * sum(known) / len(known)
         for stage in self._open.values():
             usual = self._seconds.get(stage.kind) or known
             spent = time.monotonic() - self._started[stage.key] if stage.key in self._started else 0.0
@@ -55,12 +60,15 @@ def clock_time(seconds: float) -> str:
 
 
 class SweepProgress(Listener):
-    """Follows a sweep on a console. `names` says how stages are called, by key."""
+    """Follows a sweep on a console. `names` says how stages are called, by key; `total` counts those to come too."""
 
-    def __init__(self, stages: list[Stage], names: Mapping[str, str], console: Console) -> None:
-        self._names, self._console, self._clock = names, console, Clock(stages)
-        self._total, self._ended = len(stages), 0
-        self._live = _Live(len(stages), self._clock, console) if console.is_terminal else None
+    def __init__(
+        self, stages: list[Stage], names: Mapping[str, str], console: Console, total: Callable[[], int] | None = None
+    ) -> None:
+        self._total = total or (lambda: len(stages))
+        self._names, self._console, self._clock = names, console, Clock(stages, self._total)
+        self._ended = 0
+        self._live = _Live(self._total(), self._clock, console) if console.is_terminal else None
 
     def __enter__(self) -> "SweepProgress":
         if self._live:
@@ -92,15 +100,15 @@ class SweepProgress(Listener):
         self._clock.end(outcome)
         self._ended += 1
         if self._live:
-            self._live.end(outcome.stage)
+            self._live.end(outcome.stage, self._total())
         if outcome.error is not None:
             error = outcome.error.splitlines()[0]
             self._console.print(f"[red]failed[/]  {escape(self._names[outcome.stage.key])}: {escape(error)}")
         elif not self._live:
             left = self._clock.left()
-            eta = f", about {clock_time(left)} left" if left and self._ended < self._total else ""
+            eta = f", about {clock_time(left)} left" if left and self._ended < self._total() else ""
             name = escape(self._names[outcome.stage.key])
-            self._console.print(f"{self._ended}/{self._total}  {name}  {outcome.seconds:.1f} s{eta}", highlight=False)
+            self._console.print(f"{self._ended}/{self._total()}  {name}  {outcome.seconds:.1f} s{eta}", highlight=False)
 
 
 class _Live:
@@ -132,9 +140,9 @@ class _Live:
         if task is not None:
             self._bars.remove_task(task)
 
-    def end(self, stage: Stage) -> None:
+    def end(self, stage: Stage, total: int) -> None:
         self.remove(stage)
-        self._bars.advance(self._sweep)
+        self._bars.update(self._sweep, advance=1, total=total)
 
 
 class _Note(ProgressColumn):

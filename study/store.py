@@ -5,6 +5,7 @@
                           model.safetensors, config.json
                           checksums.json SHA-256 of every other file
     STORE/failed/KEY.json the last error of a stage that has no result yet
+    STORE/tuning/KEY.json how far the tuning of a cell has come (see `study.tuning`)
     STORE/unfinished/KEY  the latest checkpoint of a long stage that has no result yet, led by its SHA-256
 
 How a folder becomes whole is the storage's business (see `study.storage`). A failure is a note for the report, never
@@ -194,6 +195,14 @@ class Store:
         """Write a file of another part's own beside the stages. Raises StoreError."""
         with self._said("written"):
             self.storage.write(path, data)
+
+    def noted(self, path: str) -> bytes | None:
+        """A file of another part's own; None where there is none. Raises StoreError."""
+        try:
+            with self._said("read"):
+                return self.storage.read(path)
+        except FileNotFoundError:
+            return None
 
     def listed(self, folder: str) -> dict[str, float]:
         """Files of another part's own, and when each was written. Raises StoreError."""

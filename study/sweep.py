@@ -21,8 +21,9 @@ from study.plan import Plan
 from study.progress import SweepProgress, clock_time
 from study.provenance import commit
 from study.secrets import masked
-from study.stages import Stage, users_of
 from study.store import Store
+from study.wanted import StageNames
+from study.work import Work
 
 if TYPE_CHECKING:
     from study import fanout
@@ -64,7 +65,7 @@ class Ending:
 def run(plan: Plan, places: Places, console: Console) -> int:
     """Run what is missing, deliver it to MLflow, write the report. Returns the exit code."""
     console.print(f"[bold]{escape(plan.study.name)}[/]  {planning.summary(plan)}", highlight=False)
-    if not plan.missing and not tracking.undelivered(plan.study, places.store, places.tracking_uri):
+    if plan.finished and not tracking.undelivered(plan.study, places.store, places.tracking_uri):
         report(plan, places, console, rebuild=False)
         return 0
     for name in planning.datasets(plan.study):
@@ -128,7 +129,7 @@ def sync(plan: Plan, places: Places, console: Console) -> int:
 @contextlib.contextmanager
 def _cluster(plan: Plan, places: Places, console: Console) -> Iterator["fanout.Cluster | None"]:
     """Ray, for as long as it is needed; None where nothing is to be run."""
-    if not plan.missing:
+    if plan.finished:
         yield None
         return
     from study import fanout
@@ -160,47 +161,44 @@ def _rounds(
 ) -> Ending:
     """Fan out until the study wants nothing that was not tried: results may call for more trials."""
     ending = Ending([], interrupted=False)
-    stages = plan.missing
-    while stages and not ending.interrupted:
-        ending = ending.followed_by(_fan_out(plan, stages, places, cluster, tracker, console))
-        plan = planning.make_plan(plan.study, places.store)
+    work: Work | None = _first_work(plan, places.store)
+    while work is not None:
+        ending = ending.followed_by(_fan_out(plan, work, places, cluster, tracker, console))
+        plan, work = planning.make_plan(plan.study, places.store), None
         stages = [stage for stage in plan.missing if stage.key not in ending.names]
         if stages and not ending.interrupted:
             tracker.expect(plan.trials)
+            work = Work(stages)
             console.print(f"{len(stages)} more stages: {planning.summary(plan)}", highlight=False)
     _say_ending(ending, busy(ending.outcomes, time.monotonic() - BEGAN, plan.study.grid.resources, cluster), console)
     return ending
 
 
+def _first_work(plan: Plan, store: Store) -> Work:
+    if plan.study.space is None:
+        return Work(plan.missing)
+    from study.search import TuningWork
+
+    return TuningWork(plan.study, store)
+
+
 def _fan_out(
     plan: Plan,
-    stages: list[Stage],
+    work: Work,
     places: Places,
     cluster: "fanout.Cluster",
     tracker: tracking.Tracker,
     console: Console,
 ) -> Ending:
-    """One round: these stages of the plan."""
+    """One round: these stages of the plan, and what they bring about."""
     from study import fanout
 
-    all_names = stage_names(plan)
-    names = {stage.key: all_names[stage.key] for stage in stages}
-    with SweepProgress(stages, names, console) as progress:
+    names = StageNames(plan.study, places.store)
+    with SweepProgress(plan.missing, names, console, lambda: work.total) as progress:
         outcomes, interrupted = fanout.fan_out(
-            stages, places.store, plan.study.grid.resources, cluster, Listeners(progress, tracker), commit()
+            work, places.store, plan.study.grid.resources, cluster, Listeners(progress, tracker), commit()
         )
-    return Ending(outcomes, interrupted, len(stages), names)
-
-
-def stage_names(plan: Plan) -> dict[str, str]:
-    """How each stage is called where people read: kind, cell (or how many share it), replicate."""
-    names = {}
-    users = users_of(plan.trials)
-    for stage in plan.stages:
-        cells = [trial.cell.name for trial in users[stage.key]]
-        cell = cells[0] if len(cells) == 1 else f"for {len(cells)} cells"
-        names[stage.key] = f"{stage.kind} {cell} r{users[stage.key][0].replicate}"
-    return names
+    return Ending(outcomes, interrupted, work.total, {one.stage.key: names[one.stage.key] for one in outcomes})
 
 
 def _say_ending(ending: Ending, share: str, console: Console) -> None:

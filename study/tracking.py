@@ -29,7 +29,7 @@ from study.outcome import Listener, Outcome
 from study.secrets import masked
 from study.stages import Stage, unique_stages, users_of
 from study.store import Result, Store
-from study.wanted import wanted
+from study.wanted import everything, stage_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,7 +78,8 @@ def model_of(run_id: str, uri: str) -> Iterator[Path]:
 def undelivered(study: Study, store: Store, uri: str) -> list[Stage]:
     """Finished stages of a study that the server does not have; asks the ledger, not the server."""
     delivered = Ledger(store, study.name).runs(uri) if _exists(uri) else {}
-    return [stage for stage in unique_stages(wanted(study, store)) if stage.key not in delivered and store.has(stage)]
+    stages = unique_stages(everything(study, store))
+    return [stage for stage in stages if stage.key not in delivered and store.has(stage)]
 
 
 def _exists(uri: str) -> bool:
@@ -155,7 +156,7 @@ class _Mirror:
         self._study, self._store, self._uri = study, store, uri
         self._ledger, self._tags = Ledger(store, study.name), dict(tags)
         self._users: dict[str, list[Trial]] = {}
-        self.expect(wanted(study, store))
+        self.expect(everything(study, store))
         self._live: dict[str, _LiveRun] = {}
         self._client: MlflowClient
         self._experiment = self._parent = ""
@@ -171,6 +172,11 @@ class _Mirror:
     def expect(self, trials: list[Trial]) -> None:
         """Learn who uses which stage; a trial added later does not rename what earlier ones use."""
         self._users = users_of(trials) | self._users
+
+    def _users_of(self, stage: Stage) -> list[Trial]:
+        if stage.key not in self._users:  # tuning has suggested it since
+            self.expect(everything(self._study, self._store))
+        return self._users[stage.key]
 
     def start(self, stage: Stage) -> None:
         self._live[stage.key] = self._create(stage)
@@ -198,7 +204,7 @@ class _Mirror:
         self._ledger.add(self._uri, stage, run.run_id)
 
     def catch_up(self) -> None:
-        self.expect(wanted(self._study, self._store))
+        self.expect(everything(self._study, self._store))
         for stage in undelivered(self._study, self._store, self._uri):
             self.end(stage, None)
 
@@ -231,12 +237,10 @@ class _Mirror:
         return _LiveRun(self._client, run.info, self._uri, stage)
 
     def _name(self, stage: Stage) -> str:
-        users = self._users[stage.key]
-        cell = users[0].cell.name if len(users) == 1 else f"{len(users)} cells"
-        return f"{stage.kind} {cell} r{users[0].replicate}"[:250]
+        return stage_name(stage.key, self._users_of(stage))[:250]
 
     def _stage_tags(self, stage: Stage) -> dict[str, str]:
-        users = self._users[stage.key]
+        users = self._users_of(stage)
         return {
             **self._tags,
             PARENT: self._parent,
@@ -245,7 +249,8 @@ class _Mirror:
             "key": stage.key,
             "parent_key": stage.parent.key if stage.parent else "",
             "cell": "; ".join(trial.cell.name for trial in users)[:4000],
-            "replicate": str(users[0].replicate),
+            "role": "tuning" if all(trial.tuning for trial in users) else "replicate",
+            **({"tuning": str(users[0].tuning)} if users[0].tuning else {"replicate": str(users[0].replicate)}),
         }
 
 

@@ -13,6 +13,7 @@ from study.report.pretraining import SCRATCH, pretraining
 from study.report.results import Results
 from study.report.shares import smallest_of_interest
 from study.report.tables import holds
+from study.report.tuned import edge_sentences
 from study.report.units import unit_of
 from study.report.verdicts import looks_made
 from study.stats.power import detectable_effect, needed_replicates
@@ -38,7 +39,7 @@ def answers(results: Results) -> list[Answer]:
     found = [*_mixed(results), *_claims(results), *_looks(results), _baseline(results), _verdict(results)]
     found += [_factor(name, levels) for name, levels in results.effects.groupby("factor", sort=False)]
     found += [*_interactions(results), *_adding(results)]
-    found += [*_pretraining(results), *_front(results), *_certainty(results), *_unfinished(results)]
+    found += [*_pretraining(results), *_front(results), *_certainty(results), *_tuning(results), *_unfinished(results)]
     return found
 
 
@@ -246,6 +247,14 @@ def _certainty(results: Results) -> Iterator[Answer]:
     if needed is not None and needed > n:
         text += f" To see {100 * worth:g} points, about {needed:,} replicates would be needed."
     yield Answer("How sure", text)
+
+
+def _tuning(results: Results) -> Iterator[Answer]:
+    if results.facts.tuning is None:
+        return
+    text = f"every cell was tuned with {formats.plural(results.facts.tuning.budget, 'trial')}, on validation data alone"
+    warnings = list(edge_sentences(results))
+    yield Answer("Tuning", f"{text}{''.join(f'; {warning}' for warning in warnings)}.")
 
 
 def _unfinished(results: Results) -> Iterator[Answer]:

@@ -1,18 +1,24 @@
 """From the store to tables: nothing is trained, drawn or written here."""
 
+import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from study.design import Cell, Study, Trial
+from study import tuning
+from study.design import Cell, Study, Trial, replicate_seed
+from study.overlay import InvalidError
 from study.report.designed import designed
-from study.report.facts import CellFacts, FactorFacts, LevelFacts, Origin, StudyFacts
-from study.report.results import HISTORY_KINDS, LOAD_KINDS, TRIAL_KINDS, Results, table
+from study.report.facts import CellFacts, FactorFacts, LevelFacts, Origin, ParameterFacts, StudyFacts, TuningFacts
+from study.report.results import HISTORY_KINDS, LOAD_KINDS, TRIAL_KINDS, TUNING_KINDS, Results, table, tuning_kinds
+from study.space import Parameter
 from study.stages import Stage, canonical_json, stages_of, unique_stages
 from study.store import CorruptError, Result, Store
+from study.tuning import Tuning
 from study.wanted import wanted
 
 Row = dict[str, object]
@@ -22,13 +28,16 @@ def collect(study: Study, store: Store, run_ids: Mapping[str, str] | None = None
     """All that the store holds of a study. `run_ids` maps a stage's key to its MLflow run."""
     shelf = _Shelf.of(study, store)
     rows = _trial_rows(study, shelf, run_ids or {})
+    facts = _facts(study, shelf)
+    tried = list(_tuning_rows(shelf, run_ids or {}))
     kinds = {**TRIAL_KINDS, **{factor.name: "str" for factor in study.factors}}
     return Results(
-        facts=_facts(study, shelf),
+        facts=facts,
         trials=table(rows, kinds),
         history=table(list(_history_rows(shelf)), HISTORY_KINDS),
         expert_load=table(list(_load_rows(shelf)), LOAD_KINDS),
         grid=study.source.text,
+        tuning=table(tried, tuning_kinds(facts.tuning) if facts.tuning else TUNING_KINDS),
     )
 
 
@@ -37,13 +46,15 @@ class _Shelf:
     """The stages of a study, each read once."""
 
     trials: list[Trial]
+    tunings: list[Tuning]
+    tuning_results: Mapping[str, Result]  # of tuning trials, by key
     stages: list[Stage]
     found: Mapping[str, Result]  # key -> result
     errors: Mapping[str, str]  # key -> first line of the error, for stages without a result
 
     @classmethod
     def of(cls, study: Study, store: Store) -> "_Shelf":
-        trials = wanted(study, store)
+        trials, tunings = wanted(study, store), tuning.load(study, store)
         stages = unique_stages(trials)
         found: dict[str, Result] = {}
         errors: dict[str, str] = {}
@@ -56,7 +67,9 @@ class _Shelf:
                 found[stage.key] = result
             elif error is not None:
                 errors[stage.key] = next(iter(error.strip().splitlines()), "no message")
-        return cls(trials, stages, found, errors)
+        tried = {stage.key: stage for trial in tuning.trials(tunings) for stage in stages_of(trial)}
+        results = {key: result for key, stage in tried.items() if (result := _read(store, stage))}
+        return cls(trials, tunings, results, stages, found, errors)
 
     @cached_property
     def finished(self) -> list[tuple[Stage, Result]]:
@@ -76,11 +89,20 @@ class _Shelf:
         return "missing", "its pre-training has not been run" if waits else "has not been run"
 
 
+def _read(store: Store, stage: Stage) -> Result | None:
+    try:
+        return store.find(stage)
+    except CorruptError:  # what it was chosen for is in the record of the tuning
+        return None
+
+
 def _trial_rows(study: Study, shelf: _Shelf, run_ids: Mapping[str, str]) -> list[Row]:
     """In order of cells, then replicates."""
     of_cell: dict[str, list[Row]] = {cell.name: [] for cell in study.cells}
     for trial in shelf.trials:
         of_cell[trial.cell.name].append(_trial_row(trial, shelf, run_ids))
+    for one in shelf.tunings if study.space else ():
+        of_cell[one.cell.name] = of_cell[one.cell.name] or list(_untuned_rows(study, one))
     for cell in study.cells:
         if cell.excluded is not None:
             of_cell[cell.name] = [{"status": "excluded", "reason": cell.excluded}]
@@ -105,6 +127,30 @@ def _trial_row(trial: Trial, shelf: _Shelf, run_ids: Mapping[str, str]) -> Row:
         row |= {name: result.facts.get(name) for name in ("params", "params_active", "macs", "macs_active")}
         row |= {name: str(result.provenance.get(name, "")) for name in ("device", "commit")}
     return row
+
+
+def _untuned_rows(study: Study, one: Tuning) -> Iterator[Row]:
+    """Replicates whose hyper-parameters are not known."""
+    status, reason = "missing", f"its tuning has not ended ({one.ended} of {one.space.budget} trials)"
+    if one.hopeless:
+        status, reason = "failed", f"all {one.space.budget} tuning trials failed, the last: {one.tried[-1].error}"
+    for replicate in range(1, study.grid.least_replicates + 1):
+        seed = replicate_seed(study.grid.seed, replicate)
+        yield {"replicate": replicate, "seed": seed, "status": status, "reason": reason}
+
+
+def _tuning_rows(shelf: _Shelf, run_ids: Mapping[str, str]) -> Iterator[Row]:
+    for one in shelf.tunings:
+        for tried in one.within_budget:
+            row: Row = {"cell": one.cell.name, "trial": tried.number, "status": tried.status, "reason": tried.error}
+            row |= {"best": "yes" if one.best is tried else "", "val_accuracy": tried.val_accuracy}
+            row |= {name: json.dumps(value) for name, value in tried.values.items()}
+            with contextlib.suppress(InvalidError):  # values that do not go together were never a stage
+                row["key"] = key = stages_of(one.trial(tried))[-1].key
+                row["run_id"] = run_ids.get(key, "")
+                if key in shelf.tuning_results:
+                    row["train_seconds"] = shelf.tuning_results[key].metrics.get("train_seconds")
+            yield row
 
 
 def _history_rows(shelf: _Shelf) -> Iterator[Row]:
@@ -144,6 +190,28 @@ def _facts(study: Study, shelf: _Shelf) -> StudyFacts:
         baseline=study.baseline.settings.model_dump(mode="json"),
         origins=tuple(_origins(shelf)),
         claims=tuple(study.grid.claims),
+        tuning=_tuning_facts(study),
+    )
+
+
+def _tuning_facts(study: Study) -> TuningFacts | None:
+    if study.space is None:
+        return None
+    parameters = tuple(_parameter_facts(parameter, study) for parameter in study.space.parameters)
+    return TuningFacts(budget=study.space.budget, warm_start=study.space.warm_start, parameters=parameters)
+
+
+def _parameter_facts(parameter: Parameter, study: Study) -> ParameterFacts:
+    cells = [cell.settings for cell in study.included if cell.settings and parameter.belongs_to(cell.settings)]
+    below, above = parameter.beyond(cells[0]) if cells else (False, False)
+    return ParameterFacts(
+        name=parameter.name,
+        low=parameter.low,
+        high=parameter.high,
+        log=parameter.log,
+        choices=parameter.choices,
+        opens_below=below,
+        opens_above=above,
     )
 
 

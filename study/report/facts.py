@@ -76,6 +76,26 @@ class Origin(Facts):
     cells: tuple[str, ...]
 
 
+class ParameterFacts(Facts):
+    """A hyper-parameter that was tuned: its range, or its choices."""
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+    opens_below: bool = False  # whether the field could take values below the range
+    opens_above: bool = False
+
+
+class TuningFacts(Facts):
+    """How all cells were tuned."""
+
+    budget: int  # trials of every cell
+    warm_start: bool
+    parameters: tuple[ParameterFacts, ...]
+
+
 class StudyFacts(Facts):
     """A study's question and design, and where its results come from."""
 
@@ -98,6 +118,7 @@ class StudyFacts(Facts):
     origins: tuple[Origin, ...]
     claims: tuple[ClaimSpec, ...] = ()
     calibration: str = ""  # path from the report to the table that checks its statistics, where there is one
+    tuning: TuningFacts | None = None
 
     @property
     def design_name(self) -> str:

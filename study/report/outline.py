@@ -16,6 +16,7 @@ from study.report.mixture import mixture, short_commit
 from study.report.plots import PLOTS
 from study.report.published import dataset_of
 from study.report.results import GRID_FILE, Results
+from study.report.tuned import edge_sentences
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,25 @@ def _load(results: Results) -> Iterator[Text | Code]:
         yield Code('table(results, "expert_load")')
 
 
+def _tuning(results: Results) -> Iterator[Text | Code]:
+    facts = results.facts.tuning
+    if facts is None:
+        return
+    crossed = "The baseline was tuned first, and the others began with its best values"
+    alone = "nothing crossed from one cell to another"
+    yield Text(
+        f"Every cell had the same budget, {formats.plural(facts.budget, 'tuning trial')}, and was tuned on validation "
+        f"data alone; {alone if not facts.warm_start else crossed[0].lower() + crossed[1:]}. Its replicates were run "
+        "at its best values, with seeds that no tuning trial had. A trial that failed counts against the budget. "
+        "`tuning.csv` has every tuning trial.",
+        "Tuning",
+    )
+    yield Code('table(results, "tuning")')
+    if warnings := list(edge_sentences(results)):
+        lines = "\n".join(f"- {escape.markdown(sentence)}." for sentence in warnings)
+        yield Text(f"**Ranges that may be too narrow:** better values may lie beyond.\n\n{lines}")
+
+
 def _references(results: Results) -> Iterator[Text | Code]:
     if dataset_of(results.facts) is None:
         return
@@ -258,6 +278,7 @@ SECTIONS: tuple[Section, ...] = (
     _pretraining,
     _curves,
     _load,
+    _tuning,
     _references,
     _unfinished,
     _trials,

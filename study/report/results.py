@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from study.factors import METRICS, RESULT_COLUMNS
 from study.report.cells import cells
 from study.report.effects import effects
 from study.report.factorial import fit
-from study.report.facts import StudyFacts
+from study.report.facts import StudyFacts, TuningFacts
 from study.report.verdicts import verdicts
 
 if TYPE_CHECKING:
@@ -34,6 +34,17 @@ HISTORY_KINDS: Kinds = {
     "epoch": "Int64",
     **dict.fromkeys(("train_loss", "val_loss", "val_accuracy", "learning_rate", "seconds"), "float64"),
 }
+TUNING_KINDS: Kinds = {
+    "cell": "str",
+    "trial": "Int64",
+    "status": "str",
+    "best": "str",
+    "val_accuracy": "float64",
+    "train_seconds": "float64",
+    "key": "str",
+    "run_id": "str",
+    "reason": "str",
+}
 LOAD_KINDS: Kinds = {"stage": "str", "key": "str", "block": "Int64", "expert": "Int64", "share": "float64"}
 
 
@@ -44,6 +55,7 @@ class Results:
     trials       one row per trial, plus one per excluded cell: `RESULT_COLUMNS` and a column per factor (its level);
                  accuracies are shares from 0 to 1; `status` is done, failed, missing or excluded, `reason` says why
     history      one row per epoch of a finished stage; `key` is a trial's `key` or `pretrain_key`
+    tuning       one row per tuning trial: `TUNING_KINDS` and a column per parameter (its value as JSON)
     expert_load  one row per expert of a block (both from 1): its share of the routed tokens, after the last epoch
     """
 
@@ -52,6 +64,7 @@ class Results:
     history: pd.DataFrame
     expert_load: pd.DataFrame
     grid: str = ""  # the grid file's text; a report that was written before it was kept has none
+    tuning: pd.DataFrame = field(default_factory=lambda: table([], TUNING_KINDS))
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -90,7 +103,8 @@ class Results:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables from which everything else follows, by file name."""
-        return {"results.csv": self.trials, "history.csv": self.history, "expert_load.csv": self.expert_load}
+        tuning = {"tuning.csv": self.tuning} if self.facts.tuning else {}
+        return {"results.csv": self.trials, "history.csv": self.history, "expert_load.csv": self.expert_load, **tuning}
 
 
 def read(folder: Path | str = ".") -> Results:
@@ -105,6 +119,7 @@ def read(folder: Path | str = ".") -> Results:
             _read_table(folder / "history.csv", HISTORY_KINDS),
             _read_table(folder / "expert_load.csv", LOAD_KINDS),
             _read_grid(folder / GRID_FILE),
+            _read_table(folder / "tuning.csv", tuning_kinds(facts.tuning)) if facts.tuning else table([], TUNING_KINDS),
         )
     except FileNotFoundError as error:
         name = Path(error.filename).name
@@ -112,6 +127,11 @@ def read(folder: Path | str = ".") -> Results:
     except ValueError as error:
         first = str(error).splitlines()[0]
         raise StudyError(f"{folder}: not the files of a report ({first}); build the report again") from None
+
+
+def tuning_kinds(facts: TuningFacts) -> Kinds:
+    """The columns of `Results.tuning`."""
+    return {**TUNING_KINDS, **dict.fromkeys((parameter.name for parameter in facts.parameters), "str")}
 
 
 def table(rows: list[dict[str, object]], kinds: Kinds) -> pd.DataFrame:

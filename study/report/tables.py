@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
+from study.factors import label_of
 from study.report import factorial, formats
 from study.report.adding import adding_and_removing
 from study.report.cells import skewed
@@ -18,6 +19,7 @@ from study.report.published import beside
 from study.report.results import Results
 from study.report.shares import any_cut, smallest_of_interest
 from study.report.table import Column, Table
+from study.report.tuned import EDGE, tuned
 from study.report.units import Unit, unit_of
 
 MOST_TOLD = 5  # cells named in a table's note
@@ -220,6 +222,28 @@ def with_and_without(results: Results) -> Table:
     )
 
 
+def tuning(results: Results) -> Table:
+    """What tuning chose for each cell."""
+    rows, facts = tuned(results), results.facts.tuning
+    names = [parameter.name for parameter in facts.parameters] if facts else []
+    return Table(
+        (
+            Column.text("cell", rows["cell"]),
+            Column.of("trials", str, [f"{row.ended}/{row.budget}" for row in rows.itertuples()]),
+            *([Column.of("failed", str, rows["failed"])] if rows["failed"].any() else []),
+            Column.of("validation, %", formats.percent, rows["val_accuracy"]),
+            *(Column.of(name, str, [_tuned_value(values.get(name)) for values in rows["values"]]) for name in names),
+            Column.text("on an edge", [", ".join(edges) for edges in rows["edges"]]),
+        ),
+        f"Best values of every cell, chosen on validation data among {facts.budget if facts else 0} trials each. An "
+        f"edge is the outermost {EDGE:.0%} of a range beyond which the field could still go.",
+    )
+
+
+def _tuned_value(value: object) -> str:
+    return formats.NONE if value is None else f"{value:.3g}" if isinstance(value, float) else label_of(value)
+
+
 def expert_load(results: Results) -> Table:
     """How evenly tokens are spread over experts."""
     rows = loads(results)
@@ -331,6 +355,7 @@ TABLES: Mapping[str, Callable[[Results], Table]] = {
     "adding": adding,
     "pretraining": with_and_without,
     "expert_load": expert_load,
+    "tuning": tuning,
     "references": references,
     "unfinished": unfinished,
     "aliases": aliases,
