@@ -8,7 +8,7 @@ from collections import Counter
 
 from study.claims import Adaptive
 from study.design import Study, Trial
-from study.evidence import evidence, was_run
+from study.evidence import all_run, evidence
 from study.selection import labels_by_factor
 from study.store import Store
 
@@ -21,12 +21,13 @@ def replicates_by_cell(study: Study, rule: Adaptive, trials: list[Trial], store:
     the next run, but others do not wait for it.
     """
     wanted = Counter({cell.name: rule.min for cell in study.cells})
-    if not all(was_run(trial, store) for trial in trials if trial.replicate <= rule.min):
+    if not all_run([trial for trial in trials if trial.replicate <= rule.min], store):
         return wanted
     from study.stats.sequential import looks  # needs scipy, for which a plan before the first look need not wait
 
     factors = labels_by_factor(study.factors)
     names = {tuple(cell.labels.values()): cell.name for cell in study.cells}
-    for look in looks(study.grid.claims, evidence(trials, store), factors, rule.min, rule.max):
+    data = evidence(trials, store, {claim.metric for claim in study.grid.claims})
+    for look in looks(study.grid.claims, data, factors, rule.min, rule.max):
         wanted |= Counter({names[cell]: look.wanted for cell in look.cells})  # the larger of both
     return wanted

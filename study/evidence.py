@@ -1,51 +1,69 @@
 """What the store says of a study's trials, as the table that claims are judged from."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from study.design import Trial
-from study.factors import METRICS
 from study.stages import Stage, stages_of
-from study.store import CorruptError, Result, Store
+from study.store import CorruptError, Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NOT_KNOWN = dict.fromkeys(METRICS, float("nan"))
+NAN = float("nan")
+
+# what a stage measured never changes once it is stored; a study is looked at several times in one invocation
+_measured: WeakKeyDictionary[Store, dict[str, dict[str, float]]] = WeakKeyDictionary()
 
 
-def evidence(trials: list[Trial], store: Store) -> "pd.DataFrame":
-    """One row per trial: a column of labels per factor, replicate, status (done, failed or missing), and METRICS."""
+def evidence(trials: list[Trial], store: Store, metrics: Collection[str]) -> "pd.DataFrame":
+    """One row per trial: a column of labels per factor, replicate, status (done, failed or missing), and metrics."""
     import pandas as pd  # only where there is something to judge: a plan is made without it
 
+    stored = store.keys()
     return pd.DataFrame(
-        [{**trial.cell.labels, "replicate": trial.replicate, **_outcome(trial, store)} for trial in trials]
+        [
+            {**trial.cell.labels, "replicate": trial.replicate, **_outcome(trial, store, stored, metrics)}
+            for trial in trials
+        ]
     )
 
 
-def was_run(trial: Trial, store: Store) -> bool:
-    """Whether a trial has a result, or has failed."""
+def all_run(trials: list[Trial], store: Store) -> bool:
+    """Whether every trial has a result, or has failed."""
+    stored = store.keys()
+    return all(_was_run(trial, store, stored) for trial in trials)
+
+
+def _was_run(trial: Trial, store: Store, stored: frozenset[str]) -> bool:
     stages = stages_of(trial)
-    return store.has(stages[-1]) or any(store.failure(stage) is not None for stage in stages)
+    return stages[-1].key in stored or any(store.failure(stage) is not None for stage in stages)
 
 
-def _outcome(trial: Trial, store: Store) -> dict[str, object]:
+def _outcome(trial: Trial, store: Store, stored: frozenset[str], metrics: Collection[str]) -> dict[str, object]:
     *parents, last = stages_of(trial)
-    result, damaged = _found(last, store)
-    if result is None:
-        failed = damaged or was_run(trial, store)
-        return {"status": "failed" if failed else "missing", **NOT_KNOWN}
-    metrics = {name: value for name, value in result.metrics.items() if name in METRICS}
-    for parent in parents:
-        pretrained, _ = _found(parent, store)
-        metrics["pretrain_seconds"] = (
-            pretrained.metrics.get("train_seconds", float("nan")) if pretrained else float("nan")
-        )
-    return {"status": "done", **NOT_KNOWN, **metrics}
+    if last.key not in stored:
+        status = "failed" if _was_run(trial, store, stored) else "missing"
+        return {"status": status, **dict.fromkeys(metrics, NAN)}
+    found = _metrics(last, store)
+    if found is None:  # damaged
+        return {"status": "failed", **dict.fromkeys(metrics, NAN)}
+    row: dict[str, object] = {"status": "done", **{name: found.get(name, NAN) for name in metrics}}
+    if "pretrain_seconds" in metrics and parents and parents[0].key in stored:
+        row["pretrain_seconds"] = (_metrics(parents[0], store) or {}).get("train_seconds", NAN)
+    return row
 
 
-def _found(stage: Stage, store: Store) -> tuple[Result | None, bool]:
-    """What is stored of a stage, and whether it is damaged."""
-    try:
-        return store.find(stage), False
-    except CorruptError:
-        return None, True
+def _metrics(stage: Stage, store: Store) -> dict[str, float] | None:
+    """What a stored stage measured, None if it is damaged."""
+    known = _measured.setdefault(store, {})
+    if stage.key not in known:
+        try:
+            result = store.find(stage)
+        except CorruptError:
+            return None
+        if result is None:
+            return None
+        known[stage.key] = dict(result.metrics)
+    return known[stage.key]

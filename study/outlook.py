@@ -49,7 +49,8 @@ def outlooks(study: Study, trials: list[Trial], store: Store) -> list[Outlook]:
         return [Outlook(claim, study.grid.most_replicates, None, None) for claim in claims]
     from study.stats.claims import contrasts_of
 
-    found = contrasts_of(claims, evidence(trials, store), labels_by_factor(study.factors))
+    data = evidence(trials, store, {claim.metric for claim in claims})
+    found = contrasts_of(claims, data, labels_by_factor(study.factors))
     return list(_outlooks(study, found))
 
 

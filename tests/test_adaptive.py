@@ -68,7 +68,7 @@ def test_a_clear_claim_stops_at_min_and_a_hopeless_one_goes_to_max(study: Study,
     assert results.verdicts["n"].tolist() == [3, 6]
     assert results.verdicts["level"].tolist() == pytest.approx([1 - 0.05 / 4, 1 - 0.05 * 3 / 4])
     told = next(answer.text for answer in answers(results) if answer.about == "Replicates")
-    assert told == "added until claims are decided; 2 looks, after 3 and 6 replicates; 2 cells got 3; 2 cells got 6."
+    assert told == "added until claims are decided; 2 looks, after 3 and 6 replicates; 2 cells with 3; 2 cells with 6."
 
 
 def test_a_sweep_that_is_stopped_anywhere_runs_the_same_trials(study: Study, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def _looks(results: Results) -> Iterator[Answer]:
     )
     wanted = results.trials[results.trials["status"] != "excluded"].groupby("cell")["replicate"].max()
     cells = "; ".join(
-        f"{formats.plural(int(count), 'cell')} got {replicates}"
+        f"{formats.plural(int(count), 'cell')} with {replicates}"
         for replicates, count in wanted.value_counts().sort_index().items()
     )
     yield Answer(

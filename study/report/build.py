@@ -122,11 +122,12 @@ def _write(results: Results, folder: Path) -> list[str]:
 
 
 def _write_claims(results: Results, folder: Path) -> None:
-    table = tables.claims(results)
     _write_csv(results.verdicts, folder / "claims.csv")
     _write_csv(runs(results), folder / "claim_runs.csv")
-    (folder / "claims.md").write_text(table.markdown(), encoding="utf-8")
-    (folder / "claims.tex").write_text(table.latex(f"tab:{results.facts.study}-claims"), encoding="utf-8")
+    (folder / "claims.md").write_text(tables.claims(results).markdown(), encoding="utf-8")
+    (folder / "claims.tex").write_text(
+        tables.paper_claims(results).latex(f"tab:{results.facts.study}-claims"), encoding="utf-8"
+    )
 
 
 def _write_notebook(results: Results, folder: Path) -> None:

@@ -96,14 +96,34 @@ def claims(results: Results) -> Table:
     )
 
 
-def holds(claim: pd.Series) -> str:
+def paper_claims(results: Results) -> Table:
+    """The verdicts for a paper: narrower, with half the width of each interval."""
+    rows = results.verdicts
+    units = [unit_of(metric) for metric in rows["metric"]]
+    numbers = zip(units, rows["estimate"], rows["low"], rows["high"], strict=True)
+    return Table(
+        (
+            Column.text("claim", rows["claim"]),
+            Column.text("verdict", rows["verdict"]),
+            Column.text("difference", [_with_unit(unit, unit.plus_minus(*ends)) for unit, *ends in numbers]),
+            Column.text("holds if", [holds(row, with_unit=False) for _, row in rows.iterrows()]),
+            Column.of("p", formats.p_value, rows["p_adjusted"]),
+            Column.of("n", str, rows["n"]),
+        ),
+        f"{results.facts.study}: verdicts on claims written down before the run; differences of n replicates with half "
+        f"the width of {interval_words(results)}, paired by replicate; p adjusted for all claims"
+        f"{' and looks' if results.facts.replicates_until else ''}.",
+    )
+
+
+def holds(claim: pd.Series, with_unit: bool = True) -> str:
     """The true differences for which a claim holds, in words."""
     unit = unit_of(claim["metric"])
-    low, high = claim["holds_above"], claim["holds_below"]
-    ends = [_with_unit(unit, unit.signed(end)) for end in (low, high) if math.isfinite(end)]
-    if len(ends) == 2:
-        return f"between {ends[0]} and {ends[1]}" if claim["holds_between"] else f"under {ends[0]} or above {ends[1]}"
-    return f"above {ends[0]}" if math.isfinite(low) else f"under {ends[0]}"
+    name = f" {unit.name}" if with_unit else ""
+    low, high = (unit.signed(claim[end]) for end in ("holds_above", "holds_below"))
+    if math.isfinite(claim["holds_above"]) and math.isfinite(claim["holds_below"]):
+        return f"{low} to {high}{name}" if claim["holds_between"] else f"under {low} or above {high}{name}"
+    return f"above {low}{name}" if math.isfinite(claim["holds_above"]) else f"under {high}{name}"
 
 
 def interval_words(results: Results) -> str:

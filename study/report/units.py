@@ -20,6 +20,10 @@ class Unit:
         """A difference and its interval, as far as there is one."""
         return formats.points_with(*(number * self.scale / 100 for number in (difference, low, high)))
 
+    def plus_minus(self, difference: float, low: float, high: float) -> str:
+        """The same with half the width of the interval."""
+        return formats.points_plus_minus(*(number * self.scale / 100 for number in (difference, low, high)))
+
 
 POINTS, SECONDS = Unit("points", 100.0), Unit("s", 1.0)
 

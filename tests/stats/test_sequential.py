@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from study.claims import ClaimSpec
 from study.errors import StudyError
 from study.stats.claims import judge
-from study.stats.sequential import look, look_schedule, look_shares
+from study.stats.sequential import look, look_schedule, look_shares, looks
 
 FACTORS = {"x": ["base", "big", "none", "late"]}
 EFFECTS = {"base": 0.0, "big": 20.0, "none": 0.0, "late": 1.5}
@@ -149,3 +149,10 @@ def test_a_look_that_does_not_exist_is_refused():
 
 def test_no_claims():
     assert look([], results(4), FACTORS, 4, 16).verdicts == ()
+
+
+def test_all_looks_end_with_what_is_known_now():
+    claims = [claim("big"), claim("none")]
+    made = looks(claims, results(6), FACTORS, 3, 10)
+    assert [(found.index, found.replicates, found.wanted) for found in made] == [(-1, 0, 3), (0, 3, 6), (1, 6, 10)]
+    assert made[-1] == look(claims, results(6), FACTORS, 3, 10)
