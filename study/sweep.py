@@ -75,7 +75,8 @@ def run(plan: Plan, places: Places, console: Console) -> int:
         tags = {"commit": commit(), "grid": str(plan.study.path)}
         with tracking.Tracker(plan.study, places.store, places.tracking_uri, tags) as tracker:
             ending = _rounds(plan, places, cluster, tracker, console) if cluster else Ending([], interrupted=False)
-            tracker.flush()
+            with console.status(f"delivering what is left to MLflow, for {tracking.FLUSH_SECONDS:.0f} s at the most"):
+                tracker.flush(tracking.LAST_SECONDS if ending.interrupted else tracking.FLUSH_SECONDS)
             folder = None if ending.interrupted else report(plan, places, console, rebuild=True)
             tracker.finish({0: "FINISHED", 1: "FAILED", 130: "KILLED"}[ending.exit_code], folder)
     _say_tracking(tracker, plan, places, console)
@@ -228,9 +229,10 @@ def _say_tracking(tracker: tracking.Tracker, plan: Plan, places: Places, console
     uri = masked(places.tracking_uri)
     if tracker.problem is None:
         return
+    waiting = len(tracking.undelivered(plan.study, places.store, places.tracking_uri))
     console.print(
         f"[yellow]MLflow at {escape(uri)} did not take everything[/] ({escape(tracker.problem)}); nothing is lost: "
-        f"deliver it later with: python -m study sync {plan.study.path}"
+        f"{waiting} finished stages wait in the store; deliver them with: python -m study sync {plan.study.path}"
     )
 
 

@@ -9,23 +9,23 @@ import contextlib
 import json
 import logging
 import os
-import queue
-import socket
 import sqlite3
 import tempfile
-import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from study.courier import Courier
 from study.data import describe
 from study.design import Study, Trial
 from study.errors import StudyError
 from study.ledger import Ledger, server_of
 from study.outcome import Listener, Outcome
+from study.owner import gone, me
 from study.secrets import masked
 from study.stages import Stage, unique_stages, users_of
 from study.store import Result, Store
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param, RunInfo, RunTag
 
 FLUSH_EVERY = 3.0  # seconds between a running stage's deliveries of epochs
+FLUSH_SECONDS = 60.0  # that the end of a sweep waits for a slow server, before it leaves the rest to `study sync`
+LAST_SECONDS = 15.0  # that the end of a sweep waits for its own run to be closed
+LONGEST_SWEEP = 24 * 3600.0  # after which another machine's driver that left a run open is taken for dead
 MAX_PARAM = 6000  # characters MLflow takes for a parameter
 MAX_BATCH = 1000  # metrics, parameters and tags MLflow takes at a time
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
@@ -90,84 +93,94 @@ class Tracker(Listener):
     """Delivers a sweep as it runs. Use as a context manager; nothing here raises because of the server.
 
     Running stages are shown as they run. A stage that has ended before the server came to its start is delivered at one
-    go, in half as many calls: so a slow server, or a sweep of very short stages, does not fall behind.
+    go, in half as many calls: so a slow server, or a sweep of very short stages, does not fall behind. A server that is
+    away is tried again and again while the sweep goes on; what it missed waits in the store.
     """
 
     def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
         self.uri = uri
-        self.problem: str | None = None  # the first error of the server, once there was one
         self._mirror = _Mirror(study, store, uri, tags)
-        self._ended: set[str] = set()  # keys of stages whose end is among the events
-        self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._deliver, name="mlflow", daemon=True)
+        self._courier = Courier(self._mirror.connect, self._mirror.catch_up)
+        self._mirror.hurried = self._courier.hurried.is_set
+        self._late = False  # the server did not take everything in the time it was given
+
+    @property
+    def problem(self) -> str | None:
+        """Why the server does not have everything; None where it has."""
+        error = self._courier.problem
+        if error is not None:
+            return masked(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        if self._mirror.unreadable:
+            return next(iter(self._mirror.unreadable.values()))
+        return "it is too slow" if self._late else None
 
     def __enter__(self) -> "Tracker":
-        self._thread.start()
-        self._events.put(self._mirror.open)
+        self._courier.start()
         return self
 
     def expect(self, trials: list[Trial]) -> None:
         """Trials that are wanted now; more may be than when the sweep began."""
-        self._events.put(lambda: self._mirror.expect(trials))
+        self._mirror.expect(trials)
 
     def on_start(self, stage: Stage) -> None:
-        self._events.put(lambda: None if stage.key in self._ended else self._mirror.start(stage))
+        self._courier.send(lambda: None if stage.key in self._mirror.ended else self._mirror.start(stage))
 
     def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
-        self._events.put(lambda: self._mirror.epochs(stage, rows))
+        self._courier.send(lambda: self._mirror.epochs(stage, rows))
 
     def on_lost(self, stage: Stage, reason: str) -> None:
-        self._events.put(lambda: self._mirror.lose(stage, reason))
+        self._courier.send(lambda: self._mirror.lose(stage, reason))
 
     def on_done(self, outcome: Outcome) -> None:
-        self._ended.add(outcome.stage.key)
-        self._events.put(lambda: self._mirror.end(outcome.stage, outcome.error))
+        self._mirror.ended.add(outcome.stage.key)
+        if outcome.error is not None:
+            self._mirror.failures[outcome.stage.key] = outcome  # the store keeps no run of it: it waits here
+        self._courier.send(lambda: self._mirror.end(outcome.stage))
 
-    def flush(self) -> None:
-        """Wait until all finished stages are delivered, those of earlier sweeps too, or the server has failed."""
-        delivered = threading.Event()
-        self._events.put(self._mirror.catch_up)
-        self._events.put(delivered.set)
-        while self.problem is None and not delivered.wait(0.1):
-            pass
+    def flush(self, seconds: float | None = None) -> None:
+        """Wait until all finished stages are delivered, those of earlier sweeps too, or the server has failed; for
+        `seconds` at the most."""
+        self._late = not self._courier.flush(seconds) and self._courier.problem is None
 
     def finish(self, status: str, report: Path | None) -> None:
-        """Close the parent run as FINISHED, FAILED or KILLED, with the report if there is one."""
-        self._events.put(lambda: self._mirror.close(status, report))
+        """Close the parent run as FINISHED, FAILED or KILLED, with the report if there is one. Nothing can follow."""
+        self._late |= not self._courier.stop(lambda: self._mirror.close(status, report), LAST_SECONDS)
 
     def __exit__(self, *_: object) -> None:
-        self._events.put(None)
-        self._thread.join()
-
-    def _deliver(self) -> None:
-        while (event := self._events.get()) is not None:
-            if self.problem is not None:
-                continue  # the rest waits in the store
-            try:
-                event()
-            except Exception as error:  # whatever a server or its client may raise: training goes on
-                self.problem = masked(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        self._courier.stop(lambda: None, 0.0 if self._late else LAST_SECONDS)
 
 
 class _Mirror:
     """Writes runs; used by one thread only."""
 
     def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
+        self.ended: set[str] = set()  # keys of stages that have ended in this sweep, delivered or not
+        self.failures: dict[str, Outcome] = {}  # by key: failed stages that the server does not have yet
+        self.unreadable: dict[str, str] = {}  # by key: stored stages that cannot be delivered, and why
+        self.hurried: Callable[[], bool] = lambda: False
         self._study, self._store, self._uri = study, store, uri
         self._ledger, self._tags = Ledger(store, study.name), dict(tags)
         self._users: dict[str, list[Trial]] = {}
         self.expect(everything(study, store))
         self._live: dict[str, _LiveRun] = {}
+        self._others = False  # whether other drivers are at work on this study
+        self._connects = 0
+        self._delivered: set[str] = set()
+        self._refused: Counter[str] = Counter()  # how often the delivery of a stage has failed
         self._client: MlflowClient
         self._experiment = self._parent = ""
 
-    def open(self) -> None:
+    def connect(self) -> None:
+        """Make sure of the experiment and this sweep's own run, end what nobody is writing."""
+        self._live.clear()
+        self._connects += 1
         self._client = _client(self._uri)
         self._experiment = self._find_experiment()
         self._close_abandoned()
-        tags = {**self._tags, "driver": _driver(), "mlflow.note.content": self._study.grid.question}
-        run = self._client.create_run(self._experiment, run_name=f"{self._study.name} {_clock()}", tags=tags)
-        self._parent = run.info.run_id
+        if not self._parent:
+            tags = {**self._tags, "driver": me(), "mlflow.note.content": self._study.grid.question}
+            run = self._client.create_run(self._experiment, run_name=f"{self._study.name} {_clock()}", tags=tags)
+            self._parent = run.info.run_id
 
     def expect(self, trials: list[Trial]) -> None:
         """Learn who uses which stage; a trial added later does not rename what earlier ones use."""
@@ -188,32 +201,70 @@ class _Mirror:
 
     def lose(self, stage: Stage, reason: str) -> None:
         """End a run whose worker is gone; the stage gets another one."""
-        if stage.key in self._live:
-            self._live.pop(stage.key).fail(reason)
+        (self._live.pop(stage.key, None) or self._create(stage)).fail(reason)
 
-    def end(self, stage: Stage, error: str | None) -> None:
-        run = self._live.pop(stage.key, None) or self._create(stage)
-        if error is not None:
-            run.fail(error)
+    def end(self, stage: Stage) -> None:
+        if outcome := self.failures.get(stage.key):
+            self._fail(outcome)
+        elif stage.key not in self._delivered:
+            self._deliver(stage, ask=self._connects > 1)
+
+    def close(self, status: str, report: Path | None) -> None:
+        self._live.clear()
+        self._close_abandoned()
+        self._client.set_terminated(self._parent, status)  # before the report, which may take long
+        if report is not None and report.is_dir():
+            self._client.log_artifacts(self._parent, str(report), "report")
+
+    def catch_up(self) -> None:
+        """Deliver what waits in order; what was refused before comes last, so that it holds up nothing else. What
+        another driver may be delivering at this moment is left to it."""
+        self.expect(everything(self._study, self._store))
+        waiting = undelivered(self._study, self._store, self._uri)
+        for stage in sorted(waiting, key=lambda stage: self._refused[stage.key]):
+            if self.hurried():
+                return
+            if stage.key in self._delivered or (self._others and stage.key not in self.ended):
+                continue
+            self._refused[stage.key] += 1
+            self._deliver(stage, ask=True)
+            del self._refused[stage.key]
+        for outcome in list(self.failures.values()):
+            self._fail(outcome)
+
+    def _deliver(self, stage: Stage, ask: bool) -> None:
+        """Deliver a stored stage; `ask` the server first whether it has it, where whoever delivered it may have been
+        killed, or cut off, before it could note so."""
+        run = self._live.pop(stage.key, None)
+        if ask and run is None:
+            runs = self._client.search_runs([self._experiment], f"tags.key = '{stage.key}'")
+            if finished := [found for found in runs if found.info.status == "FINISHED"]:
+                self._note(stage, finished[0].info.run_id)
+                return
+        self._complete(stage, run or self._create(stage))
+
+    def _complete(self, stage: Stage, run: "_LiveRun") -> None:
+        try:
+            result = self._store.find(stage)
+            self._store.weights(stage)
+        except StudyError as error:  # damaged since it was stored: the server is not to blame
+            self.unreadable[stage.key] = str(error)
+            run.fail(str(error))
             return
-        result = self._store.find(stage)
         if result is None:
             raise StudyError(f"stage {stage.key} has ended but is not stored")
         with self._store.folder(stage) as folder:
             run.complete(result, folder)
-        self._ledger.add(self._uri, stage, run.run_id)
+        self._note(stage, run.run_id)
 
-    def catch_up(self) -> None:
-        self.expect(everything(self._study, self._store))
-        for stage in undelivered(self._study, self._store, self._uri):
-            self.end(stage, None)
+    def _fail(self, outcome: Outcome) -> None:
+        run = self._live.pop(outcome.stage.key, None) or self._create(outcome.stage)
+        run.fail(outcome.error or "")
+        self.failures.pop(outcome.stage.key, None)
 
-    def close(self, status: str, report: Path | None) -> None:
-        for run in self._live.values():
-            self._client.set_terminated(run.run_id, "KILLED")
-        if report is not None and report.is_dir():
-            self._client.log_artifacts(self._parent, str(report), "report")
-        self._client.set_terminated(self._parent, status)
+    def _note(self, stage: Stage, run_id: str) -> None:
+        self._ledger.add(self._uri, stage, run_id)
+        self._delivered.add(stage.key)
 
     def _find_experiment(self) -> str:
         found = self._client.get_experiment_by_name(self._study.name)
@@ -226,11 +277,17 @@ class _Mirror:
         return str(self._client.create_experiment(self._study.name, artifact_location=place))
 
     def _close_abandoned(self) -> None:
-        """End the runs that a killed driver of this machine left RUNNING."""
+        """End the runs left RUNNING by drivers of this machine that were killed, and this one's own of which it knows
+        nothing any more: its answer got lost, or the server was away since."""
+        self._others = False
         for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'", max_results=10_000):
-            host, _, process = run.data.tags.get("driver", "").rpartition(":")
-            if host == socket.gethostname() and process.isdigit() and not _alive(int(process)):
-                self._client.set_terminated(run.info.run_id, "KILLED")
+            owner, run_id = run.data.tags.get("driver", ""), run.info.run_id
+            if owner == me() and PARENT not in run.data.tags:
+                self._parent = self._parent or run_id
+            if run_id != self._parent and (owner == me() or gone(owner)):
+                self._client.set_terminated(run_id, "KILLED")
+            recent = time.time() - run.info.start_time / 1000 < LONGEST_SWEEP
+            self._others |= recent and owner != me() and not gone(owner)
 
     def _create(self, stage: Stage) -> "_LiveRun":
         run = self._client.create_run(self._experiment, run_name=self._name(stage), tags=self._stage_tags(stage))
@@ -244,7 +301,7 @@ class _Mirror:
         return {
             **self._tags,
             PARENT: self._parent,
-            "driver": _driver(),
+            "driver": me(),
             "stage": stage.kind,
             "key": stage.key,
             "parent_key": stage.parent.key if stage.parent else "",
@@ -336,11 +393,12 @@ def _metrics_of(epochs: Iterable[dict[str, float]]) -> "list[Metric]":
 
 
 def _client(uri: str) -> "MlflowClient":
-    # no telemetry; a server that is down is noticed in seconds, not minutes
+    # no telemetry; a server that is down is noticed in seconds, not minutes; and no request is sent twice behind our
+    # back: of a run whose creation was answered too late there would be two
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     }.items():
         os.environ.setdefault(name, value)
@@ -375,20 +433,6 @@ def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _driver() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _alive(process: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
-        try:
-            os.kill(process, 0)
-        except PermissionError:
-            return True  # another user's process
-        return True
-    return False
 
 
 def _clock() -> str:

@@ -125,7 +125,7 @@ def test_what_the_server_is_late_for_is_delivered_at_one_go(scene: Scene) -> Non
     """The events of two stages wait until both have ended: one run each, with all epochs and parameters, once."""
     come = threading.Event()
     with scene.tracker() as tracker:
-        tracker._events.put(lambda: come.wait() and None)
+        tracker._courier.send(lambda: come.wait() and None)
         for stage in scene.stages:
             scene.train(tracker, stage)
         come.set()
