@@ -7,6 +7,7 @@ import pandas as pd
 
 from study.report import factorial, formats
 from study.report.adding import adding_and_removing
+from study.report.effects import is_matched
 from study.report.finding import ALPHA
 from study.report.mixture import mixture
 from study.report.pretraining import SCRATCH, pretraining
@@ -37,7 +38,8 @@ def answers(results: Results) -> list[Answer]:
     if results.done.empty:
         return [Answer("No result yet", f"none of the {formats.plural(_wanted(results), 'trial')} has finished.")]
     found = [*_mixed(results), *_claims(results), *_looks(results), _baseline(results), _verdict(results)]
-    found += [_factor(name, levels) for name, levels in results.effects.groupby("factor", sort=False)]
+    matched = is_matched(results.facts)
+    found += [_factor(name, levels, matched) for name, levels in results.effects.groupby("factor", sort=False)]
     found += [*_interactions(results), *_adding(results)]
     found += [*_pretraining(results), *_front(results), *_certainty(results), *_tuning(results), *_unfinished(results)]
     return found
@@ -132,7 +134,7 @@ def _verdict(results: Results) -> Answer:
     return Answer(about, text + (f" Not distinguishable at any level: {', '.join(still)}." if still else ""))
 
 
-def _factor(name: object, levels: pd.DataFrame) -> Answer:
+def _factor(name: object, levels: pd.DataFrame, matched: bool) -> Answer:
     """A factor's levels, the clearest first."""
     order = levels.assign(size=levels["difference"].abs()).sort_values(
         ["distinguishable", "size"], ascending=False, kind="stable"
@@ -143,6 +145,7 @@ def _factor(name: object, levels: pd.DataFrame) -> Answer:
     counts = sorted({int(number) for number in levels["combinations"] if number})
     averaged = " or ".join(str(number) for number in counts)  # exclusions leave some levels fewer
     over = f", averaged over {averaged} combinations of the other factors" if counts and counts[-1] > 1 else ""
+    over = over if matched else ", adjusted for the other factors"
     return Answer(str(name), f"against {first['baseline']}{over}: {'; '.join(told)}{more}.")
 
 
@@ -239,7 +242,8 @@ def _certainty(results: Results) -> Iterator[Answer]:
     n = int(compared["n"].median())
     sd = float(compared["sd"].median())
     smallest = formats.points(detectable_effect(n, sd)).lstrip("+")
-    text = "intervals are 95 %, paired by replicate, each on its own. "
+    paired = "paired by replicate" if is_matched(results.facts) else "from a fit of all cells"
+    text = f"intervals are 95 %, {paired}, each on its own. "
     text += f"With n = {n}, a true difference of about {smallest} points would be found four times in five; most "
     text += "smaller ones stay unseen, so not distinguishable does not mean equal."
     worth = smallest_of_interest(results.facts)

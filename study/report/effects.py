@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 COLUMNS = [
     *("factor", "level", "baseline", "n", "combinations"),
-    *("difference", "low", "high", "sd", "p_value", "p_adjusted", "effect_size", "distinguishable"),
+    *("difference", "low", "high", "sd", "p_value", "p_adjusted", "effect_size", "distinguishable", "note"),
 ]
 
 Accuracies = dict[str, dict[int, float]]  # cell -> replicate -> test accuracy
@@ -43,7 +43,8 @@ def effects(results: "Results") -> pd.DataFrame:
     says whether the interval leaves zero out; a single replicate has no interval and tells nothing.
     `effect_size` is Hedges' g_av, in units of the spread over replicates of the two averages that are compared.
     In effects from the fit, `combinations` counts the cells that have the level, and `sd` is what would give the same
-    95 % interval to n paired differences; `effect_size` is nan.
+    95 % interval to n paired differences; `effect_size` is nan;
+    `note` says what the design cannot tell the effect from (its aliases).
     Levels that no finished pair of trials compares have n = 0 and nan.
     """
     if not is_matched(results.facts):
@@ -96,6 +97,7 @@ def _adjusted(results: "Results") -> pd.DataFrame:
                 "p_adjusted": row["p_adjusted"],
                 "effect_size": float("nan"),
                 "distinguishable": is_distinguishable(row["difference_low"], row["difference_high"]),
+                "note": row["note"],
             }
         )
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -134,6 +136,7 @@ def _row(factor: FactorFacts, level: str, pairs: Pairs, values: Accuracies) -> d
         "p_value": found.p_value,
         "effect_size": found.effect_size,
         "distinguishable": is_distinguishable(found.low, found.high),
+        "note": "",
     }
 
 

@@ -45,6 +45,27 @@ def anova(results: "Results") -> pd.DataFrame:
     return table.assign(eta_squared=table["eta_squared"].where(table["kind"] != "error", table["ss"] / within))
 
 
+def aliases(facts: StudyFacts) -> dict[str, str]:
+    """For each term of a fractional design that has any: the other terms that it cannot be told from, with signs."""
+    if facts.aliases is None:
+        return {}
+    from study.stats.anova import TIMES
+
+    letters = facts.aliases.letters
+    order = {name: i for i, name in enumerate(facts.factor_names)}
+    found = {}
+    for chain in facts.aliases.aliased:
+        signed = [(-1 if effect.startswith("-") else 1, effect.removeprefix("-")) for effect in chain.split(" = ")]
+        named = [
+            (sign, f" {TIMES} ".join(sorted((letters[letter] for letter in effect), key=order.__getitem__)))
+            for sign, effect in signed
+        ]
+        for sign, name in named:
+            others = [("" if sign == own else "less ") + other for own, other in named if other != name]
+            found[name] = " or ".join(others)
+    return found
+
+
 def main_effects(results: "Results") -> pd.DataFrame:
     """A row per level of each factor: its least-squares mean and its difference from the first; empty if none."""
     return _in_shares(results.fit.effects) if is_factorial(results.facts) else results.fit.effects.iloc[:0]

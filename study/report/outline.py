@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.report import designed, escape, formats
+from study.report.effects import is_matched
 from study.report.factorial import is_factorial
 from study.report.facts import FactorFacts, StudyFacts
 from study.report.mixture import mixture, short_commit
@@ -121,10 +122,11 @@ def _interactions(results: Results) -> Iterator[Text | Code]:
     """Main effects and interactions, where several factors change at once."""
     if not is_factorial(results.facts):
         return
+    like = "Above, only like was compared with like; here all" if is_matched(results.facts) else "All"
     yield Text(
-        "From a least-squares fit of all finished trials: replicates, factors, and interactions of two factors. Above, "
-        "only like was compared with like; here all cells share one error, which tells more with few replicates and "
-        "supposes that results spread alike everywhere.",
+        "From a least-squares fit of all finished trials: replicates, factors, and interactions of two factors. "
+        f"{like} cells share one error, which tells more with few replicates and supposes that results spread alike "
+        "everywhere.",
         "Main effects and interactions",
     )
     if len(results.done):
@@ -208,8 +210,10 @@ def _unfinished(results: Results) -> Iterator[Text | Code]:
 
 def _trials(results: Results) -> Iterator[Text | Code]:
     yield Text(
-        "A trial's key names its folder in the store, with settings, weights and history; `results.csv` has the same "
-        "rows in full.",
+        "Every number above comes from these. A trial's key begins the name of its folder in the store, under "
+        "`finetune/` (its pre-training's under `pretrain/`), with settings, weights and history; its run begins the id "
+        "of its run in MLflow. `results.csv` has keys, run ids and levels in full, and `cells.csv` the keys that each "
+        "cell's numbers rest on.",
         "Every trial",
     )
     yield Code('table(results, "trials")')

@@ -149,12 +149,13 @@ def effects(results: Results) -> Table:
             Column.text("level", rows["level"]),
             Column.text("against", rows["baseline"]),
             Column.of("n", str, rows["n"]),
-            *_combinations(rows),
+            *_combinations(rows, "combinations" if matched else "cells"),
             Column.of("difference, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
             Column.of("p", formats.p_value, rows["p_value"]),
             Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
             *([Column.of("g", formats.hundredths, rows["effect_size"])] if matched else []),
             Column.text("finding", findings),
+            *([Column.text("note", rows["note"])] if rows["note"].str.len().any() else []),
         ),
         f"Change of test accuracy at each level in percentage points. {_TESTS if matched else _FITTED}",
     )
@@ -181,7 +182,8 @@ def comparisons(results: Results) -> Table:
 
 def anova(results: Results) -> Table:
     """What each factor and interaction explains."""
-    rows = factorial.anova(results)
+    rows, aliased = factorial.anova(results), factorial.aliases(results.facts)
+    notes = [_aliased(row, aliased) for _, row in rows.iterrows()]
     return Table(
         (
             Column.text("term", [_term(row) for _, row in rows.iterrows()]),
@@ -192,7 +194,7 @@ def anova(results: Results) -> Table:
             Column.of("F", formats.significant, rows["f"]),
             Column.of("p", formats.p_value, rows["p_value"]),
             Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
-            *([Column.text("note", rows["note"])] if rows["note"].str.len().any() else []),
+            *([Column.text("note", notes)] if any(notes) else []),
         ),
         "Analysis of variance of test accuracy: sums of squares of type II, replicates as blocks, F against the error "
         "within cells, p alone and corrected by Holm for all factors and interactions. Shares are of the variance "
@@ -416,6 +418,13 @@ def _term(row: pd.Series) -> str:
     return {"replicate": "replicates", "error": "chance (error)"}.get(row["kind"], str(row["term"]))
 
 
+def _aliased(row: pd.Series, aliased: Mapping[str, str]) -> str:
+    """What stands in the way of a term, by the design's own alias table where it has one."""
+    if row["df"] == 0 and row["term"] in aliased:
+        return f"this design cannot tell it from {aliased[row['term']]}"
+    return str(row["note"])
+
+
 def _notes(results: Results) -> str:
     """What the fit says of itself, as sentences."""
     return " ".join(f"{note[0].upper()}{note[1:]}." for note in results.fit.notes)
@@ -433,9 +442,9 @@ def _difference(rows: pd.DataFrame) -> tuple["pd.Series[float]", ...]:
     return rows["difference"], rows["difference_low"], rows["difference_high"]
 
 
-def _combinations(rows: pd.DataFrame) -> Iterable[Column]:
+def _combinations(rows: pd.DataFrame, title: str) -> Iterable[Column]:
     if (rows["combinations"] > 1).any():
-        yield Column.of("combinations", str, rows["combinations"])
+        yield Column.of(title, str, rows["combinations"])
 
 
 def _bootstrap(row: pd.Series) -> str:

@@ -11,7 +11,7 @@ from study.design import Study, Trial, expand
 from study.report import Results, collect
 from study.report.answers import answers
 from study.report.effects import is_matched
-from study.report.factorial import anova, interactions, is_factorial, main_effects
+from study.report.factorial import aliases, anova, interactions, is_factorial, main_effects
 from study.report.outline import outline
 from study.report.plots import PLOTS
 from study.report.tables import TABLES, in_latex
@@ -211,3 +211,27 @@ def test_pretraining_levels_with_and_without_fit_too(tmp_path: Path) -> None:
     table = anova(collected(study, tmp_path / "store", lambda trial: 0.8 + 0.1 * math.sin(trial.seed % 97) ** 2))
     assert isinstance(table, pd.DataFrame)
     assert table["df"].iloc[-1] == 2 * 2 * 3 * 2 - 1
+
+
+def test_a_fraction_names_the_aliases_beside_each_effect(tmp_path: Path) -> None:
+    """Half of 2 x 2 x 2: each main effect is the alias of the interaction of the other two."""
+    factors = {"a": HEADS, "b": DEPTH, "c": {"path": "encoder.ffn_width_last", "levels": [16, 24]}}
+    study = make_study(tmp_path, factors, design="fractional", resolution=3)
+    results = collected(
+        study, tmp_path / "store", lambda trial: 0.9 + 0.01 * math.sin(trial.seed % 97 + len(trial.cell.name))
+    )
+    found = aliases(results.facts)
+    assert {name: other.removeprefix("less ") for name, other in found.items()} == {
+        "a": "b × c",  # noqa: RUF001
+        "b": "a × c",  # noqa: RUF001
+        "c": "a × b",  # noqa: RUF001
+        "b × c": "a",  # noqa: RUF001
+        "a × c": "b",  # noqa: RUF001
+        "a × b": "c",  # noqa: RUF001
+    }
+    notes = {row[0]: row[-1] for row in TABLES["anova"](results).rows}
+    assert notes["a × b"] == f"this design cannot tell it from {found['a × b']}"  # noqa: RUF001
+    assert notes["c"] == "assumes no a × b, from which this design cannot tell it"  # noqa: RUF001
+    assert all("assumes no" in row[-1] for row in TABLES["effects"](results).rows)
+    assert "adjusted for the other factors" in told(results)["a"]
+    assert "from a fit of all cells" in told(results)["How sure"]

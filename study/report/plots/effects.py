@@ -44,7 +44,7 @@ PLOT = Plot(
     title="Effect of each factor",
     caption=(
         "Each dot is the change of test accuracy when one factor moves from the baseline's level (in brackets) to the "
-        "level named, with its 95 % interval, paired by replicate. Filled: the interval leaves zero out. Open: not "
+        "level named, with its 95 % interval. Filled: the interval leaves zero out. Open: not "
         "distinguishable from no change. Open diamonds: a single replicate, so no interval. An arrow at the edge, or a "
         "whisker that ends there: further out than the axis reaches; the numbers are at the right."
     ),
