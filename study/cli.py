@@ -98,6 +98,24 @@ def report(
     sweep.rebuild_report(made, places, _console())
 
 
+@app.command(name="export")
+def export_models(
+    grid: GridPath,
+    store: StorePath = STORE,
+    to: Annotated[Path | None, typer.Option("--to", help="folder for the files [default: exports/STUDY]")] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="validation accuracy, as a share, that int8 may lose and be kept")
+    ] = 0.01,
+) -> None:
+    """Export each finished cell's model to ONNX, float32 and int8, and measure size and latency on one core."""
+    made = design.load(grid)
+    from study import edge
+
+    folder = to or Path("exports") / made.name
+    count = edge.run(made, Store(store), folder, tolerance, _console())
+    _console().print(f"{count} models exported to {escape(str(folder))}; the next report shows them", highlight=False)
+
+
 @app.command()
 def sync(grid: GridPath, store: StorePath = STORE, tracking_uri: TrackingUri = None) -> None:
     """Deliver to MLflow what it lacks of a study's finished stages."""

@@ -4,6 +4,7 @@
     STORE/finetune/KEY/   result.json    metrics, facts about the model, history per epoch, expert load, provenance
                           model.safetensors, config.json
                           checksums.json SHA-256 of every other file
+    STORE/device/KEY.json what its model costs on a device (see `study.footprints`)
     STORE/failed/KEY.json the last error of a stage that has no result yet
     STORE/tuning/KEY.json how far the tuning of a cell has come (see `study.tuning`)
     STORE/unfinished/KEY  the latest checkpoint of a long stage that has no result yet, led by its SHA-256

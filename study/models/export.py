@@ -3,10 +3,13 @@
 Needs the packages onnx, onnxruntime and onnxscript, which the study itself does without.
 """
 
+import contextlib
 import importlib
+import logging
 import statistics
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,12 @@ class Footprint:
     milliseconds: float
 
 
+def need() -> None:
+    """Raise StudyError unless all packages are there."""
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        _need(module)
+
+
 def export_onnx(predictor: Predictor, path: str | Path, batch: int | None = None) -> None:
     """Write `predictor` as ONNX: input `images` (float32 shares of full brightness), output `logits`.
 
@@ -35,8 +44,7 @@ def export_onnx(predictor: Predictor, path: str | Path, batch: int | None = None
     # An example of two images: with one, tracing takes the batch for a constant.
     images = torch.rand(batch or 2, shape.channels, shape.image_size, shape.image_size)
     open_batch = None if batch else ({0: torch.export.Dim("batch")},)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter's own making
+    with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             predictor.eval(),
             (images,),
@@ -48,13 +56,16 @@ def export_onnx(predictor: Predictor, path: str | Path, batch: int | None = None
         )
     if program is None:
         raise StudyError("PyTorch did not export the model to ONNX")
+    for node in program.model.graph:
+        node.metadata_props.clear()  # where in Python each came from: half the file of a small model
     program.save(str(path))
 
 
 def quantize_onnx(path: str | Path, to: str | Path) -> None:
     """Write the ONNX file at `path` with int8 weights; activations are quantised as they come. Raises StudyError."""
     quantization = _need("onnxruntime.quantization")
-    quantization.quantize_dynamic(Path(path), Path(to), weight_type=quantization.QuantType.QInt8)
+    with _quiet():
+        quantization.quantize_dynamic(Path(path), Path(to), weight_type=quantization.QuantType.QInt8)
 
 
 def run_onnx(path: str | Path, images: torch.Tensor) -> torch.Tensor:
@@ -75,6 +86,19 @@ def footprint(path: str | Path, runs: int = 50) -> Footprint:
     return Footprint(Path(path).stat().st_size, statistics.median(seconds[3:]) * 1000)  # the first three warm up
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' warnings, which are about their own making."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 def _session(path: str | Path, threads: int) -> Any:
     runtime = _need("onnxruntime")
     options = runtime.SessionOptions()
@@ -87,4 +111,7 @@ def _need(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise StudyError(f"ONNX export needs {package}: python -m pip install onnx onnxruntime onnxscript") from error
+        raise StudyError(
+            f"ONNX export needs {package}: python -m pip install onnx onnxruntime onnxscript, "
+            'or the extra: python -m pip install "lightweight-vit-study[onnx]"'
+        ) from error

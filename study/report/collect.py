@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from study import tuning
+from study import footprints, tuning
 from study.design import Cell, Study, Trial, replicate_seed
 from study.overlay import InvalidError
 from study.report.designed import designed
 from study.report.facts import CellFacts, FactorFacts, LevelFacts, Origin, ParameterFacts, StudyFacts, TuningFacts
-from study.report.results import HISTORY_KINDS, LOAD_KINDS, TRIAL_KINDS, TUNING_KINDS, Results, table, tuning_kinds
+from study.report.results import (
+    DEVICE_KINDS,
+    HISTORY_KINDS,
+    LOAD_KINDS,
+    TRIAL_KINDS,
+    TUNING_KINDS,
+    Results,
+    table,
+    tuning_kinds,
+)
 from study.space import Parameter
 from study.stages import Stage, canonical_json, stages_of, unique_stages
 from study.store import CorruptError, Result, Store
@@ -38,6 +47,7 @@ def collect(study: Study, store: Store, run_ids: Mapping[str, str] | None = None
         expert_load=table(list(_load_rows(shelf)), LOAD_KINDS),
         grid=study.source.text,
         tuning=table(tried, tuning_kinds(facts.tuning) if facts.tuning else TUNING_KINDS),
+        device=table(list(_device_rows(shelf, store)), DEVICE_KINDS),
     )
 
 
@@ -164,6 +174,31 @@ def _load_rows(shelf: _Shelf) -> Iterator[Row]:
         for block, shares in enumerate(result.expert_load, start=1):
             for expert, share in enumerate(shares, start=1):
                 yield {"stage": stage.kind, "key": stage.key, "block": block, "expert": expert, "share": share}
+
+
+def _device_rows(shelf: _Shelf, store: Store) -> Iterator[Row]:
+    """Of each cell the first replicate whose model was exported."""
+    exported, seen = footprints.noted(store), set()
+    for trial in shelf.trials:
+        stage = stages_of(trial)[-1]
+        if trial.cell.name in seen or stage.key not in exported or stage.key not in shelf.found:
+            continue
+        if (found := footprints.find(store, stage)) is not None:
+            seen.add(trial.cell.name)
+            yield {
+                "cell": trial.cell.name,
+                "key": stage.key,
+                "tolerance": found.tolerance,
+                "fp32_bytes": found.fp32.file_bytes,
+                "int8_bytes": found.int8.file_bytes,
+                "fp32_ms": found.fp32.milliseconds,
+                "int8_ms": found.int8.milliseconds,
+                "fp32_accuracy": found.fp32.val_accuracy,
+                "int8_accuracy": found.int8.val_accuracy,
+                "processor": str(found.provenance.get("device", "")),
+                "commit": str(found.provenance.get("commit", "")),
+                "measured": str(found.provenance.get("finished", "")),
+            }
 
 
 def _facts(study: Study, shelf: _Shelf) -> StudyFacts:

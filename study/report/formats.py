@@ -68,6 +68,11 @@ def short(number: float) -> str:
     return f"{number:.0f}"
 
 
+def megabytes(number: float) -> str:
+    """Bytes, as in 2.68 MB."""
+    return NONE if _unknown(number) else f"{number / 1e6:.2f} MB"
+
+
 def significant(number: float, digits: int = 3) -> str:
     """That many significant digits, trailing zeros kept and no exponent."""
     if _unknown(number) or number == 0:

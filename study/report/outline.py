@@ -112,6 +112,16 @@ def _parameters(results: Results) -> Iterator[Text | Code]:
     yield Code('table(results, "cells")')
 
 
+def _device(results: Results) -> Iterator[Text | Code]:
+    if len(results.device):
+        yield Text(
+            "ONNX files of each cell's model, in float32 and with int8 weights (activations are quantised as they "
+            "come), run by onnxruntime on one core of the processor named.",
+            "On the device",
+        )
+        yield Code('table(results, "device")')
+
+
 def _effects(results: Results) -> Iterator[Text | Code]:
     yield from _plot(results, "effects", always=True)
     if len(results.effects):
@@ -275,6 +285,7 @@ SECTIONS: tuple[Section, ...] = (
     _answer,
     _claims,
     _parameters,
+    _device,
     _effects,
     _adding,
     _interactions,

@@ -45,6 +45,13 @@ TUNING_KINDS: Kinds = {
     "run_id": "str",
     "reason": "str",
 }
+DEVICE_FILE = "device.csv"
+DEVICE_KINDS: Kinds = {
+    **dict.fromkeys(("cell", "key"), "str"),
+    **dict.fromkeys(("fp32_bytes", "int8_bytes"), "Int64"),
+    **dict.fromkeys(("fp32_ms", "int8_ms", "fp32_accuracy", "int8_accuracy", "tolerance"), "float64"),
+    **dict.fromkeys(("processor", "commit", "measured"), "str"),
+}
 LOAD_KINDS: Kinds = {"stage": "str", "key": "str", "block": "Int64", "expert": "Int64", "share": "float64"}
 
 
@@ -57,6 +64,7 @@ class Results:
     history      one row per epoch of a finished stage; `key` is a trial's `key` or `pretrain_key`
     tuning       one row per tuning trial: `TUNING_KINDS` and a column per parameter (its value as JSON)
     expert_load  one row per expert of a block (both from 1): its share of the routed tokens, after the last epoch
+    device       one row per cell whose model was exported: sizes, latencies, validation accuracies (`study export`)
     """
 
     facts: StudyFacts
@@ -65,6 +73,7 @@ class Results:
     expert_load: pd.DataFrame
     grid: str = ""  # the grid file's text; a report that was written before it was kept has none
     tuning: pd.DataFrame = field(default_factory=lambda: table([], TUNING_KINDS))
+    device: pd.DataFrame = field(default_factory=lambda: table([], DEVICE_KINDS))
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -103,8 +112,9 @@ class Results:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables from which everything else follows, by file name."""
+        tables = {"results.csv": self.trials, "history.csv": self.history, "expert_load.csv": self.expert_load}
         tuning = {"tuning.csv": self.tuning} if self.facts.tuning else {}
-        return {"results.csv": self.trials, "history.csv": self.history, "expert_load.csv": self.expert_load, **tuning}
+        return tables | tuning | ({DEVICE_FILE: self.device} if len(self.device) else {})
 
 
 def read(folder: Path | str = ".") -> Results:
@@ -120,6 +130,7 @@ def read(folder: Path | str = ".") -> Results:
             _read_table(folder / "expert_load.csv", LOAD_KINDS),
             _read_grid(folder / GRID_FILE),
             _read_table(folder / "tuning.csv", tuning_kinds(facts.tuning)) if facts.tuning else table([], TUNING_KINDS),
+            _read_device(folder / DEVICE_FILE),
         )
     except FileNotFoundError as error:
         name = Path(error.filename).name
@@ -141,6 +152,10 @@ def table(rows: list[dict[str, object]], kinds: Kinds) -> pd.DataFrame:
         for name, kind in kinds.items()
     }
     return pd.DataFrame(columns)
+
+
+def _read_device(path: Path) -> pd.DataFrame:
+    return _read_table(path, DEVICE_KINDS) if path.is_file() else table([], DEVICE_KINDS)
 
 
 def _read_grid(path: Path) -> str:

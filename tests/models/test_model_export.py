@@ -39,6 +39,7 @@ def test_onnxruntime_gives_the_same_logits(predictor: Predictor, tmp_path: Path,
     for size in (1, 3, 8) if batch is None else (batch,):
         images = torch.rand(size, 3, 6, 6)
         torch.testing.assert_close(run_onnx(path, images), predictor(images), rtol=1e-4, atol=1e-5)
+    assert path.stat().st_size < 4 * sum(p.numel() for p in predictor.parameters()) + 60_000  # weights, not comments
     if batch != 3:
         measured = footprint(path, runs=3)
         assert measured.file_bytes == path.stat().st_size
