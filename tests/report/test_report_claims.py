@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,19 @@ def test_a_study_without_claims_says_nothing_of_them(tmp_path: Path) -> None:
 def test_names_in_claims_are_text_everywhere(built: Built) -> None:
     assert len(built.results.verdicts) == 2
     assert "<script>" not in built.text("report.html").split("</style>")[-1]
+
+
+def test_added_replicates_are_told_with_their_method(tmp_path: Path) -> None:
+    """Looks at 3 and 6 spend 1/4 and 3/4 of 5 %: a claim decided at the first has a 98.75 % interval."""
+    rule = {"min": 3, "max": 6, "until": "claims"}
+    study = make_study(tmp_path, KV_HEADS, claims=CLAIMS[:2], replicates=rule)
+    results = collected(
+        study, tmp_path / "store", lambda trial: accuracy(replace(trial, replicate=1 + trial.replicate % 3))
+    )
+    assert verdicts(results)["level"].tolist() == pytest.approx([0.9625, 0.9875])
+    assert verdicts(results)["looked"].tolist() == [6, 3]
+    text = "\n".join(cell.written for cell in outline(results))
+    assert "3 cells by 3 to 6 replicates: 15 of 15 trials finished" in text
+    assert "Lan and DeMets 1983" in text
+    assert "96.25 to 98.75 % intervals (every look spends a share of 5 %)" in TABLES["claims"](results).caption
+    assert sorted(set(runs(results)["replicate"])) == [1, 2, 3, 4, 5, 6]
