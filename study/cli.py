@@ -150,6 +150,14 @@ app.command()(launch)
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON Schema of a grid file, with which editors complete and check it."""
+    from study import schema as grids
+
+    print(grids.text(), end="")
+
+
+@app.command()
 def ui(
     store: StorePath = STORE,
     tracking_uri: TrackingUri = None,

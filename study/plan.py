@@ -23,6 +23,7 @@ from study.tuning import Tuning
 from study.wanted import wanted
 
 MAX_ROWS = 200  # of the table for people
+MAX_NAMED = 10  # cells left out for the same reason
 
 _params = lru_cache(maxsize=10_000)(counts.classifier_params)  # cells that differ in training alone share a size
 _macs = lru_cache(maxsize=10_000)(counts.classifier_macs)
@@ -213,18 +214,30 @@ def show(plan: Plan, console: Console) -> None:
     table.add_column("cell", overflow="fold", ratio=1)
     for name in ("params", "active", "MACs", "active MACs", "done"):
         table.add_column(name, justify="right", no_wrap=True)
-    for item in plan.cells[:MAX_ROWS]:
-        if item.cell.excluded is None:
-            table.add_row(*_row(item))
+    rows = [item for item in plan.cells if item.cell.excluded is None]
+    for item in rows[:MAX_ROWS]:
+        table.add_row(*_row(item))
     console.print(table)
-    for item in plan.cells[:MAX_ROWS]:
-        if item.cell.excluded is not None:
-            console.print(f"[dim]excluded: {escape(item.cell.name)}: {escape(item.cell.excluded)}[/]")
-    if len(plan.cells) > MAX_ROWS:
-        console.print(f"and {len(plan.cells) - MAX_ROWS:,} more cells; --json lists them all")
+    if len(rows) > MAX_ROWS:
+        console.print(f"and {len(rows) - MAX_ROWS:,} more cells; --json lists them all")
+    for line in _excluded(plan):
+        console.print(f"[dim]excluded: {escape(line)}[/]")
     for outlook in plan.outlooks:
         console.print(f"claim: {escape(str(outlook))}", highlight=False)
     console.print(summary(plan))
+
+
+def _excluded(plan: Plan) -> Iterator[str]:
+    """The cells left out and why; where many share a reason, how many and the first."""
+    by_reason: dict[str, list[str]] = {}
+    for item in plan.cells:
+        if item.cell.excluded is not None:
+            by_reason.setdefault(item.cell.excluded, []).append(item.cell.name)
+    for reason, names in by_reason.items():
+        if len(names) > MAX_NAMED:
+            yield f"{len(names):,} cells, the first {names[0]}: {reason}"
+        else:
+            yield from (f"{name}: {reason}" for name in names)
 
 
 def _row(item: CellPlan) -> list[str]:

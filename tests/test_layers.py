@@ -17,7 +17,7 @@ SWEEPING = ("ray", "mlflow", "optuna")
 
 WITHOUT_TORCH = [
     "study.config", "study.counts", "study.design", "study.stages", "study.store", "study.plan", "study.ledger",
-    "study.data", "study.stats", "study.report", "study.cli", "study.progress", "study.launch",
+    "study.data", "study.stats", "study.report", "study.cli", "study.progress", "study.launch", "study.schema",
 ]  # fmt: skip
 WITHOUT_SWEEPING = ["study.models", "study.data", "study.training", "study.run"]
 ONLY_IN = {"ray": ["fanout.py"], "mlflow": ["tracking.py"], "optuna": ["search.py"]}

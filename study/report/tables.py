@@ -22,6 +22,7 @@ from study.report.table import Column, Table
 from study.report.tuned import EDGE, tuned
 from study.report.units import Unit, unit_of
 
+MOST_LEFT_OUT = 10  # cells with the same reason that are told one by one
 MOST_TOLD = 5  # cells named in a table's note
 _TESTS = (
     "In brackets the 95 % interval, paired by replicate; p from the paired t-test, alone and corrected by Holm for all "
@@ -326,7 +327,7 @@ def references(results: Results) -> Table:
 
 def unfinished(results: Results) -> Table:
     """What failed, is missing, or was left out, and why."""
-    rows = results.trials[results.trials["status"] != "done"]
+    rows = _gathered(results.trials[results.trials["status"] != "done"])
     return Table(
         (
             Column.text("cell", rows["cell"]),
@@ -336,6 +337,17 @@ def unfinished(results: Results) -> Table:
         ),
         "Trials without a result, and cells left out by design.",
     )
+
+
+def _gathered(rows: pd.DataFrame) -> pd.DataFrame:
+    """Where many cells are left out for the same reason: a row for all of them."""
+    excluded = rows["status"] == "excluded"
+    shares = rows["reason"].where(excluded).map(rows["reason"][excluded].value_counts()).fillna(0)
+    many = rows[shares > MOST_LEFT_OUT]
+    first = many.drop_duplicates("reason")
+    counts = shares[first.index]
+    names = [f"{count:,.0f} cells, the first {cell}" for count, cell in zip(counts, first["cell"], strict=True)]
+    return pd.concat([rows[shares <= MOST_LEFT_OUT], first.assign(cell=names)])
 
 
 def aliases(results: Results) -> Table:

@@ -248,3 +248,19 @@ def test_a_report_tells_of_a_sample_of_pairs_and_of_what_is_kept(grid: Loader, t
     assert "A sample: 3 of the 8 combinations, spread over it" in text
     assert "The levels of bias and flip move together" in text
     assert "- slow" in text
+
+
+def test_many_cells_left_out_for_one_reason_are_told_at_once(grid: Loader, tmp_path: Path) -> None:
+    factors = {**FOUR, "heads": {"path": "encoder.num_kv_heads", "levels": [3, 1, 2, 6]}}
+    study = grid(factors, design="factorial", only=[{"when": {"heads": 3}, "reason": "slow"}],
+                 exclude=[{"when": {"heads": 6, "flip": "on", "bias": "off"}, "reason": "odd"}])  # fmt: skip
+    text = shown(study, tmp_path)
+    told = "22 cells, the first heads=1: not among the cells kept: slow"
+    assert f"excluded: {told}" in text
+    assert "excluded: bias=off, flip=on, heads=6: odd" in text
+    assert text.count("excluded:") == 3
+    cells, *_, reasons = TABLES["unfinished"](collect(study, Store(tmp_path / "store"))).columns
+    assert sorted(zip(cells.values, reasons.values, strict=True))[:1] == [
+        ("22 cells, the first heads=1", "not among the cells kept: slow")
+    ]
+    assert list(reasons.values).count("odd") == 2
