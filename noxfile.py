@@ -3,7 +3,7 @@
     nox -s ablate                        run grids/quickstart.yaml and write its report
     nox -s ablate -- grids/other.yaml    run another study; arguments go to `python -m study run`
     nox -s ui                            MLflow's pages on localhost
-    nox -s tests | lint | bench | load | calibrate | lock
+    nox -s tests | lint | bench | load | chaos | calibrate | lock
 
 The environment is built once, in .nox/, and built anew only when pyproject.toml or requirements.lock change.
 """
@@ -57,6 +57,12 @@ def bench(session: nox.Session) -> None:
 def load(session: nox.Session) -> None:
     """Measure what the harness itself costs: 10,000 trials without training, and a plan of 100,000 cells."""
     _python(session, "tests/benchmarks/bench_load.py", *session.posargs)
+
+
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """Kill what a sweep consists of, dozens of times, and compare the end with that of an undisturbed one."""
+    _python(session, "-m", "pytest", "tests/chaos/chaos_sweep.py", "-s", *session.posargs)
 
 
 @nox.session(default=False)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from study import leftovers
 from study.config import Resources
 from study.errors import StudyError
 from study.outcome import Listener, Outcome
@@ -27,6 +28,7 @@ from study.work import Work
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Tune's banner: progress is shown by us
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # parquet:PATH may be relative: workers stay where we are
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C is heeded in study/interrupt.py
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # per-trial files that nobody reads
 os.environ.setdefault(
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
@@ -44,6 +46,9 @@ REPORT_EVERY = 1.0  # seconds between a worker's reports: each costs a round tri
 PATIENCE = 900.0  # seconds for a cluster's first worker node: a machine in a cloud starts and installs in minutes
 ATTEMPTS = 3  # a stage's workers that may die, by kill, lack of memory or loss of their machine, before it has failed
 DEATH = "its worker process died (killed, out of memory, or its machine was lost)"
+
+
+_SESSION: list[Path] = []  # the folder of the Ray that this process has started, if it has
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
     else:
         options |= {"address": address, "runtime_env": {"py_modules": [str(Path(__file__).resolve().parent)]}}
     try:
-        ray.init(**options)
+        context: Any = ray.init(**options)
     except (ValueError, ConnectionError, RuntimeError) as error:
         if address is None:
             raise
@@ -89,6 +94,10 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
             "(see: python -m study doctor); leave it out to use this machine alone"
         ) from None
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told once, by us
+    if address is None:
+        _SESSION.append(Path(context.address_info["session_dir"]))
+        leftovers.claim(_SESSION[0])
+        leftovers.sweep_up(_SESSION[0].parent)
     found = _resources()
     if address is not None and not found.get("CPU"):
         on_wait()
@@ -132,7 +141,7 @@ def fan_out(
     """
     queue = _Queue(stages if isinstance(stages, Work) else Work(stages), store, listener)
     gpus = cluster.gpus_per_trial(resources)
-    scratch = Path(tempfile.mkdtemp(prefix="study-tune-"))
+    scratch = Path(tempfile.mkdtemp(prefix="study-tune-", dir=_SESSION[0] if _SESSION else None))
     work = tune.with_parameters(_work, store=store.address, commit=commit, resources=resources)
     tuner = tune.Tuner(
         tune.with_resources(work, {"cpu": resources.cpu, "gpu": gpus}),
@@ -319,5 +328,7 @@ def _call(function: Callable[[], T]) -> T:
 
 
 def disconnect() -> None:
-    """Leave the cluster, or stop Ray on this machine."""
+    """Leave the cluster, or stop Ray on this machine and remove its files: each session leaves megabytes of them."""
     ray.shutdown()
+    while _SESSION:
+        leftovers.remove(_SESSION.pop())

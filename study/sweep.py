@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from study import BEGAN, data, ledger, tracking
+from study import BEGAN, data, interrupt, ledger, tracking
 from study import plan as planning
 from study.config import Resources
 from study.errors import StudyError
@@ -64,6 +63,14 @@ class Ending:
 
 def run(plan: Plan, places: Places, console: Console) -> int:
     """Run what is missing, deliver it to MLflow, write the report. Returns the exit code."""
+    try:
+        return _run(plan, places, console)
+    except KeyboardInterrupt:
+        console.print(interrupt.NOW, style="yellow")
+        return 130
+
+
+def _run(plan: Plan, places: Places, console: Console) -> int:
     console.print(f"[bold]{escape(plan.study.name)}[/]  {planning.summary(plan)}", highlight=False)
     if plan.finished and not tracking.undelivered(plan.study, places.store, places.tracking_uri):
         report(plan, places, console, rebuild=False)
@@ -140,9 +147,8 @@ def _cluster(plan: Plan, places: Places, console: Console) -> Iterator["fanout.C
         cluster = fanout.connect(places.address, lambda: console.print(waiting))
     try:
         fanout.check_resources(plan.study.grid.resources, cluster)
-        # `ray job stop` says it with SIGTERM, for which Ray has set a handler of its own by now
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-        yield cluster
+        with interrupt.heeded(console):  # `ray job stop` says it with SIGTERM; Ray has set its own handlers by now
+            yield cluster
     finally:
         fanout.disconnect()
 

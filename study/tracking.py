@@ -146,8 +146,8 @@ class Tracker(Listener):
         """Close the parent run as FINISHED, FAILED or KILLED, with the report if there is one. Nothing can follow."""
         self._late |= not self._courier.stop(lambda: self._mirror.close(status, report), LAST_SECONDS)
 
-    def __exit__(self, *_: object) -> None:
-        self._courier.stop(lambda: None, 0.0 if self._late else LAST_SECONDS)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._courier.stop(lambda: None, 0.0 if self._late or kind is not None else LAST_SECONDS)
 
 
 class _Mirror:
@@ -398,6 +398,7 @@ def _client(uri: str) -> "MlflowClient":
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # amid the progress, for every run
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     }.items():

@@ -1,0 +1,86 @@
+"""Ctrl-C and SIGTERM in a real sweep, on a terminal of its own."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+LONG = {"epochs: 1\n": "epochs: 400\n", "epochs: 2,": "epochs: 400,", "replicates: 2": "replicates: 1"}
+
+
+class Terminal:
+    """A sweep as a user runs it: signals come as from the keyboard, what is shown is read as it comes."""
+
+    def __init__(self, grid: Path, folder: Path) -> None:
+        self.shown, (self._near, far) = "", pty.openpty()
+        command = [sys.executable, "-m", "study", "run", grid.name]
+        self.process = subprocess.Popen(
+            command, cwd=folder, stdin=far, stdout=far, stderr=far, start_new_session=True,
+            env=os.environ | {"COLUMNS": "300", "TERM": "xterm"},
+        )  # fmt: skip
+        os.close(far)
+        os.set_blocking(self._near, False)
+
+    def read(self) -> str:
+        try:
+            while data := os.read(self._near, 65536):
+                self.shown += data.decode(errors="replace")
+        except OSError:
+            pass  # nothing there yet, or nobody at the other end
+        return self.shown
+
+    def wait_for(self, words: str, seconds: float = 200.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not re.search(words, self.read()):
+            assert time.monotonic() < deadline, self.shown[-3000:]
+            assert self.process.poll() is None, self.shown[-3000:]
+            time.sleep(0.1)
+
+    def end(self, seconds: float = 120.0) -> int:
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            self.read()
+            assert time.monotonic() < deadline, self.shown[-3000:]
+            time.sleep(0.1)
+        self.read()
+        return int(self.process.returncode)
+
+
+@pytest.fixture
+def long(tiny: Path) -> Path:
+    """Stages of a minute or so: there is always one running."""
+    text = tiny.read_text() + "resources: {cpu: 1, checkpoint_seconds: 0}\n"
+    for old, new in LONG.items():
+        assert old in text
+        text = text.replace(old, new)
+    tiny.write_text(text)
+    return tiny
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_once_ends_in_order_and_leaves_the_rest_for_later(long: Path, place: Path, number: int) -> None:
+    terminal = Terminal(long, place)
+    terminal.wait_for(r"loss \d")  # an epoch has been reported
+    terminal.process.send_signal(number)
+    assert terminal.end() == 130
+    assert "press Ctrl-C again to stop now" in terminal.shown
+    assert "run the same command again to go on" in terminal.shown
+    assert "Traceback" not in terminal.shown
+    assert list((place / ".study" / "unfinished").iterdir())
+
+
+def test_twice_stops_at_once(long: Path, place: Path) -> None:
+    terminal = Terminal(long, place)
+    terminal.wait_for(r"loss \d")
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.wait_for("press Ctrl-C again")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.end(60.0) == 130
+    assert "Traceback" not in terminal.shown
+    assert list((place / ".study" / "unfinished").iterdir())

@@ -1,0 +1,55 @@
+"""What a killed process leaves is told from what is in use, and only the former is removed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from study.leftovers import MARK, claim, sweep_up
+from study.owner import gone, me
+
+
+def claim_and_die(folder: Path) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from study.leftovers import claim
+claim(Path({str(folder)!r}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    folder.mkdir()
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+
+
+def test_only_what_the_dead_have_left_is_removed(tmp_path: Path) -> None:
+    mine, nobodys, dead, elsewhere = (tmp_path / name for name in ("mine", "nobodys", "dead", "elsewhere"))
+    for folder in (mine, nobodys, elsewhere):
+        folder.mkdir()
+    claim(mine)
+    (elsewhere / MARK).write_text("another-machine:1:1")
+    claim_and_die(dead)
+    (dead / "log").write_text("lines")
+    (tmp_path / "latest").symlink_to(dead)
+    assert sweep_up(tmp_path) == [dead]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "latest", "mine", "nobodys"]
+    assert sweep_up(tmp_path / "nowhere") == []
+
+
+def test_a_number_given_to_a_later_process_is_not_taken_for_the_owner() -> None:
+    host, number, birth = me().split(":")
+    assert int(number) == os.getpid()
+    assert not gone(me())
+    if birth:
+        assert gone(f"{host}:{number}:{int(birth) - 1}")
+    assert not gone(f"{host}:{number}")  # as earlier versions wrote it
+    assert not gone(f"another-{host}:{number}:{birth}")
+
+
+def test_a_process_that_has_ended_but_was_not_waited_for_is_gone() -> None:
+    host = me().split(":")[0]
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        if Path("/proc").is_dir():
+            assert gone(f"{host}:{child.pid}:")
+    assert gone(f"{host}:{child.pid}:")
