@@ -71,7 +71,7 @@ _LATEX = {
     "\N{MULTIPLICATION SIGN}": r"$\times$", "±": r"$\pm$", "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$",
     "→": r"$\rightarrow$", "·": r"$\cdot$", "°": r"$^\circ$", "ß": r"\ss{}", "“": "``", "”": "''",
     "\N{LEFT SINGLE QUOTATION MARK}": "`", "\N{RIGHT SINGLE QUOTATION MARK}": "'",
-    "\u00a0": "~", "\u2009": r"\,", "\u202f": r"\,", "µ": r"$\mu$", "λ": r"$\lambda$",
+    "\u00a0": "~", "\u2009": r"\,", "\u202f": r"\,", "µ": r"$\mu$", "²": r"\texttwosuperior{}", "λ": r"$\lambda$",
     **{  # the other small Greek letters are called in LaTeX as in Unicode; omicron and final sigma have no command
         chr(code): f"$\\{unicodedata.name(chr(code)).split()[-1].lower()}$"
         for code in range(0x3B1, 0x3CA)

@@ -158,6 +158,7 @@ def test_a_code_block_holds_any_text(text: str) -> None:
         ("−0.5 ± 1 – no", r"$-$0.5 $\pm$ 1 -- no"),  # noqa: RUF001
         ("café naïve Žižek", r"caf\'{e} na\"{i}ve \v{Z}i\v{z}ek"),
         ("αΩ ß", r"$\alpha$$\Omega$ \ss{}"),
+        ("points²", r"points\texttwosuperior{}"),
         ("[a] 'b' `c`", "{[}a{]} {'}b{'} {`}c{`}"),
         ("\U0001f680 汉", r"\texttt{U+1F680} \texttt{U+6C49}"),
         ("a\nb\u00a0c", "a b~c"),
