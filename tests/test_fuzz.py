@@ -48,7 +48,26 @@ replicates: {min: 2, max: 4, until: claims}
 seed: 7
 resources: {cpu: 0.5, gpu: 0}
 """
-GRIDS = [QUICKSTART, RICH]
+DESIGNED = """\
+study: designed
+question: Do designs hold together?
+baseline:
+  encoder: {image_size: 8, patch_size: 2, channels: 1, width: 12, depth: 3, top_k: 1}
+  finetune: {dataset: digits, epochs: 2}
+factors:
+  heads: {path: encoder.num_kv_heads, levels: [3, 6]}
+  bias: {path: encoder.bias, levels: [true, false]}
+  depth: {path: encoder.depth, levels: [3, 4]}
+  width: {path: encoder.width, levels: [12, 24]}
+  flip: {path: finetune.augment.flip, levels: [false, true]}
+design: fractional
+resolution: 4
+paired: [[width, depth]]
+only:
+  - {when: {heads: [3, 6], finetune.epochs: 2}, reason: all there is}
+"""
+SAMPLED = DESIGNED.replace("design: fractional\nresolution: 4", "design: factorial\nsample: {cells: 5, method: random}")
+GRIDS = [QUICKSTART, RICH, DESIGNED, SAMPLED]
 SEEDS = [yaml.safe_load(text) for text in GRIDS]
 KEYS = sorted(
     {key for grid in SEEDS for key in [*grid, *grid["baseline"], *grid["baseline"]["encoder"]]}
@@ -196,4 +215,4 @@ def test_whatever_stands_at_a_knob_is_told_with_its_name(path: tuple[str, ...], 
 
 
 def test_the_grids_that_are_bent_are_right_themselves() -> None:
-    assert [plan_of(text) for text in GRIDS] == [None, None]
+    assert [plan_of(text) for text in GRIDS] == [None] * len(GRIDS)
