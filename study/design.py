@@ -31,7 +31,7 @@ from study.gridfile import GridFile, Place, read
 from study.overlay import InvalidError, laid_over, overlaps, settings
 from study.pairing import pair
 from study.selection import check_claims, labels_by_factor
-from study.space import Space, read_tune
+from study.space import Space, read_search, read_tune
 
 MAX_TRIALS = 1_000_000
 
@@ -153,6 +153,7 @@ def load(path: Path | str) -> Study:
     except InvalidError as error:
         raise source.error(("baseline", *error.keys), error.message) from None
     top = Place(source)
+    _check_parts(grid, top)
     factors = tuple(
         read_factor(name, spec, grid.baseline, baseline, top / "factors" / name) for name, spec in grid.factors.items()
     )
@@ -163,8 +164,28 @@ def load(path: Path | str) -> Study:
     included = [tuple(cell.labels.values()) for cell in cells if cell.excluded is None] if grid.claims else []
     check_claims(grid.claims, labels_by_factor(factors), included, top / "claims")
     settings_of = {cell.name: cell.settings for cell in cells if cell.excluded is None and cell.settings is not None}
-    space = read_tune(grid.tune, factors, settings_of, top / "tune") if grid.tune else None
-    return Study(grid, factors, cells, source, space)
+    return Study(grid, factors, cells, source, _space(grid, factors, settings_of, top))
+
+
+def _space(grid: Grid, factors: tuple[Factor, ...], cells: Mapping[str, Settings], top: Place) -> Space | None:
+    """What is tuned or searched."""
+    if grid.search is None:
+        return read_tune(grid.tune, factors, cells, top / "tune") if grid.tune else None
+    return read_search(grid.search, factors, next(iter(cells.values())), top / "search")
+
+
+def _check_parts(grid: Grid, top: Place) -> None:
+    """Which keys go with a search, and which with all other designs."""
+    searches = grid.design == "search"
+    if searches and grid.search is None:
+        raise (top / "design").error("a search needs 'search', as in search: {trials: 50, space: {...}}")
+    if not searches and grid.search is not None:
+        raise (top / "search").error("belongs to design: search; leave it out, or change the design")
+    if not searches and not grid.factors:
+        raise (top / "factors").error("names nothing that varies; write at least one factor")
+    for key in ("tune", "claims", "only", "exclude"):
+        if searches and getattr(grid, key):
+            raise (top / key).error("does not go with design: search, which compares no cells; leave it out")
 
 
 def expand(study: Study) -> list[Trial]:
@@ -259,7 +280,7 @@ class _Layout:
         if self.grid.sample is None:  # which draws but a part of the cells
             for condition in self.conditions.unused():
                 raise condition.at.error("covers no cell of this design; correct it or leave it out")
-        if left < 2:
+        if left < 2 and self.grid.design != "search":
             at = self.top / ("exclude" if self.grid.exclude else "only")
             raise at.error("leaves only the baseline, and nothing to compare with it; leave fewer cells out")
 

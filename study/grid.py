@@ -72,7 +72,7 @@ class SampleSpec(Frozen):
     )
 
 
-DesignName = Literal["one_factor", "leave_one_out", "add_one", "factorial", "fractional"]
+DesignName = Literal["one_factor", "leave_one_out", "add_one", "factorial", "fractional", "search"]
 Both = tuple[Literal["leave_one_out"], Literal["add_one"]]
 BOTH = ["leave_one_out", "add_one"]
 
@@ -120,7 +120,25 @@ class TuneSpec(Frozen):
     parallel: PositiveInt = Field(
         1, description="tuning trials of one cell that run at once; each round knows only the rounds before it"
     )
-    early_stopping: Literal["asha"] | None = Field(None, description="for design: search alone")
+    early_stopping: Literal["asha"] | None = Field(None, description="never possible here; kept to say why")
+
+
+Objective = Literal["val_accuracy", "params", "macs", "latency"]
+
+
+class SearchSpec(Frozen):
+    """A search for settings that no other beats in everything."""
+
+    trials: PositiveInt = Field(description="how many settings are tried, each once")
+    objectives: Annotated[list[Objective], Field(min_length=1)] = Field(
+        default=["params", "val_accuracy"],
+        description="the most validation accuracy; the fewest parameters, multiply-adds, or ms for one image on a CPU",
+    )
+    space: dict[Text, ParameterSpec] = Field(
+        default={}, description="dotted path: {low, high, log, step}, or {choices}; without it the factors' levels"
+    )
+    sampler: Literal["tpe", "nsga2"] = Field("tpe", description="tree-structured Parzen estimator, or NSGA-II")
+    parallel: PositiveInt = Field(4, description="trials that run at once; each round knows only the rounds before it")
 
 
 class Grid(Frozen):
@@ -129,13 +147,13 @@ class Grid(Frozen):
     study: Name = Field(description="name of the study: letters, digits, '.', '_' and '-'")
     question: Text = Field(description="what the study is to answer")
     baseline: dict[str, Any] = Field(description="all of a trial's settings: encoder, pretrain, finetune")
-    factors: Annotated[dict[Label, FactorSpec], Field(min_length=1)] = Field(description="what varies, by name")
+    factors: dict[Label, FactorSpec] = Field(default={}, description="what varies, by name")
     design: Design = Field(
         "one_factor",
         description="one_factor: the baseline and one change at a time; leave_one_out: the baseline is the full model, "
         "each part removed in turn; add_one: the baseline is the bare model, each part added in turn; [leave_one_out, "
         "add_one]: both, around the full model; factorial: the full product; fractional: a part of a product of "
-        "two-level factors, chosen by resolution",
+        "two-level factors, chosen by resolution; search: settings that Optuna suggests one after another",
     )
     resolution: Annotated[Literal[3, 4, 5], BeforeValidator(whole)] | None = Field(
         None,
@@ -155,6 +173,7 @@ class Grid(Frozen):
         "to cells whose claims are undecided",
     )
     tune: TuneSpec | None = Field(None, description="hyper-parameters that are tuned for every cell alike")
+    search: SearchSpec | None = Field(None, description="what design: search looks for, and where")
     seed: NonNegativeInt = Field(0, description="base of all seeds")
     resources: Resources = Field(Resources(), description="what one trial takes")
 

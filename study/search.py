@@ -6,7 +6,9 @@ record was lost, comes to the same suggestions, whose results the store then hol
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,20 +19,23 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
+from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study import tuning
 from study.design import Study, named_seed
 from study.outcome import Outcome
 from study.overlay import InvalidError
-from study.space import Parameter
+from study.space import VAL_ACCURACY, Parameter
 from study.stages import Stage, canonical_json, stages_of
-from study.store import Store
+from study.store import Result, Store
 from study.tuning import Tried, Tuning
 from study.wanted import wanted
 from study.work import Work
 
+POPULATION = 10  # trials of a generation of NSGA-II
+REPEATS = 50  # of one image, for a model's latency
 STARTUP = 5  # trials drawn at random before the sampler models anything: a quarter of a usual budget
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # every trial is told by us
@@ -38,10 +43,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)  # every trial is told by u
 
 def suggest(cell: Tuning) -> list[Tried]:
     """The next round of a cell's tuning: as many open trials as run at once, fewer where the budget ends."""
-    study = optuna.create_study(direction="maximize")
     space = {parameter.name: _distribution(parameter) for parameter in cell.parameters}
-    for tried in cell.tried:
-        study.add_trial(_frozen(tried, space))
+    study = _study(cell, space)
     first = len(cell.tried) + 1
     return [
         _asked(study, space, cell, number)
@@ -49,8 +52,45 @@ def suggest(cell: Tuning) -> list[Tried]:
     ]
 
 
+def importances(cell: Tuning) -> dict[str, dict[str, dict[str, float]]]:
+    """By objective, method and parameter: the share of an objective's variation that a parameter brings about.
+
+    fANOVA (Hutter et al. 2014) over the whole space; PED-ANOVA (Watanabe et al., arXiv 2304.10255), which asks what
+    separates good trials from the rest, as a cross-check. Empty for an objective that does not vary, and where fewer
+    than two trials are done.
+    """
+    study = _study(cell, {parameter.name: _distribution(parameter) for parameter in cell.parameters})
+    done = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for position, objective in enumerate(cell.space.objectives):
+        if len({trial.values[position] for trial in done}) < 2:
+            continue
+        methods = {"fanova": FanovaImportanceEvaluator(seed=0), "ped_anova": PedAnovaImportanceEvaluator()}
+        target = _cost_at(position, -1.0 if objective == VAL_ACCURACY else 1.0)
+        with warnings.catch_warnings():  # it says so of every target that it is given
+            warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes .* to achieve low `target`")
+            found[objective] = {
+                name: get_param_importances(study, evaluator=evaluator, target=target)
+                for name, evaluator in methods.items()
+            }
+    return found
+
+
+def _cost_at(position: int, sign: float) -> Callable[[FrozenTrial], float]:
+    """An objective as a cost: PED-ANOVA asks what brings it low."""
+    return lambda trial: sign * float(trial.values[position])
+
+
+def _study(cell: Tuning, space: Mapping[str, BaseDistribution]) -> optuna.Study:
+    directions = ["maximize" if objective == VAL_ACCURACY else "minimize" for objective in cell.space.objectives]
+    study = optuna.create_study(directions=directions)  # type: ignore[arg-type]  # two of its literals
+    for tried in cell.tried:
+        study.add_trial(_frozen(tried, space, cell.space.objectives))
+    return study
+
+
 def _asked(study: optuna.Study, space: Mapping[str, BaseDistribution], cell: Tuning, number: int) -> Tried:
-    study.sampler = _sampler(named_seed(f"tuning={cell.key}/trial={number}"))
+    study.sampler = _sampler(named_seed(f"tuning={cell.key}/trial={number}"), cell.space.sampler)
     if cell.warm and number == 1:
         study.enqueue_trial({name: _optuna(space[name], value) for name, value in cell.warm.items() if name in space})
     trial = study.ask(dict(space))
@@ -58,7 +98,9 @@ def _asked(study: optuna.Study, space: Mapping[str, BaseDistribution], cell: Tun
     return Tried(number, {name: values[name] for name in space}, attributes=dict(study.trials[-1].system_attrs))
 
 
-def _sampler(seed: int) -> BaseSampler:
+def _sampler(seed: int, name: str) -> BaseSampler:
+    if name == "nsga2":
+        return NSGAIISampler(seed=seed, population_size=POPULATION)
     # the constant liar keeps the trials of one round apart
     return TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=True)
 
@@ -82,10 +124,11 @@ def _plain(distribution: BaseDistribution, value: Any) -> Any:
     return json.loads(value) if isinstance(distribution, CategoricalDistribution) else value
 
 
-def _frozen(tried: Tried, space: Mapping[str, BaseDistribution]) -> FrozenTrial:
+def _frozen(tried: Tried, space: Mapping[str, BaseDistribution], objectives: Sequence[str]) -> FrozenTrial:
+    scores = {VAL_ACCURACY: tried.val_accuracy, **tried.costs}
     return create_trial(
         state=TrialState.FAIL if tried.val_accuracy is None else TrialState.COMPLETE,
-        value=tried.val_accuracy,
+        values=None if tried.val_accuracy is None else [float(scores[name] or 0.0) for name in objectives],
         params={name: _optuna(space[name], value) for name, value in tried.values.items()},
         distributions=dict(space),
         system_attrs=dict(tried.attributes),
@@ -98,10 +141,12 @@ class TuningWork(Work):
     def __init__(self, study: Study, store: Store) -> None:
         super().__init__([])
         self._study, self._store = study, store
+        self._searches = study.space is not None and study.space.searches
         self._given: set[str] = set()
         self._waiting: dict[str, list[tuple[str, int]]] = {}  # by key of a stage: cells and numbers of trials
         self._tunings: dict[str, Tuning] = {}
         self._dirty = True
+        self._latencies = Latencies(store)
         for one in tuning.load(study, store):
             self._tunings[one.cell.name] = one
             if one.hopeless:  # what failed is tried again by the next run
@@ -120,7 +165,7 @@ class TuningWork(Work):
             for one in tuning.load(self._study, self._store):
                 self._tunings.setdefault(one.cell.name, one)
         found = [stage for name in self._tunings for stage in self._advance(name)]
-        if any(one.finished for one in self._tunings.values()):
+        if self._searches or any(one.finished for one in self._tunings.values()):
             found += [stage for trial in wanted(self._study, self._store) for stage in stages_of(trial)]
         return self._new(found)
 
@@ -162,12 +207,25 @@ class TuningWork(Work):
         result = self._store.find(stage)
         if result is None:
             return _failed(tried, "its result is not in the store")
-        return replace(tried, status="done", val_accuracy=result.metrics["val_accuracy"])
+        costs = self._costs(stage, result) if self._searches else {}
+        return replace(tried, status="done", val_accuracy=result.metrics["val_accuracy"], costs=costs)
+
+    def _costs(self, stage: Stage, result: Result) -> dict[str, float]:
+        assert self._study.space is not None
+        costs: dict[str, float] = {}
+        for objective in self._study.space.objectives:
+            if objective == "latency":
+                costs[objective] = self._latencies.of(stage)
+            elif objective != VAL_ACCURACY:
+                costs[objective] = result.facts[objective]
+        return costs
 
     def _end(self, name: str, tried: Tried) -> None:
         self._keep(self._tunings[name].ending(tried))
 
     def _keep(self, one: Tuning) -> None:
+        if self._searches and one.finished:
+            one = replace(one, importances=importances(one))
         self._tunings[one.cell.name] = one
         tuning.save(one, self._store)
 
@@ -180,3 +238,41 @@ class TuningWork(Work):
 
 def _failed(tried: Tried, error: str) -> Tried:
     return replace(tried, status="failed", error=error.splitlines()[0])
+
+
+class Latencies:
+    """How long models take for one image on one thread of this machine's CPU, each shape measured once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, float] = {}
+
+    def of(self, stage: Stage) -> float:
+        """Milliseconds: the least of `REPEATS`, since whatever else runs here can only slow a model down."""
+        shape = canonical_json(stage.encoder.changed())
+        if shape not in self._known:
+            self._known[shape] = self._measured(stage)
+        return self._known[shape]
+
+    def _measured(self, stage: Stage) -> float:
+        import torch  # a search by parameters does without
+
+        from study.weights import load
+
+        size, channels = stage.encoder.image_size, stage.encoder.channels
+        with self._store.folder(stage) as folder:
+            model = load(folder)
+        image = torch.zeros(1, channels, size, size, dtype=torch.uint8)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with torch.inference_mode():
+                return 1000 * min(_seconds(lambda: model(image)) for _ in range(REPEATS))
+        finally:
+            torch.set_num_threads(threads)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began

@@ -1,22 +1,22 @@
 """What is tuned: hyper-parameters with the values each may take, read from a grid and checked against its cells."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from study.complaints import model_at
 from study.config import Settings
 from study.factors import Factor
-from study.grid import ParameterSpec, TuneSpec
+from study.grid import Objective, ParameterSpec, SearchSpec, TuneSpec
 from study.gridfile import Place, shown
 from study.overlay import InvalidError, canonical, laid_over, overlaps, path_problem, settings
 
 Kind = Literal["float", "int", "choice"]
 Values = Mapping[str, Any]  # by the parameter's name
 
-VAL_ACCURACY = "val_accuracy"
+VAL_ACCURACY: Literal["val_accuracy"] = "val_accuracy"
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,17 @@ class Parameter:
     log: bool = False
     step: int | None = None
     choices: tuple[Any, ...] = ()
+    levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of a factor: what each choice sets
+
+    def fields(self, value: Any) -> Mapping[str, Any]:
+        """What a value sets, by dotted path."""
+        return self.levels[value] if self.levels else {self.name: value}
 
     @property
     def identity(self) -> dict[str, Any]:
         """All that suggestions depend on, as plain JSON."""
+        if self.levels:
+            return {"name": self.name, "levels": {label: dict(fields) for label, fields in self.levels.items()}}
         if self.kind == "choice":
             return {"name": self.name, "choices": list(self.choices)}
         return {"name": self.name, "low": self.low, "high": self.high, "log": self.log, "step": self.step}
@@ -65,15 +72,35 @@ class Space:
     budget: int  # trials of every cell
     parallel: int  # of one cell that run at once
     warm_start: bool = False
+    objectives: tuple[Objective, ...] = (VAL_ACCURACY,)
+    sampler: Literal["tpe", "nsga2"] = "tpe"
+    searches: bool = False  # for settings that no other beats, rather than for each cell's best
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What suggestions depend on besides the parameters; nothing that tuning had not from the beginning."""
+        more = {"objectives": list(self.objectives), "sampler": self.sampler}
+        return {"parallel": self.parallel, **(more if self.searches else {})}
 
     def of(self, cell: Settings) -> tuple[Parameter, ...]:
         """The parameters that a cell has."""
         return tuple(parameter for parameter in self.parameters if parameter.belongs_to(cell))
 
 
-def with_values(cell: Settings, values: Values) -> Settings:
-    """A cell's settings with tuned values laid over them. Raises InvalidError for values that do not go together."""
-    return settings(laid_over(cell.model_dump(mode="json"), values))
+def with_values(cell: Settings, fields: Mapping[str, Any]) -> Settings:
+    """A cell's settings with values laid over them by dotted path. Raises InvalidError where they cannot be."""
+    return settings(laid_over(cell.model_dump(mode="json"), fields))
+
+
+def suggested(cell: Settings, parameters: Iterable[Parameter], values: Values) -> Settings:
+    """A cell's settings with suggested values. Raises InvalidError where they do not go together."""
+    fields: dict[str, Any] = {}
+    for parameter in parameters:
+        for path, value in parameter.fields(values[parameter.name]).items():
+            if any(overlaps(path, other) for other in fields):
+                raise InvalidError(tuple(path.split(".")), "is set by two factors at once")
+            fields[path] = value
+    return with_values(cell, fields)
 
 
 def _can_be(cell: Settings, values: Values) -> bool:
@@ -89,7 +116,7 @@ def read_tune(spec: TuneSpec, factors: tuple[Factor, ...], cells: Mapping[str, S
     its field cannot have, and for a cell that could not be tuned."""
     if spec.early_stopping is not None:
         message = "trials that are cut short are judged by their first epochs, which biases the effects of factors"
-        raise (at / "early_stopping").error(f"{message}; leave it out: it belongs to design: search")
+        raise (at / "early_stopping").error(f"{message}; leave it out")
     parameters = tuple(
         _parameter(name, one, factors, at / "parameters" / name) for name, one in spec.parameters.items()
     )
@@ -97,6 +124,34 @@ def read_tune(spec: TuneSpec, factors: tuple[Factor, ...], cells: Mapping[str, S
     for name, cell in cells.items():
         _check_cell(name, cell, parameters, at / "parameters")
     return Space(parameters, spec.budget, spec.parallel, spec.warm_start)
+
+
+def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Settings, at: Place) -> Space:
+    """What `search` declares. Raises StudyError for objectives that do not go together, for a space that is not there
+    or there twice, and for whatever `tune` is refused for."""
+    _check_objectives(spec, at)
+    if bool(spec.space) == bool(factors):
+        there = "both are" if factors else "neither is"
+        raise at.error(f"the space is either 'space' or the levels of 'factors', and {there} written; keep one of them")
+    if factors:
+        parameters = tuple(
+            Parameter(factor.name, "choice", choices=tuple(level.label for level in factor.levels),
+                      levels={level.label: level.fields for level in factor.levels})
+            for factor in factors
+        )  # fmt: skip
+    else:
+        parameters = tuple(_parameter(name, one, (), at / "space" / name) for name, one in spec.space.items())
+        _check_apart(parameters, at / "space")
+        _check_cell("baseline", baseline, parameters, at / "space")
+    objectives = tuple(spec.objectives)
+    return Space(parameters, spec.trials, spec.parallel, False, objectives, spec.sampler, True)
+
+
+def _check_objectives(spec: SearchSpec, at: Place) -> None:
+    if len(set(spec.objectives)) < len(spec.objectives):
+        raise (at / "objectives").error("an objective is written twice; write each once")
+    if VAL_ACCURACY not in spec.objectives:
+        raise (at / "objectives").error("without val_accuracy the smallest model wins, trained or not; add it")
 
 
 def _parameter(path: str, spec: ParameterSpec, factors: tuple[Factor, ...], at: Place) -> Parameter:
@@ -202,7 +257,8 @@ def _check_apart(parameters: tuple[Parameter, ...], at: Place) -> None:
 
 
 def _check_cell(name: str, cell: Settings, parameters: tuple[Parameter, ...], at: Place) -> None:
-    """Every parameter must be able to take its ends, or each of its choices, in every cell that has it."""
+    """Every parameter must be able to take its ends, or each of its choices, in every cell that has it; a combination
+    of several that cannot be is a trial that fails."""
     own = [parameter for parameter in parameters if parameter.belongs_to(cell)]
     if not own:
         message = f"cell '{name}' has no pre-training, and nothing else is tuned"
@@ -212,5 +268,13 @@ def _check_cell(name: str, cell: Settings, parameters: tuple[Parameter, ...], at
             try:
                 with_values(cell, {parameter.name: value})
             except InvalidError as error:
+                if _helped(cell, parameter, value, own):
+                    continue
                 message = f"{shown(value)} is not possible in cell '{name}': {error.path}: {error.message}"
                 raise (at / parameter.name).error(message) from None
+
+
+def _helped(cell: Settings, parameter: Parameter, value: Any, others: list[Parameter]) -> bool:
+    """Whether a value that cannot stand alone can stand beside one of another parameter's."""
+    beside = ((other.name, sample) for other in others if other is not parameter for sample in other.samples)
+    return any(_can_be(cell, {parameter.name: value, name: sample}) for name, sample in beside)

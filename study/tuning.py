@@ -18,7 +18,7 @@ from study.config import Settings
 from study.design import Cell, Study, Trial, tuning_seed
 from study.errors import StudyError
 from study.overlay import InvalidError
-from study.space import Parameter, Space, Values, with_values
+from study.space import Parameter, Space, Values, suggested
 from study.stages import canonical_json
 from study.store import Store
 
@@ -33,6 +33,7 @@ class Tried:
     values: Values
     status: Literal["open", "done", "failed"] = "open"
     val_accuracy: float | None = None  # of a trial that is done
+    costs: Mapping[str, float] = field(default_factory=dict)  # a search's other objectives
     error: str = ""  # of one that failed
     attributes: Mapping[str, Any] = field(default_factory=dict)  # what Optuna's sampler notes on a trial
 
@@ -46,6 +47,7 @@ class Tuning:
     seed: int  # the study's
     warm: Values | None  # values that it begins with
     tried: tuple[Tried, ...] = ()
+    importances: Mapping[str, Any] = field(default_factory=dict)  # of a search that has ended
 
     @cached_property
     def settings(self) -> Settings:
@@ -64,7 +66,7 @@ class Tuning:
             "version": VERSION,
             "settings": self.settings.changed(),
             "parameters": [parameter.identity for parameter in self.parameters],
-            "parallel": self.space.parallel,
+            **self.space.identity,
             "seed": self.seed,
             "warm": self.warm,
         }
@@ -108,11 +110,13 @@ class Tuning:
 
     def trial(self, tried: Tried) -> Trial:
         """What is to be run for it. Raises InvalidError for values that do not go together."""
-        return Trial(self.cell, with_values(self.settings, tried.values), 0, tuning_seed(self.seed), tried.number)
+        settings = suggested(self.settings, self.parameters, tried.values)
+        return Trial(self.cell, settings, 0, tuning_seed(self.seed), tried.number)
 
     def tuned(self) -> Settings | None:
         """The cell's settings at the best values, None as long as the tuning has not ended."""
-        return with_values(self.settings, self.best.values) if self.finished and self.best else None
+        best = self.best if self.finished else None
+        return suggested(self.settings, self.parameters, best.values) if best else None
 
     def ending(self, tried: Tried) -> "Tuning":
         """The same, with one trial replaced by how it ended."""
@@ -133,7 +137,8 @@ def load(study: Study, store: Store) -> list[Tuning]:
 
 def save(tuning: Tuning, store: Store) -> None:
     """Write how far it has come, so that a kill loses nothing."""
-    record = {"cell": tuning.cell.name, "trials": [asdict(tried) for tried in tuning.tried]}
+    record: dict[str, Any] = {"cell": tuning.cell.name, "trials": [asdict(tried) for tried in tuning.tried]}
+    record["importances"] = dict(tuning.importances)
     store.note(_path(tuning), json.dumps(record, indent=1).encode())
 
 
@@ -155,7 +160,7 @@ def to_come(study: Study, tunings: Iterable[Tuning]) -> tuple[int, int]:
         return 0, 0
     known = {one.cell.name: one for one in tunings}
     suggested = sum(len(one.within_budget) for one in known.values())
-    unfinished = len(study.included) - sum(one.finished for one in known.values())
+    unfinished = 0 if study.space.searches else len(study.included) - sum(one.finished for one in known.values())
     return len(study.included) * study.space.budget - suggested, unfinished * study.grid.least_replicates
 
 
@@ -164,7 +169,9 @@ def _loaded(tuning: Tuning, store: Store) -> Tuning:
     if data is None:
         return tuning
     try:
-        return replace(tuning, tried=tuple(Tried(**one) for one in json.loads(data)["trials"]))
+        record = json.loads(data)
+        tried = tuple(Tried(**one) for one in record["trials"])
+        return replace(tuning, tried=tried, importances=record.get("importances", {}))
     except (TypeError, KeyError, ValueError):
         message = "is not what tuning writes; remove it: it is made again from stored results"
         raise StudyError(f"{store}/{_path(tuning)} {message}") from None

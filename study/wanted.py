@@ -18,7 +18,7 @@ def wanted(study: Study, store: Store) -> list[Trial]:
     Where hyper-parameters are tuned, a cell's replicates are wanted once its tuning has ended, at its best values.
     """
     trials, rule = expand(study), study.grid.adaptive
-    if study.space is not None:
+    if study.space is not None and not study.space.searches:
         tunings = tuning.load(study, store)
         trials = _tuned(trials, tunings)
         if rule and sum(one.finished for one in tunings) < len(study.included):  # claims are judged on all cells

@@ -27,6 +27,7 @@ DESIGNS: Mapping[str, Design] = {
     "add_one": Design(one_at_a_time.check_adds, one_at_a_time.count, one_at_a_time.cells),
     "leave_one_out and add_one": Design(one_at_a_time.check_removes, one_at_a_time.count_both, one_at_a_time.both),
     "fractional": Design(fractional.check, fractional.count, fractional.cells),
+    "search": Design(one_at_a_time.check_nothing, one_at_a_time.count_one, one_at_a_time.only_baseline),
     "factorial": Design(factorial.check, factorial.count, factorial.cells),
 }
 OWNERS = {"resolution": "fractional", "sample": "factorial"}  # keys that belong to one design

@@ -51,3 +51,12 @@ def _check_parts(ask: Ask, name: str, meaning: str) -> None:
                 f"has {len(factor.levels)} levels ({labels}), but in {name} {meaning}; keep one level besides the "
                 "baseline's, make one factor per part, or take design: one_factor"
             )
+
+
+def count_one(ask: Ask) -> int:
+    return 1
+
+
+def only_baseline(ask: Ask) -> Iterator[Codes]:
+    """What a search has before it begins."""
+    yield (0,) * len(ask.factors)

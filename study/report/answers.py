@@ -12,6 +12,7 @@ from study.report.finding import ALPHA
 from study.report.mixture import mixture
 from study.report.pretraining import SCRATCH, pretraining
 from study.report.results import Results
+from study.report.searched import searched
 from study.report.shares import smallest_of_interest
 from study.report.tables import holds
 from study.report.tuned import edge_sentences
@@ -37,7 +38,14 @@ def answers(results: Results) -> list[Answer]:
     """The findings in order: how good the baseline is, what matters and what does not, the best, what is not known."""
     if results.done.empty:
         return [Answer("No result yet", f"none of the {formats.plural(_wanted(results), 'trial')} has finished.")]
-    found = [*_mixed(results), *_claims(results), *_looks(results), _baseline(results), _verdict(results)]
+    found = [
+        *_mixed(results),
+        *_search(results),
+        *_claims(results),
+        *_looks(results),
+        _baseline(results),
+        *([] if results.facts.design == "search" else [_verdict(results)]),  # which compares nothing
+    ]
     matched = is_matched(results.facts)
     found += [_factor(name, levels, matched) for name, levels in results.effects.groupby("factor", sort=False)]
     found += [*_interactions(results), *_adding(results)]
@@ -253,8 +261,24 @@ def _certainty(results: Results) -> Iterator[Answer]:
     yield Answer("How sure", text)
 
 
+def _search(results: Results) -> Iterator[Answer]:
+    found, facts = searched(results), results.facts.tuning
+    if facts is None or not facts.searches:
+        return
+    front = found[found["on_front"]]
+    told = [
+        f"trial {row['trial']} ({formats.short(row['params'])} parameters, validation "
+        f"{formats.percent(row['val_accuracy'])}{formats.PERCENT}, test {formats.percent(row['test_accuracy'])}"
+        f"{formats.PERCENT})"
+        for _, row in front.head(MOST).iterrows()
+    ]
+    more = f"; and {len(front) - MOST} more" if len(front) > MOST else ""
+    text = f"{len(found)} of {formats.plural(facts.budget, 'trial')} finished; on the Pareto front of "
+    yield Answer("Search", f"{text}{' and '.join(facts.objectives)}: {'; '.join(told) or 'nothing yet'}{more}.")
+
+
 def _tuning(results: Results) -> Iterator[Answer]:
-    if results.facts.tuning is None:
+    if results.facts.tuning is None or results.facts.tuning.searches:
         return
     text = f"every cell was tuned with {formats.plural(results.facts.tuning.budget, 'trial')}, on validation data alone"
     warnings = list(edge_sentences(results))

@@ -27,7 +27,7 @@ from study.report.results import (
 from study.space import Parameter
 from study.stages import Stage, canonical_json, stages_of, unique_stages
 from study.store import CorruptError, Result, Store
-from study.tuning import Tuning
+from study.tuning import Tried, Tuning
 from study.wanted import wanted
 
 Row = dict[str, object]
@@ -111,7 +111,7 @@ def _trial_rows(study: Study, shelf: _Shelf, run_ids: Mapping[str, str]) -> list
     of_cell: dict[str, list[Row]] = {cell.name: [] for cell in study.cells}
     for trial in shelf.trials:
         of_cell[trial.cell.name].append(_trial_row(trial, shelf, run_ids))
-    for one in shelf.tunings if study.space else ():
+    for one in shelf.tunings if study.space and not study.space.searches else ():
         of_cell[one.cell.name] = of_cell[one.cell.name] or list(_untuned_rows(study, one))
     for cell in study.cells:
         if cell.excluded is not None:
@@ -159,8 +159,17 @@ def _tuning_rows(shelf: _Shelf, run_ids: Mapping[str, str]) -> Iterator[Row]:
                 row["key"] = key = stages_of(one.trial(tried))[-1].key
                 row["run_id"] = run_ids.get(key, "")
                 if key in shelf.tuning_results:
-                    row["train_seconds"] = shelf.tuning_results[key].metrics.get("train_seconds")
+                    row |= _tried_row(one, tried, shelf.tuning_results[key])
             yield row
+
+
+def _tried_row(one: Tuning, tried: Tried, result: Result) -> Row:
+    """What a tuning trial's result adds; test data are looked at for a search's trials alone, which are its results."""
+    row: Row = {"train_seconds": result.metrics.get("train_seconds")}
+    if one.space.searches:
+        row |= {"test_accuracy": result.metrics.get("test_accuracy"), "latency": tried.costs.get("latency")}
+        row |= {name: result.facts.get(name) for name in ("params", "macs")}
+    return row
 
 
 def _history_rows(shelf: _Shelf) -> Iterator[Row]:
@@ -225,15 +234,23 @@ def _facts(study: Study, shelf: _Shelf) -> StudyFacts:
         baseline=study.baseline.settings.model_dump(mode="json"),
         origins=tuple(_origins(shelf)),
         claims=tuple(study.grid.claims),
-        tuning=_tuning_facts(study),
+        tuning=_tuning_facts(study, shelf),
     )
 
 
-def _tuning_facts(study: Study) -> TuningFacts | None:
+def _tuning_facts(study: Study, shelf: _Shelf) -> TuningFacts | None:
     if study.space is None:
         return None
     parameters = tuple(_parameter_facts(parameter, study) for parameter in study.space.parameters)
-    return TuningFacts(budget=study.space.budget, warm_start=study.space.warm_start, parameters=parameters)
+    return TuningFacts(
+        budget=study.space.budget,
+        warm_start=study.space.warm_start,
+        parameters=parameters,
+        searches=study.space.searches,
+        objectives=study.space.objectives,
+        sampler=study.space.sampler,
+        importances=dict(shelf.tunings[0].importances) if study.space.searches else {},
+    )
 
 
 def _parameter_facts(parameter: Parameter, study: Study) -> ParameterFacts:

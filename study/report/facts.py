@@ -89,11 +89,15 @@ class ParameterFacts(Facts):
 
 
 class TuningFacts(Facts):
-    """How all cells were tuned."""
+    """How all cells were tuned, or what a search looked for."""
 
     budget: int  # trials of every cell
     warm_start: bool
     parameters: tuple[ParameterFacts, ...]
+    searches: bool = False
+    objectives: tuple[str, ...] = ("val_accuracy",)
+    sampler: str = "tpe"
+    importances: dict[str, dict[str, dict[str, float]]] = {}  # objective, method, parameter
 
 
 class StudyFacts(Facts):

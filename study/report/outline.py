@@ -175,9 +175,26 @@ def _load(results: Results) -> Iterator[Text | Code]:
         yield Code('table(results, "expert_load")')
 
 
+def _search(results: Results) -> Iterator[Text | Code]:
+    facts = results.facts.tuning
+    if facts is None or not facts.searches:
+        return
+    yield from _plot(results, "search_front", always=True)
+    yield Code('table(results, "search")')
+    if facts.importances:
+        yield Code('table(results, "importances")')
+    sampler = {"tpe": "a tree-structured Parzen estimator", "nsga2": "NSGA-II"}[facts.sampler]
+    yield Text(
+        f"{formats.plural(facts.budget, 'trial')}, suggested by {sampler} (Optuna) for: {', '.join(facts.objectives)}. "
+        "Test data took no part in it. All trials share one seed, so they differ by their settings, and by nothing "
+        "that a second seed would show; the baseline was run with seeds of its own. `tuning.csv` has every trial."
+    )
+    yield Code('table(results, "search_trials")')
+
+
 def _tuning(results: Results) -> Iterator[Text | Code]:
     facts = results.facts.tuning
-    if facts is None:
+    if facts is None or facts.searches:
         return
     crossed = "The baseline was tuned first, and the others began with its best values"
     alone = "nothing crossed from one cell to another"
@@ -283,6 +300,7 @@ def _checked_out(facts: StudyFacts) -> str:
 SECTIONS: tuple[Section, ...] = (
     _title,
     _answer,
+    _search,
     _claims,
     _parameters,
     _device,

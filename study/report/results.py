@@ -52,6 +52,12 @@ DEVICE_KINDS: Kinds = {
     **dict.fromkeys(("fp32_ms", "int8_ms", "fp32_accuracy", "int8_accuracy", "tolerance"), "float64"),
     **dict.fromkeys(("processor", "commit", "measured"), "str"),
 }
+SEARCH_KINDS: Kinds = {
+    "test_accuracy": "float64",
+    "params": "Int64",
+    "macs": "Int64",
+    "latency": "float64",
+}
 LOAD_KINDS: Kinds = {"stage": "str", "key": "str", "block": "Int64", "expert": "Int64", "share": "float64"}
 
 
@@ -142,7 +148,8 @@ def read(folder: Path | str = ".") -> Results:
 
 def tuning_kinds(facts: TuningFacts) -> Kinds:
     """The columns of `Results.tuning`."""
-    return {**TUNING_KINDS, **dict.fromkeys((parameter.name for parameter in facts.parameters), "str")}
+    values = dict.fromkeys((parameter.name for parameter in facts.parameters), "str")
+    return {**TUNING_KINDS, **(SEARCH_KINDS if facts.searches else {}), **values}
 
 
 def table(rows: list[dict[str, object]], kinds: Kinds) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The report's tables, by name. A new one is a function here and a line in TABLES."""
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 
@@ -17,6 +18,7 @@ from study.report.mixture import short_commit
 from study.report.pretraining import pretraining
 from study.report.published import beside
 from study.report.results import Results
+from study.report.searched import searched
 from study.report.shares import any_cut, smallest_of_interest
 from study.report.table import Column, Table
 from study.report.tuned import EDGE, tuned
@@ -285,6 +287,61 @@ def tuning(results: Results) -> Table:
     )
 
 
+def search(results: Results) -> Table:
+    """The Pareto front of a search."""
+    rows = searched(results)
+    caption = "The Pareto front, the cheapest first. Chosen on validation data; test accuracy, of one run each, is only"
+    return _searched(results, rows[rows["on_front"]], f"{caption} reported.")
+
+
+def search_trials(results: Results) -> Table:
+    """Every finished trial of a search."""
+    return _searched(results, searched(results), "Every finished trial, the cheapest first.")
+
+
+def _searched(results: Results, rows: pd.DataFrame, caption: str) -> Table:
+    facts = results.facts.tuning
+    names = [parameter.name for parameter in facts.parameters] if facts else []
+    latency = facts is not None and "latency" in facts.objectives
+    return Table(
+        (
+            Column.of("trial", str, rows["trial"]),
+            Column.of("parameters", formats.count, rows["params"]),
+            Column.of("multiply-adds", formats.short, rows["macs"]),
+            *([Column.of("ms for one image", formats.significant, rows["latency"])] if latency else []),
+            Column.of("validation, %", formats.percent, rows["val_accuracy"]),
+            Column.of("test, %", formats.percent, rows["test_accuracy"]),
+            *(Column.of(name, str, [_written_value(text) for text in rows[name]]) for name in names),
+            Column.text("key", rows["key"].str[:12]),
+        ),
+        caption,
+    )
+
+
+def _written_value(text: str) -> str:
+    return _tuned_value(json.loads(text) if text else None)
+
+
+def importances(results: Results) -> Table:
+    """Which parameters of a search matter."""
+    found = results.facts.tuning.importances if results.facts.tuning else {}
+    rows = [
+        (objective, name, share, methods["ped_anova"].get(name, 0.0))
+        for objective, methods in found.items()
+        for name, share in methods["fanova"].items()
+    ]
+    return Table(
+        (
+            Column.text("objective", [row[0] for row in rows]),
+            Column.text("parameter", [row[1] for row in rows]),
+            Column.of("fANOVA, %", formats.percent, [row[2] for row in rows]),
+            Column.of("PED-ANOVA, %", formats.percent, [row[3] for row in rows]),
+        ),
+        "Shares of an objective's variation that each parameter brings about: fANOVA over the whole space; PED-ANOVA, "
+        "which asks what separates the best trials from the rest, as a cross-check.",
+    )
+
+
 def _tuned_value(value: object) -> str:
     return formats.NONE if value is None else f"{value:.3g}" if isinstance(value, float) else label_of(value)
 
@@ -413,6 +470,9 @@ TABLES: Mapping[str, Callable[[Results], Table]] = {
     "pretraining": with_and_without,
     "expert_load": expert_load,
     "tuning": tuning,
+    "search": search,
+    "search_trials": search_trials,
+    "importances": importances,
     "references": references,
     "unfinished": unfinished,
     "aliases": aliases,

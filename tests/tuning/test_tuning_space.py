@@ -44,7 +44,7 @@ def test_a_mistake_is_told_with_its_place(grid: Writer, written: str, told: str)
 
 
 def test_early_stopping_is_refused_with_the_reason(grid: Writer) -> None:
-    with pytest.raises(StudyError, match=r"early_stopping: .* biases the effects of factors; .* design: search"):
+    with pytest.raises(StudyError, match=r"early_stopping: .* biases the effects of factors; leave it out"):
         design.load(grid(("budget: 4", "budget: 4\n  early_stopping: asha")))
 
 

@@ -15,11 +15,13 @@ from study.report.plots import (
     pretrain_curves,
     pretraining,
     references,
+    search_front,
     variance,
 )
 from study.report.plots.plot import Plot
 
 PLOTS: Mapping[str, Plot] = {
+    "search_front": search_front.PLOT,
     "claims": claims.PLOT,
     "claims_seconds": claims_seconds.PLOT,
     "parameters": parameters.PLOT,
