@@ -71,6 +71,9 @@ def smaller(data: dict[str, Any], images: Path) -> dict[str, Any]:
         made["sample"] = 4
     if "tune" in made:
         made["tune"]["budget"] = 2
+    if "search" in made:
+        made["search"]["trials"] = 4
+    if "tune" in made:
         made["tune"]["parameters"].pop("finetune.warmup_epochs", None)  # up to more epochs than there are now
     return made
 

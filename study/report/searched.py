@@ -1,24 +1,20 @@
 """What a search found: the trials that no other beats in everything."""
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from study.report.facts import TuningFacts
-
-if TYPE_CHECKING:
-    from study.report.results import Results
+from study.report.results import SEARCH_KINDS, TUNING_KINDS, Results, table
 
 VAL_ACCURACY = "val_accuracy"
 COST_NAMES = {"params": "parameters", "macs": "multiply-adds", "latency": "ms for one image"}
 
 
-def searched(results: "Results") -> pd.DataFrame:
+def searched(results: Results) -> pd.DataFrame:
     """Trials of a search that have a result, with `on_front`: whether no other is as good in all objectives and better
     in one. Chosen on validation accuracy; a front's test accuracies are only reported. Cheapest first."""
     facts = results.facts.tuning
     if facts is None or not facts.searches:
-        return results.tuning.iloc[:0].assign(on_front=pd.Series(dtype=bool))
+        return table([], {**TUNING_KINDS, **SEARCH_KINDS, "on_front": "bool"})
     done = results.tuning[results.tuning["status"] == "done"].reset_index(drop=True)
     goods = _goods(done, facts)
     done = done.assign(on_front=[not any(beats(other, own) for other in goods) for own in goods])

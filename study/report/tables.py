@@ -326,7 +326,7 @@ def importances(results: Results) -> Table:
     """Which parameters of a search matter."""
     found = results.facts.tuning.importances if results.facts.tuning else {}
     rows = [
-        (objective, name, share, methods["ped_anova"].get(name, 0.0))
+        (objective, name, share, methods["ped_anova"].get(name, float("nan")))
         for objective, methods in found.items()
         for name, share in methods["fanova"].items()
     ]
