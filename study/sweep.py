@@ -243,20 +243,10 @@ def _say_tracking(tracker: tracking.Tracker, plan: Plan, places: Places, console
 
 
 def open_ui(uri: str, port: int) -> None:
-    """Serve MLflow's pages on localhost; replaces this process."""
+    """Serve MLflow's pages on localhost, saying where and then only what goes wrong; replaces this process."""
     import sys
 
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "ui",
-        "--backend-store-uri",
-        uri,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    os.execv(sys.executable, command)
+    print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C stops it)", flush=True)
+    serve = ["--host", "127.0.0.1", "--port", str(port), "--uvicorn-opts", "--log-level warning"]
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, *serve])

@@ -25,6 +25,7 @@ def launch(
         _option("--tracking-uri", ALL, "MLflow server as the driver reaches it"),
     ] = None,
     output: Annotated[Path | None, _option("--output", ALL, "folder to write (launch/STUDY-KIND)")] = None,
+    force: Annotated[bool, _option("--force", ALL, "write over these files where they have other content")] = False,
     cpus: Annotated[int | None, _option("--cpus", SLURM, "processors of each machine (8); also for KubeRay")] = None,
     environment: Annotated[
         str | None, _option("--environment", SLURM, "virtual environment on all nodes (.venv)")
@@ -53,10 +54,9 @@ def launch(
     given = dict(locals())
     from study.launch import write
 
-    asked = {
-        name: value for name, value in given.items() if name not in {"kind", "grid", "output"} and value is not None
-    }
-    written = write(kind, grid, asked, output)
+    own = {"kind", "grid", "output", "force"}
+    asked = {name: value for name, value in given.items() if name not in own and value is not None}
+    written = write(kind, grid, asked, output, force=force)
     console = Console(soft_wrap=True)
     console.print(f"{escape(str(written.folder))}: {escape(', '.join(written.files))}", highlight=False)
     for warning in written.warnings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from study.launch.mlflow_server import allowed_hosts
+from study.launch.mlflow_server import allowed_hosts, command
 from study.launch.text import as_yaml
 
 if TYPE_CHECKING:
@@ -45,10 +45,7 @@ def _mlflow(cluster: KubeRay) -> dict[str, Any]:
     return {
         "name": "mlflow",
         "image": cluster.image,
-        "command": [
-            *["python", "-m", "mlflow", "server", "--host", "0.0.0.0", "--port", "5000"],
-            *["--backend-store-uri", f"postgresql://mlflow@{POSTGRES}/mlflow", "--artifacts-destination", "/data"],
-        ],
+        "command": command("0.0.0.0", 5000, f"postgresql+psycopg2://mlflow@{POSTGRES}/mlflow", "/data"),
         "env": [
             {"name": "PGPASSWORD", "valueFrom": PASSWORD},
             {"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": allowed_hosts(MLFLOW, f"{MLFLOW}.{cluster.namespace}")},

@@ -25,17 +25,30 @@ BEYOND = (
 )
 
 
+def command(host: str, port: int, database: str, artifacts: str) -> list[str]:
+    """What starts the server. It hands artifacts on, so that a driver needs its address only; tests start the same."""
+    listen = ["--host", host, "--port", str(port)]
+    return [
+        "python",
+        "-m",
+        "mlflow",
+        "server",
+        *listen,
+        "--artifacts-destination",
+        artifacts,
+        "--backend-store-uri",
+        database,
+    ]
+
+
 def compose_files(cluster: Cluster, place: Place) -> Mapping[str, str]:
     """The server for Docker Compose, and what git is to leave out."""
     depth = "/".join([".."] * (len(place.folder.parts) + 1))  # from mlflow/ to the repository's root
-    up = "exec python -m mlflow server --host 0.0.0.0 --port 5000 --artifacts-destination /artifacts"
+    up = " ".join(command("0.0.0.0", 5000, "postgresql+psycopg2://mlflow@postgres/mlflow", "/artifacts"))
     mlflow: dict[str, Any] = {
         "build": {"context": depth, "dockerfile": f"{place.folder}/mlflow/Dockerfile"},
         "entrypoint": ["sh", "-c"],
-        "command": [
-            "export PGPASSWORD=$$(cat /run/secrets/postgres_password); "
-            f"{up} --backend-store-uri postgresql://mlflow@postgres/mlflow"
-        ],
+        "command": [f"export PGPASSWORD=$$(cat /run/secrets/postgres_password); exec {up}"],
         "environment": {
             "MLFLOW_SERVER_ALLOWED_HOSTS": allowed_hosts(cluster.tracking_host),
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -83,6 +96,7 @@ def compose_help(cluster: Cluster, place: Place) -> str:
     folder = place.folder
     bind = "" if cluster.tracking_is_local else f"MLFLOW_BIND={_numeric(cluster.tracking_host)} "
     where = "the driver's machine" if cluster.tracking_is_local else f"{cluster.tracking_host}"
+    host = "127.0.0.1" if cluster.tracking_is_local else cluster.tracking_host
     note = LOCAL if cluster.tracking_is_local else BEYOND
     return f"""\
 The sweep is mirrored in the MLflow server at <{cluster.tracking_uri}>. While it cannot be reached, training goes on
@@ -99,9 +113,7 @@ it, on {where}:
 ```bash
 python -m pip install --constraint requirements.lock mlflow psycopg2-binary
 export MLFLOW_SERVER_ALLOWED_HOSTS='{allowed_hosts(cluster.tracking_host)}'
-python -m mlflow server --host {"127.0.0.1" if cluster.tracking_is_local else cluster.tracking_host} \\
-  --port {_port(cluster)} --artifacts-destination mlflow-artifacts \\
-  --backend-store-uri postgresql://mlflow@localhost/mlflow
+{" ".join(command(host, _port(cluster), "postgresql+psycopg2://mlflow@localhost/mlflow", "mlflow-artifacts"))}
 ```
 """
 

@@ -27,10 +27,13 @@ class Launched:
     warnings: tuple[str, ...]
 
 
-def write(kind: str, grid: Path, asked: Mapping[str, Any], folder: Path | None = None, root: Path = ROOT) -> Launched:
+def write(
+    kind: str, grid: Path, asked: Mapping[str, Any], folder: Path | None = None, root: Path = ROOT, force: bool = False
+) -> Launched:
     """Write the files that run a study on a kind of cluster; `asked` are that kind's options by name.
 
-    `folder` (default: launch/STUDY-KIND) lies in the repository at `root`. Writing the same again changes nothing.
+    `folder` (default: launch/STUDY-KIND) lies in the repository at `root`. Writing the same again changes nothing;
+    `force` writes over these files, and no others, where they have other content.
 
     Raises StudyError for an unknown kind or option, a value that is not possible, a grid that does not load or asks
     for more than a machine has, a folder outside the repository, or one that holds these files with other content.
@@ -56,7 +59,7 @@ def write(kind: str, grid: Path, asked: Mapping[str, Any], folder: Path | None =
         "grid.yaml": place.grid,
         **cluster.files(place),
     }
-    _put(folder, files)
+    _put(folder, files, force)
     return Launched(folder, tuple(files), steps, cluster.warnings())
 
 
@@ -117,17 +120,19 @@ def _locked(package: str, root: Path) -> str:
     return found[1]
 
 
-def _put(folder: Path, files: Mapping[str, str]) -> None:
+def _put(folder: Path, files: Mapping[str, str], force: bool) -> None:
     content = {name: text.encode() for name, text in files.items()}
     if folder.exists() and not folder.is_dir():
         raise StudyError(f"launch: {folder} is a file; name another folder with --output")
     other = [name for name in content if (folder / name).exists() and not _holds(folder / name, content[name])]
-    if other:
+    if other and not force:
         raise StudyError(
             f"launch: {folder} holds other content ({', '.join(sorted(other))}); "
-            "remove it, or name another folder with --output"
+            "write over it with --force, or name another folder with --output"
         )
     for name, text in content.items():
+        if (folder / name).is_symlink():
+            (folder / name).unlink()  # what it points to is not ours
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text)
 

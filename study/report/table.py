@@ -1,7 +1,7 @@
 """A table of plain text, written out as HTML, Markdown, LaTeX or text; whatever is in its cells is escaped."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import Template
 
 from study.report import escape
@@ -39,6 +39,13 @@ class Table:
     @property
     def rows(self) -> list[tuple[str, ...]]:
         return list(zip(*(column.values for column in self.columns), strict=True))
+
+    def first(self, rows: int) -> "Table":
+        """At most that many rows; where there are more, the sentence says so."""
+        if len(self.rows) <= rows:
+            return self
+        columns = tuple(replace(column, values=column.values[:rows]) for column in self.columns)
+        return Table(columns, f"{self.caption} Shown: the first {rows:,} of {len(self.rows):,} rows.")
 
     def html(self) -> str:
         head = "".join(_html_cell("th", column, column.title) for column in self.columns)

@@ -25,8 +25,10 @@ def root(tmp_path: Path) -> Path:
 def launch(tiny: Path, root: Path) -> Launch:
     """Write the files of a kind with its plain options, some changed (None leaves one out)."""
 
-    def launch(kind: str, grid: Path = tiny, folder: Path | None = None, **changed: Any) -> Launched:
+    def launch(
+        kind: str, grid: Path = tiny, folder: Path | None = None, force: bool = False, **changed: Any
+    ) -> Launched:
         asked = {name: value for name, value in (ASKED[kind] | changed).items() if value is not None}
-        return write(kind, grid, asked, folder, root)
+        return write(kind, grid, asked, folder, root, force)
 
     return launch

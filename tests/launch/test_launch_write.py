@@ -38,11 +38,15 @@ def test_the_same_again_changes_nothing_and_other_content_is_not_overwritten(kin
     launch(kind)
     assert below(first.folder) == before | {"notes.txt": b"mine"}
     (first.folder / "README.md").write_text("mine too")
-    with pytest.raises(StudyError, match=r"holds other content \(README.md\); remove it, or name another"):
+    with pytest.raises(
+        StudyError, match=r"holds other content \(README.md\); write over it with --force, or name another"
+    ):
         launch(kind)
     with pytest.raises(StudyError, match="holds other content"):
         launch(kind, nodes=1, host=["10.0.0.9"] if kind == "onprem" else None)
     assert below(first.folder) == before | {"notes.txt": b"mine", "README.md": b"mine too"}
+    launch(kind, force=True)
+    assert below(first.folder) == before | {"notes.txt": b"mine"}
 
 
 @KIND
@@ -241,7 +245,7 @@ def test_whatever_is_asked_it_is_written_whole_or_refused_in_one_sentence(kind, 
 def test_the_server_is_the_example_with_postgresql(launch):
     compose = yaml.safe_load((launch("slurm").folder / "mlflow" / "compose.yaml").read_text())
     assert compose["services"]["postgres"]["environment"]["POSTGRES_PASSWORD_FILE"] == "/run/secrets/postgres_password"
-    assert "postgresql://mlflow@postgres/mlflow" in compose["services"]["mlflow"]["command"][0]
+    assert "postgresql+psycopg2://mlflow@postgres/mlflow" in compose["services"]["mlflow"]["command"][0]
     allowed = compose["services"]["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
     assert {"localhost:*", "mlflow.example.org:*"} <= set(allowed)
     assert compose["services"]["mlflow"]["build"]["context"] == "../../.."  # from launch/tiny-slurm/mlflow

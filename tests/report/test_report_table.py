@@ -66,3 +66,11 @@ def test_formats_by_hand() -> None:
     assert [formats.p_value(x) for x in (0.0004, 0.0426)] == ["<0.001", "0.043"]
     assert [formats.plural(n, "trial") for n in (1, 2)] == ["1 trial", "2 trials"]
     assert {write(float("nan")) for write in (formats.percent, formats.points, formats.count, formats.short)} == {"–"}  # noqa: RUF001
+
+
+def test_a_long_table_is_cut_and_says_so() -> None:
+    table = Table((Column.text("cell", range(1200)), Column("n", ["5"] * 1200)), "Cells.")
+    short = table.first(500)
+    assert short.rows == table.rows[:500]
+    assert short.caption == "Cells. Shown: the first 500 of 1,200 rows."
+    assert table.first(1200) is table
