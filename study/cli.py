@@ -64,6 +64,7 @@ def plan(
     made = planning.make_plan(design.load(grid), Store(store))
     if not as_json:
         planning.show(made, _console())
+        _warn_of_misfits(made)
     forecast = _measure(made, Store(store), show=not as_json) if measure else None
     if as_json:
         print(json.dumps(planning.as_json(made) | ({"forecast": forecast} if measure else {}), indent=1))
@@ -212,6 +213,14 @@ def _prepare(
     uri = tracking_uri or tracking.default_uri(place)
     tracking.check_uri(uri)
     return planning.make_plan(design.load(grid), place), sweep.Places(place, reports, uri, address)
+
+
+def _warn_of_misfits(made: "Plan") -> None:
+    """Say it where a trial asks for more than this machine has; a cluster may have it."""
+    from study import doctor
+
+    for finding in doctor.fits(made.study.grid.resources):
+        _console().print(f"[yellow]not on this machine:[/] {escape(finding.what)}; {escape(finding.cure)}")
 
 
 def _console() -> Console:

@@ -180,6 +180,14 @@ def shared_memory(path: Path = Path("/dev/shm"), least: float = 1.0) -> Finding:
     return Finding("shared memory", "ok", what)
 
 
+def fits(resources: Resources) -> list[Finding]:
+    """What a stage asks for and this machine plainly lacks; PyTorch is not asked."""
+    found = [threads(resources.cpu, {})]
+    if resources.gpu and shutil.which("nvidia-smi") is None:
+        found.append(gpus(resources.gpu))
+    return [finding for finding in found if finding.status == "bad"]
+
+
 def threads(per_stage: float, environ: Mapping[str, str] = os.environ, usable: int | None = None) -> Finding:
     """More threads than processors get in each other's way. `per_stage`: processors a stage takes."""
     usable = usable or _usable_processors()

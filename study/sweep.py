@@ -246,7 +246,7 @@ def open_ui(uri: str, port: int) -> None:
     """Serve MLflow's pages on localhost, saying where and then only what goes wrong; replaces this process."""
     import sys
 
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C stops it)", flush=True)
     serve = ["--host", "127.0.0.1", "--port", str(port), "--uvicorn-opts", "--log-level warning"]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, *serve])

@@ -382,3 +382,11 @@ def test_the_table_shows_cures_and_the_exit_code_tells_scripts():
 def test_looking_starts_neither_ray_nor_mlflow():
     code = "import sys; from study import doctor; print(sorted({'ray', 'mlflow', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_plan_says_what_this_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert doctor.fits(Resources(cpu=1)) == []
+    many, gpu = doctor.fits(Resources(cpu=4096, gpu=1))
+    assert "would wait for ever" in many.what
+    assert "a stage takes 1, but there is none here" in gpu.what

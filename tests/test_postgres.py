@@ -119,7 +119,7 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     command = mlflow_server.command("127.0.0.1", port, database, "artifacts")
     environment = {**os.environ, "MLFLOW_SERVER_ALLOWED_HOSTS": mlflow_server.allowed_hosts("study.test")}
-    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, *command[1:], "--workers", "1"], cwd=folder, stdout=log, stderr=log, env=environment
@@ -151,12 +151,10 @@ def test_a_sweep_through_a_server_with_postgresql(server: str, place: Path) -> N
     stages = {stage.key: stage for stage in unique_stages(design.expand(design.load(grid)))}
     nested = {run.data.tags["key"]: run for run in runs if PARENT in run.data.tags}
     assert nested.keys() == stages.keys()
-    assert {run.data.tags["driver"] for run in nested.values()} == {
-        runs[0].data.tags["driver"]
-    }  # written by one process
+    assert len({run.data.tags["driver"] for run in runs}) == 1  # one process has written them all
     key = next(key for key, stage in stages.items() if stage.parent is not None)
     copied = Path(client.download_artifacts(nested[key].info.run_id, "model/model.safetensors", str(place)))
-    assert copied.read_bytes() == store.weights(stages[key]).read_bytes()
+    assert copied.read_bytes() == store.weights(stages[key])
 
 
 def test_a_server_answers_only_to_names_it_is_known_by(server: str) -> None:
