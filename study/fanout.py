@@ -84,8 +84,15 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
         options |= {"address": address, "runtime_env": {"py_modules": [str(Path(__file__).resolve().parent)]}}
     try:
         context: Any = ray.init(**options)
-    except (ValueError, ConnectionError, RuntimeError) as error:
+    except Exception as error:  # Ray raises bare ones, too
         if address is None:
+            ray.shutdown()
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise StudyError(
+                f"Ray could not be started on this machine: {reason}; run the same command again when the machine is "
+                "less busy; python -m study doctor looks for other causes"
+            ) from error
+        if not isinstance(error, ValueError | ConnectionError | RuntimeError):
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise StudyError(

@@ -87,6 +87,12 @@ class Place:
                 command, cwd=self.folder, stdout=log, stderr=log, env=environment, start_new_session=True
             )
 
+    def start_again(self) -> None:
+        """See that the sweep is running."""
+        if self.process is None or self.process.poll() is not None:
+            self.end()
+            self.start()
+
     def run(self, seconds: float = 600.0) -> int:
         """A sweep that nobody disturbs; its exit code."""
         self.start()
@@ -138,10 +144,11 @@ class Place:
                 continue
         return [process for process in mine if self.process is None or process.pid != self.process.pid]
 
-    def disturb(self, seed: int, strikes: int, pause: float, log: bool = False) -> None:
-        """Run the sweep again and again, while `strikes` victims die, each up to `pause` seconds after the last one."""
+    def disturb(self, seed: int, strikes: int, pause: float) -> None:
+        """Run the sweep again and again until it is done, while up to `strikes` victims die, each up to `pause` seconds
+        after the last one."""
         chance, left = random.Random(seed), strikes
-        while left:
+        while self.ends["exit 0"] == 0:
             self.start()
             assert self.process is not None
             while left and self.process.poll() is None:
