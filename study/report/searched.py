@@ -17,7 +17,8 @@ def searched(results: Results) -> pd.DataFrame:
         return table([], {**TUNING_KINDS, **SEARCH_KINDS, "on_front": "bool"})
     done = results.tuning[results.tuning["status"] == "done"].reset_index(drop=True)
     goods = _goods(done, facts)
-    done = done.assign(on_front=[not any(beats(other, own) for other in goods) for own in goods])
+    front = [not any(beats(other, own) for other in goods) for own in goods]
+    done = done.assign(on_front=pd.Series(front, dtype=bool))
     return done.sort_values([cost_of(facts), "trial"]).reset_index(drop=True)
 
 

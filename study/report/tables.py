@@ -301,7 +301,7 @@ def search_trials(results: Results) -> Table:
 
 def _searched(results: Results, rows: pd.DataFrame, caption: str) -> Table:
     facts = results.facts.tuning
-    names = [parameter.name for parameter in facts.parameters] if facts else []
+    names = [parameter.name for parameter in facts.parameters] if facts and facts.searches else []
     latency = facts is not None and "latency" in facts.objectives
     return Table(
         (

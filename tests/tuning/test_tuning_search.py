@@ -10,7 +10,9 @@ from study import design, tuning
 from study.errors import StudyError
 from study.plan import make_plan
 from study.report import build, collect, read
+from study.report.outline import outline
 from study.report.searched import beats, searched
+from study.report.tables import TABLES
 from study.search import TuningWork, importances
 from study.stages import stages_of
 from study.store import Store
@@ -137,6 +139,15 @@ def test_a_report_of_a_search(grid: Writer, tmp_path: Path) -> None:
     text = report.html.read_text()
     for told in ("fANOVA", "Pareto front", "every trial"):
         assert told in text
+
+
+def test_a_report_of_a_search_that_has_not_begun(grid: Writer, tmp_path: Path) -> None:
+    results = collect(design.load(grid(text=SEARCH)), Store(tmp_path / "store"))
+    assert outline(results)
+    for name in ("search", "search_trials", "importances"):
+        table = TABLES[name](results)
+        assert table.columns
+        assert table.rows == []
 
 
 def test_latency_is_an_objective(grid: Writer, tmp_path: Path) -> None:
