@@ -20,9 +20,10 @@ from typing import Any, TypeVar
 from study import leftovers
 from study.config import Resources
 from study.errors import StudyError
+from study.leases import Leases
 from study.outcome import Listener, Outcome
 from study.stages import Stage
-from study.store import Store
+from study.store import Store, StoreError
 from study.work import Work
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
@@ -42,6 +43,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 T = TypeVar("T")
 
+PAUSE = 0.5  # seconds between questions while nothing runs here
 REPORT_EVERY = 1.0  # seconds between a worker's reports: each costs a round trip to the driver
 PATIENCE = 900.0  # seconds for a cluster's first worker node: a machine in a cloud starts and installs in minutes
 ATTEMPTS = 3  # a stage's workers that may die, by kill, lack of memory or loss of their machine, before it has failed
@@ -138,7 +140,8 @@ def fan_out(
     listener: Listener,
     commit: str,
 ) -> tuple[list[Outcome], bool]:
-    """Run the stages that the store does not hold, parents before children; more may come as they end.
+    """Run the stages that the store does not hold, parents before children; more may come as they end. What another
+    driver of the store is at work on is waited for, and its result taken.
 
     Returns an outcome for each stage that ended, and whether the sweep was interrupted.
 
@@ -146,7 +149,14 @@ def fan_out(
     `ATTEMPTS` workers at the most. Ctrl-C ends the sweep after what is
     being written; stages without an outcome were not run.
     """
-    queue = _Queue(stages if isinstance(stages, Work) else Work(stages), store, listener)
+    with Leases(store) as leases:
+        store.sweep(leases.keys())
+        queue = _Queue(stages if isinstance(stages, Work) else Work(stages), store, leases, listener)
+        _tune(queue, store, resources, cluster, commit)
+    return queue.outcomes, not queue.exhausted
+
+
+def _tune(queue: "_Queue", store: Store, resources: Resources, cluster: Cluster, commit: str) -> None:
     gpus = cluster.gpus_per_trial(resources)
     scratch = Path(tempfile.mkdtemp(prefix="study-tune-", dir=_SESSION[0] if _SESSION else None))
     work = tune.with_parameters(_work, store=store.address, commit=commit, resources=resources)
@@ -161,7 +171,6 @@ def fan_out(
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return queue.outcomes, not queue.exhausted
 
 
 class _Unsaved:
@@ -174,7 +183,7 @@ class _Unsaved:
 class _Queue(_Unsaved, Searcher):
     """Hands out stages in order of dependency. Tune asks for the next one whenever a worker is free."""
 
-    def __init__(self, work: Work, store: Store, listener: Listener) -> None:
+    def __init__(self, work: Work, store: Store, leases: Leases, listener: Listener) -> None:
         super().__init__(metric="ended", mode="max")
         self.waiting: deque[Stage] = deque()
         self.running: dict[str, Stage] = {}  # by Tune's trial id
@@ -182,17 +191,17 @@ class _Queue(_Unsaved, Searcher):
         self._open: set[str] = set()  # neither done nor failed
         self._failed: dict[str, str] = {}
         self._deaths: Counter[str] = Counter()  # of a stage's workers
-        self._work, self._store, self._listener = work, store, listener
+        self._work, self._store, self._leases, self._listener = work, store, leases, listener
         self._settle()
 
     def suggest(self, trial_id: str) -> Any:  # a config, None to wait, or Searcher.FINISHED
-        stage = next(
-            (stage for stage in self.waiting if stage.parent is None or stage.parent.key not in self._open), None
-        )
+        stage = self._next()
         if stage is not None:
             self.waiting.remove(stage)
             self.running[trial_id] = stage
             return {"stage": json.dumps(stage.spec())}
+        if self._open and not self.running:
+            time.sleep(PAUSE)  # another driver is awaited, and Tune would ask again at once
         return None if self._open else Searcher.FINISHED  # what is running may want more, or have to be run again
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -231,6 +240,23 @@ class _Queue(_Unsaved, Searcher):
                     self.waiting.append(stage)
                     self._open.add(stage.key)
 
+    def _next(self) -> Stage | None:
+        """The first stage that can be started here and now."""
+        for stage in list(self.waiting):
+            ready = stage.key in self._open and (stage.parent is None or stage.parent.key not in self._open)
+            if ready and self._leases.take(stage) and not self._ended_elsewhere(stage):
+                return stage
+        return None
+
+    def _ended_elsewhere(self, stage: Stage) -> bool:
+        error = None if (stored := self._store.has(stage)) else self._leases.failure(stage)
+        if not stored and error is None:
+            return False
+        self.waiting.remove(stage)
+        self._close(Outcome(stage, "failed" if error else "done", error, elsewhere=True))
+        self._settle()
+        return True
+
     def _fail_orphans(self) -> None:
         for stage in [stage for stage in self.waiting if stage.parent and stage.parent.key in self._failed]:
             self.waiting.remove(stage)
@@ -238,11 +264,15 @@ class _Queue(_Unsaved, Searcher):
             self._end(stage, f"its pre-training {parent[:12]} failed: {self._failed[parent]}", 0.0)
 
     def _end(self, stage: Stage, error: str | None, seconds: float) -> None:
-        self._open.discard(stage.key)
         if error is not None:
-            self._failed[stage.key] = error.splitlines()[0]
             self._store.fail(stage, error)
-        outcome = Outcome(stage, "failed" if error else "done", error, seconds)
+        self._close(Outcome(stage, "failed" if error else "done", error, seconds))
+
+    def _close(self, outcome: Outcome) -> None:
+        self._open.discard(outcome.stage.key)
+        if outcome.error is not None:
+            self._failed[outcome.stage.key] = outcome.error.splitlines()[0]
+        self._leases.release(outcome.stage)
         self.outcomes.append(outcome)
         self._listener.on_done(outcome)
         self._work.ended(outcome)

@@ -14,6 +14,7 @@ class Outcome:
     status: Literal["done", "failed"]
     error: str | None = None
     seconds: float = 0.0  # of the worker's time; 0 where it was never handed out, or its worker died
+    elsewhere: bool = False  # another driver of the same store ran it
 
 
 class Listener:

@@ -108,7 +108,8 @@ class SweepProgress(Listener):
             left = self._clock.left()
             eta = f", about {clock_time(left)} left" if left and self._ended < self._total() else ""
             name = escape(self._names[outcome.stage.key])
-            self._console.print(f"{self._ended}/{self._total()}  {name}  {outcome.seconds:.1f} s{eta}", highlight=False)
+            took = "by another driver" if outcome.elsewhere else f"{outcome.seconds:.1f} s"
+            self._console.print(f"{self._ended}/{self._total()}  {name}  {took}{eta}", highlight=False)
 
 
 class _Live:

@@ -16,7 +16,7 @@ an answer: the stage is tried again.
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from study.storage import Folder, open_storage
 
 WEIGHTS = "model.safetensors"
 CHECKSUMS = "checksums.json"
+STALE = 3600.0  # seconds after which what is half-written is taken for abandoned
 
 
 @dataclass(frozen=True)
@@ -192,21 +193,42 @@ class Store:
         with contextlib.suppress(OSError):
             self.storage.remove(_checkpoint(stage))
 
+    def failed_at(self, stage: Stage) -> float | None:
+        """When the stage's failure was noted, in the store's own time; None where none is. Raises StoreError."""
+        with self._said("read"):
+            return self.storage.written(_note(stage))
+
+    def sweep(self, keep: Iterable[str], age: float = STALE) -> int:
+        """Remove what killed writers left half-written more than `age` seconds ago, save for the keys in `keep`.
+        Returns how many were removed. Raises StoreError."""
+        with self._said("written"):
+            return sum(self.storage.sweep(folder, keep, age) for folder in (*VERSIONS, "failed", "unfinished"))
+
+    # Files of other parts (leases, deliveries) beside the stages; all raise StoreError.
+
     def note(self, path: str, data: bytes) -> None:
-        """Write a file of another part's own beside the stages. Raises StoreError."""
+        """Write a file, whole or not at all."""
         with self._said("written"):
             self.storage.write(path, data)
 
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a file unless there is one; of several writers one gets True."""
+        with self._said("written"):
+            return self.storage.create(path, data)
+
     def noted(self, path: str) -> bytes | None:
-        """A file of another part's own; None where there is none. Raises StoreError."""
-        try:
-            with self._said("read"):
-                return self.storage.read(path)
-        except FileNotFoundError:
-            return None
+        """A file's bytes, None where there is none."""
+        with contextlib.suppress(FileNotFoundError), self._said("read"):
+            return self.storage.read(path)
+        return None
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there."""
+        with self._said("written"):
+            self.storage.remove(path)
 
     def listed(self, folder: str) -> dict[str, float]:
-        """Files of another part's own, and when each was written. Raises StoreError."""
+        """A folder's files, and when each was written in the store's own time."""
         with self._said("read"):
             return self.storage.listed(folder)
 

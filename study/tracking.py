@@ -132,6 +132,8 @@ class Tracker(Listener):
         self._courier.send(lambda: self._mirror.lose(stage, reason))
 
     def on_done(self, outcome: Outcome) -> None:
+        if outcome.elsewhere:
+            return  # whoever ran it delivers it; what is missing at the end is delivered then
         self._mirror.ended.add(outcome.stage.key)
         if outcome.error is not None:
             self._mirror.failures[outcome.stage.key] = outcome  # the store keeps no run of it: it waits here

@@ -39,6 +39,9 @@ class Storage(Protocol):
     def listed(self, folder: str) -> dict[str, float]:
         """The files directly in a folder, and when each was written."""
 
+    def written(self, path: str) -> float | None:
+        """When a file was written; None where there is none."""
+
     def folders(self, parent: str) -> list[str]:
         """The names of the whole folders in `parent`."""
 

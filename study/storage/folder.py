@@ -59,6 +59,12 @@ class Folder:
                     found[entry.name] = entry.stat().st_mtime
         return found
 
+    def written(self, path: str) -> float | None:
+        try:
+            return (self.local / path).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def folders(self, parent: str) -> list[str]:
         # asking each for its kind would take a call per entry, and nothing but folders is written here
         return [entry.name for entry in _scan(self.local / parent) if not entry.name.startswith(".")]

@@ -83,6 +83,13 @@ class Objects:
     def listed(self, folder: str) -> dict[str, float]:
         return {_name(entry): _written(entry) for entry in self._entries(folder) if entry["type"] == "file"}
 
+    def written(self, path: str) -> float | None:
+        try:
+            with self._spoken():
+                return _written(self._fs.info(self._at(path), refresh=True))
+        except FileNotFoundError:
+            return None
+
     def folders(self, parent: str) -> list[str]:
         return list(self.listed(parent))
 
