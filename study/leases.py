@@ -58,6 +58,7 @@ class Leases:
         with contextlib.suppress(StudyError):  # a store that cannot be written: the leases expire
             for key in list(self._mine):
                 self._release(key)
+            self._forget_the_dead()
             self._store.remove(f"{DRIVERS}/{self._driver}")
 
     def take(self, stage: Stage) -> bool:
@@ -170,7 +171,8 @@ def machine() -> str:
 def started(process: int) -> str | None:
     """When a process began, in its machine's own terms; None where there is none, `running` where that is untold."""
     with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+        state, *rest = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return None if state in "ZX" else rest[18]  # a zombie has ended, though nobody has asked how
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -96,6 +96,10 @@ def test_the_dead_of_this_machine_are_known_at_once(store: Store) -> None:
     """An ended process, and one whose number another process has by now; a living one keeps its stage."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
+    zombie = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+    assert started(zombie.pid) is None
+    zombie.wait()
     for process, began, taken in [
         (gone.pid, "1", True),
         (os.getpid(), "1", True),
