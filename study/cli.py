@@ -80,10 +80,17 @@ def run(
     store: StorePath = STORE,
     reports: ReportsPath = REPORTS,
     tracking_uri: TrackingUri = None,
+    recompute_damaged: Annotated[
+        bool, typer.Option("--recompute-damaged", help="first remove stored stages that fail their checksums")
+    ] = False,
 ) -> None:
     """Run what a study is missing, then write its report. Running again resumes."""
     from study import sweep
 
+    if recompute_damaged:
+        from study import verify as verifying
+
+        verifying.discard_damaged(design.load(grid), Store(store), _console())
     made, places = _prepare(grid, store, reports, tracking_uri, address)
     raise typer.Exit(sweep.run(made, places, _console()))
 
@@ -115,6 +122,14 @@ def export_models(
     folder = to or Path("exports") / made.name
     count = edge.run(made, Store(store), folder, tolerance, _console())
     _console().print(f"{count} models exported to {escape(str(folder))}; the next report shows them", highlight=False)
+
+
+@app.command()
+def verify(grid: GridPath, store: StorePath = STORE) -> None:
+    """Check every file of a study's stored stages against the checksum it was written with."""
+    from study import verify as verifying
+
+    raise typer.Exit(verifying.show(design.load(grid), Store(store), _console()))
 
 
 @app.command()

@@ -43,6 +43,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 T = TypeVar("T")
 
+FEW = 10  # stages that are looked up one by one; more with one listing
 PAUSE = 0.5  # seconds between questions while nothing runs here
 REPORT_EVERY = 1.0  # seconds between a worker's reports: each costs a round trip to the driver
 PATIENCE = 900.0  # seconds for a cluster's first worker node: a machine in a cloud starts and installs in minutes
@@ -143,7 +144,8 @@ def fan_out(
     """Run the stages that the store does not hold, parents before children; more may come as they end. What another
     driver of the store is at work on is waited for, and its result taken.
 
-    Returns an outcome for each stage that ended, and whether the sweep was interrupted.
+    Returns an outcome for each stage that ended, and whether the sweep was interrupted. Raises StoreError once what is
+    running has ended, where the store could not be written.
 
     A stage that fails does not stop the others, save those that start from it; one whose worker dies is run again, by
     `ATTEMPTS` workers at the most. Ctrl-C ends the sweep after what is
@@ -153,6 +155,8 @@ def fan_out(
         store.sweep(leases.keys())
         queue = _Queue(stages if isinstance(stages, Work) else Work(stages), store, leases, listener)
         _tune(queue, store, resources, cluster, commit)
+    if queue.broken is not None:
+        raise StoreError(f"{queue.broken}; the sweep has stopped, finished stages are kept, and running again goes on")
     return queue.outcomes, not queue.exhausted
 
 
@@ -164,7 +168,7 @@ def _tune(queue: "_Queue", store: Store, resources: Resources, cluster: Cluster,
         tune.with_resources(work, {"cpu": resources.cpu, "gpu": gpus}),
         tune_config=tune.TuneConfig(search_alg=queue, num_samples=-1, reuse_actors=True, metric="ended", mode="max"),
         run_config=tune.RunConfig(
-            name="sweep", storage_path=str(scratch), verbose=0, callbacks=[_Relay(queue, listener)]
+            name="sweep", storage_path=str(scratch), verbose=0, callbacks=[_Relay(queue, queue.listener)]
         ),
     )
     try:
@@ -191,15 +195,18 @@ class _Queue(_Unsaved, Searcher):
         self._open: set[str] = set()  # neither done nor failed
         self._failed: dict[str, str] = {}
         self._deaths: Counter[str] = Counter()  # of a stage's workers
-        self._work, self._store, self._leases, self._listener = work, store, leases, listener
+        self.broken: str | None = None  # why the store cannot be written; then nothing more is handed out
+        self._work, self._store, self._leases, self.listener = work, store, leases, listener
         self._settle()
 
     def suggest(self, trial_id: str) -> Any:  # a config, None to wait, or Searcher.FINISHED
-        stage = self._next()
+        stage = self._next() if self.broken is None else None
         if stage is not None:
             self.waiting.remove(stage)
             self.running[trial_id] = stage
             return {"stage": json.dumps(stage.spec())}
+        if self.broken is not None and not self.running:
+            return Searcher.FINISHED
         if self._open and not self.running:
             time.sleep(PAUSE)  # another driver is awaited, and Tune would ask again at once
         return None if self._open else Searcher.FINISHED  # what is running may want more, or have to be run again
@@ -211,9 +218,12 @@ class _Queue(_Unsaved, Searcher):
             self._deaths[stage.key] += 1
             if self._deaths[stage.key] < ATTEMPTS:
                 self.waiting.appendleft(stage)
-                self._listener.on_lost(stage, DEATH)
+                self.listener.on_lost(stage, DEATH)
                 return
             message = f"{DEATH}, {ATTEMPTS} times"
+        if last.get("unwritten"):
+            self.broken = message  # no stage of its own has failed: none could be kept
+            return
         if message or last.get("ended"):  # otherwise it was stopped from outside: neither done nor failed
             self._end(stage, message or None, last.get("seconds", 0.0))
             self._settle()
@@ -233,8 +243,11 @@ class _Queue(_Unsaved, Searcher):
 
     def _take_more(self) -> None:
         while more := self._work.more():
+            stored = self._store.keys() if len(more) > FEW else None
             for stage in more:
-                if self._store.has(stage):  # by now: another sweep may share the store
+                if (
+                    self._store.has(stage) if stored is None else stage.key in stored
+                ):  # by now: another sweep may share the store
                     self._work.ended(Outcome(stage, "done"))
                 else:
                     self.waiting.append(stage)
@@ -265,7 +278,10 @@ class _Queue(_Unsaved, Searcher):
 
     def _end(self, stage: Stage, error: str | None, seconds: float) -> None:
         if error is not None:
-            self._store.fail(stage, error)
+            try:
+                self._store.fail(stage, error)
+            except StoreError as unwritten:
+                self.broken = str(unwritten)
         self._close(Outcome(stage, "failed" if error else "done", error, seconds))
 
     def _close(self, outcome: Outcome) -> None:
@@ -274,7 +290,7 @@ class _Queue(_Unsaved, Searcher):
             self._failed[outcome.stage.key] = outcome.error.splitlines()[0]
         self._leases.release(outcome.stage)
         self.outcomes.append(outcome)
-        self._listener.on_done(outcome)
+        self.listener.on_done(outcome)
         self._work.ended(outcome)
 
     def save(self, checkpoint_path: str) -> None:
@@ -314,7 +330,7 @@ def _work(config: dict[str, Any], store: str, commit: str, resources: Resources)
         stage = Stage.from_spec(json.loads(config["stage"]))
         run_stage(stage, Store(store), device, batch.add, commit, resources.checkpoint_seconds)
     except Exception as error:
-        ending: dict[str, Any] = {"ended": 0, "error": _describe(error)}
+        ending: dict[str, Any] = {"ended": 0, "error": _describe(error), "unwritten": isinstance(error, StoreError)}
     else:
         ending = {"ended": 1}
     tune.report(ending | {"epochs": batch.take(), "seconds": time.monotonic() - began})

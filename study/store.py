@@ -51,7 +51,14 @@ class Unfinished:
 
 
 class CorruptError(StudyError):
-    """A stored stage whose files are not what was written, or not what is asked for now."""
+    """A stored stage whose files are not what was written, or not what is asked for now; `reason` says why alone."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        self.reason = f"{place}: {reason}"
+        super().__init__(
+            f"stored stage {place} cannot be used: {reason}; "
+            "to compute it again: python -m study run GRID --recompute-damaged"
+        )
 
 
 class StoreError(StudyError):
@@ -119,6 +126,10 @@ class Store:
             raise self._corrupt(stage, f"{WEIGHTS} is missing")
         return files[WEIGHTS]
 
+    def check(self, stage: Stage) -> None:
+        """Read every file of a stored stage against its checksum. Raises CorruptError."""
+        self._read(stage, "stage.json", "result.json", "config.json", WEIGHTS)
+
     @contextlib.contextmanager
     def folder(self, stage: Stage) -> Iterator[Path]:
         """The files of a stored stage in a folder of this machine, for as long as the context lasts."""
@@ -162,14 +173,14 @@ class Store:
             self.storage.write(_note(stage), _json({"spec": stage.spec(), "error": masked(error)}))
 
     def failure(self, stage: Stage) -> str | None:
-        """The last error of a stage without a result. Raises CorruptError where the note cannot be read."""
+        """The last error of a stage without a result, also of one whose note is damaged. Raises StoreError."""
         try:
             with self._said("read"):
                 return str(_mapping(self.storage.read(_note(stage)))["error"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError) as error:
-            raise CorruptError(f"{self.storage.place_of(_note(stage))} cannot be read ({error}); remove it") from None
+            return f"its note {self.storage.place_of(_note(stage))} cannot be read ({error})"
 
     def keep_unfinished(self, stage: Stage, data: bytes) -> None:
         """Put the state of a stage aside, in place of an earlier one. Raises OSError."""
@@ -255,10 +266,7 @@ class Store:
             raise self._corrupt(stage, f"{name} cannot be read ({error})") from None
 
     def _corrupt(self, stage: Stage, what: str) -> CorruptError:
-        return CorruptError(
-            f"stored stage {self.storage.place_of(_path(stage))} cannot be used: {what}; "
-            "to compute it again: python -m study run GRID --recompute-damaged"
-        )
+        return CorruptError(self.storage.place_of(_path(stage)), what)
 
     @contextlib.contextmanager
     def _said(self, doing: str) -> Iterator[None]:

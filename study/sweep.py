@@ -21,6 +21,7 @@ from study.progress import SweepProgress, clock_time
 from study.provenance import commit
 from study.secrets import masked
 from study.store import Store
+from study.verify import say, verify
 from study.wanted import StageNames
 from study.work import Work
 
@@ -72,9 +73,12 @@ def run(plan: Plan, places: Places, console: Console) -> int:
 
 def _run(plan: Plan, places: Places, console: Console) -> int:
     console.print(f"[bold]{escape(plan.study.name)}[/]  {planning.summary(plan)}", highlight=False)
+    damaged = verify(plan.study, places.store, weights=False).damaged
+    if damaged:
+        say(damaged, StageNames(plan.study, places.store), plan.study, console)
     if plan.finished and not tracking.undelivered(plan.study, places.store, places.tracking_uri):
         report(plan, places, console, rebuild=False)
-        return 0
+        return int(bool(damaged))
     for name in planning.datasets(plan.study):
         data.available(name)
     with _cluster(plan, places, console) as cluster:  # before anything is written: it may not answer, or be too small
@@ -88,7 +92,7 @@ def _run(plan: Plan, places: Places, console: Console) -> int:
             tracker.finish({0: "FINISHED", 1: "FAILED", 130: "KILLED"}[ending.exit_code], folder)
     _say_tracking(tracker, plan, places, console)
     _say_failures(ending, console)
-    return ending.exit_code
+    return ending.exit_code or int(bool(damaged))
 
 
 def report(plan: Plan, places: Places, console: Console, rebuild: bool) -> Path:

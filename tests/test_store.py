@@ -272,8 +272,7 @@ def test_a_failure_is_noted_and_forgotten_once_there_is_a_result(store: Store) -
 def test_a_damaged_note_is_told(store: Store) -> None:
     store.fail(STAGE, "x")
     (store.root / "failed" / f"{STAGE.key}.json").write_text("{")
-    with pytest.raises(CorruptError, match="cannot be read"):
-        store.failure(STAGE)
+    assert "cannot be read" in (store.failure(STAGE) or "")
 
 
 # --- disks that are full or may not be written (root may write anywhere: permissions would prove nothing) ---
