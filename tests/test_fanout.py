@@ -1,6 +1,7 @@
 """The fan-out, through a real Ray on this machine."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from study.fanout import Cluster
 from study.outcome import Listener, Outcome
 from study.run import run_stage
 from study.stages import Stage, unique_stages
-from study.store import Store
+from study.store import Store, StoreError
 
 
 class Log(Listener):
@@ -159,3 +160,21 @@ def workers_of_ray() -> list[int]:
     """Processes that train: Ray names a worker by the actor it runs."""
     names = {process.pid: " ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])}
     return [number for number, name in names.items() if name.startswith(("ray::ImplicitFunc", "ray::_work"))]
+
+
+def test_a_disk_that_fills_up_stops_the_sweep_with_one_message(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    """What was finished before is kept; no stage counts as failed, for none of them has failed."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", disk], check=False).returncode:
+        pytest.skip("only root may make a small disk")
+    try:
+        store, log = Store(disk), Log()
+        with pytest.raises(StoreError, match=r"cannot be written: No space left on device; .* running again goes on"):
+            fanout.fan_out(stages_of(tiny), store, Resources(), cluster, log, "abc")
+        done = [key for event, key in log.events if event == "done"]
+        assert store.keys() >= set(done)
+        assert store.listed("failed") == {}
+        assert not list(disk.rglob(".*"))
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)

@@ -1,0 +1,62 @@
+"""Damage to stored stages is found, told with the way out, and undone when asked."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from study.design import Study, expand, load
+from study.run import run_stage
+from study.stages import Stage, unique_stages
+from study.store import WEIGHTS, Store
+from study.verify import discard_damaged, show, verify
+
+
+@pytest.fixture
+def study(tiny: Path) -> Study:
+    return load(tiny)
+
+
+@pytest.fixture
+def store(study: Study, tmp_path: Path) -> Store:
+    store = Store(tmp_path / "store")
+    for stage in unique_stages(expand(study))[:4]:
+        run_stage(stage, store, "cpu", lambda row: None)
+    return store
+
+
+def folder(store: Store, stage: Stage) -> Path:
+    return store.root / stage.kind / stage.key
+
+
+def shown(study: Study, store: Store) -> tuple[int, str]:
+    console = Console(width=1000)
+    with console.capture() as caught:
+        code = show(study, store, console)
+    return code, caught.get()
+
+
+def test_what_is_whole_is_said_to_be(study: Study, store: Store) -> None:
+    assert shown(study, store) == (0, "4 of 4 stored stages are whole, 8 not run yet\n")
+
+
+@pytest.mark.parametrize("name", ["stage.json", "result.json", "config.json", WEIGHTS, "checksums.json"])
+def test_every_file_is_checked(study: Study, store: Store, name: str) -> None:
+    stage = unique_stages(expand(study))[1]
+    path = folder(store, stage) / name
+    path.write_bytes(path.read_bytes()[:-9])
+    code, text = shown(study, store)
+    assert code == 1
+    assert f"damaged  {stage.kind} " in text
+    assert str(folder(store, stage)) in text
+    assert name in text
+    assert "3 of 4 stored stages are whole" in text
+    assert "--recompute-damaged" in text
+
+
+def test_what_is_damaged_is_removed_when_asked_and_nothing_else(study: Study, store: Store) -> None:
+    stages = unique_stages(expand(study))[:4]
+    (folder(store, stages[0]) / WEIGHTS).unlink()
+    discard_damaged(study, store, Console(quiet=True))
+    assert store.keys() == {stage.key for stage in stages[1:]}
+    assert verify(study, store).damaged == []
