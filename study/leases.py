@@ -19,9 +19,9 @@ import uuid
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from study.errors import StudyError
+from study.owner import gone, me
 from study.stages import Stage
 from study.store import Store
 
@@ -129,8 +129,8 @@ class Leases:
         """Whether the driver was a process of this machine that has ended."""
         try:
             said = json.loads(self._store.noted(f"{DRIVERS}/{driver}") or b"{}")
-            return bool(said["machine"] == machine() and started(int(said["process"])) != said["started"])
-        except (ValueError, KeyError, TypeError):
+            return bool(said["machine"] == machine() and gone(said["owner"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
             return False
 
     def _forget_the_dead(self) -> None:
@@ -150,33 +150,14 @@ class Leases:
                 self._beat()
 
     def _beat(self) -> None:
-        self._store.note(f"{DRIVERS}/{self._driver}", json.dumps(_whoami()).encode())
-
-
-@cache
-def _whoami() -> dict[str, Any]:
-    return {"machine": machine(), "process": os.getpid(), "started": started(os.getpid())}
+        self._store.note(f"{DRIVERS}/{self._driver}", json.dumps({"machine": machine(), "owner": me()}).encode())
 
 
 @cache
 def machine() -> str:
-    """A name for this machine, or for this container on it, as long as it is up."""
+    """A name for this machine, or for this container on it, as long as it is up: names of hosts may be given twice."""
     parts = [platform.node()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         with contextlib.suppress(OSError):
             parts.append(os.readlink(path) if path.endswith("pid") else Path(path).read_text().strip())
     return ":".join(parts)
-
-
-def started(process: int) -> str | None:
-    """When a process began, in its machine's own terms; None where there is none, `running` where that is untold."""
-    with contextlib.suppress(OSError, IndexError):
-        state, *rest = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        return None if state in "ZX" else rest[18]  # a zombie has ended, though nobody has asked how
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass  # another user's
-    return "running"

@@ -13,7 +13,8 @@ import pytest
 
 from study import leases as module
 from study.config import Encoder, Finetune
-from study.leases import DRIVERS, STAGES, Leases, machine, started
+from study.leases import DRIVERS, STAGES, Leases, machine
+from study.owner import me
 from study.stages import Stage
 from study.store import Result, Store
 
@@ -63,7 +64,7 @@ def test_what_is_held_is_looked_at_now_and_then_only(store: Store, monkeypatch: 
 
 def foreign(store: Store, name: str, **said: object) -> None:
     """A driver as another machine, or this one, would have told of itself."""
-    store.note(f"{DRIVERS}/{name}", json.dumps({"machine": "elsewhere", "process": 1, "started": "1"} | said).encode())
+    store.note(f"{DRIVERS}/{name}", json.dumps({"machine": "elsewhere", "owner": "host:1:1"} | said).encode())
     store.note(f"{STAGES}/{STAGE.key}.1", name.encode())
 
 
@@ -96,18 +97,14 @@ def test_the_dead_of_this_machine_are_known_at_once(store: Store) -> None:
     """An ended process, and one whose number another process has by now; a living one keeps its stage."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    zombie = subprocess.Popen([sys.executable, "-c", ""])
-    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
-    assert started(zombie.pid) is None
-    zombie.wait()
-    for process, began, taken in [
-        (gone.pid, "1", True),
-        (os.getpid(), "1", True),
-        (os.getpid(), started(os.getpid()), False),
-    ]:
-        foreign(store, "other", machine=machine(), process=process, started=began)
+    host = me().partition(":")[0]
+    for owner, taken in [(f"{host}:{gone.pid}:1", True), (f"{host}:{os.getpid()}:1", True), (me(), False)]:
+        foreign(store, "other", machine=machine(), owner=owner)
         with Leases(store) as mine:
             assert mine.take(STAGE) is taken
+    foreign(store, "other", machine="a namesake", owner=f"{host}:{gone.pid}:1")
+    with Leases(store) as mine:
+        assert not mine.take(STAGE)
 
 
 def test_of_two_who_take_from_the_dead_one_succeeds(store: Store) -> None:
@@ -136,7 +133,7 @@ def test_a_failure_counts_if_it_came_while_this_driver_was_at_work(store: Store)
 
 
 def test_leftovers_of_the_dead_are_cleared_away(store: Store) -> None:
-    foreign(store, "dead", machine=machine(), process=2**22 + 1)
+    foreign(store, "dead", machine=machine(), owner=f"{me().partition(':')[0]}:{2**22 + 1}:1")
     store.save(STAGE, RESULT, b"", {})
     store.note(f"{STAGES}/{OTHER.key}.1", b"dead")
     with Leases(store) as mine:
