@@ -177,12 +177,15 @@ def schema() -> None:
 def ui(
     store: StorePath = STORE,
     tracking_uri: TrackingUri = None,
-    port: Annotated[int, typer.Option(help="on localhost")] = 5000,
+    host: Annotated[
+        str, typer.Option(help="who may look: this machine alone, or whoever reaches this address")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="of that address")] = 5000,
 ) -> None:
-    """Open MLflow's pages on localhost."""
+    """Open MLflow's pages, on localhost unless told otherwise."""
     from study import sweep, tracking
 
-    sweep.open_ui(tracking_uri or tracking.default_uri(Store(store)), port)
+    sweep.open_ui(tracking_uri or tracking.default_uri(Store(store)), host, port, _console())
 
 
 def main() -> None:

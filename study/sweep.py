@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from study import fanout
 
 
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
 @dataclass(frozen=True)
 class Places:
     """Where a sweep runs and where its results go."""
@@ -248,11 +251,19 @@ def _say_tracking(tracker: tracking.Tracker, plan: Plan, places: Places, console
     )
 
 
-def open_ui(uri: str, port: int) -> None:
-    """Serve MLflow's pages on localhost, saying where and then only what goes wrong; replaces this process."""
+def open_ui(uri: str, host: str, port: int, console: Console) -> None:
+    """Serve MLflow's pages, saying where and then only what goes wrong; replaces this process. On another address than
+    this machine's own, with a warning."""
     import sys
 
+    if host not in LOCAL_HOSTS:
+        console.print(
+            f"[yellow]MLflow's pages will be open to whoever reaches {escape(host)}:{port}[/]: they ask for no "
+            "password, and let runs be changed and deleted"
+        )
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C stops it)", flush=True)
-    serve = ["--host", "127.0.0.1", "--port", str(port), "--uvicorn-opts", "--log-level warning"]
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, *serve])
+    # in the environment, for others can read a process's arguments, and the address may hold a password
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
+    print(f"MLflow: http://{host}:{port} (Ctrl-C stops it)", flush=True)
+    serve = ["--host", host, "--port", str(port), "--uvicorn-opts", "--log-level warning"]
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *serve])
