@@ -338,7 +338,8 @@ def importances(results: Results) -> Table:
             Column.of("PED-ANOVA, %", formats.percent, [row[3] for row in rows]),
         ),
         "Shares of an objective's variation that each parameter brings about: fANOVA over the whole space; PED-ANOVA, "
-        "which asks what separates the best trials from the rest, as a cross-check.",
+        "which asks what separates the best tenth of the trials from the rest, as a cross-check: with few trials that "
+        "is one or two of them.",
     )
 
 

@@ -1,5 +1,6 @@
 """Names beside points, so placed that nothing lies on anything else."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,15 @@ def mark(axes: "Axes", x: float, y: float, low: float, high: float) -> Mark:
     (across, along), (_, bottom), (_, top) = axes.transData.transform([(x, y), (x, low), (x, high)])
     whisker = [Box(across - 1, bottom, across + 1, top)] if low <= high else []
     return Mark((across, along), [Box.around((across, along), 4), *whisker])
+
+
+def staircase(axes: "Axes", points: Sequence[Pair]) -> list[Box]:
+    """The steps from point to point, given in data: first across, then along."""
+    corners = [tuple(corner) for corner in axes.transData.transform([*points])]
+    boxes = []
+    for (left, low), (right, high) in itertools.pairwise(corners):
+        boxes += [Box(left, low - 1, right, low + 1), Box(right - 1, min(low, high), right + 1, max(low, high))]
+    return boxes
 
 
 def place(marks: Sequence[Mark], sizes: Sequence[Pair], lines: Sequence[Box], frame: Box) -> list[Box | None]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report.plots.labels import annotate, mark
+from study.report.plots.labels import annotate, mark, staircase
 from study.report.plots.panels import padded
 from study.report.plots.plot import Plot
 from study.report.plots.scales import log_parameters
@@ -47,9 +47,10 @@ def draw(trials: pd.DataFrame) -> "Figure":
     nan = float("nan")
     boxes = [box for x, y in zip(others["value"], others["val_accuracy"], strict=True)
              for box in mark(axes, x, 100 * y, nan, nan).boxes]  # fmt: skip
-    marks = [mark(axes, x, y, nan, nan) for x, y in zip(best["value"], best["height"], strict=True)]
+    steps = [*zip(best["value"], best["height"], strict=True)]
+    marks = [mark(axes, x, y, nan, nan) for x, y in steps]
     names = [f"trial {number}" for number in best["trial"]]
-    if not annotate(axes, marks, names, boxes):
+    if not annotate(axes, marks, names, [*boxes, *staircase(axes, steps)]):
         annotate(axes, marks, [str(number) for number in best["trial"]], [])
     return figure
 
