@@ -50,7 +50,15 @@ def tests(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure the models against textbook forms, dense models and the machine's own GEMM rate, side by side."""
-    _python(session, "-m", "pytest", "tests/benchmarks/bench_models.py", "-s", *session.posargs)
+    _python(
+        session,
+        "-m",
+        "pytest",
+        "tests/benchmarks/bench_models.py",
+        "tests/benchmarks/bench_gpu.py",
+        "-s",
+        *session.posargs,
+    )
 
 
 @nox.session(default=False)

@@ -9,6 +9,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import contenders
 import pytest
@@ -17,9 +18,11 @@ import torch.nn.functional as F
 from per_expert import PerExpertClassifier
 from torch import Tensor, nn
 
-from study import config
-from study.models import build_encoder
+from study import config, design
+from study.models import Classifier, build_encoder, cpu
+from study.training.optim import FlatAdamW, parameter_groups
 
+ROOT = Path(__file__).parents[2]
 ROUNDS, BATCH = int(os.environ.get("BENCH_ROUNDS", "7")), 64
 PRESETS = {name: config.Encoder.model_validate({"preset": name}) for name in ("XXS", "XS", "S")}
 
@@ -175,3 +178,55 @@ def test_speed_of_experts(benchmark, capsys: pytest.CaptureFixture[str], block: 
     benchmark.extra_info.update(facts)
     benchmark.pedantic(ours, rounds=1)
     report(f"experts of block {block} of XXS, training", facts, capsys)
+
+
+def test_speed_of_small_trials(benchmark, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+    """The quickstart's model, whose steps are short: what each step costs besides arithmetic decides."""
+    encoder = design.load(ROOT / "grids" / "quickstart.yaml").baseline.settings.encoder
+    ours = whole_step(contenders.classifier(encoder), encoder)
+    seconds = take_turns(
+        {
+            "ours": repeated(ours),
+            "plain operations, fused AdamW": repeated(plainly(training(contenders.classifier(encoder), encoder))),
+            "plain operations, AdamW of many tensors, loss read": repeated(
+                plainly(public_training(contenders.classifier(encoder), encoder))
+            ),
+        }
+    )
+    steps = {name: round(20 / statistics.median(seconds[name]), 1) for name in seconds}
+    facts = {f"steps per second: {name}": value for name, value in steps.items()}
+    facts |= {f"ours over {name}": round(ratio(seconds, name), 2) for name in seconds if name != "ours"}
+    benchmark.extra_info.update(facts)
+    benchmark.pedantic(ours, rounds=1)
+    report("the quickstart's model, training", facts, capsys)
+
+
+def whole_step(model: Classifier, shape: config.Encoder) -> Work:
+    """One step as this project trains: the flat optimizer, a clipped norm, nothing read back."""
+    images, labels = batch(shape)
+    optimizer = FlatAdamW(parameter_groups(model, 0.05), clip_norm=1.0)
+
+    def step() -> None:
+        found = model(images)
+        optimizer.descend(F.cross_entropy(found.logits_BC, labels) + found.balance_loss, 1e-3)
+
+    return step
+
+
+def repeated(work: Work) -> Work:
+    def run() -> None:
+        for _ in range(20):
+            work()
+
+    return run
+
+
+def plainly(work: Work) -> Work:
+    """In PyTorch's own operations, without the hand-written CPU forms."""
+
+    def run() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cpu, "suits", lambda *_: False)
+            work()
+
+    return run

@@ -1,0 +1,136 @@
+"""Where the time of a training step goes, and what bounds it: python tests/benchmarks/profile_step.py [--write]
+
+Three models that compute the same (XXS at 36 px, batches of 64, float32), profiled in turns: public code, this
+project's in plain PyTorch operations, and this project's as it is. Set OMP_NUM_THREADS for the number of cores. With
+--write the table goes to reports/bench/profile.md.
+"""
+
+import platform
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import bench_models
+import contenders
+import pytest
+import torch
+from per_expert import PerExpertClassifier
+from torch.profiler import ProfilerActivity, profile
+
+from study.models import cpu
+from study.provenance import commit, now, processor
+
+STEPS, ROUNDS = 2, 5
+KINDS = {
+    "linear maps": ("aten::mm", "aten::addmm"),
+    "attention's products": ("aten::bmm", "aten::baddbmm", "aten::baddbmm_"),
+    "attention's weights": ("softmax", "aten::exp2", "flash_attention"),
+    "norms": ("layer_norm",),
+    "gather and scatter": ("aten::index", "aten::nonzero", "aten::_index_put", "aten::where"),
+    "copies": ("aten::copy_", "aten::cat", "aten::clone"),
+}
+Columns = dict[str, dict[str, float]]
+
+
+def plain() -> AbstractContextManager[object]:
+    """This project's model in PyTorch's own operations, as GPUs run it."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(cpu, "suits", lambda *_: False)
+    return _Undone(patch)
+
+
+class _Undone(AbstractContextManager[object]):
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.patch = patch
+
+    def __exit__(self, *_: object) -> None:
+        self.patch.undo()
+
+
+def kind_of(operation: str) -> str:
+    return next((kind for kind, names in KINDS.items() if any(name in operation for name in names)), "the rest")
+
+
+def profiled(work: Callable[[], None]) -> tuple[dict[str, float], float]:
+    """Milliseconds of one step by kind of work, and the multiply-adds of its products."""
+    with profile(activities=[ProfilerActivity.CPU], with_flops=True) as found:
+        for _ in range(STEPS):
+            work()
+    milliseconds: dict[str, float] = defaultdict(float)
+    for event in found.key_averages():
+        milliseconds[kind_of(event.key)] += event.self_cpu_time_total / 1000 / STEPS
+    return milliseconds, sum(event.flops for event in found.key_averages() if "mm" in event.key) / 2 / STEPS
+
+
+def measure() -> tuple[Columns, dict[str, float], float]:
+    """Profiles, seconds of a step without a profiler, and seconds that its products take at the large-product rate."""
+    encoder = bench_models.PRESETS["XXS"]
+    public = PerExpertClassifier(contenders.classifier(encoder))
+    ours = bench_models.training(contenders.classifier(encoder), encoder)
+    works: dict[str, tuple[Callable[[], None], Callable[[], AbstractContextManager[object]]]] = {
+        "public code": (bench_models.public_training(public, encoder), nullcontext),
+        "plain operations": (ours, plain),
+        "this project": (ours, nullcontext),
+    }
+    product = bench_models.large_product()
+    seconds: dict[str, list[float]] = {name: [] for name in (*works, "product")}
+    for round_ in range(ROUNDS + 1):
+        for name, (work, around) in {**works, "product": (product, nullcontext)}.items():
+            with around():
+                start = time.perf_counter()
+                work()
+                if round_:  # the first warms up
+                    seconds[name].append(time.perf_counter() - start)
+    columns: Columns = {}
+    for name, (work, around) in works.items():
+        with around():
+            columns[name], _ = profiled(work)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    rate = contenders.GEMM_SIZE**3 / medians.pop("product")
+    floor = 3 * bench_models.BATCH * contenders.macs(encoder) / rate
+    return columns, medians, floor
+
+
+def table(columns: Columns, seconds: dict[str, float], floor: float) -> str:
+    rows = [*KINDS, "the rest"]
+    lines = [f"| milliseconds of a step | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+    for row in rows:
+        lines.append(f"| {row} | {' | '.join(f'{column.get(row, 0):.0f}' for column in columns.values())} |")
+    lines.append(
+        f"| **whole step, without the profiler** | {' | '.join(f'{1000 * s:.0f}' for s in seconds.values())} |"
+    )
+    lines.append(f"| share of the large-product rate | {' | '.join(f'{floor / s:.0%}' for s in seconds.values())} |")
+    ours, public = seconds["this project"], seconds["public code"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"All products of a step, at the rate of a large one, take {1000 * floor:.0f} ms. So nothing that computes "
+            f"them can be more than {public / floor:.1f} times as fast as public code here; this project is "
+            f"{public / ours:.2f} times as fast, and 3 times would need {3 * floor / public:.0%} of that rate, with "
+            "norms, softmax, activations and the optimizer for nothing.",
+        ]
+    )
+
+
+def main() -> None:
+    made = table(*measure())
+    where = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"
+    text = (
+        f"# Where a training step's time goes\n\nXXS, 36 px, batches of 64, float32. {where}; commit {commit()[:12]}; "
+        f"{now()}. Written by `OMP_NUM_THREADS={torch.get_num_threads()} python tests/benchmarks/profile_step.py --write`.\n\n"
+        f"{made}\n"
+    )
+    print(text)
+    if "--write" in sys.argv:
+        path = Path(__file__).parents[2] / "reports" / "bench" / "profile.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
