@@ -50,15 +50,8 @@ def tests(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure the models against textbook forms, dense models and the machine's own GEMM rate, side by side."""
-    _python(
-        session,
-        "-m",
-        "pytest",
-        "tests/benchmarks/bench_models.py",
-        "tests/benchmarks/bench_gpu.py",
-        "-s",
-        *session.posargs,
-    )
+    files = [f"tests/benchmarks/bench_{name}.py" for name in ("models", "gpu")]
+    _python(session, "-m", "pytest", *files, "-s", *session.posargs)
 
 
 @nox.session(default=False)

@@ -89,7 +89,7 @@ def test_training(capsys: pytest.CaptureFixture[str], preset: str, compiled: boo
         )
         assert seconds > 0
     head = (
-        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, commit {commit()[:12]}, {now()}, bfloat16 autocast\n\n"
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, commit {commit()[:12]}, {now()}\n\n"
         "| size | | batch | images/s | of the compute ceiling | of the memory ceiling |\n|---|---|---:|---:|---:|---:|"
     )
     text = "\n".join([head, *lines])

@@ -5,12 +5,13 @@ project's in plain PyTorch operations, and this project's as it is. Set OMP_NUM_
 --write the table goes to reports/bench/profile.md.
 """
 
+import os
 import platform
 import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 from study.models import cpu
 from study.provenance import commit, now, processor
 
-STEPS, ROUNDS = 2, 5
+STEPS, ROUNDS = 2, int(os.environ.get("BENCH_ROUNDS", "5"))
 KINDS = {
     "linear maps": ("aten::mm", "aten::addmm"),
     "attention's products": ("aten::bmm", "aten::baddbmm", "aten::baddbmm_"),
@@ -55,15 +56,15 @@ def kind_of(operation: str) -> str:
     return next((kind for kind, names in KINDS.items() if any(name in operation for name in names)), "the rest")
 
 
-def profiled(work: Callable[[], None]) -> tuple[dict[str, float], float]:
-    """Milliseconds of one step by kind of work, and the multiply-adds of its products."""
-    with profile(activities=[ProfilerActivity.CPU], with_flops=True) as found:
+def profiled(work: Callable[[], None]) -> dict[str, float]:
+    """Milliseconds of one step by kind of work."""
+    with profile(activities=[ProfilerActivity.CPU]) as found:
         for _ in range(STEPS):
             work()
     milliseconds: dict[str, float] = defaultdict(float)
     for event in found.key_averages():
         milliseconds[kind_of(event.key)] += event.self_cpu_time_total / 1000 / STEPS
-    return milliseconds, sum(event.flops for event in found.key_averages() if "mm" in event.key) / 2 / STEPS
+    return milliseconds
 
 
 def measure() -> tuple[Columns, dict[str, float], float]:
@@ -88,7 +89,7 @@ def measure() -> tuple[Columns, dict[str, float], float]:
     columns: Columns = {}
     for name, (work, around) in works.items():
         with around():
-            columns[name], _ = profiled(work)
+            columns[name] = profiled(work)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     rate = contenders.GEMM_SIZE**3 / medians.pop("product")
     floor = 3 * bench_models.BATCH * contenders.macs(encoder) / rate
@@ -97,13 +98,13 @@ def measure() -> tuple[Columns, dict[str, float], float]:
 
 def table(columns: Columns, seconds: dict[str, float], floor: float) -> str:
     rows = [*KINDS, "the rest"]
-    lines = [f"| milliseconds of a step | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
-    for row in rows:
-        lines.append(f"| {row} | {' | '.join(f'{column.get(row, 0):.0f}' for column in columns.values())} |")
-    lines.append(
-        f"| **whole step, without the profiler** | {' | '.join(f'{1000 * s:.0f}' for s in seconds.values())} |"
-    )
-    lines.append(f"| share of the large-product rate | {' | '.join(f'{floor / s:.0%}' for s in seconds.values())} |")
+    lines = [
+        _row("milliseconds of a step", columns),
+        _row("---", ["---:"] * len(columns)),
+        *(_row(kind, [f"{column.get(kind, 0):.0f}" for column in columns.values()]) for kind in rows),
+        _row("**whole step, without the profiler**", [f"{1000 * value:.0f}" for value in seconds.values()]),
+        _row("share of the large-product rate", [f"{floor / value:.0%}" for value in seconds.values()]),
+    ]
     ours, public = seconds["this project"], seconds["public code"]
     return "\n".join(
         [
@@ -117,13 +118,18 @@ def table(columns: Columns, seconds: dict[str, float], floor: float) -> str:
     )
 
 
+def _row(name: str, values: Iterable[str]) -> str:
+    return f"| {name} | {' | '.join(values)} |"
+
+
 def main() -> None:
+    threads = torch.get_num_threads()
     made = table(*measure())
-    where = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"
+    where = f"{processor()}, {threads} threads, torch {torch.__version__}, Python {platform.python_version()}"
     text = (
-        f"# Where a training step's time goes\n\nXXS, 36 px, batches of 64, float32. {where}; commit {commit()[:12]}; "
-        f"{now()}. Written by `OMP_NUM_THREADS={torch.get_num_threads()} python tests/benchmarks/profile_step.py --write`.\n\n"
-        f"{made}\n"
+        f"# Where a training step's time goes\n\nXXS, 36 px, batches of 64, float32. {where}; "
+        f"commit {commit()[:12]}; {now()}.\nWritten by "
+        f"`OMP_NUM_THREADS={threads} python tests/benchmarks/profile_step.py --write`.\n\n{made}\n"
     )
     print(text)
     if "--write" in sys.argv:
