@@ -28,7 +28,7 @@ class GroupedQueryAttention(nn.Module):
 
 def attend(qkv_BNX: Tensor, num_heads: int, num_kv_heads: int) -> Tensor:
     """softmax(q k^T / sqrt(C)) v of each head, heads side by side: (B, N, D)."""
-    if cpu.suits(qkv_BNX) and cpu_attention.has_room(qkv_BNX, num_heads):
+    if cpu.suits(qkv_BNX) and cpu_attention.pays(qkv_BNX, num_heads):
         return cpu_attention.attend(qkv_BNX, num_heads, num_kv_heads)
     batch, tokens, columns = qkv_BNX.shape
     group, channels = num_heads // num_kv_heads, columns // (num_heads + 2 * num_kv_heads)

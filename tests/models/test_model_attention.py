@@ -38,6 +38,7 @@ def test_kv_heads_repeat_for_neighbouring_query_heads(
     expected = gradient(repeated, qkv, group * kv_heads, kv_heads)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cpu_attention, "CACHE_BYTES", 100 if small_cache else 2**21)  # one or a few heads at a time
+        patch.setattr(cpu_attention, "FEWEST_NUMBERS", 0)
         if not fast:
             patch.setattr(cpu, "suits", lambda *_: False)
         torch.testing.assert_close(gradient(attend, qkv, group * kv_heads, kv_heads), expected)
@@ -46,8 +47,9 @@ def test_kv_heads_repeat_for_neighbouring_query_heads(
 
 
 @pytest.mark.parametrize("size", [1e-3, 1, 10, 100, 1e4])
-def test_scores_of_any_size(size: float) -> None:
+def test_scores_of_any_size(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
     """exp of most of these overflows or vanishes in float32; a softmax never does."""
+    monkeypatch.setattr(cpu_attention, "FEWEST_NUMBERS", 0)
     torch.manual_seed(0)
     qkv = torch.randn(2, 5, 8 * 3)
     qkv[..., :16] *= size  # queries and keys; values as they are
@@ -57,7 +59,8 @@ def test_scores_of_any_size(size: float) -> None:
     torch.testing.assert_close(dfound.double(), dexpected, rtol=1e-3, atol=1e-3 * dexpected.abs().max().item())
 
 
-def test_a_lost_number_stays_lost() -> None:
+def test_a_lost_number_stays_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu_attention, "FEWEST_NUMBERS", 0)
     qkv = torch.randn(1, 3, 12)
     qkv[0, 1, 0] = torch.nan  # of the second token's query in the first head
     found = attend(qkv, 2, 2)
@@ -70,5 +73,6 @@ def test_where_the_hand_written_form_applies() -> None:
     assert cpu.suits(torch.empty(1, dtype=torch.float64))
     assert not cpu.suits(torch.empty(1, dtype=torch.bfloat16))
     assert not cpu.suits(torch.empty(1, device="meta"))
-    assert cpu_attention.has_room(torch.empty(64, 145, 1), num_heads=8)
-    assert not cpu_attention.has_room(torch.empty(64, 1000, 1), num_heads=2)  # 512 MB of attention weights
+    assert cpu_attention.pays(torch.empty(64, 145, 216), num_heads=8)
+    assert not cpu_attention.pays(torch.empty(64, 1000, 216), num_heads=2)  # 512 MB of attention weights
+    assert not cpu_attention.pays(torch.empty(64, 4, 128), num_heads=4)
