@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import TINY
 from mlflow import MlflowClient
+from tiny_grid import TINY
 
 from study import design
 from study.stages import unique_stages

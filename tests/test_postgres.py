@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TINY
 from mlflow import MlflowClient
+from tiny_grid import TINY
 
 from study import design
 from study.launch import mlflow_server
