@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,7 +87,11 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
     else:
         options |= {"address": address, "runtime_env": {"py_modules": [str(Path(__file__).resolve().parent)]}}
     try:
-        context: Any = ray.init(**options)
+        with leftovers.coming(_ray_folder()) if address is None else nullcontext():
+            context: Any = ray.init(**options)
+            if address is None:
+                _SESSION.append(Path(context.address_info["session_dir"]))
+                leftovers.claim(_SESSION[0])
     except Exception as error:  # Ray raises bare ones, too
         if address is None:
             ray.shutdown()
@@ -105,8 +110,6 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
         ) from None
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told once, by us
     if address is None:
-        _SESSION.append(Path(context.address_info["session_dir"]))
-        leftovers.claim(_SESSION[0])
         leftovers.sweep_up(_SESSION[0].parent)
     found = _resources()
     if address is not None and not found.get("CPU"):
@@ -115,6 +118,11 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
         while not (found := _resources()).get("CPU") and time.monotonic() < deadline:
             time.sleep(1)
     return Cluster(found.get("CPU", 0.0), found.get("GPU", 0.0))
+
+
+def _ray_folder() -> Path:
+    """Where Ray makes a folder for each session."""
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray")
 
 
 def _resources() -> dict[str, float]:

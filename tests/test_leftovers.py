@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from study.leftovers import MARK, claim, sweep_up
+from study.leftovers import COMING, LONGEST, MARK, claim, coming, sweep_up
 from study.owner import gone, me
 
 
@@ -34,6 +35,31 @@ def test_only_what_the_dead_have_left_is_removed(tmp_path: Path) -> None:
     assert sweep_up(tmp_path) == [dead]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "latest", "mine", "nobodys"]
     assert sweep_up(tmp_path / "nowhere") == []
+
+
+def test_a_folder_made_for_a_process_that_was_killed_before_it_could_claim_it(tmp_path: Path) -> None:
+    parent = tmp_path / "ray"
+    parent.mkdir()
+    script = f"""
+import os, signal
+from pathlib import Path
+from study.leftovers import coming
+with coming(Path({str(parent)!r})):
+    Path({str(parent)!r}, f"session_1_{{os.getpid()}}").mkdir()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with subprocess.Popen([sys.executable, "-c", script]) as child:
+        assert child.wait() == -signal.SIGKILL
+    dead, later, claimed = (parent / f"session_{number}_{child.pid}" for number in (1, 2, 3))
+    for folder in (later, claimed, parent / "session_4_1"):
+        folder.mkdir()
+    claim(claimed)
+    os.utime(later, (0, time.time() + 2 * LONGEST))
+    with coming(parent):
+        assert sweep_up(parent) == [dead]
+        assert len(list(tmp_path.glob(f"{COMING}*"))) == 1
+    assert not list(tmp_path.glob(f"{COMING}*"))
+    assert sorted(path.name for path in parent.iterdir()) == sorted([later.name, claimed.name, "session_4_1"])
 
 
 def test_a_number_given_to_a_later_process_is_not_taken_for_the_owner() -> None:
