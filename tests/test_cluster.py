@@ -25,6 +25,7 @@ from study.tracking import PARENT, default_uri
 SETTINGS = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": secrets.token_hex(24),
+    "RAY_raylet_start_wait_time_s": "120",  # half a minute is little on a busy machine
     # a lost node is noticed in two seconds, not in half a minute
     "RAY_health_check_initial_delay_ms": "500",
     "RAY_health_check_period_ms": "500",
