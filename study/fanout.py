@@ -153,7 +153,7 @@ def fan_out(
     driver of the store is at work on is waited for, and its result taken.
 
     Returns an outcome for each stage that ended, and whether the sweep was interrupted. Raises StoreError once what is
-    running has ended, where the store could not be written.
+    running has ended, where the store could not be written; likewise whatever `stages` or `listener` raise.
 
     A stage that fails does not stop the others, save those that start from it; one whose worker dies is run again, by
     `ATTEMPTS` workers at the most. Ctrl-C ends the sweep after what is
@@ -163,6 +163,8 @@ def fan_out(
         store.sweep(leases.keys())
         queue = _Queue(stages if isinstance(stages, Work) else Work(stages), store, leases, listener)
         _tune(queue, store, resources, cluster, commit)
+    if queue.error is not None:
+        raise queue.error
     if queue.broken is not None:
         raise StoreError(f"{queue.broken}; the sweep has stopped, finished stages are kept, and running again goes on")
     return queue.outcomes, not queue.exhausted
@@ -204,23 +206,30 @@ class _Queue(_Unsaved, Searcher):
         self._failed: dict[str, str] = {}
         self._deaths: Counter[str] = Counter()  # of a stage's workers
         self.broken: str | None = None  # why the store cannot be written; then nothing more is handed out
+        self.error: Exception | None = None  # what went wrong here; Tune would take it for the trial's and ask again
         self._work, self._store, self._leases, self.listener = work, store, leases, listener
         self._settle()
 
     def suggest(self, trial_id: str) -> Any:  # a config, None to wait, or Searcher.FINISHED
-        stage = self._next() if self.broken is None else None
+        stopping = self.broken is not None or self.error is not None
+        stage = None if stopping else self._next()
         if stage is not None:
             self.waiting.remove(stage)
             self.running[trial_id] = stage
             return {"stage": json.dumps(stage.spec())}
-        if self.broken is not None and not self.running:
+        if stopping and not self.running:
             return Searcher.FINISHED
         if self._open and not self.running:
             time.sleep(PAUSE)  # another driver is awaited, and Tune would ask again at once
         return None if self._open else Searcher.FINISHED  # what is running may want more, or have to be run again
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        stage, last = self.running.pop(trial_id), result or {}
+        try:
+            self._complete(self.running.pop(trial_id), result or {}, error)
+        except Exception as problem:
+            self.error = self.error or problem
+
+    def _complete(self, stage: Stage, last: dict[str, Any], error: bool) -> None:
         message = last.get("error")
         if error and not message:
             self._deaths[stage.key] += 1

@@ -17,6 +17,7 @@ from study.outcome import Listener, Outcome
 from study.run import run_stage
 from study.stages import Stage, unique_stages
 from study.store import Store, StoreError
+from study.work import Work
 
 
 class Log(Listener):
@@ -103,6 +104,20 @@ def test_a_failure_stops_only_what_starts_from_it(tiny: Path, tmp_path: Path, cl
     assert f"pre-training {broken.key[:12]} failed" in (ended[orphan.key].error or "")
     assert store.failure(broken) == ended[broken.key].error
     assert store.find(broken) is None
+
+
+class Broken(Work):
+    """Fails when it hears how a stage has ended."""
+
+    def ended(self, outcome: Outcome) -> None:
+        raise ValueError("the cause")
+
+
+def test_an_error_of_the_driver_is_told_as_it_is(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    stages, store = stages_of(tiny)[:2], Store(tmp_path / "store")
+    with pytest.raises(ValueError, match="the cause"):
+        fanout.fan_out(Broken(stages), store, Resources(), cluster, Log(), "abc")
+    assert store.has(stages[0])
 
 
 class Killer(Log):

@@ -35,7 +35,9 @@ def anova(results: "Results") -> pd.DataFrame:
 
     Sums of squares are in squared shares; `eta_squared` of the error is what chance explains.
     """
-    table = results.fit.anova if is_factorial(results.facts) else pd.DataFrame(columns=["term", "kind", "df"])
+    from study.stats.anova import COLUMNS
+
+    table = results.fit.anova if is_factorial(results.facts) else pd.DataFrame(columns=COLUMNS)
     if table.empty:
         return table
     by_kind = table.groupby("kind")["ss"].sum()
