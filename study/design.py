@@ -31,7 +31,7 @@ from study.gridfile import GridFile, Place, read
 from study.overlay import InvalidError, laid_over, overlaps, settings
 from study.pairing import pair
 from study.selection import check_claims, labels_by_factor
-from study.space import Space, read_search, read_tune
+from study.space import BIASED, Space, read_search, read_tune
 
 MAX_TRIALS = 1_000_000
 
@@ -177,8 +177,12 @@ def _space(grid: Grid, factors: tuple[Factor, ...], cells: Mapping[str, Settings
 def _check_parts(grid: Grid, top: Place) -> None:
     """Which keys go with a search, and which with all other designs."""
     searches = grid.design == "search"
+    if grid.early_stopping is not None:
+        raise (top / "early_stopping").error(f"{'belongs inside search' if searches else BIASED}; leave it out")
     if searches and grid.search is None:
         raise (top / "design").error("a search needs 'search', as in search: {trials: 50, space: {...}}")
+    if not searches and grid.search is not None and grid.search.early_stopping is not None:
+        raise (top / "search" / "early_stopping").error(f"{BIASED}; leave it out")
     if not searches and grid.search is not None:
         raise (top / "search").error("belongs to design: search; leave it out, or change the design")
     if not searches and not grid.factors:

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from study import leftovers
 from study.config import Resources
 from study.errors import StudyError
+from study.halving import Halving
 from study.leases import Leases
 from study.outcome import Listener, Outcome
 from study.stages import Stage
@@ -31,6 +32,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Tune's banner: progress is shown by us
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # parquet:PATH may be relative: workers stay where we are
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C is heeded in study/interrupt.py
+os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a pre-training has no accuracy to be judged by
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # per-trial files that nobody reads
 os.environ.setdefault(
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
@@ -39,6 +41,7 @@ os.environ.setdefault(
 import ray
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -176,7 +179,7 @@ def _tune(queue: "_Queue", store: Store, resources: Resources, cluster: Cluster,
     work = tune.with_parameters(_work, store=store.address, commit=commit, resources=resources)
     tuner = tune.Tuner(
         tune.with_resources(work, {"cpu": resources.cpu, "gpu": gpus}),
-        tune_config=tune.TuneConfig(search_alg=queue, num_samples=-1, reuse_actors=True, metric="ended", mode="max"),
+        tune_config=tune.TuneConfig(search_alg=queue, scheduler=_scheduler(queue), num_samples=-1, reuse_actors=True),
         run_config=tune.RunConfig(
             name="sweep", storage_path=str(scratch), verbose=0, callbacks=[_Relay(queue, queue.listener)]
         ),
@@ -185,6 +188,11 @@ def _tune(queue: "_Queue", store: Store, resources: Resources, cluster: Cluster,
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scheduler(queue: "_Queue") -> "_Asha | None":
+    halving = queue.work.halving
+    return _Asha(queue, halving, queue.work.courses()) if halving else None
 
 
 class _Unsaved:
@@ -207,7 +215,9 @@ class _Queue(_Unsaved, Searcher):
         self._deaths: Counter[str] = Counter()  # of a stage's workers
         self.broken: str | None = None  # why the store cannot be written; then nothing more is handed out
         self.error: Exception | None = None  # what went wrong here; Tune would take it for the trial's and ask again
-        self._work, self._store, self._leases, self.listener = work, store, leases, listener
+        self.stopped: set[str] = set()  # Tune's trials that fell behind
+        self._courses: dict[str, list[dict[str, float]]] = {}  # epochs of judged stages, by Tune's trial id
+        self.work, self._store, self._leases, self.listener = work, store, leases, listener
         self._settle()
 
     def suggest(self, trial_id: str) -> Any:  # a config, None to wait, or Searcher.FINISHED
@@ -216,7 +226,7 @@ class _Queue(_Unsaved, Searcher):
         if stage is not None:
             self.waiting.remove(stage)
             self.running[trial_id] = stage
-            return {"stage": json.dumps(stage.spec())}
+            return {"stage": json.dumps(stage.spec()), "judged": self.work.judged(stage)}
         if stopping and not self.running:
             return Searcher.FINISHED
         if self._open and not self.running:
@@ -225,11 +235,18 @@ class _Queue(_Unsaved, Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         try:
-            self._complete(self.running.pop(trial_id), result or {}, error)
+            self._complete(trial_id, self.running.pop(trial_id), result or {}, error)
         except Exception as problem:
             self.error = self.error or problem
 
-    def _complete(self, stage: Stage, last: dict[str, Any], error: bool) -> None:
+    def heard(self, trial_id: str, rows: list[dict[str, float]]) -> None:
+        """Epochs of a stage have ended."""
+        if self.work.judged(self.running[trial_id]):
+            self._courses.setdefault(trial_id, []).extend(rows)
+        self.listener.on_epochs(self.running[trial_id], rows)
+
+    def _complete(self, trial_id: str, stage: Stage, last: dict[str, Any], error: bool) -> None:
+        course = self._courses.pop(trial_id, [])
         message = last.get("error")
         if error and not message:
             self._deaths[stage.key] += 1
@@ -241,8 +258,12 @@ class _Queue(_Unsaved, Searcher):
         if last.get("unwritten"):
             self.broken = message  # no stage of its own has failed: none could be kept
             return
-        if message or last.get("ended"):  # otherwise it was stopped from outside: neither done nor failed
+        if message or last.get("ended"):
             self._end(stage, message or None, last.get("seconds", 0.0))
+            self._settle()
+        elif trial_id in self.stopped:  # otherwise the sweep is being stopped: neither done nor failed
+            self._store.drop_unfinished(stage)
+            self._close(Outcome(stage, "stopped", None, last.get("seconds", 0.0), course=tuple(course)))
             self._settle()
 
     @property
@@ -259,13 +280,13 @@ class _Queue(_Unsaved, Searcher):
             self._fail_orphans()
 
     def _take_more(self) -> None:
-        while more := self._work.more():
+        while more := self.work.more():
             stored = self._store.keys() if len(more) > FEW else None
             for stage in more:
                 if (
                     self._store.has(stage) if stored is None else stage.key in stored
                 ):  # by now: another sweep may share the store
-                    self._work.ended(Outcome(stage, "done"))
+                    self.work.ended(Outcome(stage, "done"))
                 else:
                     self.waiting.append(stage)
                     self._open.add(stage.key)
@@ -308,13 +329,50 @@ class _Queue(_Unsaved, Searcher):
         self._leases.release(outcome.stage)
         self.outcomes.append(outcome)
         self.listener.on_done(outcome)
-        self._work.ended(outcome)
+        self.work.ended(outcome)
 
     def save(self, checkpoint_path: str) -> None:
         """See `_Unsaved`."""
 
     def restore(self, checkpoint_path: str) -> None:
         """See `_Unsaved`."""
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """Stands for a trial of an earlier sweep, before Tune's scheduler."""
+
+    trial_id: str
+
+
+class _Asha(_Unsaved, ASHAScheduler):
+    """Stops judged stages that fall behind, and tells the queue which; those of earlier sweeps are in the comparison.
+
+    What does not report its accuracy, epoch by epoch, goes on to its end.
+    """
+
+    def __init__(self, queue: _Queue, halving: Halving, courses: list[Mapping[int, float]]) -> None:
+        super().__init__(
+            "epoch",
+            "val_accuracy",
+            "max",
+            max_t=halving.epochs,
+            grace_period=halving.grace,
+            reduction_factor=halving.reduction,
+        )
+        self._queue = queue
+        nobody: Any = None  # it asks nothing of Tune's controller
+        for number, course in enumerate(courses):
+            past: Any = _Ended(f"earlier {number}")
+            self.on_trial_add(nobody, past)
+            for epoch, accuracy in sorted(course.items()):
+                super().on_trial_result(nobody, past, {"epoch": epoch, "val_accuracy": accuracy})
+
+    def on_trial_result(self, controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        decision: str = super().on_trial_result(controller, trial, result)
+        if decision == TrialScheduler.STOP:
+            self._queue.stopped.add(trial.trial_id)
+        return decision
 
 
 class _Relay(_Unsaved, tune.Callback):
@@ -331,7 +389,7 @@ class _Relay(_Unsaved, tune.Callback):
     ) -> None:
         rows = json.loads(result.get("epochs", "[]"))
         if rows:
-            self._listener.on_epochs(self._queue.running[trial.trial_id], rows)
+            self._queue.heard(trial.trial_id, rows)
 
 
 def _work(config: dict[str, Any], store: str, commit: str, resources: Resources) -> None:
@@ -341,10 +399,11 @@ def _work(config: dict[str, Any], store: str, commit: str, resources: Resources)
     from study.run import run_stage
 
     torch.set_num_threads(max(1, int(resources.cpu)))
-    batch, began = _Batch(), time.monotonic()
+    batch, began = _Batch(config["judged"]), time.monotonic()
     try:
         device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
         stage = Stage.from_spec(json.loads(config["stage"]))
+        batch.epochs = stage.recipe.epochs
         run_stage(stage, Store(store), device, batch.add, commit, resources.checkpoint_seconds)
     except Exception as error:
         ending: dict[str, Any] = {"ended": 0, "error": _describe(error), "unwritten": isinstance(error, StoreError)}
@@ -354,15 +413,26 @@ def _work(config: dict[str, Any], store: str, commit: str, resources: Resources)
 
 
 class _Batch:
-    """Collects epochs and reports them at most every REPORT_EVERY seconds."""
+    """Collects epochs and reports them at most every REPORT_EVERY seconds.
 
-    def __init__(self) -> None:
+    Those of a stage that is judged are reported one by one, with what it is judged by: in that call it may be stopped.
+    Its last epoch goes with its result, for a stage that has come so far is to be kept.
+    """
+
+    def __init__(self, judged: bool = False) -> None:
+        self.epochs = 0  # of the whole stage
+        self._judged = judged
         self._rows: list[dict[str, float]] = []
-        self._reported = time.monotonic()
+        self._began = self._reported = time.monotonic()
 
     def add(self, row: dict[str, float]) -> None:
         self._rows.append(row)
-        if time.monotonic() - self._reported >= REPORT_EVERY:
+        if self._judged:
+            if row["epoch"] < self.epochs:
+                judged = {"epoch": int(row["epoch"]), "val_accuracy": row["val_accuracy"]}
+                seconds = time.monotonic() - self._began
+                tune.report({"ended": 0, "epochs": self.take(), "seconds": seconds, **judged})
+        elif time.monotonic() - self._reported >= REPORT_EVERY:
             tune.report({"ended": 0, "epochs": self.take()})
             self._reported = time.monotonic()
 

@@ -139,6 +139,14 @@ class SearchSpec(Frozen):
     )
     sampler: Literal["tpe", "nsga2"] = Field("tpe", description="tree-structured Parzen estimator, or NSGA-II")
     parallel: PositiveInt = Field(4, description="trials that run at once; each round knows only the rounds before it")
+    early_stopping: Literal["asha"] | None = Field(
+        None,
+        description="asha: stop trials that fall behind (asynchronous successive halving); for val_accuracy alone",
+    )
+    grace: PositiveInt | None = Field(
+        None,
+        description="with early_stopping: epochs that every trial has; not written, those of the warm-up, at least 1",
+    )
 
 
 class Grid(Frozen):
@@ -174,6 +182,7 @@ class Grid(Frozen):
     )
     tune: TuneSpec | None = Field(None, description="hyper-parameters that are tuned for every cell alike")
     search: SearchSpec | None = Field(None, description="what design: search looks for, and where")
+    early_stopping: Any = Field(None, description="never possible here; kept to say why")
     seed: NonNegativeInt = Field(0, description="base of all seeds")
     resources: Resources = Field(Resources(), description="what one trial takes")
 

@@ -1,5 +1,6 @@
 """What a sweep tells those who follow it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,10 +12,16 @@ class Outcome:
     """How a stage ended."""
 
     stage: Stage
-    status: Literal["done", "failed"]
+    status: Literal["done", "failed", "stopped"]  # stopped early: no result, and no error
     error: str | None = None
     seconds: float = 0.0  # of the worker's time; 0 where it was never handed out, or its worker died
     elsewhere: bool = False  # another driver of the same store ran it
+    course: tuple[Mapping[str, float], ...] = ()  # of one that was stopped: the records of its epochs
+
+    @property
+    def epochs(self) -> int:
+        """How far one came that was stopped."""
+        return int(self.course[-1]["epoch"]) if self.course else 0
 
 
 class Listener:

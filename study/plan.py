@@ -266,10 +266,15 @@ def _tuning_summary(plan: Plan) -> str:
     budget, number, searches = plan.study.space.budget, len(plan.study.included), plan.study.space.searches
     failed = sum(one.failed for one in plan.tunings)
     _, waiting = tuning.to_come(plan.study, plan.tunings)
-    text = f"search: {budget} trials; " if searches else f"tuning: {number} cells x {budget} trials = {number * budget}; "
+    text = (
+        f"search: {budget} trials; " if searches else f"tuning: {number} cells x {budget} trials = {number * budget}; "
+    )
     text += f"{number * budget - plan.tuning_left} ended{f' ({failed} failed)' if failed else ''}, "
     text += f"{plan.tuning_left} to run"
     text += f"; {waiting} replicates are known once their cells are tuned" if waiting else ""
+    if plan.study.space.halving:
+        rungs = ", ".join(map(str, plan.study.space.halving.rungs))
+        text += f"; those that fall behind are stopped after epoch {rungs}"
     hopeless = sum(one.hopeless for one in plan.tunings)
     if hopeless and searches:
         return f"{text}; no trial succeeded, and they are tried again"

@@ -104,6 +104,10 @@ class SweepProgress(Listener):
         if outcome.error is not None:
             error = outcome.error.splitlines()[0]
             self._console.print(f"[red]failed[/]  {escape(self._names[outcome.stage.key])}: {escape(error)}")
+        elif outcome.status == "stopped":
+            after = f"stopped early after {outcome.epochs} of {outcome.stage.recipe.epochs} epochs"
+            number = f"{self._ended}/{self._total()}"
+            self._console.print(f"{number}  {escape(self._names[outcome.stage.key])}  {after}", highlight=False)
         elif not self._live:
             left = self._clock.left()
             eta = f", about {clock_time(left)} left" if left and self._ended < self._total() else ""

@@ -2,7 +2,8 @@
 
 A round of suggestions is a function of the grid and of the rounds before it: the sampler is seeded anew for every
 trial from named axes, and Optuna's study is made anew from what was recorded. So a sweep that was killed, or whose
-record was lost, comes to the same suggestions, whose results the store then holds.
+record was lost, comes to the same suggestions, whose results the store then holds. Not so where trials are stopped
+early: who is stopped, and what is suggested then, depends on who came first.
 """
 
 import json
@@ -25,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study import tuning
 from study.design import Study, named_seed
+from study.halving import Halving
 from study.outcome import Outcome
 from study.overlay import InvalidError
 from study.space import VAL_ACCURACY, Parameter
@@ -36,20 +38,23 @@ from study.work import Work
 
 POPULATION = 10  # trials of a generation of NSGA-II
 REPEATS = 50  # of one image, for a model's latency
+STATES = {
+    "open": TrialState.RUNNING,
+    "done": TrialState.COMPLETE,
+    "failed": TrialState.FAIL,
+    "stopped": TrialState.PRUNED,
+}
 STARTUP = 5  # trials drawn at random before the sampler models anything: a quarter of a usual budget
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # every trial is told by us
 
 
 def suggest(cell: Tuning) -> list[Tried]:
-    """The next round of a cell's tuning: as many open trials as run at once, fewer where the budget ends."""
+    """The next open trials of a cell's tuning: as many as are due."""
     space = {parameter.name: _distribution(parameter) for parameter in cell.parameters}
     study = _study(cell, space)
     first = len(cell.tried) + 1
-    return [
-        _asked(study, space, cell, number)
-        for number in range(first, min(first + cell.space.parallel, cell.space.budget + 1))
-    ]
+    return [_asked(study, space, cell, number) for number in range(first, first + cell.due)]
 
 
 def importances(cell: Tuning) -> dict[str, dict[str, dict[str, float]]]:
@@ -133,8 +138,9 @@ def _plain(distribution: BaseDistribution, value: Any) -> Any:
 def _frozen(tried: Tried, space: Mapping[str, BaseDistribution], objectives: Sequence[str]) -> FrozenTrial:
     scores = {VAL_ACCURACY: tried.val_accuracy, **tried.costs}
     return create_trial(
-        state=TrialState.FAIL if tried.val_accuracy is None else TrialState.COMPLETE,
-        values=None if tried.val_accuracy is None else [float(scores[name] or 0.0) for name in objectives],
+        state=STATES[tried.status],
+        values=[float(scores[name] or 0.0) for name in objectives] if tried.status == "done" else None,
+        intermediate_values={int(epoch): accuracy for epoch, accuracy in tried.course.items()},
         params={name: _optuna(space[name], value) for name, value in tried.values.items()},
         distributions=dict(space),
         system_attrs=dict(tried.attributes),
@@ -178,19 +184,42 @@ class TuningWork(Work):
     def ended(self, outcome: Outcome) -> None:
         for name, number in self._waiting.pop(outcome.stage.key, []):
             tried = self._tunings[name].tried[number - 1]
-            self._end(
-                name, self._read(tried, outcome.stage) if outcome.error is None else _failed(tried, outcome.error)
-            )
+            self._end(name, self._ended(tried, outcome))
             self._dirty = True
 
+    @property
+    def halving(self) -> Halving | None:
+        return self._study.space.halving if self._study.space else None
+
+    def judged(self, stage: Stage) -> bool:
+        return self.halving is not None and stage.key in self._waiting
+
+    def courses(self) -> list[Mapping[int, float]]:
+        found: list[Mapping[int, float]] = []
+        for one in self._tunings.values():
+            for tried in one.tried:
+                if tried.status == "stopped":
+                    found.append({int(epoch): accuracy for epoch, accuracy in tried.course.items()})
+                elif tried.status == "done" and (result := self._store.find(stages_of(one.trial(tried))[-1])):
+                    found.append({int(row["epoch"]): row["val_accuracy"] for row in result.history})
+        return found
+
+    def _ended(self, tried: Tried, outcome: Outcome) -> Tried:
+        if outcome.error is not None:
+            return _failed(tried, outcome.error)
+        if outcome.status == "stopped":
+            course = {str(int(row["epoch"])): row["val_accuracy"] for row in outcome.course}
+            return replace(tried, status="stopped", val_accuracy=outcome.course[-1]["val_accuracy"], course=course)
+        return self._read(tried, outcome.stage)
+
     def _advance(self, name: str) -> Iterator[Stage]:
-        """Ask for rounds until one has to be waited for; gives the stages of that one."""
-        while not self._tunings[name].finished:
+        """Ask for trials until some have to be waited for; gives the stages of those."""
+        while True:
             for tried in self._tunings[name].open:
                 yield from self._begin(name, tried)
-            if self._tunings[name].open:
-                return
             one = self._tunings[name]
+            if not one.due:
+                return
             self._keep(replace(one, tried=(*one.tried, *suggest(one))))
 
     def _begin(self, name: str, tried: Tried) -> list[Stage]:
@@ -203,6 +232,9 @@ class TuningWork(Work):
         last = stages[-1]
         if self._store.has(last):
             self._end(name, self._read(tried, last))
+            return []
+        if twin := self._tunings[name].twin(tried):
+            self._end(name, replace(twin, number=tried.number, attributes=tried.attributes))
             return []
         waiting = self._waiting.setdefault(last.key, [])
         if (name, tried.number) not in waiting:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -11,12 +11,14 @@ from study.config import Settings
 from study.factors import Factor
 from study.grid import Objective, ParameterSpec, SearchSpec, TuneSpec
 from study.gridfile import Place, shown
+from study.halving import Halving
 from study.overlay import InvalidError, canonical, laid_over, overlaps, path_problem, settings
 
 Kind = Literal["float", "int", "choice"]
 Values = Mapping[str, Any]  # by the parameter's name
 
 VAL_ACCURACY: Literal["val_accuracy"] = "val_accuracy"
+BIASED = "trials that are cut short are judged by their first epochs, which biases the effects of factors"
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,14 @@ class Space:
     objectives: tuple[Objective, ...] = (VAL_ACCURACY,)
     sampler: Literal["tpe", "nsga2"] = "tpe"
     searches: bool = False  # for settings that no other beats, rather than for each cell's best
+    halving: Halving | None = None  # how a search's trials are stopped early
 
     @property
     def identity(self) -> dict[str, Any]:
         """What suggestions depend on besides the parameters; nothing that tuning had not from the beginning."""
         more = {"objectives": list(self.objectives), "sampler": self.sampler}
-        return {"parallel": self.parallel, **(more if self.searches else {})}
+        stopping = {"halving": asdict(self.halving)} if self.halving else {}
+        return {"parallel": self.parallel, **(more if self.searches else {}), **stopping}
 
     def of(self, cell: Settings) -> tuple[Parameter, ...]:
         """The parameters that a cell has."""
@@ -115,8 +119,7 @@ def read_tune(spec: TuneSpec, factors: tuple[Factor, ...], cells: Mapping[str, S
     """What `tune` declares. Raises StudyError for a path that leads nowhere or that a factor sets, for a range that
     its field cannot have, and for a cell that could not be tuned."""
     if spec.early_stopping is not None:
-        message = "trials that are cut short are judged by their first epochs, which biases the effects of factors"
-        raise (at / "early_stopping").error(f"{message}; leave it out")
+        raise (at / "early_stopping").error(f"{BIASED}; leave it out")
     parameters = tuple(
         _parameter(name, one, factors, at / "parameters" / name) for name, one in spec.parameters.items()
     )
@@ -143,8 +146,36 @@ def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Setting
         parameters = tuple(_parameter(name, one, (), at / "space" / name) for name, one in spec.space.items())
         _check_apart(parameters, at / "space")
         _check_cell("baseline", baseline, parameters, at / "space")
-    objectives = tuple(spec.objectives)
-    return Space(parameters, spec.trials, spec.parallel, False, objectives, spec.sampler, True)
+    objectives, halving = tuple(spec.objectives), _halving(spec, parameters, baseline, at)
+    return Space(parameters, spec.trials, spec.parallel, False, objectives, spec.sampler, True, halving)
+
+
+def _halving(spec: SearchSpec, parameters: tuple[Parameter, ...], baseline: Settings, at: Place) -> Halving | None:
+    if spec.early_stopping is None:
+        if spec.grace is not None:
+            raise (at / "grace").error("belongs to early_stopping; write early_stopping: asha too, or leave it out")
+        return None
+    if spec.objectives != [VAL_ACCURACY]:
+        message = (
+            "trials are stopped for their validation accuracy, and a cheap one with less of it may be on the front"
+        )
+        raise (at / "early_stopping").error(f"{message}; leave it out, or write objectives: [val_accuracy]")
+    epochs, warmup = baseline.finetune.epochs, baseline.finetune.warmup_epochs
+    for parameter in parameters:
+        for sample in parameter.samples:
+            try:
+                tried = with_values(baseline, parameter.fields(sample)).finetune
+            except InvalidError:  # told elsewhere, where it cannot stand beside another parameter's value either
+                continue
+            if tried.epochs != epochs:
+                message = f"trials are compared after the same epoch, and {parameter.name} changes how many they have"
+                raise (at / "early_stopping").error(f"{message}; leave it out, or fix finetune.epochs")
+            warmup = max(warmup, tried.warmup_epochs)
+    halving = Halving(spec.grace or max(1, math.ceil(warmup)), epochs)
+    if not halving.rungs:
+        message = f"no trial would be stopped: each has {epochs} epochs, and the first {halving.grace} are its grace"
+        raise (at / ("grace" if spec.grace else "early_stopping")).error(f"{message}; write a smaller grace")
+    return halving
 
 
 def _check_objectives(spec: SearchSpec, at: Place) -> None:

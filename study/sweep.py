@@ -218,8 +218,10 @@ def _fan_out(
 def _say_ending(ending: Ending, share: str, console: Console) -> None:
     done, wall = len(ending.outcomes) - len(ending.failed), clock_time(time.monotonic() - BEGAN)
     others = sum(outcome.elsewhere for outcome in ending.outcomes)
+    stopped = sum(outcome.status == "stopped" for outcome in ending.outcomes)
+    early = f", {stopped} of them stopped early" if stopped else ""
     by = f", {others} of them by another driver" if others else ""
-    console.print(f"{done} of {ending.asked} stages run{by} in {wall} with start-up; {share}", highlight=False)
+    console.print(f"{done} of {ending.asked} stages run{by}{early} in {wall} with start-up; {share}", highlight=False)
     if ending.interrupted:
         console.print("interrupted: what had finished is stored; run the same command again to go on", style="yellow")
 

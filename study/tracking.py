@@ -135,8 +135,8 @@ class Tracker(Listener):
         if outcome.elsewhere:
             return  # whoever ran it delivers it; what is missing at the end is delivered then
         self._mirror.ended.add(outcome.stage.key)
-        if outcome.error is not None:
-            self._mirror.failures[outcome.stage.key] = outcome  # the store keeps no run of it: it waits here
+        if outcome.status != "done":
+            self._mirror.unstored[outcome.stage.key] = outcome  # the store keeps no run of it: it waits here
         self._courier.send(lambda: self._mirror.end(outcome.stage))
 
     def flush(self, seconds: float | None = None) -> None:
@@ -157,7 +157,7 @@ class _Mirror:
 
     def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
         self.ended: set[str] = set()  # keys of stages that have ended in this sweep, delivered or not
-        self.failures: dict[str, Outcome] = {}  # by key: failed stages that the server does not have yet
+        self.unstored: dict[str, Outcome] = {}  # by key: stages failed or stopped that the server does not have yet
         self.unreadable: dict[str, str] = {}  # by key: stored stages that cannot be delivered, and why
         self.hurried: Callable[[], bool] = lambda: False
         self._study, self._store, self._uri = study, store, uri
@@ -206,8 +206,8 @@ class _Mirror:
         (self._live.pop(stage.key, None) or self._create(stage)).fail(reason)
 
     def end(self, stage: Stage) -> None:
-        if outcome := self.failures.get(stage.key):
-            self._fail(outcome)
+        if outcome := self.unstored.get(stage.key):
+            self._close_unstored(outcome)
         elif stage.key not in self._delivered:
             self._deliver(stage, ask=self._connects > 1)
 
@@ -231,8 +231,8 @@ class _Mirror:
             self._refused[stage.key] += 1
             self._deliver(stage, ask=True)
             del self._refused[stage.key]
-        for outcome in list(self.failures.values()):
-            self._fail(outcome)
+        for outcome in list(self.unstored.values()):
+            self._close_unstored(outcome)
 
     def _deliver(self, stage: Stage, ask: bool) -> None:
         """Deliver a stored stage; `ask` the server first whether it has it, where whoever delivered it may have been
@@ -259,10 +259,13 @@ class _Mirror:
             run.complete(result, folder)
         self._note(stage, run.run_id)
 
-    def _fail(self, outcome: Outcome) -> None:
+    def _close_unstored(self, outcome: Outcome) -> None:
         run = self._live.pop(outcome.stage.key, None) or self._create(outcome.stage)
-        run.fail(outcome.error or "")
-        self.failures.pop(outcome.stage.key, None)
+        if outcome.status == "stopped":
+            run.stop(outcome)
+        else:
+            run.fail(outcome.error or "")
+        self.unstored.pop(outcome.stage.key, None)
 
     def _note(self, stage: Stage, run_id: str) -> None:
         self._ledger.add(self._uri, stage, run_id)
@@ -349,6 +352,13 @@ class _LiveRun:
         artifacts: Any = get_artifact_repository(self._artifacts, tracking_uri=self._uri)
         artifacts.log_artifacts(str(folder), "model")
         self._client.set_terminated(self.run_id, "FINISHED")
+
+    def stop(self, outcome: Outcome) -> None:
+        """The end of a stage that fell behind in a search."""
+        self._epochs = [dict(row) for row in outcome.course if row["epoch"] not in self._logged]
+        self.flush()
+        self._client.set_tag(self.run_id, "stopped", "asha")
+        self._client.set_terminated(self.run_id, "KILLED")
 
     def fail(self, error: str) -> None:
         self.flush()

@@ -4,7 +4,8 @@
 
 The key is the SHA-256 of all that the suggestions depend on (the cell's settings, the parameters, the seed), so that a
 changed space starts afresh and a larger budget goes on. The results themselves are ordinary stages of the store: a
-file that is lost is made again from them, without training anything.
+file that is lost is made again from them, without training anything; save for the trials that a search stopped early,
+of which nothing else is kept.
 """
 
 import hashlib
@@ -31,11 +32,17 @@ class Tried:
 
     number: int  # from 1
     values: Values
-    status: Literal["open", "done", "failed"] = "open"
-    val_accuracy: float | None = None  # of a trial that is done
+    status: Literal["open", "done", "failed", "stopped"] = "open"
+    val_accuracy: float | None = None  # of a trial that is done; of one that was stopped early, the last
     costs: Mapping[str, float] = field(default_factory=dict)  # a search's other objectives
     error: str = ""  # of one that failed
     attributes: Mapping[str, Any] = field(default_factory=dict)  # what Optuna's sampler notes on a trial
+    course: Mapping[str, float] = field(default_factory=dict)  # of one that was stopped: validation accuracy by epoch
+
+    @property
+    def epochs(self) -> int:
+        """How far one came that was stopped early; 0 for others."""
+        return max(map(int, self.course), default=0)
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,15 @@ class Tuning:
         return sum(tried.status == "failed" for tried in self.within_budget)
 
     @property
+    def due(self) -> int:
+        """How many trials are to be suggested now: a round, once the one before has ended; where trials are stopped
+        early, one for each that has ended, since the others of its round would hold up its worker."""
+        busy = len(self.open)
+        if busy and self.space.halving is None:
+            return 0
+        return max(0, min(self.space.parallel - busy, self.space.budget - len(self.tried)))
+
+    @property
     def within_budget(self) -> tuple[Tried, ...]:
         """A budget that was cut leaves the later trials out of account."""
         return self.tried[: self.space.budget]
@@ -105,8 +121,13 @@ class Tuning:
     @property
     def best(self) -> Tried | None:
         """The trial of the highest validation accuracy so far; the earliest of equals."""
-        done = [tried for tried in self.within_budget if tried.val_accuracy is not None]
+        done = [tried for tried in self.within_budget if tried.status == "done"]
         return max(done, key=lambda tried: (tried.val_accuracy, -tried.number), default=None)
+
+    def twin(self, tried: Tried) -> Tried | None:
+        """An earlier trial of the same values that ended without a result: it would end so again."""
+        lost = (other for other in self.within_budget if other.status in ("failed", "stopped"))
+        return next((other for other in lost if other.number < tried.number and other.values == tried.values), None)
 
     def trial(self, tried: Tried) -> Trial:
         """What is to be run for it. Raises InvalidError for values that do not go together."""

@@ -1,5 +1,8 @@
 """Where a fan-out takes its stages from."""
 
+from collections.abc import Mapping
+
+from study.halving import Halving
 from study.outcome import Outcome
 from study.stages import Stage
 
@@ -20,6 +23,19 @@ class Work:
         """Stages that have not been given before, parents before children. Asked again after every outcome."""
         stages, self._stages = self._stages, []
         return stages
+
+    @property
+    def halving(self) -> Halving | None:
+        """How stages that are `judged` are stopped early; None where none is."""
+        return None
+
+    def judged(self, stage: Stage) -> bool:
+        """Whether a stage may be stopped early."""
+        return False
+
+    def courses(self) -> list[Mapping[int, float]]:
+        """Of judged stages that ended before this work began: validation accuracy by epoch."""
+        return []
 
     def ended(self, outcome: Outcome) -> None:
         """One of them has ended."""

@@ -172,8 +172,8 @@ def test_a_stage_whose_workers_all_die_fails_alone(tiny: Path, tmp_path: Path, c
 
 
 def workers_of_ray() -> list[int]:
-    """Processes that train for this process, whose children Ray's are: other tests may run beside it. Ray names a worker
-    by the actor it runs."""
+    """Processes that train for this process, whose children Ray's are: other tests may run beside it. Ray names a
+    worker by the actor it runs."""
     names = {child.pid: " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)}
     return [number for number, name in names.items() if name.startswith(("ray::ImplicitFunc", "ray::_work"))]
 

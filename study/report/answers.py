@@ -273,8 +273,11 @@ def _search(results: Results) -> Iterator[Answer]:
         for _, row in front.head(MOST).iterrows()
     ]
     more = f"; and {len(front) - MOST} more" if len(front) > MOST else ""
-    text = f"{len(found)} of {formats.plural(facts.budget, 'trial')} finished; on the Pareto front of "
-    yield Answer("Search", f"{text}{' and '.join(facts.objectives)}: {'; '.join(told) or 'nothing yet'}{more}.")
+    stopped = int((results.tuning["status"] == "stopped").sum())
+    early = f" and {stopped} stopped early" if stopped else ""
+    text = f"{len(found)} of {formats.plural(facts.budget, 'trial')} finished{early}; "
+    what = f"on the Pareto front of {' and '.join(facts.objectives)}" if len(facts.objectives) > 1 else "the best"
+    yield Answer("Search", f"{text}{what}: {'; '.join(told) or 'nothing yet'}{more}.")
 
 
 def _tuning(results: Results) -> Iterator[Answer]:

@@ -154,11 +154,13 @@ def _tuning_rows(shelf: _Shelf, run_ids: Mapping[str, str]) -> Iterator[Row]:
         for tried in one.within_budget:
             row: Row = {"cell": one.cell.name, "trial": tried.number, "status": tried.status, "reason": tried.error}
             row |= {"best": "yes" if one.best is tried else "", "val_accuracy": tried.val_accuracy}
+            if tried.status == "stopped":
+                row |= {"epochs": tried.epochs, "reason": "stopped early, for it fell behind"}
             row |= {name: json.dumps(value) for name, value in tried.values.items()}
             with contextlib.suppress(InvalidError):  # values that do not go together were never a stage
                 row["key"] = key = stages_of(one.trial(tried))[-1].key
                 row["run_id"] = run_ids.get(key, "")
-                if key in shelf.tuning_results:
+                if key in shelf.tuning_results and tried.status == "done":
                     row |= _tried_row(one, tried, shelf.tuning_results[key])
             yield row
 
@@ -167,6 +169,7 @@ def _tried_row(one: Tuning, tried: Tried, result: Result) -> Row:
     """What a tuning trial's result adds; test data are looked at for a search's trials alone, which are its results."""
     row: Row = {"train_seconds": result.metrics.get("train_seconds")}
     if one.space.searches:
+        row["epochs"] = len(result.history)
         row |= {"test_accuracy": result.metrics.get("test_accuracy"), "latency": tried.costs.get("latency")}
         row |= {name: result.facts.get(name) for name in ("params", "macs")}
     return row
@@ -249,6 +252,7 @@ def _tuning_facts(study: Study, shelf: _Shelf) -> TuningFacts | None:
         searches=study.space.searches,
         objectives=study.space.objectives,
         sampler=study.space.sampler,
+        rungs=tuple(study.space.halving.rungs) if study.space.halving else (),
         importances=dict(shelf.tunings[0].importances) if study.space.searches else {},
     )
 

@@ -97,6 +97,7 @@ class TuningFacts(Facts):
     searches: bool = False
     objectives: tuple[str, ...] = ("val_accuracy",)
     sampler: str = "tpe"
+    rungs: tuple[int, ...] = ()  # epochs after which trials that fell behind were stopped; none where none was
     importances: dict[str, dict[str, dict[str, float]]] = {}  # objective, method, parameter
 
 

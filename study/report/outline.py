@@ -5,6 +5,7 @@ A section is a function from the results to its cells; it gives none where a stu
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -189,7 +190,23 @@ def _search(results: Results) -> Iterator[Text | Code]:
         "Test data took no part in it. All trials share one seed, so they differ by their settings, and by nothing "
         "that a second seed would show; the baseline was run with seeds of its own. `tuning.csv` has every trial."
     )
+    if facts.rungs:
+        yield Text(_stopping(results, facts.rungs))
     yield Code('table(results, "search_trials")')
+
+
+def _stopping(results: Results, rungs: tuple[int, ...]) -> str:
+    """How trials were stopped early, how many and when."""
+    after = Counter(results.tuning.loc[results.tuning["status"] == "stopped", "epochs"].astype(int).tolist())
+    counts = [f"{count} after {formats.plural(epochs, 'epoch')}" for epochs, count in sorted(after.items())]
+    told = f"{formats.plural(after.total(), 'trial')} stopped: {', '.join(counts)}" if counts else "none was stopped"
+    return (
+        f"Trials that fell behind were stopped early by asynchronous successive halving (ASHA, Li et al. 2020): after "
+        f"{formats.plural(rungs[0], 'epoch') if len(rungs) == 1 else 'epochs ' + ', '.join(map(str, rungs))}, those "
+        f"went on that were among the best quarter of all that had come as far by then; {told}. Which trials these "
+        "are depends on which came first, so running the search again need not give the same. Their last accuracies "
+        "are in `tuning.csv`; the table, the best trial and the importances rest on trials that ran to their end."
+    )
 
 
 def _tuning(results: Results) -> Iterator[Text | Code]:

@@ -57,6 +57,7 @@ SEARCH_KINDS: Kinds = {
     "params": "Int64",
     "macs": "Int64",
     "latency": "float64",
+    "epochs": "Int64",
 }
 LOAD_KINDS: Kinds = {"stage": "str", "key": "str", "block": "Int64", "expert": "Int64", "share": "float64"}
 
