@@ -523,7 +523,8 @@ def _aliased(row: pd.Series, aliased: Mapping[str, str]) -> str:
 
 def _notes(results: Results) -> str:
     """What the fit says of itself, as sentences."""
-    return " ".join(f"{note[0].upper()}{note[1:]}." for note in results.fit.notes)
+    notes = results.fit.notes if factorial.is_factorial(results.facts) else ()
+    return " ".join(f"{note[0].upper()}{note[1:]}." for note in notes)
 
 
 def _gain(rows: pd.DataFrame, end: str) -> tuple["pd.Series[float]", ...]:
