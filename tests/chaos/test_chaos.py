@@ -24,7 +24,7 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("one_thread")
 def test_the_end_is_that_of_an_undisturbed_sweep(tmp_path: Path) -> None:
-    wild, calm = Place(tmp_path / "wild", 30, 1), Store(tmp_path / "calm")
+    wild, calm = Place(tmp_path / "wild", 20, 1), Store(tmp_path / "calm")
     try:
         wild.server.start(wait=False)
         wild.disturb(["worker", "server", "driver"], random.Random(1), pause=0.5)
