@@ -145,7 +145,7 @@ class Killer(Log):
 
 def long(stage: Stage) -> Stage:
     """Long enough to be killed."""
-    return replace(stage, recipe=stage.recipe.model_copy(update={"epochs": 400}))
+    return replace(stage, recipe=stage.recipe.model_copy(update={"epochs": 200}))
 
 
 def test_a_stage_whose_worker_is_killed_runs_again(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
