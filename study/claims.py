@@ -104,7 +104,23 @@ class ClaimSpec(Frozen):
         if self.direction != "either" and self.kind != "interaction":
             raise ValueError(f"'direction' belongs to kind interaction; for kind {self.kind} leave it out")
         self._check_cells()
+        self._check_shares()
         return self
+
+    def _check_shares(self) -> None:
+        """Percentage points written for shares would support or refute anything."""
+        if not self.metric.endswith("accuracy"):
+            return
+        if self.margin is not None and self.margin >= 1:
+            raise ValueError(
+                f"margin {self.margin:g} is not possible: accuracies are shares, of which a point is 0.01; "
+                f"did you mean {self.margin / 100:g}?"
+            )
+        if isinstance(self.against, float) and not 0 <= self.against <= 1:
+            raise ValueError(
+                f"against {self.against:g} is not possible: accuracies are shares from 0 to 1; "
+                f"did you mean {self.against / 100:g}?"
+            )
 
     def _check_cells(self) -> None:
         if self.kind == "interaction" and (len(self.cells) != 2 or isinstance(self.against, float)):

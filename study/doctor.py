@@ -213,7 +213,7 @@ def gpus(wanted: float, environ: Mapping[str, str] = os.environ) -> Finding:
     if not listed:
         if wanted:
             cure = "set resources.gpu to 0 or null in the grid, or run on a machine with GPUs"
-            return Finding("GPUs", "bad", f"a stage takes {wanted:g}, but there is none here", cure)
+            return Finding("GPUs", "bad", f"a stage takes {wanted:g} of a GPU, but there is none here", cure)
         return Finding("GPUs", "ok", "none here: stages run on processors")
     if importlib.util.find_spec("torch") is None:
         return Finding("GPUs", "bad", f"{listed} here, but PyTorch is not installed", "install requirements.lock")

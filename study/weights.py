@@ -106,7 +106,8 @@ def _folder_of(source: str, store: Store, tracking_uri: str | None) -> Iterator[
         with tracking.model_of(source, tracking_uri or tracking.default_uri(store)) as folder:
             yield folder
     else:
-        raise StudyError(f"no stage in {store} has a key that begins with {source!r}; a study's report has its keys")
+        where = store.root.resolve() if store.is_folder else store
+        raise StudyError(f"no stage in {where} has a key that begins with {source!r}; a study's report has its keys")
 
 
 def _stored(beginning: str, store: Store) -> str | None:

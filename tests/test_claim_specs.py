@@ -133,3 +133,20 @@ def test_claims_that_do_not_fit_the_study_are_refused_with_their_place(keys, whe
 def test_an_interaction_needs_both_factors_to_change():
     with pytest.raises(ClaimError, match="compared with itself"):
         select(spec(kind="interaction", cells={"size": "S", "kv heads": 6}), FACTORS)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"kind": "non_inferior", "margin": 1.0}, "a point is 0.01; did you mean 0.01"),
+        ({"kind": "non_inferior", "margin": 2.5, "metric": "val_accuracy"}, "did you mean 0.025"),
+        ({"kind": "greater", "against": 90.0}, "shares from 0 to 1; did you mean 0.9"),
+    ],
+)
+def test_percentage_points_are_not_taken_for_shares(keys, message):
+    with pytest.raises(ValidationError, match=message):
+        spec(cells={"size": "S"}, **keys)
+
+
+def test_seconds_may_differ_by_more_than_one():
+    assert spec(kind="less", cells={"size": "S"}, margin=30.0, metric="train_seconds").margin == 30

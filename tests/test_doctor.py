@@ -389,4 +389,4 @@ def test_a_plan_says_what_this_machine_lacks(monkeypatch: pytest.MonkeyPatch) ->
     assert doctor.fits(Resources(cpu=1)) == []
     many, gpu = doctor.fits(Resources(cpu=4096, gpu=1))
     assert "would wait for ever" in many.what
-    assert "a stage takes 1, but there is none here" in gpu.what
+    assert "a stage takes 1 of a GPU, but there is none here" in gpu.what

@@ -56,7 +56,10 @@ def _columns(grid: Grid, factors: tuple[Factor, ...]) -> tuple[int, ...]:
 
 def _too_few(number: int, resolution: int) -> str:
     if number < 3:
-        return f"no part of a product of {number} two-level factors tells them apart; take design: factorial"
+        return (
+            f"a fraction of {number} two-level factors cannot tell their effects apart, it takes 3 at the least; "
+            "take design: factorial"
+        )
     return (
         f"resolution {resolution} needs {resolution} factors or more; with {number} the highest is {number}: write "
         f"resolution: {number}, or take design: factorial, which has all {2**number} cells"

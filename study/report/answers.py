@@ -275,7 +275,9 @@ def _search(results: Results) -> Iterator[Answer]:
     more = f"; and {len(front) - MOST} more" if len(front) > MOST else ""
     stopped = int((results.tuning["status"] == "stopped").sum())
     early = f" and {stopped} stopped early" if stopped else ""
-    text = f"{len(found)} of {formats.plural(facts.budget, 'trial')} finished{early}; "
+    failed = results.tuning[results.tuning["status"] == "failed"]
+    lost = f", {len(failed)} failed (the first: {failed['reason'].iloc[0]})" if len(failed) else ""
+    text = f"{len(found)} of {formats.plural(facts.budget, 'trial')} finished{early}{lost}; "
     what = f"on the Pareto front of {' and '.join(facts.objectives)}" if len(facts.objectives) > 1 else "the best"
     yield Answer("Search", f"{text}{what}: {'; '.join(told) or 'nothing yet'}{more}.")
 

@@ -14,6 +14,7 @@ DESIGNS = {
     "leave_one_out and add_one": "the full model, each part removed, the bare model, and each part added to it",
     "factorial": "every combination of the factors' levels",
     "fractional": "a part of all combinations, chosen so that effects can be told apart as its alias table says",
+    "search": "settings that are suggested one after another, each with what was learnt from those before",
 }
 
 
@@ -42,7 +43,7 @@ def in_short(facts: StudyFacts) -> str:
     """What its design is, as half a sentence."""
     if facts.sample is not None:
         return f"a sample of {facts.sample.cells:,} of {facts.sample.product:,} combinations of the factors' levels"
-    return DESIGNS.get(facts.design_name, "see below")
+    return DESIGNS[facts.design_name]
 
 
 def sentences(facts: StudyFacts) -> Iterator[str]:

@@ -124,6 +124,8 @@ def _device(results: Results) -> Iterator[Text | Code]:
 
 
 def _effects(results: Results) -> Iterator[Text | Code]:
+    if not results.facts.factors:  # a search in a space of its own
+        return
     yield from _plot(results, "effects", always=True)
     if len(results.effects):
         yield Code('table(results, "effects")')
@@ -266,7 +268,8 @@ def _trials(results: Results) -> Iterator[Text | Code]:
 def _design(results: Results) -> Iterator[Text | Code]:
     facts = results.facts
     rows = [_factor_line(factor) for factor in facts.factors]
-    yield Text("Factors and their levels, the baseline's first:\n\n" + "\n".join(rows), "Design")
+    listed = "Factors and their levels, the baseline's first:\n\n" + "\n".join(rows)
+    yield Text(listed if rows else f"{designed.in_short(facts).capitalize()}.", "Design")
     for paragraph in designed.sentences(facts):
         yield Text(paragraph)
     if facts.aliases is not None and facts.aliases.aliased:

@@ -93,7 +93,8 @@ def test_a_pair_counts_as_one_factor_of_a_fraction(grid: Loader) -> None:
         (THREE, {"resolution": 4}, "resolution: resolution 4 needs 4 factors or more; with 3 the highest is 3"),
         (THREE, {}, "design: resolution 4 needs 4 factors or more; with 3 the highest is 3"),
         ({"bias": FOUR["bias"], "flip": FOUR["flip"]}, {"resolution": 3},
-         "no part of a product of 2 two-level factors tells them apart; take design: factorial"),
+         "a fraction of 2 two-level factors cannot tell their effects apart, it takes 3 at the least; take design: "
+         "factorial"),
         (shares(20) | {"bias": FOUR["bias"]}, {}, "factors: 21 factors are more than the 20 of a fractional design"),
         (FOUR, {"sample": 4}, "sample: belongs to design: factorial, but this one is fractional"),
         (FOUR, {"replicates": 200_000}, "design: 8 cells x 200,000 replicates are more than 1,000,000 trials"),

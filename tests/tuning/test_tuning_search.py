@@ -139,6 +139,7 @@ def test_a_report_of_a_search(grid: Writer, tmp_path: Path) -> None:
     text = report.html.read_text()
     for told in ("fANOVA", "Pareto front", "every trial"):
         assert told in text
+    assert "Effect of each factor" not in text  # a space of its own has none
 
 
 def test_a_report_of_a_search_that_has_not_begun(grid: Writer, tmp_path: Path) -> None:
