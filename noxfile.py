@@ -3,7 +3,7 @@
     nox -s ablate                        run grids/quickstart.yaml and write its report
     nox -s ablate -- grids/other.yaml    run another study; arguments go to `python -m study run`
     nox -s ui                            MLflow's pages on localhost
-    nox -s tests | lint | bench | load | chaos | calibrate | lock
+    nox -s tests | system | lint | bench | load | chaos | calibrate | lock
 
 The environment is built once, in .nox/, and built anew only when pyproject.toml or requirements.lock change.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "tests"]
+nox.options.sessions = ["lint", "tests", "system"]
 nox.options.default_venv_backend = "none"  # one environment for all sessions: it holds torch, Ray and MLflow
 
 ROOT = Path(__file__).parent
@@ -43,8 +43,14 @@ def ui(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests."""
-    _python(session, "-m", "pytest", *session.posargs)
+    """Run the tests, without those that start several drivers, nodes or servers."""
+    _python(session, "-m", "pytest", *(session.posargs or ["-m", "not system"]))
+
+
+@nox.session
+def system(session: nox.Session) -> None:
+    """Run the tests that start several drivers, nodes or servers, and kill some of them."""
+    _python(session, "-m", "pytest", "-m", "system", *session.posargs)
 
 
 @nox.session(default=False)

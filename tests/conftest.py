@@ -18,6 +18,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores: more 
 settings.register_profile("thorough", max_examples=5000, deadline=None)  # --hypothesis-profile=thorough
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "system: starts several drivers, nodes or servers, for `nox -s system`")
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A grid of 4 cells x 2 replicates: 8 fine-tunings, and 4 pre-trainings where 6 trials want one."""

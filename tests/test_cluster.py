@@ -105,6 +105,7 @@ def nodes() -> Iterator[Nodes]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.mark.system
 def test_nodes_may_be_lost_and_added(nodes: Nodes, place: Path) -> None:
     """Two workers; the first is lost after two stages, a third one joins, the second is lost: nothing else is."""
     grid = place / "tiny.yaml"

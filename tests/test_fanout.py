@@ -148,6 +148,7 @@ def long(stage: Stage) -> Stage:
     return replace(stage, recipe=stage.recipe.model_copy(update={"epochs": 200}))
 
 
+@pytest.mark.system
 def test_a_stage_whose_worker_is_killed_runs_again(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     stages = [stage for stage in stages_of(tiny) if stage.parent is None]
     victim, store = long(stages[0]), Store(tmp_path / "store")
@@ -160,6 +161,7 @@ def test_a_stage_whose_worker_is_killed_runs_again(tiny: Path, tmp_path: Path, c
     assert store.failure(victim) is None
 
 
+@pytest.mark.system
 def test_a_stage_whose_workers_all_die_fails_alone(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     """A stage that always needs more memory than there is must not be tried for ever."""
     stages = [stage for stage in stages_of(tiny) if stage.parent is None]

@@ -75,6 +75,7 @@ def test_once_ends_in_order_and_leaves_the_rest_for_later(long: Path, place: Pat
     assert list((place / ".study" / "unfinished").iterdir())
 
 
+@pytest.mark.system
 def test_twice_stops_at_once(long: Path, place: Path) -> None:
     terminal = Terminal(long, place)
     terminal.wait_for(r"loss \d")

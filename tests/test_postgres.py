@@ -132,6 +132,7 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         process.wait(30)
 
 
+@pytest.mark.system
 def test_a_sweep_through_a_server_with_postgresql(server: str, place: Path) -> None:
     grid = place / "tiny.yaml"
     grid.write_text(re.sub(r"replicates: 2", "replicates: 1", TINY))

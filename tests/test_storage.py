@@ -238,6 +238,7 @@ def study(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
 
+@pytest.mark.system
 def test_a_study_on_s3_from_grid_to_report_and_model(tiny: Path, bucket: str, place: Path) -> None:
     """One stage is there already. Ray's workers write the others; the driver, a report and a stranger read them."""
     text = tiny.read_text().replace("replicates: 2", "replicates: 1")

@@ -49,6 +49,7 @@ def computed(place: Path, name: str) -> list[str]:
     return [stage for stage, how in RUN.findall((place / f"{name}.txt").read_text()) if how != "by another driver"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("killed", [False, True], ids=["both go on", "one is killed"])
 def test_two_drivers_compute_each_stage_once(place: Path, alone: tuple[Store, list[Stage]], killed: bool) -> None:
     reference, stages = alone

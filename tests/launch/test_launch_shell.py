@@ -161,6 +161,7 @@ def has_namespaces() -> bool:
     )
 
 
+@pytest.mark.system
 @pytest.mark.skipif(
     not has_namespaces(),
     reason="needs PID namespaces (Linux, unshare): Ray's symmetric run stops every Ray process that it can see",

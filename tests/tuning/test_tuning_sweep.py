@@ -191,6 +191,7 @@ def start(grid: Path, folder: Path) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.system
 def test_a_driver_killed_while_it_tunes_is_resumed_to_the_same_end(grid: Writer, place: Path, tmp_path: Path) -> None:
     """kill -9 of everything in the middle of the tuning; the next run ends as a sweep that nothing disturbed."""
     longer = (("train_images: 50}", "train_images: 300}"), ("epochs: 1, train", "epochs: 4, train"))
