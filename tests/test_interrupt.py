@@ -63,6 +63,7 @@ def long(tiny: Path) -> Path:
     return tiny
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_once_ends_in_order_and_leaves_the_rest_for_later(long: Path, place: Path, number: int) -> None:
     terminal = Terminal(long, place)
