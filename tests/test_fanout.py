@@ -177,7 +177,7 @@ def workers_of_ray() -> list[int]:
     """Processes that train for this process, whose children Ray's are: other tests may run beside it. Ray names a
     worker by the actor it runs."""
     names = {child.pid: " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)}
-    return [number for number, name in names.items() if name.startswith(("ray::ImplicitFunc", "ray::_work"))]
+    return [number for number, name in names.items() if name.startswith(("ray::ImplicitFunc", "ray::work"))]
 
 
 def test_a_disk_that_fills_up_stops_the_sweep_with_one_message(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 import bench_plan
 from rich.console import Console
 
-from study import fanout, sweep, tracking
+from study import sweep, tracking
 from study.design import load
+from study.fanout import worker
 from study.plan import make_plan
 from study.store import Store
 
@@ -129,7 +130,7 @@ def run(trials: int, folder: Path) -> dict[str, float]:
     watch = Stopwatch()
     for name in ("_fan_out", "report"):
         watch.watch(sweep, name)
-    fanout._work = without_training(fanout._work)
+    worker.work = without_training(worker.work)
     store = Store(folder / "store")
     began, busy = time.monotonic(), time.process_time()
     plan = make_plan(load(path), store)
