@@ -89,8 +89,10 @@ def _run(plan: Plan, places: Places, console: Console) -> int:
         tags = {"commit": commit(), "grid": str(plan.study.path)}
         with tracking.Tracker(plan.study, places.store, places.tracking_uri, tags) as tracker:
             ending = _rounds(plan, places, cluster, tracker, console) if cluster else Ending([], interrupted=False)
-            with console.status(f"delivering what is left to MLflow, for {tracking.FLUSH_SECONDS:.0f} s at the most"):
-                tracker.flush(tracking.LAST_SECONDS if ending.interrupted else tracking.FLUSH_SECONDS)
+            patience = tracking.LAST_SECONDS if ending.interrupted else tracker.patience
+            limit = "" if patience is None else f", for {patience:.0f} s at the most"
+            with console.status(f"delivering what is left to MLflow{limit}"):
+                tracker.flush(patience)
             folder = None if ending.interrupted else report(plan, places, console, rebuild=True)
             tracker.finish({0: "FINISHED", 1: "FAILED", 130: "KILLED"}[ending.exit_code], folder)
     _say_tracking(tracker, plan, places, console)

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param, RunInfo, RunTag
 
 FLUSH_EVERY = 3.0  # seconds between a running stage's deliveries of epochs
-FLUSH_SECONDS = 60.0  # that the end of a sweep waits for a slow server, before it leaves the rest to `study sync`
+FLUSH_SECONDS = 60.0  # that the end of a sweep waits for a slow server, before it leaves the rest to `study sync`;
+# a file of this machine takes as long as it takes: thousands of runs of very short stages, some minutes
 LAST_SECONDS = 15.0  # that the end of a sweep waits for its own run to be closed
 LONGEST_SWEEP = 24 * 3600.0  # after which another machine's driver that left a run open is taken for dead
 MAX_PARAM = 6000  # characters MLflow takes for a parameter
@@ -86,7 +87,11 @@ def undelivered(study: Study, store: Store, uri: str) -> list[Stage]:
 
 
 def _exists(uri: str) -> bool:
-    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+    return not _is_file(uri) or Path(uri.removeprefix("sqlite:///")).exists()
+
+
+def _is_file(uri: str) -> bool:
+    return uri.startswith("sqlite:///")
 
 
 class Tracker(Listener):
@@ -117,6 +122,11 @@ class Tracker(Listener):
     def __enter__(self) -> "Tracker":
         self._courier.start()
         return self
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds that the end of a sweep waits for the server."""
+        return None if _is_file(self.uri) else FLUSH_SECONDS
 
     def expect(self, trials: list[Trial]) -> None:
         """Trials that are wanted now; more may be than when the sweep began."""
@@ -415,7 +425,7 @@ def _client(uri: str) -> "MlflowClient":
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     }.items():
         os.environ.setdefault(name, value)
-    if uri.startswith("sqlite:///"):
+    if _is_file(uri):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         _quicken_sqlite()
     from mlflow import MlflowClient
