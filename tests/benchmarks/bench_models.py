@@ -1,12 +1,19 @@
 """How fast the models are, in ratios: `python -m pytest tests/benchmarks/bench_models.py` (not part of the tests).
 
 All contenders take turns, round after round, so that whatever else the machine does meets them alike; what is reported
-are medians over the rounds of the ratio to this project's model in the same round. Set OMP_NUM_THREADS for the number
-of cores, BENCH_ROUNDS for more or fewer rounds. Larger is better for all numbers but milliseconds.
+are medians over the rounds of the ratio to this project's model in the same round. Each measurement has a process of
+its own, because what ran before decides whether memory is at hand or has to be asked for: models that make many large
+intermediate results pay for that in a fresh process, and not in one that has trained before. Inference is measured
+both ways. Set BENCH_THREADS for the number of cores (2), BENCH_ROUNDS for more or fewer rounds. Larger is better for
+all numbers but milliseconds.
 """
 
+import functools
+import json
 import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +30,12 @@ from study.models import Classifier, build_encoder, cpu
 from study.training.optim import FlatAdamW, parameter_groups
 
 ROOT = Path(__file__).parents[2]
+THREADS = int(os.environ.get("BENCH_THREADS", "2"))
 ROUNDS, BATCH = int(os.environ.get("BENCH_ROUNDS", "7")), 64
+KEPT = {"MALLOC_MMAP_THRESHOLD_": "8000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}  # glibc gives no memory back
 PRESETS = {name: config.Encoder.model_validate({"preset": name}) for name in ("XXS", "XS", "S")}
 
+Facts = dict[str, float]
 Work = Callable[[], None]
 Kind = Callable[[nn.Module, config.Encoder], Work]
 
@@ -130,16 +140,8 @@ def layer_training(encoder: config.Encoder, block: int) -> Work:
     return step
 
 
-def report(title: str, facts: dict[str, float], capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print(f"\n{title}, {torch.get_num_threads()} threads, medians of {ROUNDS} rounds")
-        for name, value in facts.items():
-            print(f"  {name:40s} {value}")
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("kind", [training, inference])
-def test_speed(benchmark, capsys: pytest.CaptureFixture[str], kind: Kind, preset: str) -> None:  # type: ignore[no-untyped-def]
+def speed(kind: Kind, preset: str) -> Facts:
+    """A step or a batch of one of the paper's models against all contenders."""
     encoder = PRESETS[preset]
     ours = kind(contenders.classifier(encoder), encoder)
     public = PerExpertClassifier(contenders.classifier(encoder))
@@ -157,47 +159,36 @@ def test_speed(benchmark, capsys: pytest.CaptureFixture[str], kind: Kind, preset
     products = BATCH * contenders.macs(encoder) * (3 if kind is training else 1) / contenders.GEMM_SIZE**3
     per_batch = statistics.median(seconds["ours"])
     facts = {name: round(ratio(seconds, name), 2) for name in seconds if name not in ("ours", "large product")}
-    facts |= {
+    return facts | {
         "milliseconds per batch of 64": round(per_batch * 1000, 1),
         "images per second": round(BATCH / per_batch, 1),
         "share of the large-product rate": round(ratio(seconds, "large product") * products, 3),
     }
-    benchmark.extra_info.update(facts)
-    benchmark.pedantic(ours, rounds=1)
-    report(f"{preset} {kind.__name__}", facts, capsys)
 
 
-@pytest.mark.parametrize("block", [0, 4, 8])
-def test_speed_of_experts(benchmark, capsys: pytest.CaptureFixture[str], block: int) -> None:  # type: ignore[no-untyped-def]
-    encoder = PRESETS["XXS"]
-    ours = layer_training(encoder, block)
+def speed_of_experts(block: int) -> Facts:
+    """The experts of one block of XXS alone, forward and backward pass."""
+    ours = layer_training(PRESETS["XXS"], block)
     seconds = take_turns({"ours": ours, "gather and scatter": textbook(ours, attention_too=False)})
-    facts = {
+    return {
         "gather and scatter": round(ratio(seconds, "gather and scatter"), 2),
         "milliseconds": round(statistics.median(seconds["ours"]) * 1000, 1),
     }
-    benchmark.extra_info.update(facts)
-    benchmark.pedantic(ours, rounds=1)
-    report(f"experts of block {block} of XXS, training", facts, capsys)
 
 
-def test_speed_of_small_trials(benchmark, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
+def speed_of_small_trials() -> Facts:
     """The quickstart's model, whose steps are short: what each step costs besides arithmetic decides."""
     encoder = design.load(ROOT / "grids" / "quickstart.yaml").baseline.settings.encoder
-    ours = whole_step(contenders.classifier(encoder), encoder)
     seconds = take_turns(
         {
-            "ours": repeated(ours),
+            "ours": repeated(whole_step(contenders.classifier(encoder), encoder)),
             "plain operations, fused AdamW": plain_steps(encoder, fused=True),
             "plain operations, AdamW": plain_steps(encoder, fused=False),
         }
     )
     steps = {name: round(20 / statistics.median(seconds[name]), 1) for name in seconds}
     facts = {f"steps per second: {name}": value for name, value in steps.items()}
-    facts |= {f"ours over {name}": round(ratio(seconds, name), 2) for name in seconds if name != "ours"}
-    benchmark.extra_info.update(facts)
-    benchmark.pedantic(ours, rounds=1)
-    report("the quickstart's model, training", facts, capsys)
+    return facts | {f"ours over {name}": round(ratio(seconds, name), 2) for name in seconds if name != "ours"}
 
 
 def whole_step(model: Classifier, shape: config.Encoder) -> Work:
@@ -233,3 +224,49 @@ def plainly(work: Work) -> Work:
             work()
 
     return run
+
+
+MEASUREMENTS: dict[str, tuple[int, Callable[[], Facts]]] = {
+    **{
+        f"{preset} {kind.__name__}": (THREADS, functools.partial(speed, kind, preset))
+        for kind in (training, inference)
+        for preset in PRESETS
+    },
+    **{
+        f"experts of block {block} of XXS, training": (THREADS, functools.partial(speed_of_experts, block))
+        for block in (0, 4, 8)
+    },
+    "the quickstart's model, training": (1, speed_of_small_trials),  # a stage of it has one core
+}
+KEPT_MEMORY = [f"{preset} inference" for preset in PRESETS]
+
+
+def apart(name: str, kept: bool) -> Facts:
+    """One measurement in a process of its own."""
+    command = [sys.executable, __file__, name]
+    ended = subprocess.run(command, env=os.environ | (KEPT if kept else {}), capture_output=True, text=True, check=True)
+    found: Facts = json.loads(ended.stdout)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [*((name, False) for name in MEASUREMENTS), *((name, True) for name in KEPT_MEMORY)]
+)
+def test_speed(benchmark, capsys: pytest.CaptureFixture[str], name: str, kept: bool) -> None:  # type: ignore[no-untyped-def]
+    facts = benchmark.pedantic(apart, (name, kept), rounds=1)
+    benchmark.extra_info.update(facts)
+    with capsys.disabled():
+        where = "memory kept, " if kept else ""
+        print(f"\n{name}, {where}{MEASUREMENTS[name][0]} threads, medians of {ROUNDS} rounds")
+        for fact, value in facts.items():
+            print(f"  {fact:40s} {value}", flush=True)
+
+
+def main() -> None:
+    threads, measure = MEASUREMENTS[sys.argv[1]]
+    torch.set_num_threads(threads)
+    print(json.dumps(measure()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,9 @@
-"""Where the time of a training step goes, and what bounds it: python tests/benchmarks/profile_step.py [--write]
+"""Where the time of a training step and of inference goes, and what bounds it:
+python tests/benchmarks/profile_step.py [--write]
 
 Three models that compute the same (XXS at 36 px, batches of 64, float32), profiled in turns: public code, this
-project's in plain PyTorch operations, and this project's as it is. Set OMP_NUM_THREADS for the number of cores. With
---write the table goes to reports/bench/profile.md.
+project's in plain PyTorch operations, and this project's as it is. Set BENCH_THREADS for the number of cores. With
+--write the tables go to reports/bench/profile.md.
 """
 
 import os
@@ -13,12 +14,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import bench_models
 import contenders
 import pytest
 import torch
+from bench_models import Work
 from per_expert import PerExpertClassifier
 from torch.profiler import ProfilerActivity, profile
 
@@ -67,42 +70,52 @@ def profiled(work: Callable[[], None]) -> dict[str, float]:
     return milliseconds
 
 
-def measure() -> tuple[Columns, dict[str, float], float]:
-    """Profiles, seconds of a step without a profiler, and seconds that its products take at the large-product rate."""
+@dataclass(frozen=True)
+class Measured:
+    """One kind of work by three models."""
+
+    columns: Columns  # milliseconds by kind of operation
+    seconds: dict[str, float]  # of the whole, without a profiler
+    floor: float  # seconds that its products take at the rate of a large one
+
+
+def measure(training: bool) -> Measured:
     encoder = bench_models.PRESETS["XXS"]
     public = PerExpertClassifier(contenders.classifier(encoder))
-    ours = bench_models.training(contenders.classifier(encoder), encoder)
-    works: dict[str, tuple[Callable[[], None], Callable[[], AbstractContextManager[object]]]] = {
-        "public code": (bench_models.public_training(public, encoder), nullcontext),
+    kind = bench_models.training if training else bench_models.inference
+    ours = kind(contenders.classifier(encoder), encoder)
+    works: dict[str, tuple[Work, Callable[[], AbstractContextManager[object]]]] = {
+        "public code": ((bench_models.public_training if training else kind)(public, encoder), nullcontext),
         "plain operations": (ours, plain),
         "this project": (ours, nullcontext),
+        "product": (bench_models.large_product(), nullcontext),
     }
-    product = bench_models.large_product()
-    seconds: dict[str, list[float]] = {name: [] for name in (*works, "product")}
+    seconds: dict[str, list[float]] = {name: [] for name in works}
     for round_ in range(ROUNDS + 1):
-        for name, (work, around) in {**works, "product": (product, nullcontext)}.items():
+        for name, (work, around) in works.items():
             with around():
                 start = time.perf_counter()
                 work()
                 if round_:  # the first warms up
                     seconds[name].append(time.perf_counter() - start)
-    columns: Columns = {}
-    for name, (work, around) in works.items():
-        with around():
-            columns[name] = profiled(work)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     rate = contenders.GEMM_SIZE**3 / medians.pop("product")
-    floor = 3 * bench_models.BATCH * contenders.macs(encoder) / rate
-    return columns, medians, floor
+    columns: Columns = {}
+    for name in medians:
+        work, around = works[name]
+        with around():
+            columns[name] = profiled(work)
+    passes = 3 if training else 1
+    return Measured(columns, medians, passes * bench_models.BATCH * contenders.macs(encoder) / rate)
 
 
-def table(columns: Columns, seconds: dict[str, float], floor: float) -> str:
-    rows = [*KINDS, "the rest"]
+def table(found: Measured, aim: float) -> str:
+    columns, seconds, floor = found.columns, found.seconds, found.floor
     lines = [
-        _row("milliseconds of a step", columns),
+        _row("milliseconds", columns),
         _row("---", ["---:"] * len(columns)),
-        *(_row(kind, [f"{column.get(kind, 0):.0f}" for column in columns.values()]) for kind in rows),
-        _row("**whole step, without the profiler**", [f"{1000 * value:.0f}" for value in seconds.values()]),
+        *(_row(kind, [f"{column.get(kind, 0):.0f}" for column in columns.values()]) for kind in [*KINDS, "the rest"]),
+        _row("**all, without the profiler**", [f"{1000 * value:.0f}" for value in seconds.values()]),
         _row("share of the large-product rate", [f"{floor / value:.0%}" for value in seconds.values()]),
     ]
     ours, public = seconds["this project"], seconds["public code"]
@@ -110,10 +123,10 @@ def table(columns: Columns, seconds: dict[str, float], floor: float) -> str:
         [
             *lines,
             "",
-            f"All products of a step, at the rate of a large one, take {1000 * floor:.0f} ms. So nothing that computes "
-            f"them can be more than {public / floor:.1f} times as fast as public code here; this project is "
-            f"{public / ours:.2f} times as fast, and 3 times would need {3 * floor / public:.0%} of that rate, with "
-            "norms, softmax, activations and the optimizer for nothing.",
+            f"All products, at the rate of a large one, take {1000 * floor:.0f} ms. So nothing that computes them can "
+            f"be more than {public / floor:.1f} times as fast as public code here; this project is "
+            f"{public / ours:.2f} times as fast, and {aim:g} times would need {aim * floor / public:.0%} of that rate, "
+            "with norms, softmax, activations and the rest for nothing.",
         ]
     )
 
@@ -123,14 +136,26 @@ def _row(name: str, values: Iterable[str]) -> str:
 
 
 def main() -> None:
-    threads = torch.get_num_threads()
-    made = table(*measure())
-    where = f"{processor()}, {threads} threads, torch {torch.__version__}, Python {platform.python_version()}"
-    text = (
-        f"# Where a training step's time goes\n\nXXS, 36 px, batches of 64, float32. {where}; "
-        f"commit {commit()[:12]}; {now()}.\nWritten by "
-        f"`OMP_NUM_THREADS={threads} python tests/benchmarks/profile_step.py --write`.\n\n{made}\n"
+    torch.set_num_threads(bench_models.THREADS)
+    training, inference = table(measure(True), aim=3), table(measure(False), aim=2)
+    where = (
+        f"{processor()}, {bench_models.THREADS} threads, torch {torch.__version__}, Python {platform.python_version()}"
     )
+    text = f"""# Where the time goes
+
+XXS, 36 px, batches of 64, float32. {where}, {versions}; commit {commit()[:12]}; {now()}.
+Written by `python tests/benchmarks/profile_step.py --write`.
+
+## A training step
+
+{training}
+
+## Inference
+
+In a process that has trained before, so that memory is at hand for all three.
+
+{inference}
+"""
     print(text)
     if "--write" in sys.argv:
         path = Path(__file__).parents[2] / "reports" / "bench" / "profile.md"
