@@ -2,9 +2,9 @@
 
 All contenders take turns, round after round, so that whatever else the machine does meets them alike; what is reported
 are medians over the rounds of the ratio to this project's model in the same round. Each measurement has a process of
-its own, because what ran before decides whether memory is at hand or has to be asked for: models that make many large
-intermediate results pay for that in a fresh process, and not in one that has trained before. Inference is measured
-both ways. Set BENCH_THREADS for the number of cores (2), BENCH_ROUNDS for more or fewer rounds. Larger is better for
+its own, in which glibc keeps the memory it has: where it gives memory back, each large intermediate result may cost new
+pages, or may not, as chance has laid out the heap, and a model that makes many of them seems half as fast in one run
+and not in the next. Set BENCH_THREADS for the number of cores (2), BENCH_ROUNDS for more or fewer rounds. Larger is better for
 all numbers but milliseconds.
 """
 
@@ -32,7 +32,7 @@ from study.training.optim import FlatAdamW, parameter_groups
 ROOT = Path(__file__).parents[2]
 THREADS = int(os.environ.get("BENCH_THREADS", "2"))
 ROUNDS, BATCH = int(os.environ.get("BENCH_ROUNDS", "7")), 64
-KEPT = {"MALLOC_MMAP_THRESHOLD_": "8000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}  # glibc gives no memory back
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "8000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
 PRESETS = {name: config.Encoder.model_validate({"preset": name}) for name in ("XXS", "XS", "S")}
 
 Facts = dict[str, float]
@@ -238,26 +238,22 @@ MEASUREMENTS: dict[str, tuple[int, Callable[[], Facts]]] = {
     },
     "the quickstart's model, training": (1, speed_of_small_trials),  # a stage of it has one core
 }
-KEPT_MEMORY = [f"{preset} inference" for preset in PRESETS]
 
 
-def apart(name: str, kept: bool) -> Facts:
+def apart(name: str) -> Facts:
     """One measurement in a process of its own."""
     command = [sys.executable, __file__, name]
-    ended = subprocess.run(command, env=os.environ | (KEPT if kept else {}), capture_output=True, text=True, check=True)
+    ended = subprocess.run(command, env=os.environ | KEEP_MEMORY, capture_output=True, text=True, check=True)
     found: Facts = json.loads(ended.stdout)
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "kept"), [*((name, False) for name in MEASUREMENTS), *((name, True) for name in KEPT_MEMORY)]
-)
-def test_speed(benchmark, capsys: pytest.CaptureFixture[str], name: str, kept: bool) -> None:  # type: ignore[no-untyped-def]
-    facts = benchmark.pedantic(apart, (name, kept), rounds=1)
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_speed(benchmark, capsys: pytest.CaptureFixture[str], name: str) -> None:  # type: ignore[no-untyped-def]
+    facts = benchmark.pedantic(apart, (name,), rounds=1)
     benchmark.extra_info.update(facts)
     with capsys.disabled():
-        where = "memory kept, " if kept else ""
-        print(f"\n{name}, {where}{MEASUREMENTS[name][0]} threads, medians of {ROUNDS} rounds")
+        print(f"\n{name}, {MEASUREMENTS[name][0]} threads, medians of {ROUNDS} rounds")
         for fact, value in facts.items():
             print(f"  {fact:40s} {value}", flush=True)
 
