@@ -4,8 +4,8 @@ All contenders take turns, round after round, so that whatever else the machine 
 are medians over the rounds of the ratio to this project's model in the same round. Each measurement has a process of
 its own, in which glibc keeps the memory it has: where it gives memory back, each large intermediate result may cost new
 pages, or may not, as chance has laid out the heap, and a model that makes many of them seems half as fast in one run
-and not in the next. Set BENCH_THREADS for the number of cores (2), BENCH_ROUNDS for more or fewer rounds. Larger is better for
-all numbers but milliseconds.
+and not in the next. Set BENCH_THREADS for the number of cores (2), BENCH_ROUNDS for more or fewer rounds. Larger is
+better for all numbers but milliseconds.
 """
 
 import functools
