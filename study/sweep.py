@@ -76,9 +76,10 @@ def run(plan: Plan, places: Places, console: Console) -> int:
 
 def _run(plan: Plan, places: Places, console: Console) -> int:
     console.print(f"[bold]{escape(plan.study.name)}[/]  {planning.summary(plan)}", highlight=False)
-    damaged = verify(plan.study, places.store, weights=False).damaged
-    if damaged:
-        say(damaged, StageNames(plan.study, places.store), plan.study, console)
+    checked = verify(plan.study, places.store, weights=False)
+    if checked.fine < checked.looked_at:
+        say(checked, StageNames(plan.study, places.store), plan.study, console)
+    damaged = checked.damaged
     if plan.finished and not tracking.undelivered(plan.study, places.store, places.tracking_uri):
         report(plan, places, console, rebuild=False)
         return int(bool(damaged))

@@ -1,9 +1,12 @@
 """Damage to stored stages is found, told with the way out, and undone when asked."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from data_samples import digits, save_table
 from rich.console import Console
+from tiny_grid import TINY
 
 from study.design import Study, expand, load
 from study.run import run_stage
@@ -60,3 +63,36 @@ def test_what_is_damaged_is_removed_when_asked_and_nothing_else(study: Study, st
     discard_damaged(study, store, Console(quiet=True))
     assert store.keys() == {stage.key for stage in stages[1:]}
     assert verify(study, store).damaged == []
+
+
+@pytest.fixture
+def on_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Study, Path]:
+    """The tiny study, pre-trained on a folder of one's own, and the folder."""
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    images, labels = digits()
+    folder = save_table(tmp_path / "mine" / "train.parquet", images[:150], labels[:150])
+    save_table(folder / "test.parquet", images[150:], labels[150:])
+    grid = tmp_path / "own.yaml"
+    grid.write_text(TINY.replace("dataset: digits\n    epochs: 1", f"dataset: parquet:{folder}\n    epochs: 1"))
+    return load(grid), folder
+
+
+def test_results_on_data_that_have_changed_are_told(on_own_data: tuple[Study, Path], tmp_path: Path) -> None:
+    study, folder = on_own_data
+    stages = unique_stages(expand(study))
+    parent = next(stage for stage in stages if stage.kind == "pretrain")
+    child = next(stage for stage in stages if stage.parent == parent)
+    free = next(stage for stage in stages if stage.kind == "finetune" and stage.parent is None)
+    store = Store(tmp_path / "store")
+    for stage in (parent, child, free):
+        run_stage(stage, store, "cpu", lambda row: None)
+    assert verify(study, store).outdated == []
+    images, labels = digits()
+    save_table(folder / "train.parquet", images[1:151], labels[1:151])
+    assert [stage for stage, _ in verify(study, store).outdated] == [parent, child]
+    code, text = shown(study, store)
+    assert code == 1
+    assert f"parquet:{folder} is not what it was when this was computed" in text
+    assert "1 of 3 stored stages are whole" in text
+    shutil.rmtree(folder)
+    assert verify(study, store).outdated == []  # nothing is known of data that are not here

@@ -5,12 +5,13 @@ Importing this package, describing and checking never import torch, datasets or 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from study.data.catalogue import find, names
+from study.data.catalogue import OWN, find, names
 from study.data.dataset import Dataset, DatasetInfo, Split
 from study.errors import StudyError
 
-__all__ = ["Dataset", "DatasetInfo", "Split", "available", "describe", "load", "names"]
+__all__ = ["Dataset", "DatasetInfo", "Split", "available", "describe", "digest", "is_own", "load", "names"]
 
 
 def describe(name: str) -> DatasetInfo:
@@ -45,6 +46,26 @@ def load(name: str, size: int, device: str = "cpu") -> Dataset:
 
     with _told(name):
         return load_tensors(find(name), size, device)
+
+
+def is_own(name: str) -> bool:
+    """Whether a data set is the user's own, named by its path: its content may change under that name."""
+    return name.partition(":")[0] in OWN
+
+
+def digest(name: str, size: int) -> str:
+    """SHA-256 over the images and labels that `load` gives now; they are decoded if they have not been yet.
+
+    Raises StudyError as `load` does.
+    """
+    from study.data import cache
+
+    with _told(name):
+        found = cache.remember(find(name), size)
+        said = cache.info_of(found) if isinstance(found, Path) else {"digest": cache.digest(found)}
+    if said is None:
+        raise StudyError(f"data set {name!r}: its decoded images have just gone from {cache.folder()}")
+    return said["digest"]
 
 
 @contextmanager
