@@ -20,6 +20,7 @@ from study.plan import Plan
 from study.progress import clock_time
 from study.stages import Stage, canonical_json, stages_of
 from study.stats.power import detectable_effect
+from study.words import plural, points
 
 if TYPE_CHECKING:
     from study.training.pace import Pace
@@ -113,6 +114,8 @@ def make_forecast(plan: Plan, on_shape: Callable[[int, int], None] = lambda done
     paces = {}
     for i, (name, stage) in enumerate(distinct.items()):
         on_shape(i, len(distinct))
+        if i == 0:  # what the first steps of a process wait for is no part of any shape's pace
+            measure(stage.encoder, stage.recipe, here.device, budget=0.0)
         paces[name] = measure(stage.encoder, stage.recipe, here.device)
     return Forecast(plan, here, paces)
 
@@ -174,21 +177,22 @@ def sentences(forecast: Forecast, spread: float | None) -> Iterator[str]:
     if missing:
         where = f"{machine.slots:g} at a time" + (f", {forecast.gpu_hours:.2g} GPU-hours" if machine.gpu_share else "")
         yield (
-            f"{missing} stages will take about {_duration(forecast.wall_seconds)} ({where}; "
-            f"{_duration(forecast.compute_seconds)} one after the other), measured on {len(forecast.paces)} shapes"
+            f"{plural(missing, 'stage')} will take about {_duration(forecast.wall_seconds)} ({where}; "
+            f"{_duration(forecast.compute_seconds)} one after the other), measured on "
+            f"{plural(len(forecast.paces), 'shape')}; starting Ray and writing the report come on top"
         )
     yield detectable(forecast.plan.study.grid.most_replicates, spread)
 
 
 def detectable(replicates: int, spread: float | None) -> str:
-    """The smallest difference from the baseline that the replicates find four times in five."""
+    """The smallest difference from the baseline that the replicates find four times in five, at the 5 % level."""
     if replicates < 2:
         return "one replicate cannot tell any difference from chance"
     effect = detectable_effect(replicates, 1.0)
-    text = f"{replicates} replicates find a difference of {effect:.2g} times its standard deviation four times in five"
+    text = f"{replicates} replicates find a cell's difference from the baseline four times in five where it truly is"
     if spread is None:
-        return f"{text}; nothing is stored yet from which that deviation could be told"
-    return f"{text}: {effect * spread * 100:.2g} points, at the {spread * 100:.2g} points seen so far"
+        return f"{text} {effect:.2g} times its standard deviation; nothing is stored yet from which to tell that"
+    return f"{text} {points(effect * spread, 2)}, at the standard deviation of {points(spread, 2)} seen so far"
 
 
 def as_json(forecast: Forecast, spread: float | None) -> dict[str, Any]:

@@ -90,8 +90,10 @@ def test_the_spread_is_that_of_paired_differences() -> None:
 def test_what_the_replicates_can_detect() -> None:
     assert detectable(1, 0.01) == "one replicate cannot tell any difference from chance"
     # Cohen's d of a paired t-test with n = 5, power 0.8, alpha 0.05: 1.68
-    assert detectable(5, 0.01).endswith("times its standard deviation four times in five: 1.7 points, at the 1 points "
-                                        "seen so far")  # fmt: skip
+    assert detectable(5, 0.01) == (
+        "5 replicates find a cell's difference from the baseline four times in five where it truly is 1.7 points, at "
+        "the standard deviation of 1 point seen so far"
+    )
     assert "nothing is stored yet" in detectable(5, None)
 
 
@@ -101,6 +103,7 @@ def test_for_people_and_for_programs(plan: Plan) -> None:
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "12 stages will take about 31.0 s (4 at a time, 0.0086 GPU-hours; 2:04 one after the other)" in text
+    assert "measured on 5 shapes; starting Ray and writing the report come on top" in " ".join(text.split())
     assert [line.split()[-4:] for line in text.splitlines() if line.startswith("kv heads=2")] == [
         ["s", "1.0", "GiB", "0.20"]
     ]

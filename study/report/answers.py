@@ -19,6 +19,7 @@ from study.report.tuned import edge_sentences
 from study.report.units import unit_of
 from study.report.verdicts import looks_made
 from study.stats.power import detectable_effect, needed_replicates
+from study.words import points
 
 MOST = 6  # levels of a factor told one by one
 
@@ -250,14 +251,14 @@ def _certainty(results: Results) -> Iterator[Answer]:
     n = int(compared["n"].median())
     sd = float(compared["sd"].median())
     smallest = formats.points(detectable_effect(n, sd)).lstrip("+")
-    paired = "paired by replicate" if is_matched(results.facts) else "from a fit of all cells"
-    text = f"intervals are 95 %, {paired}, each on its own. "
-    text += f"With n = {n}, a true difference of about {smallest} points would be found four times in five; most "
-    text += "smaller ones stay unseen, so not distinguishable does not mean equal."
     worth = smallest_of_interest(results.facts)
     needed = needed_replicates(worth, sd)
+    paired = "paired by replicate" if is_matched(results.facts) else "from a fit of all cells"
+    text = f"intervals are 95 %, {paired}, each on its own. "
+    text += f"At the median spread of all changes, n = {n} finds a true difference of about {smallest} points four "
+    text += "times in five; most smaller ones stay unseen, so not distinguishable does not mean equal."
     if needed is not None and needed > n:
-        text += f" To see {100 * worth:g} points, about {needed:,} replicates would be needed."
+        text += f" Finding one of {points(worth)} as often would take about {needed:,} replicates."
     yield Answer("How sure", text)
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from study.stats.power import not_distinguishable
+from study.words import points
 
 ALPHA = 0.05
 
@@ -24,5 +25,5 @@ def finding(row: pd.Series, smallest: float) -> str:
     if row["low"] == row["high"]:
         return "the same in every replicate: without spread there is no test"
     if not is_distinguishable(row["low"], row["high"]):
-        return not_distinguishable(n, 100 * row["sd"], 100 * smallest, "points")
+        return not_distinguishable(n, row["sd"], smallest, points(smallest))
     return "distinguishable" if row["p_adjusted"] < ALPHA else "distinguishable alone, but not after Holm's correction"

@@ -5,9 +5,12 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from study import words
+
 PERCENT = "\N{NO-BREAK SPACE}%"
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+plural = words.plural  # in reports as everywhere
 
 
 def percent(share: float) -> str:
@@ -89,11 +92,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def plural(number: int, noun: str) -> str:
-    """1 trial, 2 trials."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _fixed(number: float, decimals: int) -> str:

@@ -23,20 +23,24 @@ from study.report.shares import any_cut, smallest_of_interest
 from study.report.table import Column, Table
 from study.report.tuned import EDGE, tuned
 from study.report.units import Unit, unit_of
+from study.words import points
 
 MOST_LEFT_OUT = 10  # cells with the same reason that are told one by one
 MOST_TOLD = 5  # cells named in a table's note
+_NEEDED = (
+    "Replicates that a finding names are those that would see a true difference of that size in its row four times in "
+    "five, at the spread of this row and a two-sided level of 5 % for this comparison alone."
+)
 _TESTS = (
     "In brackets the 95 % interval, paired by replicate; p from the paired t-test, alone and corrected by Holm for all "
     "comparisons in the table. g is the standardised effect size, Hedges' g_av: the difference over the mean of both "
-    "sides' standard deviations, corrected for small n. Replicates needed are for a power of 0.8 at the 5 % level."
+    f"sides' standard deviations, corrected for small n. {_NEEDED}"
 )
 
 _FITTED = (
     "No two cells, or few, differ in one factor alone, so this is the least-squares difference from the baseline's "
     "level, adjusted for the other factors; in brackets its 95 % interval from the error that all cells share, "
-    "replicates being blocks; p alone and corrected by Holm for all comparisons in the table. Replicates needed are "
-    "for a power of 0.8 at the 5 % level."
+    f"replicates being blocks; p alone and corrected by Holm for all comparisons in the table. {_NEEDED}"
 )
 
 
@@ -63,7 +67,7 @@ def device(results: Results) -> Table:
     """What each cell's model costs on a device."""
     rows = results.device
     kept = rows["fp32_accuracy"] - rows["int8_accuracy"] <= rows["tolerance"] + 1e-12
-    tolerances = sorted({f"{100 * value:g}" for value in rows["tolerance"]})
+    tolerances = [points(value) for value in sorted(set(rows["tolerance"]))]
     return Table(
         (
             Column.text("cell", rows["cell"]),
@@ -77,7 +81,7 @@ def device(results: Results) -> Table:
             Column.text("processor", rows["processor"]),
         ),
         f"Files and median milliseconds for one image on one core, of one replicate of each cell. int8 keeps its "
-        f"accuracy where it loses at most {' or '.join(tolerances)} points of validation accuracy.",
+        f"accuracy where it loses at most {' or '.join(tolerances)} of validation accuracy.",
     )
 
 
@@ -246,8 +250,8 @@ def adding(results: Results) -> Table:
         ),
         "What each part is worth: the full model less the same without it, and the bare model with it less the bare "
         "model, in percentage points of test accuracy. Their difference is the part's interaction with the other parts "
-        "together; p is of that, from the paired t-test, alone and corrected by Holm for all parts. In brackets 95 % "
-        "intervals, paired by replicate.",
+        "together; p is of that, from the paired t-test, alone and corrected by Holm for all parts, and the finding "
+        f"too. In brackets 95 % intervals, paired by replicate. {_NEEDED}",
     )
 
 

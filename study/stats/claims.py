@@ -199,7 +199,10 @@ def _undecided(region: Region, found: Contrast, alpha: float) -> str:
     distance = min(abs(mean - end) for end in (region.low, region.high) if math.isfinite(end))
     needed = needed_replicates(distance, sd, alpha=alpha, most=1_000)
     count = f"about {needed}" if needed else "more than 1,000"
-    return f"not distinguishable at n = {found.n}: {count} replicates would be needed if the estimate is true"
+    return (
+        f"not distinguishable at n = {found.n}: {count} replicates would decide this claim four times in five, if the "
+        "true difference is as estimated"
+    )
 
 
 def verdict_table(found: Sequence[Verdict]) -> pd.DataFrame:

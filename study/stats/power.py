@@ -76,20 +76,19 @@ def inside_power(n: int, effect: float, sd: float, low: float, high: float, alph
     return float((weights / 2 * np.maximum(chance, 0.0)).sum())
 
 
-def not_distinguishable(n: int, sd: float, effect: float, unit: str = "") -> str:
-    """What to say of a difference that n replicates do not show; `effect` is the difference that would matter.
+def not_distinguishable(n: int, sd: float, effect: float, told: str) -> str:
+    """What to say of a difference that n replicates do not show; `effect` would matter, and is called `told`.
 
     For example: not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points.
     """
-    effect_text = f"{abs(effect):.3g}{' ' + unit if unit else ''}"
     if n < 2 or not sd > 0:
         return f"not distinguishable at n = {n}: its spread is not known"
     needed = needed_replicates(effect, sd)
     if needed is None:
-        return f"not distinguishable at n = {n}: more than 10,000 replicates would be needed to see {effect_text}"
+        return f"not distinguishable at n = {n}: more than 10,000 replicates would be needed to see {told}"
     if needed <= n:
-        return f"not distinguishable at n = {n}, though {needed} replicates would see {effect_text} four times in five"
-    return f"not distinguishable at n = {n}: about {needed} replicates would be needed to see {effect_text}"
+        return f"not distinguishable at n = {n}, though {needed} replicates would see {told} four times in five"
+    return f"not distinguishable at n = {n}: about {needed} replicates would be needed to see {told}"
 
 
 def _noncentral_sf(critical: float, df: int, noncentrality: float) -> float:

@@ -44,7 +44,7 @@ class Pace:
 def measure(
     encoder: config.Encoder, recipe: config.Pretrain | config.Finetune, device: str, budget: float = 2.0
 ) -> Pace:
-    """Train for about `budget` seconds, from random weights. Leaves the caller's random state as it was.
+    """Train for about `budget` seconds, one step at least, from random weights. Leaves the caller's random state.
 
     What torch.compile would gain is not counted: it is not worth waiting for here. Raises StudyError as training does.
     """
@@ -96,7 +96,7 @@ def _step_seconds(task: Task, recipe: config.Recipe, device: torch.device, budge
     _descend(task, recipe, batches, WARM_UP)
     _wait(device)
     began, steps = perf_counter(), 0
-    while perf_counter() - began < budget and steps < MOST_STEPS:
+    while not steps or (perf_counter() - began < budget and steps < MOST_STEPS):
         _descend(task, recipe, batches, 1)
         _wait(device)
         steps += 1

@@ -90,7 +90,10 @@ def test_greater_by_a_margin_that_the_interval_crosses_is_undecided():
     found = one(spec(kind="greater", cells={"drug": "second"}, margin=1.0))
     assert found.verdict == "undecided"
     needed = needed_replicates(0.58, 1.229995, alpha=0.05)
-    expected = f"not distinguishable at n = 10: about {needed} replicates would be needed if the estimate is true"
+    expected = (
+        f"not distinguishable at n = 10: about {needed} replicates would decide this claim four times in five, if the "
+        "true difference is as estimated"
+    )
     assert found.note == expected
     claims = [spec(kind="greater", cells={"drug": "second"}, margin=1.0)] * 2
     needed = needed_replicates(0.58, 1.229995, alpha=0.025)

@@ -67,13 +67,18 @@ def test_equivalence_power_agrees_with_a_simulation():
 
 def test_sentence_of_the_issue():
     sentence = "not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points"
-    assert not_distinguishable(5, sd=0.6, effect=0.5, unit="points") == sentence
+    assert not_distinguishable(5, sd=0.6, effect=0.5, told="0.5 points") == sentence
 
 
 def test_sentences_of_the_other_cases():
-    assert not_distinguishable(1, sd=math.nan, effect=0.5) == "not distinguishable at n = 1: its spread is not known"
-    assert "more than 10,000 replicates" in not_distinguishable(5, sd=1.0, effect=1e-6)
-    assert "though 10 replicates would see 1 four times in five" in not_distinguishable(20, sd=1.0, effect=1.0)
+    assert (
+        not_distinguishable(1, sd=math.nan, effect=0.5, told="0.5")
+        == "not distinguishable at n = 1: its spread is not known"
+    )
+    assert "more than 10,000 replicates" in not_distinguishable(5, sd=1.0, effect=1e-6, told="0.1 s")
+    assert "though 10 replicates would see 1 four times in five" in not_distinguishable(
+        20, sd=1.0, effect=1.0, told="1"
+    )
 
 
 @pytest.mark.parametrize(
