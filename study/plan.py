@@ -16,7 +16,7 @@ from study.config import Encoder, Finetune, Pretrain
 from study.data import DatasetInfo, describe
 from study.design import Cell, Study, Trial
 from study.errors import StudyError
-from study.outlook import Outlook, outlooks
+from study.outlook import Outlook, outlooks, unknown
 from study.stages import Stage, stages_of
 from study.store import Store
 from study.tuning import Tuning
@@ -198,6 +198,7 @@ def _claim(outlook: Outlook) -> dict[str, Any]:
     return {
         "claim": outlook.claim.claim,
         "kind": outlook.claim.kind,
+        "verdict": outlook.verdict,
         "replicates": outlook.replicates,
         "sd": outlook.sd,
         "supported_if": {"low": ends[0], "high": ends[1], "between": region.inside} if region and ends else None,
@@ -224,6 +225,8 @@ def show(plan: Plan, console: Console) -> None:
         console.print(f"[dim]excluded: {escape(line)}[/]")
     for outlook in plan.outlooks:
         console.print(f"claim: {escape(str(outlook))}", highlight=False)
+    if told := unknown(plan.outlooks):
+        console.print(told, highlight=False)
     console.print(summary(plan))
 
 

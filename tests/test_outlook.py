@@ -1,13 +1,15 @@
 """What the plan says of claims before they are judged."""
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from study.claims import Region
 from study.design import expand, load
-from study.outlook import outlooks
-from study.plan import as_json, make_plan
+from study.outlook import outlooks, unknown
+from study.plan import as_json, make_plan, show
 from study.stages import stages_of
 from study.stats.claims import reachable
 from study.stats.power import detectable_effect, inside_power, paired_power
@@ -45,7 +47,36 @@ def test_without_results_nothing_is_known(tmp_path: Path) -> None:
     for stored in (0, 1):
         store = store_of(tmp_path, stored)
         assert [outlook.sd for outlook in outlooks(study, expand(study), store)] == [None, None]
-    assert "not known yet" in str(make_plan(study, store).outlooks[0])
+    plan = make_plan(study, store)
+    assert [str(outlook) for outlook in plan.outlooks] == ["one is enough", "one is the same"]
+    assert unknown(plan.outlooks) == "what 5 replicates can decide of these claims is told once two are stored"
+    console = Console(file=io.StringIO(), width=300)
+    show(plan, console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("told once two are stored") == 1
+
+
+def test_what_all_replicates_have_decided_is_not_forecast(tmp_path: Path) -> None:
+    """Differences -1, 1, -1, 1, -1 points: mean -0.2, above -2 by t = 1.8 / 0.49 = 3.67 with 4 degrees of
+    freedom, two-sided p = 0.0213, for two claims 0.0427; nothing is shown to be within 0.1 points."""
+    study, store = load(grid(tmp_path)), store_of(tmp_path, 4)
+    assert [outlook.verdict for outlook in outlooks(study, expand(study), store)] == [None, None]
+    enough, same = outlooks(study, expand(study), store_of(tmp_path, 5))
+    assert (enough.verdict, same.verdict) == ("supported", "undecided")
+    assert str(enough) == "one is enough: supported"
+    assert str(same).startswith("one is the same: undecided; 5 replicates are too few for its margin")
+    assert unknown([enough, same]) == ""
+    assert [claim["verdict"] for claim in as_json(make_plan(study, store))["claims"]] == ["supported", "undecided"]
+
+
+def test_what_a_look_has_decided_is_not_forecast(tmp_path: Path) -> None:
+    """A look at 2 of 2 to 4 replicates decides nothing; the last one leaves what it leaves."""
+    text = GRID.replace("replicates: 5", "replicates: {min: 2, max: 4, until: claims}")
+    study = load(grid(tmp_path, text))
+    assert [outlook.verdict for outlook in make_plan(study, store_of(tmp_path, 2)).outlooks] == [None, None]
+    grid(tmp_path, text)
+    found = make_plan(load(tmp_path / "grid.yaml"), store_of(tmp_path, 4)).outlooks
+    assert [outlook.verdict for outlook in found] == ["undecided", "undecided"]
 
 
 def test_the_true_differences_that_would_be_supported(tmp_path: Path) -> None:
