@@ -127,10 +127,6 @@ class ClaimSpec(Frozen):
             raise ValueError("kind interaction needs two factors in 'cells', and levels (no number) in 'against'")
         if not self.cells and not isinstance(self.against, float):
             raise ValueError("'cells' names no factor; name one with its level, or give a number in 'against'")
-        if isinstance(self.against, dict) and self.against.keys() != self.cells.keys():
-            raise ValueError(
-                f"'against' names {_listed(self.against)}, and 'cells' {_listed(self.cells)}; name the same factors"
-            )
         if both := self.where.keys() & self.cells.keys():
             raise ValueError(f"'where' and 'cells' both name {_listed(both)}; leave it to 'cells'")
 

@@ -51,6 +51,12 @@ class Conditions:
             return f"not among the cells kept: {'; '.join(condition.reason for condition in self.only)}"
         return None
 
+    def at_fault(self, labels: Mapping[str, str], raw: Mapping[str, Any]) -> Place | None:
+        """What leaves a cell out: the first exclusion that covers it, or `only` as a whole. None where nothing does."""
+        for condition in self._covering(self.exclude, labels, raw):
+            return condition.at
+        return self.only[0].at.above if self.only and not self._covering(self.only, labels, raw) else None
+
     def check_baseline(self, labels: Mapping[str, str], raw: Mapping[str, Any]) -> None:
         """Raises StudyError where the baseline is left out."""
         for condition in self._covering(self.exclude, labels, raw):

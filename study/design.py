@@ -5,6 +5,7 @@ cell that a condition leaves out is kept, with its reason; any other cell must b
 """
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import math
@@ -158,11 +159,13 @@ def load(path: Path | str) -> Study:
         read_factor(name, spec, grid.baseline, baseline, top / "factors" / name) for name, spec in grid.factors.items()
     )
     factors = pair(grid.paired, factors, top / "paired")
-    cells = tuple(_Layout(grid, factors, top).cells())
+    layout = _Layout(grid, factors, top)
+    cells = tuple(layout.cells())
     if grid.adaptive and not grid.claims:
         raise (top / "replicates" / "until").error("there are no claims to decide; add 'claims', or give a number")
     included = [tuple(cell.labels.values()) for cell in cells if cell.excluded is None] if grid.claims else []
-    check_claims(grid.claims, labels_by_factor(factors), included, top / "claims")
+    left_out_at = functools.partial(layout.left_out_at, cells)
+    check_claims(grid.claims, labels_by_factor(factors), included, top / "claims", left_out_at)
     settings_of = {cell.name: cell.settings for cell in cells if cell.excluded is None and cell.settings is not None}
     return Study(grid, factors, cells, source, _space(grid, factors, settings_of, top))
 
@@ -272,6 +275,17 @@ class _Layout:
 
     def _allowed(self, codes: Codes) -> bool:
         return self.conditions.reason(*self._described(self._levels(codes))) is None
+
+    def left_out_at(self, cells: Iterable[Cell], labels: tuple[str, ...]) -> Place | None:
+        """What in the grid leaves out a cell of these labels that is not run; None where the design does not have it.
+
+        `cells` are all of the study: of a sample only those that were drawn.
+        """
+        if self.grid.sample is None and labels not in (tuple(cell.labels.values()) for cell in cells):
+            return None
+        pairs = zip(self.factors, labels, strict=True)
+        levels = tuple(next(level for level in factor.levels if level.label == label) for factor, label in pairs)
+        return self.conditions.at_fault(*self._described(levels)) or self.top / "sample"
 
     def _cell(self, levels: tuple[Level, ...]) -> Cell:
         labels, raw = self._described(levels)

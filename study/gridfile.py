@@ -56,8 +56,17 @@ class Place:
         return Place(self.file, (*self.keys, key))
 
     @property
+    def above(self) -> "Place":
+        return Place(self.file, self.keys[:-1])
+
+    @property
     def line(self) -> int:
         return self.file.line(self.keys)
+
+    @property
+    def name(self) -> str:
+        """As in exclude[0]."""
+        return _dotted(self.keys)
 
     def error(self, message: str, keys: Keys = ()) -> StudyError:
         """An error at this place, or at the keys below it."""

@@ -4,7 +4,7 @@ Factors are given as a mapping from name to labels, the baseline's label first. 
 claims can be checked when it is loaded.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,8 @@ class Selection:
 
 
 def select(claim: ClaimSpec, factors: Factors) -> Selection:
-    """Look a claim's levels up. Raises ClaimError for an unknown factor or level, and where both sides are the same."""
+    """Look a claim's levels up. Raises ClaimError for an unknown factor or level, and where both sides are the same, or
+    of different factors."""
     cells = _levels(claim.cells, "cells", factors)
     where = {name: _labels(wanted, ("where", name), factors) for name, wanted in claim.where.items()}
     if isinstance(claim.against, float):
@@ -71,6 +72,7 @@ def select(claim: ClaimSpec, factors: Factors) -> Selection:
     against = {name: factors[name][0] for name in cells}
     if claim.against is not None:
         against = _levels(claim.against, "against", factors)
+        _check_same_factors(cells, against)
     _check_apart(claim, cells, against)
     return Selection(_corners(claim, cells, against), where, 0.0)
 
@@ -80,8 +82,17 @@ def labels_by_factor(factors: Iterable[Factor]) -> Factors:
     return {factor.name: tuple(level.label for level in factor.levels) for factor in factors}
 
 
-def check_claims(claims: Sequence[ClaimSpec], factors: Factors, cells: Sequence[Labels], at: Place) -> None:
-    """Raise StudyError for a claim that names what the study does not have, or that none of its cells can answer."""
+def check_claims(
+    claims: Sequence[ClaimSpec],
+    factors: Factors,
+    cells: Sequence[Labels],
+    at: Place,
+    left_out_at: Callable[[Labels], Place | None],
+) -> None:
+    """Raise StudyError for a claim that names what the study does not have, or that none of its cells can answer.
+
+    `left_out_at` tells of a cell of the design that is not among the cells, what in the grid leaves it out.
+    """
     written: dict[str, int] = {}
     for i, claim in enumerate(claims):
         here = at / i
@@ -95,19 +106,40 @@ def check_claims(claims: Sequence[ClaimSpec], factors: Factors, cells: Sequence[
         except ClaimError as error:
             raise here.error(error.message, error.keys) from None
         if not found.sets(cells, factors):
-            raise here.error(_unanswered(found))
+            raise here.error(_unanswered(found, factors, set(cells), left_out_at))
 
 
-def _unanswered(found: Selection) -> str:
+def _unanswered(
+    found: Selection, factors: Factors, cells: Set[Labels], left_out_at: Callable[[Labels], Place | None]
+) -> str:
     sides = " and ".join(_written(corner.levels) for corner in found.corners)
     limits = _written({name: " or ".join(sorted(labels)) for name, labels in found.where.items()})
+    culprits = (_culprit(cell, factors, left_out_at) for cell in _wanting(found, factors) if cell not in cells)
+    culprit = next(filter(None, culprits), "")
     if len(found.corners) == 1:
         wanted = ", ".join(part for part in (sides, limits) if part)
-        return f"no cell of this design has {wanted}; add it, or correct 'cells' and 'where'"
-    return (
-        f"no cells of this design have {sides}{', where ' if limits else ''}{limits}, and are equal in all other "
-        "factors; take design: factorial, put what moves together into one factor's level, or compare other levels"
-    )
+        way_in = "add it, or correct 'cells' and 'where'"
+        return f"no cell of this design has {wanted}; {culprit or way_in}"
+    lack = f"no cells of this design have {sides}{', where ' if limits else ''}{limits}, and are equal in all other"
+    way_out = "take design: factorial, put what moves together into one factor's level, or compare other levels"
+    return f"{lack} factors; {culprit or way_out}"
+
+
+def _culprit(cell: Labels, factors: Factors, left_out_at: Callable[[Labels], Place | None]) -> str:
+    """What leaves a cell out that the design would have; empty where the design does not have it."""
+    if (place := left_out_at(cell)) is None:
+        return ""
+    changed = {name: label for name, label in zip(factors, cell, strict=True) if label != factors[name][0]}
+    return f"'{place.name}' on line {place.line} leaves out {_written(changed)}; change it, or drop the claim"
+
+
+def _wanting(found: Selection, factors: Factors) -> Iterator[Labels]:
+    """The cells of one matched set, as near to the baseline as the claim allows."""
+    nearest = {name: labels[0] for name, labels in factors.items()}
+    for name, allowed in found.where.items():
+        nearest[name] = next(label for label in factors[name] if label in allowed)
+    for corner in found.corners:
+        yield tuple((nearest | corner.levels).values())
 
 
 def _written(levels: Mapping[str, str]) -> str:
@@ -124,6 +156,12 @@ def _corners(claim: ClaimSpec, cells: dict[str, str], against: dict[str, str]) -
         Corner(-1, {one: cells[one], other: against[other]}),
         Corner(1, against),
     )
+
+
+def _check_same_factors(cells: Mapping[str, str], against: Mapping[str, str]) -> None:
+    if against.keys() != cells.keys():
+        named, other = (", ".join(repr(name) for name in sorted(side)) or "none" for side in (against, cells))
+        raise ClaimError(("against",), f"names {named}, and 'cells' {other}; name the same factors")
 
 
 def _check_apart(claim: ClaimSpec, cells: dict[str, str], against: dict[str, str]) -> None:

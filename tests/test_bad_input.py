@@ -174,6 +174,8 @@ def claims(*written: str) -> str:
 
 
 GOOD = "claim: c, kind: greater, cells: {heads: 1}"
+INTERACTION = "claim: c, kind: interaction, cells: {heads: 1, width: 24}"
+EXCLUDE = "exclude: [{when: {heads: 1}, reason: r}]\n"
 CLAIMS = [
     (CLAIM, "claims: {}\nstudy:", 1, "claims", "it must be a list"),
     (CLAIM, claims("kind: greater"), 2, "claims[0].claim", "'claim' is missing: the hypothesis in words"),
@@ -185,7 +187,8 @@ CLAIMS = [
     (CLAIM, claims(f"{GOOD}, margin: a"), 2, "claims[0].margin", "it must be a number"),
     (CLAIM, claims(f"{GOOD}, against: high"), 2, "claims[0].against", '"high" is not possible; it must be a number'),
     (CLAIM, claims(f"{GOOD}, against: .inf"), 2, "claims[0].against", "it must be a finite number"),
-    (CLAIM, claims(f"{GOOD}, against: {{width: 24}}"), 2, "claims[0]", "name the same factors"),
+    (CLAIM, claims(f"{GOOD}, against: {{width: 24}}"), 2, "claims[0].against", "name the same factors"),
+    (CLAIM, claims(f"{GOOD}, against: {{head: 3}}"), 2, "claims[0].against.head", "no factor 'head'; did you mean"),
     (CLAIM, claims(f"{GOOD}, wher: {{}}"), 2, "claims[0].wher", "did you mean 'where'?"),
     (CLAIM, claims(GOOD, GOOD), 3, "claims[1].claim", "is written a second time, see claims[0]"),
     (CLAIM, claims(f"{GOOD}, metric: test_acc"), 2, "claims[0].metric", "did you mean 'test_accuracy'?"),
@@ -198,6 +201,13 @@ CLAIMS = [
     (CLAIM, claims("claim: c, kind: interaction, cells: {heads: 1, width: 24}"), 2, "claims[0]", "design: factorial"),
     (CLAIM, claims("claim: c, kind: greater, cells: {heads: 1, width: 24}, against: 0.9"), 2, "claims[0]",
      "no cell of this design has heads=1, width=24"),
+    (CLAIM, EXCLUDE + claims(GOOD), 3, "claims[0]", "'exclude[0]' on line 1 leaves out heads=1; change it, or drop"),
+    (CLAIM, EXCLUDE + claims("claim: c, kind: greater, cells: {heads: 1}, against: 0.9"), 3, "claims[0]",
+     "no cell of this design has heads=1, width=12; 'exclude[0]' on line 1 leaves out heads=1"),
+    (CLAIM, "design: factorial\n" + EXCLUDE + claims(f"{GOOD}, where: {{width: 24}}"), 4, "claims[0]",
+     "'exclude[0]' on line 2 leaves out heads=1, width=24"),
+    (CLAIM, "only: [{when: {heads: 3}, reason: r}]\n" + claims(GOOD), 2, "claims[0]", "'only' on line 1 leaves out"),
+    (CLAIM, "design: factorial\nsample: 2\n" + claims(INTERACTION), 4, "claims[0]", "'sample' on line 2 leaves out"),
 ]  # fmt: skip
 ADAPTIVE = [
     (CLAIM, "replicates: {min: 3}\nstudy:", 1, "replicates.max", "'max' is missing: most replicates of any cell"),

@@ -70,7 +70,6 @@ def test_region_of_each_kind(keys, region):
         ({"kind": "interaction", "cells": {"size": "S"}}, "needs two factors"),
         ({"kind": "interaction", "cells": {"size": "S", "kv heads": 1}, "against": 0.9}, "no number"),
         ({"kind": "greater"}, "'cells' names no factor"),
-        ({"kind": "greater", "cells": {"size": "S"}, "against": {"widths": "constant"}}, "name the same factors"),
         ({"kind": "greater", "cells": {"size": "S"}, "where": {"size": "XXS"}}, "both name 'size'"),
         ({"kind": "better", "cells": {"size": "S"}}, "'greater', 'less'"),
         ({"kind": "greater", "cells": {"size": "S"}, "level": "x"}, "Extra inputs"),
@@ -122,6 +121,13 @@ def test_signs_of_an_interaction():
         ({"cells": {"size": ["S", "XXS"]}}, ("cells", "size"), "names several levels"),
         ({"cells": {"size": "XXS"}}, ("cells", "size"), "compared with itself: the baseline has it too"),
         ({"cells": {"size": "S"}, "against": {"size": "S"}}, ("cells", "size"), "'against' names it too"),
+        (
+            {"cells": {"size": "S"}, "against": {"widths": "constant"}},
+            ("against",),
+            "names 'widths', and 'cells' 'size'",
+        ),
+        ({"cells": {"size": "S"}, "against": {"sise": "XXS"}}, ("against", "sise"), "no factor 'sise'; did you mean"),
+        ({"cells": {"sise": "S"}, "against": {"size": "XXS"}}, ("cells", "sise"), "no factor 'sise'; did you mean"),
     ],
 )
 def test_claims_that_do_not_fit_the_study_are_refused_with_their_place(keys, where, message):
