@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
-from study.config import FieldError
+from study.config import FieldError, Frozen, Refusal
 from study.gridfile import Keys, did_you_mean, shown
 
 
@@ -27,7 +28,13 @@ def fields_at(model: type[BaseModel], keys: Keys) -> list[str]:
     found = model_at(model, keys)
     if found is None:
         return []
-    return [*found.model_fields, *(["preset"] if found.__name__ == "Encoder" else [])]
+    possible = [name for name, field in found.model_fields.items() if not _is_refused(field)]
+    return [*possible, *(["preset"] if found.__name__ == "Encoder" else [])]
+
+
+def _is_refused(field: FieldInfo) -> bool:
+    """Whether a key is there only to say why it cannot be."""
+    return any(isinstance(mark, Refusal) for mark in field.metadata)
 
 
 def _keys_in(data: Any, location: Keys, missing: bool) -> Keys:
@@ -45,7 +52,9 @@ def _keys_in(data: Any, location: Keys, missing: bool) -> Keys:
 def _sentence(item: Any, keys: Keys, model: type[BaseModel]) -> str:
     kind, value, context = item["type"], item["input"], item.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key {str(keys[-1])!r}; {did_you_mean(keys[-1], fields_at(model, keys[:-1]))}"
+        found = model_at(model, keys[:-1])
+        meant = found.meant.get(str(keys[-1]), keys[-1]) if found and issubclass(found, Frozen) else keys[-1]
+        return f"unknown key {str(keys[-1])!r}; {did_you_mean(meant, fields_at(model, keys[:-1]))}"
     if kind == "missing":
         return f"{keys[-1]!r} is missing: {_description(model, keys)}"
     if kind == "value_error":
@@ -58,7 +67,14 @@ def _sentence(item: Any, keys: Keys, model: type[BaseModel]) -> str:
         wanted = _WANTED[kind](context)
     else:
         wanted = item["msg"].removeprefix("Input should ")
-    return f"{shown(value)} is not possible; it must {wanted}"
+    return f"{shown(value)} is not possible; it must {wanted}{or_null(model, keys)}"
+
+
+def or_null(model: type[BaseModel], keys: Keys) -> str:
+    """What to add to what a field must be, where it may be null as well."""
+    parent = model_at(model, keys[:-1]) if keys else None
+    field = parent.model_fields.get(str(keys[-1])) if parent else None
+    return ", or null" if field and type(None) in get_args(field.annotation) else ""
 
 
 _WANTED: Mapping[str, Callable[[Mapping[str, Any]], str]] = {  # by pydantic's name of the error

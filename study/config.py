@@ -9,7 +9,8 @@ open is this project's own choice and is marked so.
 """
 
 import math
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -49,10 +50,15 @@ class FieldError(ValueError):
         self.field = field
 
 
+class Refusal:
+    """Marks a key that is never possible where it stands, and is read only to say why."""
+
+
 class Frozen(BaseModel):
     """Immutable, hashable, and strict about names: an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    meant: ClassVar[Mapping[str, str]] = {}  # what else a key might be called: the key it stands for
 
     def changed(self) -> dict[str, Any]:
         """The fields that differ from their defaults, as plain JSON values.
@@ -185,13 +191,13 @@ class Recipe(Frozen):
     """What both stages share: data, length and optimiser (AdamW, linear warm-up, cosine decay to zero)."""
 
     dataset: str = Field(description="a data set by name, or parquet:PATH or imagefolder:PATH")
-    epochs: PositiveInt
+    epochs: PositiveInt = Field(100, description="passes over the training images")
     batch_size: PositiveInt = Field(128, description="images per step")
-    learning_rate: PositiveFloat
-    weight_decay: NonNegativeFloat = 0.05
+    learning_rate: PositiveFloat = Field(1e-3, description="highest learning rate, at the end of the warm-up")
+    weight_decay: NonNegativeFloat = Field(0.05, description="AdamW's decay; not of biases, norms and positions")
     warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
     clip_norm: NonNegativeFloat = Field(1.0, description="largest gradient norm; 0 does not clip")
-    augment: Augment = Augment()
+    augment: Augment = Field(Augment(), description="random changes to training images")
     train_images: PositiveInt | None = Field(None, description="use only so many training images, drawn once by class")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: on GPUs in long stages")
@@ -206,13 +212,13 @@ class Recipe(Frozen):
 class Decoder(Frozen):
     """The MAE's light decoder: the encoder's own kind of block, with positions of its own (arXiv 2509.10919)."""
 
-    width: Size = 108
-    depth: Count = 2
-    ffn_width: Size = 54
-    num_experts: Count = 3
-    top_k: Count = 2
-    num_heads: Count = 6
-    num_kv_heads: Count = 3
+    width: Size = Field(108, description="embedding width")
+    depth: Count = Field(2, description="number of blocks")
+    ffn_width: Size = Field(54, description="hidden width of every block's FFN")
+    num_experts: Count = Field(3, description="experts of every block; 1: dense SwiGLU")
+    top_k: Count = Field(2, description="experts kept for each token; at most num_experts")
+    num_heads: Count = Field(6, description="query heads; divides width")
+    num_kv_heads: Count = Field(3, description="shared key/value heads; divides num_heads (1: multi-query)")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -227,14 +233,12 @@ class Decoder(Frozen):
 class Pretrain(Recipe):
     """Masked auto-encoding (He et al. 2111.06377) without labels, as in arXiv 2402.03752."""
 
-    epochs: PositiveInt = 100
-    learning_rate: PositiveFloat = 1e-3
     mask_ratio: Annotated[float, Field(gt=0, lt=1, strict=True)] = Field(
         0.75, description="share of patches that are masked"
     )
     visible_discount: NonNegativeFloat = Field(0.1, description="weight of the loss on visible patches")
     normalize_targets: StrictBool = Field(True, description="targets are normalised within each patch")
-    decoder: Decoder = Decoder()
+    decoder: Decoder = Field(Decoder(), description="what restores the masked patches; dropped after pre-training")
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:
@@ -252,10 +256,10 @@ class Pretrain(Recipe):
 class Finetune(Recipe):
     """Supervised training: of all weights, or of a linear head alone on a frozen encoder (`probe`)."""
 
-    epochs: PositiveInt = 100
-    learning_rate: PositiveFloat = 1e-3
-    mode: Literal["finetune", "probe"] = "finetune"
-    label_smoothing: Share = 0.0
+    mode: Literal["finetune", "probe"] = Field(
+        "finetune", description="finetune: all weights; probe: a linear head alone, on a frozen pre-trained encoder"
+    )
+    label_smoothing: Share = Field(0.0, description="share of each label spread over all classes")
     layer_decay: Annotated[float, Field(gt=0, le=1, strict=True)] = Field(
         1.0, description="learning rate of a block relative to the block above it"
     )
@@ -265,9 +269,9 @@ class Finetune(Recipe):
 class Settings(Frozen):
     """All of a trial's settings."""
 
-    encoder: Encoder = Encoder()
-    pretrain: Pretrain | None = Field(None, description="null trains from scratch")
-    finetune: Finetune
+    encoder: Encoder = Field(Encoder(), description="what is built")
+    pretrain: Pretrain | None = Field(None, description="how it is pre-trained; null trains from scratch")
+    finetune: Finetune = Field(description="how it is fine-tuned on labels")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -288,8 +292,8 @@ class Settings(Frozen):
 class Resources(Frozen):
     """What one trial takes; fractions are allowed. `gpu: null` takes one GPU where the cluster has any, else none."""
 
-    cpu: PositiveFloat = 1.0
-    gpu: NonNegativeFloat | None = None
+    cpu: PositiveFloat = Field(1.0, description="processor cores")
+    gpu: NonNegativeFloat | None = Field(None, description="GPUs, or a share of one; null: one where there are any")
     checkpoint_seconds: NonNegativeFloat = Field(
         60.0, description="a long stage is put aside so often at most, to go on from there; 0: after every epoch"
     )

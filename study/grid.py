@@ -1,11 +1,13 @@
 """The keys of a grid file, as written: what `study schema` describes and `design.load` reads."""
 
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic.json_schema import SkipJsonSchema
 
 from study.claims import Adaptive, ClaimSpec
-from study.config import Frozen, NonNegativeInt, PositiveInt, Resources, StrictBool, whole
+from study.config import Frozen, NonNegativeInt, PositiveInt, Refusal, Resources, StrictBool, whole
 from study.gridfile import did_you_mean, shown
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -30,6 +32,9 @@ Replicates = Annotated[
     Annotated[Adaptive, Tag("adaptive")] | Annotated[PositiveInt, Tag("number")],
     Discriminator(lambda value: "adaptive" if isinstance(value, dict | Adaptive) else "number"),
 ]
+
+
+Refused = Annotated[SkipJsonSchema[Any], Refusal()]  # offered neither by editors nor by messages
 
 
 class LevelSpec(Frozen):
@@ -112,6 +117,7 @@ class ParameterSpec(Frozen):
 class TuneSpec(Frozen):
     """Hyper-parameters that are tuned for every cell alike, before its replicates are run."""
 
+    meant: ClassVar[Mapping[str, str]] = {"trials": "budget", "n_trials": "budget", "space": "parameters"}
     budget: PositiveInt = Field(description="tuning trials of every cell")
     parameters: Annotated[dict[Text, ParameterSpec], Field(min_length=1)] = Field(
         description="dotted path: {low, high, log, step}, or {choices}"
@@ -120,7 +126,7 @@ class TuneSpec(Frozen):
     parallel: PositiveInt = Field(
         1, description="tuning trials of one cell that run at once; each round knows only the rounds before it"
     )
-    early_stopping: Literal["asha"] | None = Field(None, description="never possible here; kept to say why")
+    early_stopping: Refused = None
 
 
 Objective = Literal["val_accuracy", "params", "macs", "latency"]
@@ -129,6 +135,7 @@ Objective = Literal["val_accuracy", "params", "macs", "latency"]
 class SearchSpec(Frozen):
     """A search for settings that no other beats in everything."""
 
+    meant: ClassVar[Mapping[str, str]] = {"budget": "trials", "n_trials": "trials", "parameters": "space"}
     trials: PositiveInt = Field(description="how many settings are tried, each once")
     objectives: Annotated[list[Objective], Field(min_length=1)] = Field(
         default=["params", "val_accuracy"],
@@ -182,7 +189,7 @@ class Grid(Frozen):
     )
     tune: TuneSpec | None = Field(None, description="hyper-parameters that are tuned for every cell alike")
     search: SearchSpec | None = Field(None, description="what design: search looks for, and where")
-    early_stopping: Any = Field(None, description="never possible here; kept to say why")
+    early_stopping: Refused = None
     seed: NonNegativeInt = Field(0, description="base of all seeds")
     resources: Resources = Field(Resources(), description="what one trial takes")
 

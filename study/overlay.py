@@ -1,14 +1,14 @@
 """Levels laid over the baseline by dotted path, and the result validated."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
-from study.complaints import complaints, fields_at, model_at
+from study.complaints import complaints, fields_at, model_at, or_null
 from study.config import PRESETS, Encoder, Finetune, Pretrain, Settings
 from study.gridfile import Keys, did_you_mean
 
@@ -27,6 +27,14 @@ class InvalidError(Exception):
         return ".".join(str(key) for key in self.keys)
 
 
+def paths(keys: Keys = ()) -> Iterator[str]:
+    """The dotted paths of all fields of a trial's settings, sections before what is in them."""
+    for name in fields_at(Settings, keys):
+        inner = (*keys, name)
+        yield ".".join(map(str, inner))
+        yield from paths(inner)
+
+
 def path_problem(path: str) -> str | None:
     """What is wrong with a dotted path, None if it leads to a field of a trial's settings."""
     keys = tuple(path.split("."))
@@ -36,8 +44,14 @@ def path_problem(path: str) -> str | None:
         if not possible:
             return f"{above[:-1]!r} has no fields of its own"
         if key not in possible:
-            return f"there is no {above}{key}; {did_you_mean(key, possible)}"
+            return f"there is no {above}{key}; {_longer(path) or did_you_mean(key, possible)}"
     return None
+
+
+def _longer(path: str) -> str:
+    """The paths that end so, for one that was written without its section; empty where none does."""
+    found = [repr(known) for known in paths() if known.endswith(f".{path}")]
+    return f"did you mean {' or '.join(reversed(found))}?" if found else ""  # fine-tuning first: it is always there
 
 
 def laid_over(raw: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,4 +133,5 @@ def _section(name: str, text: str) -> BaseModel:
         return SECTIONS[name].model_validate(data)
     except ValidationError as error:
         keys, message = next(complaints(error, SECTIONS[name], data))
-        raise InvalidError((name, *keys), message) from None
+        null = "" if keys else or_null(Settings, (name,))
+        raise InvalidError((name, *keys), f"{message}{null}") from None

@@ -1,13 +1,11 @@
 """The JSON Schema of a grid file, from the models that read it: editors complete and check with it."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-from study.complaints import fields_at
 from study.config import PRESETS, Settings
 from study.grid import Grid, LevelSpec
-from study.gridfile import Keys
+from study.overlay import paths
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = "#/$defs/{model}"
@@ -31,14 +29,6 @@ def grid_schema() -> dict[str, Any]:
     known["LevelSpec"]["properties"]["set"]["propertyNames"] = {"$ref": "#/$defs/Path"}
     known["Path"] = {"enum": [*paths()], "description": "a field of a trial's settings, by dotted path"}
     return {"$schema": DIALECT, **schema}
-
-
-def paths(keys: Keys = ()) -> Iterator[str]:
-    """The dotted paths of all fields of a trial's settings, sections before what is in them."""
-    for name in fields_at(Settings, keys):
-        inner = (*keys, name)
-        yield ".".join(map(str, inner))
-        yield from paths(inner)
 
 
 def text() -> str:

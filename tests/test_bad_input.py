@@ -99,6 +99,27 @@ DATASETS = [
      "factors.width.levels[0]", "cell 'width=minst': finetune.dataset: data set 'minst' is unknown"),
 ]  # fmt: skip
 FACTORS = [
+    (
+        "    path: encoder.num_kv_heads\n    levels:\n      - 1\n",
+        "    path: pretrain\n    levels:\n      - none\n",
+        13,
+        "factors.heads.levels[0]",
+        '"none" is not possible; it must be a mapping with keys among dataset, epochs',
+    ),
+    (
+        "    path: encoder.num_kv_heads\n    levels:\n      - 1\n",
+        "    path: pretrain\n    levels:\n      - none\n",
+        13,
+        "factors.heads.levels[0]",
+        "decoder, or null",
+    ),
+    (
+        "    dataset: digits",
+        "    dataset: digits\n    train_images: none",
+        9,
+        f"{FINETUNE}.train_images",
+        "it must be a whole number, or null",
+    ),
     ("  heads:\n", "  '':\n", 10, "factors.", "must not be empty"),
     ("  heads:\n", f"  {'h' * 81}:\n", 10, "factors." + "h" * 77, "at most 80 characters"),
     ("  heads:\n", '  "a b ":\n', 10, "factors.a b ", "it must be one line"),
@@ -106,6 +127,13 @@ FACTORS = [
     ("    path: encoder.num_kv_heads", "    paht: x", 11, "factors.heads.paht", "did you mean 'path'?"),
     ("    path: encoder.num_kv_heads", "    path: encoder.kv", 11, "factors.heads.path", "there is no encoder.kv"),
     ("    path: encoder.num_kv_heads", "    path: encoder.width.x", 11, "factors.heads.path", "has no fields of its"),
+    (
+        "    path: encoder.num_kv_heads",
+        "    path: num_kv_heads",
+        11,
+        "factors.heads.path",
+        "did you mean 'pretrain.decoder.num_kv_heads' or 'encoder.num_kv_heads'?",
+    ),
     ("    path: encoder.num_kv_heads", "    path: coder", 11, "factors.heads.path", "did you mean 'encoder'?"),
     ("    path: encoder.num_kv_heads\n", "", 12, LEVEL, "needs the factor's 'path'"),
     ("    levels:\n      - 1\n      - 3", "    levels: []", 12, "factors.heads.levels", "must not be empty"),
@@ -206,8 +234,19 @@ CLAIMS = [
      "no cell of this design has heads=1, width=12; 'exclude[0]' on line 1 leaves out heads=1"),
     (CLAIM, "design: factorial\n" + EXCLUDE + claims(f"{GOOD}, where: {{width: 24}}"), 4, "claims[0]",
      "'exclude[0]' on line 2 leaves out heads=1, width=24"),
-    (CLAIM, "only: [{when: {heads: 3}, reason: r}]\n" + claims(GOOD), 2, "claims[0]", "'only' on line 1 leaves out"),
+    (CLAIM, "only: [{when: {heads: 3}, reason: r}]\n" + claims(GOOD), 3, "claims[0]", "'only' on line 1 leaves out"),
     (CLAIM, "design: factorial\nsample: 2\n" + claims(INTERACTION), 4, "claims[0]", "'sample' on line 2 leaves out"),
+]  # fmt: skip
+TUNE = "tune: {budget: 2, parameters: {finetune.learning_rate: {low: 1e-4, high: 1e-2}}"
+TUNING = [
+    (CLAIM, "tune: {budget: 2, parameters: {learning_rate: {low: 1e-4, high: 1e-2}}}\nstudy:", 1,
+     "tune.parameters.learning_rate",
+     "there is no learning_rate; did you mean 'finetune.learning_rate' or 'pretrain.learning_rate'?"),
+    (CLAIM, "tune: {trials: 2}\nstudy:", 1, "tune.trials",
+     "did you mean 'budget'? Possible: budget, parameters, warm_start, parallel"),
+    (CLAIM, f"{TUNE}, early_stopping: true}}\nstudy:", 1, "tune.early_stopping", "which biases the effects of factors"),
+    (CLAIM, "early_stopping: asha\nstudy:", 1, "early_stopping", "trials that are cut short are judged"),
+    (CLAIM, "search: {budget: 9}\nstudy:", 1, "search.budget", "did you mean 'trials'?"),
 ]  # fmt: skip
 ADAPTIVE = [
     (CLAIM, "replicates: {min: 3}\nstudy:", 1, "replicates.max", "'max' is missing: most replicates of any cell"),
@@ -242,7 +281,7 @@ def test_the_text_itself_is_right(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "line", "key", "words"),
-    [*PARTS, *BASELINES, *DATASETS, *FACTORS, *LEVELS, *EXCLUSIONS, *CLAIMS, *ADAPTIVE],
+    [*PARTS, *BASELINES, *DATASETS, *FACTORS, *LEVELS, *EXCLUSIONS, *CLAIMS, *TUNING, *ADAPTIVE],
 )
 def test_a_mistake_is_told_with_file_line_key_and_what_was_possible(
     complaint: Callable[[str], str], old: str, new: str, line: int, key: str, words: str

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from study import schema
+from study import overlay, schema
 from study.cli import app
 from study.gridfile import read
 
@@ -87,10 +87,26 @@ def test_a_slip_is_marked_in_the_editor(
 def test_every_field_has_its_path() -> None:
     """Those of the grids in this project, and all sections."""
     written = yaml.safe_load((GRIDS / "quickstart.yaml").read_text(encoding="utf-8"))["baseline"]
-    found = set(schema.paths())
+    found = set(overlay.paths())
     assert {"encoder", "pretrain", "finetune", "encoder.preset", "pretrain.decoder.width"} <= found
     assert {f"{section}.{key}" for section, keys in written.items() for key in keys} <= found
 
 
 def test_every_key_says_what_it_means() -> None:
-    assert all("description" in field for field in schema.grid_schema()["properties"].values())
+    """Those of the grid, and of all that it holds."""
+    found = schema.grid_schema()
+    models = {"Grid": found, **found["$defs"]}
+    silent = [
+        f"{name}.{key}"
+        for name, model in models.items()
+        for key, field in model.get("properties", {}).items()
+        if not field.get("description")
+    ]
+    assert silent == []
+
+
+def test_what_is_refused_is_not_offered() -> None:
+    found = schema.grid_schema()
+    offered = {name for name, model in found["$defs"].items() if "early_stopping" in model.get("properties", {})}
+    assert offered == {"SearchSpec"}
+    assert "early_stopping" not in found["properties"]
