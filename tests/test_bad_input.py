@@ -101,15 +101,15 @@ DATASETS = [
 FACTORS = [
     (
         "    path: encoder.num_kv_heads\n    levels:\n      - 1\n",
-        "    path: pretrain\n    levels:\n      - none\n",
-        13,
+        "    path: pretrain\n    baseline: scratch\n    levels:\n      - none\n",
+        14,
         "factors.heads.levels[0]",
         '"none" is not possible; it must be a mapping with keys among dataset, epochs',
     ),
     (
         "    path: encoder.num_kv_heads\n    levels:\n      - 1\n",
-        "    path: pretrain\n    levels:\n      - none\n",
-        13,
+        "    path: pretrain\n    baseline: scratch\n    levels:\n      - none\n",
+        14,
         "factors.heads.levels[0]",
         "decoder, or null",
     ),
