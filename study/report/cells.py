@@ -1,22 +1,28 @@
 """One row per cell that was to be run: its mean with 95 % intervals, and its difference from the baseline."""
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from study.report.facts import CellFacts
 from study.report.shares import share, share_difference
 from study.stats.adjust import holm
-from study.stats.bootstrap import bootstrap_interval
+from study.stats.bootstrap import bootstrap_intervals
 
 if TYPE_CHECKING:
     from study.report.results import Results
 
 SIZES = ("params", "params_active", "macs", "macs_active")
-RESAMPLES = 1_999  # of the bootstrap: enough for a check, and a millisecond each for thousands of cells
+MEANS = ("val_accuracy", "train_seconds", "pretrain_seconds")
+RESAMPLES = 1_999  # of the bootstrap: enough for a check
 KEY_DIGITS = 12  # of a trial's key, as in the table of every trial
 OFF_CENTRE, BEYOND = 0.3, 0.2  # of half the t interval; under 5 in 100 cells with normal results reach either
+
+Accuracies = Mapping[str, Mapping[int, float]]  # cell -> replicate -> test accuracy
 
 
 def cells(results: "Results") -> pd.DataFrame:
@@ -33,14 +39,24 @@ def cells(results: "Results") -> pd.DataFrame:
     train_seconds, pretrain_seconds, val_accuracy    means
     front                         whether no other cell has at most its parameters and at least its mean
     """
-    facts = results.facts
-    trials = dict(list(results.trials.groupby("cell", sort=False)))
-    rows = pd.DataFrame(
-        [_row(results, number, cell, trials[cell.name]) for number, cell in enumerate(facts.included, start=1)]
-    )
-    rows = rows.astype(dict.fromkeys(SIZES, "Int64"))
-    rows.loc[1:, "p_adjusted"] = holm(rows.loc[1:, "p_value"].to_numpy(dtype=float))
-    return rows.assign(front=on_front(rows["params"], rows["mean"]))
+    facts, done = results.facts, results.done
+    values = {cell.name: list(results.accuracies[cell.name].values()) for cell in facts.included}
+    checked = bootstrap_intervals(list(values.values()), resamples=RESAMPLES)
+    trials_of = done.groupby("cell", sort=False).indices
+    columns = {name: done[name].to_numpy() for name in (*SIZES, *MEANS, "key")}
+    counts = Counter(zip(results.trials["cell"], results.trials["status"], strict=True))
+    rows = []
+    for number, (cell, interval) in enumerate(zip(facts.included, checked, strict=True), start=1):
+        own = {name: column[trials_of.get(cell.name, [])] for name, column in columns.items()}
+        row = {"number": number, "cell": cell.name, **_accuracy(values[cell.name], interval)}
+        row |= _difference(results.accuracies, cell, facts.cells[0])
+        row |= _finished(own)
+        row |= {status: counts[cell.name, status] for status in ("failed", "missing")}
+        rows.append(row | {"keys": " ".join(key[:KEY_DIGITS] for key in own["key"])})
+    table = pd.DataFrame(rows)
+    table = table.astype(dict.fromkeys(SIZES, "Int64"))
+    table.loc[1:, "p_adjusted"] = holm(table.loc[1:, "p_value"].to_numpy(dtype=float))
+    return table.assign(front=on_front(table["params"], table["mean"]))
 
 
 def skewed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -59,35 +75,36 @@ def skewed(rows: pd.DataFrame) -> pd.DataFrame:
 def on_front(params: pd.Series, mean: pd.Series) -> list[bool]:
     """The Pareto front of fewest parameters and highest mean; of equals, all. Cells without either are not on it."""
     points = [(None if pd.isna(p) or pd.isna(m) else (int(p), float(m))) for p, m in zip(params, mean, strict=True)]
-    known = [point for point in points if point is not None]
-    return [point is not None and not any(_beats(other, point) for other in known) for point in points]
+    best: dict[int, float] = {}
+    for size, accuracy in filter(None, points):
+        best[size] = max(accuracy, best.get(size, -math.inf))
+    highest, front = -math.inf, set()
+    for size, accuracy in sorted(best.items()):
+        if accuracy > highest:
+            highest = accuracy
+            front.add((size, accuracy))
+    return [point in front for point in points]
 
 
-def _beats(one: tuple[int, float], other: tuple[int, float]) -> bool:
-    return one != other and one[0] <= other[0] and one[1] >= other[1]
+def _accuracy(values: list[float], checked: tuple[float, float]) -> dict[str, object]:
+    mean = share(values)
+    found = {"n": mean.n, "mean": mean.mean, "low": mean.low, "high": mean.high, "sd": mean.sd}
+    return {**found, "bootstrap_low": checked[0], "bootstrap_high": checked[1]}
 
 
-def _row(results: "Results", number: int, cell: CellFacts, trials: pd.DataFrame) -> dict[str, object]:
-    done = trials[trials["status"] == "done"]
-    values, baseline = results.accuracies[cell.name], results.accuracies[results.facts.cells[0].name]
-    mean = share(list(values.values()))
-    row: dict[str, object] = {"number": number, "cell": cell.name, "n": mean.n, "mean": mean.mean}
-    row |= {"low": mean.low, "high": mean.high, "sd": mean.sd}
-    checked = bootstrap_interval(list(values.values()), resamples=RESAMPLES)
-    row |= zip(("bootstrap_low", "bootstrap_high"), checked, strict=True)
-    row |= _difference(values, baseline if cell.changed else {})
-    for name in SIZES:
-        row[name] = next((int(value) for value in done[name].dropna()), None)
-    for name in ("val_accuracy", "train_seconds", "pretrain_seconds"):
-        row[name] = float(done[name].mean()) if len(done) else math.nan
-    for status in ("failed", "missing"):
-        row[status] = int((trials["status"] == status).sum())
-    row["keys"] = " ".join(done["key"].str[:KEY_DIGITS])
-    return row
+def _finished(own: Mapping[str, np.ndarray]) -> dict[str, object]:
+    """Sizes and means of a cell's finished trials, given by column."""
+    sizes = {name: next((int(size) for size in own[name] if not pd.isna(size)), None) for name in SIZES}
+    return sizes | {name: _mean(own[name]) for name in MEANS}
 
 
-def _difference(values: dict[int, float], baseline: dict[int, float]) -> dict[str, object]:
-    found = share_difference(values, baseline)
+def _mean(numbers: np.ndarray) -> float:
+    known = numbers[~np.isnan(numbers)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _difference(accuracies: Accuracies, cell: CellFacts, baseline: CellFacts) -> dict[str, object]:
+    found = share_difference(accuracies[cell.name], accuracies[baseline.name] if cell.changed else {})
     return {
         "pairs": found.n,
         "difference": found.mean,

@@ -10,14 +10,14 @@ Its effects come from the least-squares fit of all cells instead, adjusted for t
 """
 
 import math
-from collections.abc import Iterator
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
 from study.report.factorial import is_factorial
-from study.report.facts import CellFacts, FactorFacts, StudyFacts
+from study.report.facts import FactorFacts, StudyFacts
 from study.report.finding import is_distinguishable
 from study.report.shares import share_difference
 from study.stats.adjust import holm
@@ -49,11 +49,12 @@ def effects(results: "Results") -> pd.DataFrame:
     """
     if not is_matched(results.facts):
         return _adjusted(results)
+    matches = _matches(results.facts)
     rows = [
         _row(factor, level.label, pairs, results.accuracies)
         for factor in results.facts.factors
         for level in factor.levels[1:]
-        if (pairs := list(_pairs(results.facts.included, factor, level.label)))
+        if (pairs := matches[factor.name, level.label])
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))
@@ -61,15 +62,10 @@ def effects(results: "Results") -> pd.DataFrame:
 
 def is_matched(facts: StudyFacts) -> bool:
     """Whether at least half of the cells at every level have a counterpart with the baseline's level."""
-    cells = facts.included
     if not is_factorial(facts):
         return True
-    for factor in facts.factors:
-        for level in factor.levels[1:]:
-            at_level = sum(cell.labels[factor.name] == level.label for cell in cells)
-            if 2 * len(list(_pairs(cells, factor, level.label))) < at_level:
-                return False
-    return True
+    at_level = Counter(level for cell in facts.included for level in cell.labels.items())
+    return all(2 * len(pairs) >= at_level[level] for level, pairs in _matches(facts).items())
 
 
 def _adjusted(results: "Results") -> pd.DataFrame:
@@ -108,13 +104,18 @@ def _sd_of(half: float, n: int) -> float:
     return half * math.sqrt(n) / float(stats.t.isf(0.025, n - 1)) if n > 1 else float("nan")
 
 
-def _pairs(cells: list[CellFacts], factor: FactorFacts, level: str) -> Iterator[tuple[str, str]]:
-    by_labels = {_labels(cell.labels): cell.name for cell in cells}
-    base = factor.levels[0].label
-    for cell in cells:
-        other = by_labels.get(_labels({**cell.labels, factor.name: base}))
-        if cell.labels[factor.name] == level and other is not None:
-            yield cell.name, other
+def _matches(facts: StudyFacts) -> dict[tuple[str, str], Pairs]:
+    """By factor and level (not the baseline's): its cells, each with the one to compare it with."""
+    by_labels = {_labels(cell.labels): cell.name for cell in facts.included}
+    found: dict[tuple[str, str], Pairs] = {}
+    for factor in facts.factors:
+        base = factor.levels[0].label
+        found |= {(factor.name, level.label): [] for level in factor.levels[1:]}
+        for cell in facts.included:
+            other = by_labels.get(_labels({**cell.labels, factor.name: base}))
+            if other is not None and other != cell.name:
+                found[factor.name, cell.labels[factor.name]].append((cell.name, other))
+    return found
 
 
 def _labels(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from study.report.facts import StudyFacts
+from study.stats.anova import COLUMNS, TIMES
+from study.stats.effects import Effects, estimate
 
 if TYPE_CHECKING:
     from study.report.results import Results
-    from study.stats.effects import Effects
 
 DESIGNS = ("factorial", "fractional")
 ALPHA = 0.05
@@ -22,10 +23,8 @@ def is_factorial(facts: StudyFacts) -> bool:
     return facts.design in DESIGNS and any(len(cell.changed) > 1 for cell in facts.included)
 
 
-def fit(results: "Results") -> "Effects":
+def fit(results: "Results") -> Effects:
     """The least-squares fit of test accuracy to all finished trials; see `study.stats.effects`."""
-    from study.stats.effects import estimate  # statsmodels takes a second to import
-
     factors = {factor.name: [level.label for level in factor.levels] for factor in results.facts.factors}
     return estimate(results.trials, factors, "test_accuracy")
 
@@ -35,8 +34,6 @@ def anova(results: "Results") -> pd.DataFrame:
 
     Sums of squares are in squared shares; `eta_squared` of the error is what chance explains.
     """
-    from study.stats.anova import COLUMNS
-
     table = results.fit.anova if is_factorial(results.facts) else pd.DataFrame(columns=COLUMNS)
     if table.empty:
         return table
@@ -51,8 +48,6 @@ def aliases(facts: StudyFacts) -> dict[str, str]:
     """For each term of a fractional design that has any: the other terms that it cannot be told from, with signs."""
     if facts.aliases is None:
         return {}
-    from study.stats.anova import TIMES
-
     letters = facts.aliases.letters
     order = {name: i for i, name in enumerate(facts.factor_names)}
     found = {}
@@ -79,8 +74,6 @@ def interactions(results: "Results") -> pd.DataFrame:
     Those distinguishable on their own (p below 0.05, before Holm's correction), at most `MOST`; where there are none,
     the `AT_LEAST` largest, for a reader to see that. `share` is the share of variance, eta squared.
     """
-    from study.stats.anova import TIMES
-
     table = anova(results)
     table = table[(table["kind"] == "interaction") & (table["df"] > 0)]
     if table.empty:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -16,9 +16,7 @@ from study.report.effects import effects
 from study.report.factorial import fit
 from study.report.facts import StudyFacts, TuningFacts
 from study.report.verdicts import verdicts
-
-if TYPE_CHECKING:
-    from study.stats.effects import Effects
+from study.stats.effects import Effects
 
 Kinds = Mapping[str, str]
 
@@ -98,7 +96,7 @@ class Results:
         return verdicts(self)
 
     @cached_property
-    def fit(self) -> "Effects":
+    def fit(self) -> Effects:
         """Main effects and interactions by least squares; see `study.report.factorial`."""
         return fit(self)
 

@@ -12,7 +12,7 @@ from study.report.adding import adding_and_removing
 from study.report.cells import skewed
 from study.report.designed import in_words
 from study.report.effects import is_matched
-from study.report.finding import finding
+from study.report.finding import findings
 from study.report.loads import loads
 from study.report.mixture import short_commit
 from study.report.pretraining import pretraining
@@ -60,6 +60,7 @@ def cells(results: Results) -> Table:
             Column.text("Pareto front", ["yes" if front else "" for front in rows["front"]]),
         ),
         f"{results.facts.study}: size and test accuracy of every cell, with 95 % intervals. {_basis(rows)}",
+        "cells.csv",
     )
 
 
@@ -99,6 +100,7 @@ def paper(results: Results) -> Table:
         ),
         f"{results.facts.study}: parameters, multiply-adds, test accuracy and its difference from the baseline, with "
         f"half the width of 95 % intervals. {_basis(rows)}",
+        "cells.csv",
     )
 
 
@@ -171,7 +173,6 @@ def _with_unit(unit: Unit, text: str) -> str:
 def effects(results: Results) -> Table:
     """Every level against the baseline's."""
     rows, matched = results.effects, is_matched(results.facts)
-    findings = [finding(row, smallest_of_interest(results.facts)) for _, row in rows.iterrows()]
     return Table(
         (
             Column.text("factor", rows["factor"]),
@@ -183,10 +184,11 @@ def effects(results: Results) -> Table:
             Column.of("p", formats.p_value, rows["p_value"]),
             Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
             *([Column.of("g", formats.hundredths, rows["effect_size"])] if matched else []),
-            Column.text("finding", findings),
+            Column.text("finding", findings(rows, smallest_of_interest(results.facts))),
             *([Column.text("note", rows["note"])] if rows["note"].str.len().any() else []),
         ),
         f"Change of test accuracy at each level in percentage points. {_TESTS if matched else _FITTED}",
+        "figures/effects.csv",
     )
 
 
@@ -203,9 +205,10 @@ def comparisons(results: Results) -> Table:
             Column.of("p", formats.p_value, rows["p_value"]),
             Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
             Column.of("g", formats.hundredths, rows["effect_size"]),
-            Column.text("finding", [finding(row, smallest_of_interest(results.facts)) for _, row in tested.iterrows()]),
+            Column.text("finding", findings(tested, smallest_of_interest(results.facts))),
         ),
         f"Test accuracy of every cell less the baseline's, in percentage points. {_TESTS}",
+        "cells.csv",
     )
 
 
@@ -246,7 +249,7 @@ def adding(results: Results) -> Table:
             Column.of("full less bare, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
             Column.of("p", formats.p_value, rows["p_value"]),
             Column.of("p, Holm", formats.p_value, rows["p_adjusted"]),
-            Column.text("finding", [finding(row, smallest_of_interest(results.facts)) for _, row in rows.iterrows()]),
+            Column.text("finding", findings(rows, smallest_of_interest(results.facts))),
         ),
         "What each part is worth: the full model less the same without it, and the bare model with it less the bare "
         "model, in percentage points of test accuracy. Their difference is the part's interaction with the other parts "
@@ -288,6 +291,7 @@ def tuning(results: Results) -> Table:
         ),
         f"Best values of every cell, chosen on validation data among {facts.budget if facts else 0} trials each. An "
         f"edge is the outermost {EDGE:.0%} of a range beyond which the field could still go.",
+        "tuning.csv",
     )
 
 
@@ -319,6 +323,7 @@ def _searched(results: Results, rows: pd.DataFrame, caption: str) -> Table:
             Column.text("key", rows["key"].str[:12]),
         ),
         caption,
+        "tuning.csv",
     )
 
 
@@ -367,6 +372,7 @@ def expert_load(results: Results) -> Table:
         ),
         "Evenness of expert load, means over replicates. Variation is the coefficient of variation of the shares in a "
         "block (0 is even); an idle expert gets less than a tenth of an even share.",
+        "expert_load.csv",
     )
 
 
@@ -398,6 +404,7 @@ def unfinished(results: Results) -> Table:
             Column.text("reason", rows["reason"]),
         ),
         "Trials without a result, and cells left out by design.",
+        "results.csv",
     )
 
 
@@ -440,7 +447,7 @@ def trials(results: Results) -> Table:
     if rows["commit"].nunique() > 1:
         columns.append(Column.text("commit", [short_commit(commit) for commit in rows["commit"]]))
     kept = [column for column in columns if any(text not in ("", formats.NONE) for text in column.values)]
-    return Table(tuple(kept), "Every trial. Full keys, runs and levels are in results.csv.")
+    return Table(tuple(kept), "Every trial. Full keys, runs and levels are in results.csv.", "results.csv")
 
 
 def origins(results: Results) -> Table:

@@ -115,32 +115,35 @@ class _Tables:
 
     def _weights(self, count: int) -> Floats:
         """How a factor's levels are averaged: equally, or the first alone (see Effects)."""
-        return np.full(count, 1 / count) if self.anova.pairs else np.eye(count)[0]
+        together = self.anova.pairs or self.anova.left_out
+        return np.full(count, 1 / count) if together else np.eye(count)[0]
 
     def _main_rows(self) -> Iterator[dict[str, Any]]:
-        fit = self.trials.fit(self.anova.mains)
+        fit = self.anova.fit(self.anova.mains)
         for i, (name, labels) in enumerate(self.factors.items()):
             note = self.anova.main((i,)).note
-            means = {label: self._mean_weights(self.anova.mains, {i: label}) for label in labels}
-            first = means[labels[0]]
-            for label, weights in means.items():
+            weights = [self._mean_weights(self.anova.mains, {i: label}) for label in labels]
+            first = weights[0]
+            changes = [None if own is None or first is None else own - first for own in weights]
+            means, differences = self._with_intervals(fit, weights), self._with_intervals(fit, changes)
+            for label, own, mean, difference in zip(labels, weights, means, differences, strict=True):
                 row = {"factor": name, "level": label, "n": self._count({i: label})}
-                row |= zip(("mean", "low", "high"), self._with_interval(fit, weights), strict=False)
+                row |= zip(("mean", "low", "high"), mean, strict=False)
                 if label != labels[0]:
-                    difference = None if weights is None or first is None else weights - first
                     columns = ("difference", "difference_low", "difference_high", "p_value")
-                    row |= zip(columns, self._with_interval(fit, difference), strict=True)
-                yield row | {"note": "no results" if weights is None else note}
+                    row |= zip(columns, difference, strict=True)
+                yield row | {"note": "no results" if own is None else note}
 
     def _pair_rows(self) -> Iterator[dict[str, Any]]:
         for pair in self.anova.pairs:
             terms = [*self.anova.mains, pair]
-            fit, note = self.trials.fit(terms), self.anova.pair(pair).note
-            names = [self.trials.names[i] for i in pair]
-            for labels in itertools.product(*(self.factors[name] for name in names)):
-                at = dict(zip(pair, labels, strict=True))
-                n, found = self._count(at), self._with_interval(fit, self._mean_weights(terms, at))
-                values = (names[0], labels[0], names[1], labels[1], n, *found[:3], note if n else "no results")
+            note, names = self.anova.pair(pair).note, [self.trials.names[i] for i in pair]
+            levels = list(itertools.product(*(self.factors[name] for name in names)))
+            places = [dict(zip(pair, labels, strict=True)) for labels in levels]
+            means = self._with_intervals(self.anova.fit(terms), [self._mean_weights(terms, at) for at in places])
+            for labels, at, mean in zip(levels, places, means, strict=True):
+                n = self._count(at)
+                values = (names[0], labels[0], names[1], labels[1], n, *mean[:3], note if n else "no results")
                 yield dict(zip(INTERACTION_COLUMNS, values, strict=True))
 
     def _count(self, at: Mapping[int, str]) -> int:
@@ -157,21 +160,30 @@ class _Tables:
         codes = {i: self.trials.labels[i].index(label) for i, label in at.items()}
         return self.trials.mean_weights(terms, codes, self.others)
 
-    def _with_interval(self, fit: Fit, weights_P: Floats | None) -> tuple[float, float, float, float]:
-        """Estimate, low, high and two-sided p-value against zero; nan where they cannot be had."""
-        if weights_P is None or not fit.estimable(weights_P):
-            return math.nan, math.nan, math.nan, math.nan
-        error, (mean, variance) = self.anova.error, fit.estimate(weights_P)
-        if not (error.df and error.ss):
-            return mean, math.nan, math.nan, math.nan
-        spread = math.sqrt(variance * error.ms)
-        half = spread * float(stats.t.isf((1 - self.level) / 2, error.df))
-        return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / spread, error.df))
+    def _with_intervals(self, fit: Fit, weights: Sequence[Floats | None]) -> list[list[float]]:
+        """Estimate, low, high and two-sided p-value against zero, of each; nan where they cannot be had."""
+        found_R4 = np.full((len(weights), 4), math.nan)
+        known = [i for i, own in enumerate(weights) if own is not None]
+        weights_RP = np.array([own for own in weights if own is not None]).reshape(len(known), fit.num_columns)
+        estimable = fit.estimable(weights_RP)
+        rows, (means, variances) = np.array(known, dtype=int)[estimable], fit.estimate(weights_RP[estimable])
+        found_R4[rows, 0] = means
+        error = self.anova.error
+        if error.df and error.ss:
+            spread = np.sqrt(variances * error.ms)
+            half = spread * float(stats.t.isf((1 - self.level) / 2, error.df))
+            tested = spread > 0
+            found_R4[rows, 1], found_R4[rows, 2] = means - half, means + half
+            found_R4[rows[tested], 3] = 2 * stats.t.sf(np.abs(means[tested]) / spread[tested], error.df)
+        return [[float(number) for number in row] for row in found_R4]
 
     def _notes(self) -> Iterator[str]:
         if self.anova.error.note:
             yield self.anova.error.note
-        if not self.anova.pairs:
+        if self.anova.left_out:
+            named = ", ".join(map(self.anova.name, self.anova.left_out))
+            yield f"not fitted, for they have too many contrasts: {named}; main effects are judged without them"
+        if not (self.anova.pairs or self.anova.left_out):
             if len(self.factors) > 1:
                 yield "no cell changes two factors: effects are those at the first levels of the others"
             return

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats  # type: ignore[import-untyped]
+from scipy import special  # type: ignore[import-untyped]
 
 from study.errors import StudyError
 
@@ -126,7 +126,7 @@ def small_sample_factor(df: int) -> float:
 def _half_width(n: int, sd: float, level: float) -> float:
     if not 0 < level < 1:
         raise StudyError(f"level {level!r} of an interval is not possible; it is a probability such as 0.95")
-    return float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / math.sqrt(n) if n > 1 else math.nan
+    return float(special.stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n) if n > 1 else math.nan
 
 
 def _p_value(n: int, mean: float, sd: float) -> float:
@@ -134,7 +134,7 @@ def _p_value(n: int, mean: float, sd: float) -> float:
         return math.nan
     if sd == 0:
         return 1.0 if mean == 0 else math.nan
-    return float(2 * stats.t.sf(abs(mean) / (sd / math.sqrt(n)), n - 1))
+    return float(2 * special.stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n))))
 
 
 def _finite(values: Collection[float]) -> Floats:

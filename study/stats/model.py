@@ -6,20 +6,23 @@ told apart is fitted all the same (least squares by pseudo-inverse): what can be
 Shapes: T trials, F factors, P columns.
 """
 
-import warnings
-from collections.abc import Iterable
+import contextlib
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from statsmodels.regression.linear_model import OLS  # type: ignore[import-untyped]
+from scipy import linalg  # type: ignore[import-untyped]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Term = tuple[int, ...]  # positions of the factors in it: (i,) a main effect, (i, j) an interaction
 
+CHUNK = 1_024  # rows whose columns are held at a time
 _ROUNDING = 1e-9  # relative to the largest value
+_DEPENDENT = 1e-10  # relative: a squared length under it is rounding
+_ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -31,28 +34,59 @@ class Residual:
 
 
 class Fit:
-    """A least-squares fit of values (T,) to columns (T, P) that may depend on each other."""
+    """A least-squares fit of all trials to columns (T, P) that may depend on each other.
 
-    def __init__(self, values_T: Floats, columns_TP: Floats) -> None:
-        self._columns_TP = columns_TP
-        self._offset = float(values_T.mean())  # taken off and put back: large values would lose digits
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that columns depend on each other is what `estimable` is for
-            self._result = OLS(values_T - self._offset, columns_TP).fit()
-        self.residual = _residual(float(self._result.ssr), len(values_T) - int(self._result.model.rank), values_T)
+    By the normal equations. They square the columns' condition, which is harmless here: columns hold small whole
+    numbers, whose products are exact, and of a design with thousands of columns nothing larger than (P, P) is held.
+    """
 
-    def estimable(self, weights_P: Floats) -> bool:
-        """Whether the data determine this combination of coefficients: whether it lies in the columns' row space."""
-        return bool(np.abs(weights_P - weights_P @ self._projection).max() < 1e-8)
+    def __init__(self, trials: "Trials", terms: Iterable[Term]) -> None:
+        self._trials, self._terms = trials, tuple(terms)
+        self._offset = float(trials.values_T.mean())  # taken off and put back: large values would lose digits
+        products_PP, moments_P = self._sums()
+        self._covariance_PP, self._null_PK = _pseudo_inverse(products_PP)
+        self._coefficients_P = self._covariance_PP @ moments_P
+        rank = len(moments_P) - self._null_PK.shape[1]
+        self.residual = _residual(self._ss(), len(trials.values_T) - rank, trials.values_T)
 
-    def estimate(self, weights_P: Floats) -> tuple[float, float]:
-        """A combination of coefficients, and its variance in units of the error variance."""
-        variance = weights_P @ self._result.normalized_cov_params @ weights_P
-        return float(weights_P @ self._result.params + weights_P[0] * self._offset), float(variance)
+    @property
+    def num_columns(self) -> int:
+        return len(self._coefficients_P)
 
-    @cached_property
-    def _projection(self) -> Floats:
-        return np.asarray(np.linalg.pinv(self._columns_TP) @ self._columns_TP)
+    def estimable(self, weights_RP: Floats) -> npt.NDArray[np.bool_]:
+        """(R,) whether the data determine these combinations of coefficients: whether they lie in the row space."""
+        lost_RP = (weights_RP @ self._null_PK) @ self._null_PK.T
+        return np.asarray(np.abs(lost_RP).max(axis=1, initial=0.0) < 1e-8)
+
+    def estimate(self, weights_RP: Floats) -> tuple[Floats, Floats]:
+        """(R,) combinations of coefficients, and their variances in units of the error variance."""
+        variances_R = ((weights_RP @ self._covariance_PP) * weights_RP).sum(axis=1)
+        return weights_RP @ self._coefficients_P + weights_RP[:, 0] * self._offset, variances_R
+
+    def null_of(self, term: Term) -> Floats:
+        """(columns of the term, K) its rows in a basis of the null space."""
+        before = [self._trials.width(other) for other in self._terms[: self._terms.index(term)]]
+        start = self._trials.num_blocks + sum(before)  # after the intercept and the replicates
+        return self._null_PK[start : start + self._trials.width(term)]
+
+    def _rows(self) -> Iterator[tuple[Floats, Floats]]:
+        """Values less their mean, and columns, some trials at a time."""
+        for start in range(0, len(self._trials.values_T), CHUNK):
+            rows = slice(start, start + CHUNK)
+            yield self._trials.values_T[rows] - self._offset, self._trials.columns(self._terms, rows)
+
+    def _sums(self) -> tuple[Floats, Floats]:
+        """(P, P) products of the columns with each other, and (P,) with the values."""
+        count = self._trials.columns(self._terms, slice(0)).shape[1]
+        products_PP, moments_P = np.zeros((count, count)), np.zeros(count)
+        for values_T, columns_TP in self._rows():
+            products_PP += columns_TP.T @ columns_TP
+            moments_P += values_T @ columns_TP
+        return products_PP, moments_P
+
+    def _ss(self) -> float:
+        left = (values_T - columns_TP @ self._coefficients_P for values_T, columns_TP in self._rows())
+        return sum(float(left_T @ left_T) for left_T in left)
 
 
 @dataclass(frozen=True)
@@ -76,13 +110,15 @@ class Trials:
     def num_levels(self) -> tuple[int, ...]:
         return tuple(len(labels) for labels in self.labels)
 
-    def columns(self, terms: Iterable[Term]) -> Floats:
-        """(T, P) intercept, replicates, then each term."""
-        blocks = _indicators(self.blocks_T, self.num_blocks)
-        return np.hstack([np.ones((len(self.values_T), 1)), blocks, *(self._term(term) for term in terms)])
+    def width(self, term: Term) -> int:
+        """A term's columns: its degrees of freedom where all of it can be estimated."""
+        return math.prod(self.num_levels[i] - 1 for i in term)
 
-    def fit(self, terms: Iterable[Term]) -> Fit:
-        return Fit(self.values_T, self.columns(terms))
+    def columns(self, terms: Iterable[Term], rows: slice = _ALL) -> Floats:
+        """(T, P) intercept, replicates, then each term; of some of the trials."""
+        blocks_T = self.blocks_T[rows]
+        blocks = _indicators(blocks_T, self.num_blocks)
+        return np.hstack([np.ones((len(blocks_T), 1)), blocks, *(self._term(term, rows) for term in terms)])
 
     def within_cells(self, blocked: bool = True) -> Residual:
         """What a mean of its own for each cell and, if blocked, for each replicate leaves: error alone.
@@ -112,17 +148,17 @@ class Trials:
             parts.append(part)
         return np.concatenate(parts)
 
-    def _term(self, term: Term) -> Floats:
+    def _term(self, term: Term, rows: slice) -> Floats:
         """(T, P) products of the codings of the term's factors.
 
         Each factor is coded to sum to zero over its levels, so that an interaction's columns are its own alone: with
         0/1 coding they would hold part of the main effects.
         """
-        found = np.ones((len(self.values_T), 1))
+        codes_TF = self.codes_TF[rows]
+        found = np.ones((len(codes_TF), 1))
         for i in term:
-            codes_T = self.codes_TF[:, i]
-            coding = _indicators(codes_T, self.num_levels[i]) - (codes_T == 0)[:, None]
-            found = (found[:, :, None] * coding[:, None, :]).reshape(len(self.values_T), -1)
+            coding = _indicators(codes_TF[:, i], self.num_levels[i]) - (codes_TF[:, i] == 0)[:, None]
+            found = (found[:, :, None] * coding[:, None, :]).reshape(len(codes_TF), found.shape[1] * coding.shape[1])
         return found
 
 
@@ -142,3 +178,15 @@ def _within(columns_TK: Floats, groups_T: Integers) -> Floats:
 def _residual(ss: float, df: int, values_T: Floats) -> Residual:
     rounding = len(values_T) * (_ROUNDING * float(np.abs(values_T).max())) ** 2
     return Residual(ss if df and ss > rounding else 0.0, df)
+
+
+def _pseudo_inverse(products_PP: Floats) -> tuple[Floats, Floats]:
+    """(P, P) of a matrix of columns' products, and (P, K) a basis of its null space."""
+    with contextlib.suppress(linalg.LinAlgError):  # a hundred times as fast as eigenvalues, but only of full rank
+        factor_PP = linalg.cholesky(products_PP, lower=True)
+        if (np.diag(factor_PP) ** 2 > _DEPENDENT * np.diag(products_PP)).all():
+            return linalg.cho_solve((factor_PP, True), np.eye(len(products_PP))), np.empty((len(products_PP), 0))
+    values_P, vectors_PP = linalg.eigh(products_PP)
+    kept_P = values_P > _DEPENDENT * values_P[-1]
+    basis_PQ = vectors_PP[:, kept_P]
+    return (basis_PQ / values_P[kept_P]) @ basis_PQ.T, vectors_PP[:, ~kept_P]

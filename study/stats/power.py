@@ -5,11 +5,16 @@ mean difference, both in the metric's unit. Where m claims share alpha, alpha / 
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from scipy import optimize, special, stats  # type: ignore[import-untyped]
 
 from study.errors import StudyError
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
 def paired_power(n: int, effect: float, sd: float, alpha: float = 0.05) -> float:
@@ -19,10 +24,7 @@ def paired_power(n: int, effect: float, sd: float, alpha: float = 0.05) -> float
     1988, ch. 2); 0 below 2 replicates. Finding the difference with the wrong sign counts as not finding it.
     """
     _check(sd, alpha)
-    if n < 2:
-        return 0.0
-    critical = stats.t.isf(alpha / 2, n - 1)
-    return _noncentral_sf(critical, n - 1, abs(effect) * math.sqrt(n) / sd)
+    return float(_powers(np.array([n]), effect, np.array([sd]), alpha)[0])
 
 
 def needed_replicates(
@@ -32,15 +34,24 @@ def needed_replicates(
 
     None where more than `most` would be needed. Raises StudyError for an impossible power, alpha or sd.
     """
-    _check(sd, alpha)
+    return needed_by_sd(effect, [sd], power, alpha, most)[0]
+
+
+def needed_by_sd(
+    effect: float, sds: Sequence[float], power: float = 0.8, alpha: float = 0.05, most: int = 10_000
+) -> list[int | None]:
+    """`needed_replicates` for each of these standard deviations: thousands in the time of a few."""
+    for sd in sds:
+        _check(sd, alpha)
     _check_power(power, alpha)
-    if effect == 0 or paired_power(most, effect, sd, alpha) < power:
-        return None
-    low, high = 1, most  # power grows with n: not enough at low, enough at high
-    while high - low > 1:
+    spread = np.asarray(sds, dtype=np.float64)
+    low, high = np.ones(len(spread), dtype=np.int64), np.full(len(spread), most)
+    possible = _powers(high, effect, spread, alpha) >= power
+    while (high - low > 1).any():  # power grows with n: not enough at low, enough at high
         middle = (low + high) // 2
-        low, high = (low, middle) if paired_power(middle, effect, sd, alpha) >= power else (middle, high)
-    return high
+        enough = _powers(middle, effect, spread, alpha) >= power
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return [int(n) if one else None for n, one in zip(high, possible, strict=True)]
 
 
 def detectable_effect(n: int, sd: float, power: float = 0.8, alpha: float = 0.05) -> float:
@@ -76,25 +87,36 @@ def inside_power(n: int, effect: float, sd: float, low: float, high: float, alph
     return float((weights / 2 * np.maximum(chance, 0.0)).sum())
 
 
-def not_distinguishable(n: int, sd: float, effect: float, told: str) -> str:
-    """What to say of a difference that n replicates do not show; `effect` would matter, and is called `told`.
+def not_distinguishable(ns: Sequence[int], sds: Sequence[float], effect: float, told: str) -> list[str]:
+    """What to say of each difference that n replicates do not show; `effect` would matter, and is called `told`.
 
     For example: not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points.
     """
-    if n < 2 or not sd > 0:
-        return f"not distinguishable at n = {n}: its spread is not known"
-    needed = needed_replicates(effect, sd)
+    known = [n >= 2 and sd > 0 for n, sd in zip(ns, sds, strict=True)]
+    needed = iter(needed_by_sd(effect, [sd for sd, one in zip(sds, known, strict=True) if one]))
+    return [
+        f"not distinguishable at n = {n}{_needs(n, next(needed), told) if one else ': its spread is not known'}"
+        for n, one in zip(ns, known, strict=True)
+    ]
+
+
+def _needs(n: int, needed: int | None, told: str) -> str:
     if needed is None:
-        return f"not distinguishable at n = {n}: more than 10,000 replicates would be needed to see {told}"
+        return f": more than 10,000 replicates would be needed to see {told}"
     if needed <= n:
-        return f"not distinguishable at n = {n}, though {needed} replicates would see {told} four times in five"
-    return f"not distinguishable at n = {n}: about {needed} replicates would be needed to see {told}"
+        return f", though {needed} replicates would see {told} four times in five"
+    return f": about {needed} replicates would be needed to see {told}"
 
 
-def _noncentral_sf(critical: float, df: int, noncentrality: float) -> float:
-    """P(T > critical); where scipy's series gives up, far in the tail, T is as good as normal about its centre."""
-    found = float(stats.nct.sf(critical, df, noncentrality))
-    return found if 0 <= found <= 1 else float(special.ndtr(noncentrality - critical))
+def _powers(n_R: Integers, effect: float, sd_R: Floats, alpha: float) -> Floats:
+    """(R,) the power of each number of replicates; 0 below 2."""
+    df_R = np.maximum(n_R - 1, 1)
+    critical_R = stats.t.isf(alpha / 2, df_R)
+    noncentrality_R = abs(effect) * np.sqrt(n_R) / sd_R
+    found_R = stats.nct.sf(critical_R, df_R, noncentrality_R)
+    # where scipy's series gives up, far in the tail, T is as good as normal about its centre
+    found_R = np.where((found_R >= 0) & (found_R <= 1), found_R, special.ndtr(noncentrality_R - critical_R))
+    return np.where(n_R < 2, 0.0, found_R)
 
 
 def _check(sd: float, alpha: float) -> None:

@@ -13,7 +13,7 @@ from report_samples import KV_HEADS, Built, collected, make_study
 from study.design import Trial
 from study.report import collect, tables
 from study.report.cells import RESAMPLES, on_front, skewed
-from study.report.finding import finding
+from study.report.finding import findings
 from study.report.shares import SMALLEST, smallest_of_interest
 from study.report.tables import TABLES
 from study.stats.bootstrap import bootstrap_interval
@@ -154,7 +154,7 @@ def test_a_cell_lists_the_keys_it_rests_on(built: Built) -> None:
 )
 def test_what_a_difference_shows_in_words(row: dict[str, float], said: str) -> None:
     whole = {"n": 5, "low": -0.001, "high": 0.004, "sd": 0.0061, "p_adjusted": 0.3}
-    assert finding(pd.Series(whole | row), SMALLEST) == said
+    assert findings(pd.DataFrame([whole | row]), SMALLEST) == [said]
 
 
 def test_the_smallest_margin_of_the_claims_is_what_differences_are_held_against(tmp_path: Path) -> None:

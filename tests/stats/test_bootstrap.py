@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from study.stats.bootstrap import bootstrap_interval
+from study.stats import bootstrap
+from study.stats.bootstrap import bootstrap_interval, bootstrap_intervals
 from study.stats.intervals import interval
 
 
@@ -42,3 +43,18 @@ def test_equal_values_have_no_width():
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0]])
 def test_too_few_values_have_none(values):
     assert all(math.isnan(end) for end in bootstrap_interval(values))
+
+
+def test_many_samples_at_once_are_each_as_if_alone():
+    """To the last bit, also where resampled means tie: counts out of 360, samples of several sizes, groups of one."""
+    rng = np.random.default_rng(5)
+    samples = [list(rng.integers(330, 360, size=n) / 360) for n in (5, 2, 5, 7, 1, 5, 3, 12)] + [[0.5] * 5]
+    alone = [bootstrap_interval(values, resamples=199) for values in samples]
+    np.testing.assert_array_equal(bootstrap_intervals(samples, resamples=199), alone)
+
+
+def test_no_more_is_drawn_at_a_time_than_fits(monkeypatch):
+    samples = [[0.1, 0.2, 0.4], [0.3, 0.5, 0.9], [0.2, 0.6, 0.7]]
+    whole = bootstrap_intervals(samples, resamples=99)
+    monkeypatch.setattr(bootstrap, "AT_ONCE", 2 * 3 * 99)
+    assert bootstrap_intervals(samples, resamples=99) == whole

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
 
 from study.errors import StudyError
-from study.stats.power import detectable_effect, inside_power, needed_replicates, not_distinguishable, paired_power
+from study.stats.power import (
+    detectable_effect,
+    inside_power,
+    needed_by_sd,
+    needed_replicates,
+    not_distinguishable,
+    paired_power,
+)
 
 
 @pytest.mark.parametrize(("effect", "n"), [(0.2, 199), (0.5, 34), (0.8, 15)])
@@ -67,18 +74,23 @@ def test_equivalence_power_agrees_with_a_simulation():
 
 def test_sentence_of_the_issue():
     sentence = "not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points"
-    assert not_distinguishable(5, sd=0.6, effect=0.5, told="0.5 points") == sentence
+    assert not_distinguishable([5], [0.6], effect=0.5, told="0.5 points") == [sentence]
 
 
 def test_sentences_of_the_other_cases():
-    assert (
-        not_distinguishable(1, sd=math.nan, effect=0.5, told="0.5")
-        == "not distinguishable at n = 1: its spread is not known"
-    )
-    assert "more than 10,000 replicates" in not_distinguishable(5, sd=1.0, effect=1e-6, told="0.1 s")
-    assert "though 10 replicates would see 1 four times in five" in not_distinguishable(
-        20, sd=1.0, effect=1.0, told="1"
-    )
+    single, unknown, needless = not_distinguishable([1, 5, 20], [math.nan, 0.0, 1.0], effect=1.0, told="1")
+    assert single == "not distinguishable at n = 1: its spread is not known"
+    assert unknown == "not distinguishable at n = 5: its spread is not known"
+    assert "though 10 replicates would see 1 four times in five" in needless
+    assert "more than 10,000 replicates" in not_distinguishable([5], [1.0], effect=1e-6, told="0.1 s")[0]
+    assert not_distinguishable([], [], effect=1.0, told="1") == []
+
+
+def test_many_at_once_are_each_on_its_own():
+    """Against a plain search from 2 up."""
+    sds = [0.3, 0.8, 1.1, 2.0, 1e6]
+    plain = [next((n for n in range(2, 300) if paired_power(n, 0.9, sd) >= 0.8), None) for sd in sds]
+    assert needed_by_sd(0.9, sds) == plain
 
 
 @pytest.mark.parametrize(
