@@ -106,8 +106,9 @@ def _write(results: Results, folder: Path) -> list[str]:
     for name, frame in results.tables().items():
         _write_csv(frame, folder / name)
     _write_csv(_with_levels(results), folder / "cells.csv")
-    (folder / "table.md").write_text(tables.cells(results).markdown(), encoding="utf-8")
-    (folder / "table.tex").write_text(tables.paper(results).latex(f"tab:{results.facts.study}"), encoding="utf-8")
+    (folder / "table.md").write_text(tables.cells(results).first().markdown(), encoding="utf-8")
+    paper = tables.paper(results).first()
+    (folder / "table.tex").write_text(paper.latex(f"tab:{results.facts.study}"), encoding="utf-8")
     _write_latex(results, folder / "tables")
     (folder / GRID_FILE).write_bytes(results.grid.encode())
     (folder / FACTS_FILE).write_text(_json(results.facts.model_dump(mode="json")), encoding="utf-8")
@@ -144,7 +145,7 @@ def _write_latex(results: Results, folder: Path) -> None:
     """The other tables that a paper may want, in booktabs style."""
     folder.mkdir()
     for name, table in tables.in_latex(results).items():
-        text = table.latex(f"tab:{results.facts.study}-{name}")
+        text = table.first().latex(f"tab:{results.facts.study}-{name}")
         (folder / f"{name}.tex").write_text(text, encoding="utf-8")
 
 

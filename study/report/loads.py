@@ -33,21 +33,15 @@ def loads(results: "Results") -> pd.DataFrame:
     idle               number of experts with less than a tenth of an even share
     """
     found = relative_loads(results)
-    rows = [_row(str(cell), found[found["cell"] == cell]) for cell in found["cell"].unique()]
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _row(cell: str, load: pd.DataFrame) -> dict[str, object]:
+    experts = found.assign(idle=found["load"] < IDLE).groupby(["cell", "replicate", "block"])
+    blocks = experts.agg(busiest=("load", "max"), idle=("idle", "sum"))
     # the mean of the loads in a block is 1, so their standard deviation is their coefficient of variation
-    variation = load.groupby(["replicate", "block"])["load"].std(ddof=0).unstack("block")
-    by_replicate = load.groupby("replicate")["load"]
-    return {
-        "cell": cell,
-        "n": len(variation),
-        "blocks": variation.shape[1],
-        "variation": float(variation.mean(axis=1).mean()),
-        "worst": float(variation.max(axis=1).mean()),
-        "worst_block": int(variation.columns[int(variation.mean().to_numpy().argmax())]),
-        "busiest": float(by_replicate.max().mean()),
-        "idle": float(by_replicate.apply(lambda values: (values < IDLE).sum()).mean()),
-    }
+    blocks = blocks.assign(variation=experts["load"].std(ddof=0))
+    trials = blocks.groupby(["cell", "replicate"]).agg(
+        variation=("variation", "mean"), worst=("variation", "max"), busiest=("busiest", "max"), idle=("idle", "sum")
+    )
+    by_cell = trials.groupby("cell")
+    by_block = blocks.groupby(["cell", "block"])["variation"].mean().groupby("cell")
+    worst_block = by_block.idxmax().map(lambda cell_and_block: int(cell_and_block[1]))
+    rows = by_cell.mean().assign(n=by_cell.size(), blocks=by_block.size(), worst_block=worst_block)
+    return rows.loc[found["cell"].unique()].reset_index()[COLUMNS]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES = Path("figures")
-MOST_ROWS = 500  # of a table on the page, which a browser must still scroll; the files beside it have them all
 SCREEN_DPI = 100  # at which a figure has its true size on a screen
 UNDATED: Mapping[str, dict[str, None]] = {  # what a kind of file says of itself, but not of its numbers
     "png": {"Software": None},
@@ -52,7 +51,7 @@ def table(results: Results, name: str) -> Shown:
     """One of `TABLES`."""
     if name not in TABLES:
         raise StudyError(f"no table {name!r}; {did_you_mean(name, TABLES)}")
-    made = TABLES[name](results).first(MOST_ROWS)
+    made = TABLES[name](results).first()
     return Shown({"text/html": made.html(), "text/plain": made.plain()})
 
 

@@ -8,6 +8,7 @@ from study.report import escape
 
 LONG = 30  # characters above which a LaTeX column wraps
 MOST_ROWS = 30  # of a LaTeX table on a single page
+MOST_SHOWN = 500  # rows where people read, which a browser must still scroll
 WIDTH = 0.3  # of the line, that a wrapping column takes
 
 
@@ -31,21 +32,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length, and one sentence that says what they show."""
+    """Columns of equal length, and one sentence that says what they show; `whole` is the file that has every row."""
 
     columns: tuple[Column, ...]
     caption: str
+    whole: str = ""
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
         return list(zip(*(column.values for column in self.columns), strict=True))
 
-    def first(self, rows: int) -> "Table":
-        """At most that many rows; where there are more, the sentence says so."""
-        if len(self.rows) <= rows:
+    def first(self, rows: int = MOST_SHOWN) -> "Table":
+        """At most that many rows; where there are more, the sentence says so, and where they are."""
+        count = len(self.rows)
+        if count <= rows:
             return self
         columns = tuple(replace(column, values=column.values[:rows]) for column in self.columns)
-        return Table(columns, f"{self.caption} Shown: the first {rows:,} of {len(self.rows):,} rows.")
+        where = f"; {self.whole} has them all" if self.whole else ""
+        return Table(columns, f"{self.caption} Shown: the first {rows:,} of {count:,} rows{where}.", self.whole)
 
     def html(self) -> str:
         head = "".join(_html_cell("th", column, column.title) for column in self.columns)

@@ -5,7 +5,7 @@ import re
 from report_samples import HOSTILE
 
 from study.report import formats
-from study.report.table import LONG, MOST_ROWS, Column, Table
+from study.report.table import LONG, MOST_ROWS, MOST_SHOWN, Column, Table
 
 TABLE = Table(
     (Column.text("cell", ["a|b", HOSTILE]), Column.of("mean, %", formats.percent, [0.5, 0.987654])), "Two rows."
@@ -74,3 +74,9 @@ def test_a_long_table_is_cut_and_says_so() -> None:
     assert short.rows == table.rows[:500]
     assert short.caption == "Cells. Shown: the first 500 of 1,200 rows."
     assert table.first(1200) is table
+
+
+def test_a_long_table_says_which_file_has_the_rest() -> None:
+    short = Table((Column.text("cell", range(1200)),), "Cells.", "cells.csv").first()
+    assert len(short.rows) == MOST_SHOWN
+    assert short.caption == "Cells. Shown: the first 500 of 1,200 rows; cells.csv has them all."

@@ -39,9 +39,11 @@ def draw(cells: pd.DataFrame) -> "Figure":
     light_grid(axes, "y")
     _draw_front(axes, cells[cells["front"]].sort_values(["params", "number"]))
     axes.set_ylim(_limits(cells))
-    crowded = len(cells) > MOST
-    for _, cell in cells.iterrows():
-        _draw_cell(axes, cell, faint=crowded and not (cell["front"] or cell["baseline"]))
+    faint = (len(cells) > MOST) & ~(cells["front"] | cells["baseline"])
+    if faint.any():
+        _draw_faint(axes, cells[faint])
+    for _, cell in cells[~faint].iterrows():
+        _draw_cell(axes, cell)
     axes.set_ylabel("test accuracy, %")
     axes.margins(x=0.12)
     log_parameters(axes)
@@ -88,15 +90,25 @@ def _limits(cells: pd.DataFrame) -> tuple[float, float]:
     return bottom, min(top, 100.5)
 
 
-def _draw_cell(axes: "Axes", cell: pd.Series, faint: bool) -> None:
-    colour = BLUE if cell["front"] else LIGHT if faint else BLACK
+def _draw_faint(axes: "Axes", cells: pd.DataFrame) -> None:
+    """Cells behind those that matter, all at once, for there may be thousands."""
+    bottom, mean = axes.get_ylim()[0], 100 * cells["mean"]
+    whiskers = cells[(mean >= bottom) & (cells["low"] <= cells["high"])]
+    axes.vlines(whiskers["x"], 100 * whiskers["low"], 100 * whiskers["high"], color=LIGHT, linewidth=0.9, alpha=0.7)
+    for marker, some in (("o", mean >= bottom), ("v", mean < bottom)):
+        x, y = cells.loc[some, "x"], mean[some].clip(lower=bottom)
+        axes.plot(x, y, marker, color=LIGHT, markerfacecolor="white", markersize=5, zorder=2, clip_on=False)
+
+
+def _draw_cell(axes: "Axes", cell: pd.Series) -> None:
+    colour = BLUE if cell["front"] else BLACK
     bottom, mean = axes.get_ylim()[0], 100 * cell["mean"]
     if mean >= bottom and cell["low"] <= cell["high"]:
         axes.plot([cell["x"]] * 2, [100 * cell["low"], 100 * cell["high"]], color=colour, linewidth=0.9, alpha=0.7)
     face = colour if cell["front"] else "white"
     marker = "v" if mean < bottom else "s" if cell["baseline"] else "o"
     (dot,) = axes.plot([cell["x"]], [max(mean, bottom)], marker, color=colour, markerfacecolor=face, markersize=5)
-    dot.set(zorder=2 if faint else 3, clip_on=False)
+    dot.set(zorder=3, clip_on=False)
 
 
 def _name(axes: "Axes", cells: pd.DataFrame) -> None:
