@@ -103,7 +103,7 @@ def report(
     from study import sweep
 
     made, places = _prepare(grid, store, reports, tracking_uri)
-    sweep.rebuild_report(made, places, _console())
+    raise typer.Exit(sweep.rebuild_report(made, places, _console()))
 
 
 @app.command(name="export")

@@ -27,6 +27,7 @@ from study.work import Work
 
 if TYPE_CHECKING:
     from study import fanout
+    from study.report import Results
 
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -103,31 +104,46 @@ def _run(plan: Plan, places: Places, console: Console) -> int:
 
 def report(plan: Plan, places: Places, console: Console, rebuild: bool) -> Path:
     """Write the study's report from what is stored, unless it is up to date and need not be rebuilt."""
-    from study.report import build, collect, is_current
+    from study.report import is_current
 
-    folder = places.reports / plan.study.name
-    runs = ledger.Ledger(places.store, plan.study.name).runs(places.tracking_uri)
-    results = collect(plan.study, places.store, runs)
+    folder, results = places.reports / plan.study.name, _results(plan, places)
     if not rebuild and is_current(results, folder):
         console.print(f"report up to date: {folder / 'report.html'}", highlight=False)
-        return folder
+    else:
+        _write_report(results, folder, console)
+    return folder
+
+
+def _results(plan: Plan, places: Places) -> "Results":
+    from study.report import collect
+
+    runs = ledger.Ledger(places.store, plan.study.name).runs(places.tracking_uri)
+    return collect(plan.study, places.store, runs)
+
+
+def _write_report(results: "Results", folder: Path, console: Console) -> None:
+    from study.report import build
+
     with console.status("writing the report"):
         made = build(results, folder)
     for sentence in made.summary:
         console.print(escape(sentence), highlight=False)
     console.print(f"report: {folder / 'report.html'} and {folder / 'report.ipynb'}", highlight=False)
-    return folder
 
 
-def rebuild_report(plan: Plan, places: Places, console: Console) -> None:
-    """Write the report from stored results alone. Raises StudyError where there are none: a report made elsewhere
-    would be lost for nothing."""
+def rebuild_report(plan: Plan, places: Places, console: Console) -> int:
+    """Write the report from stored results alone. Returns the exit code, as of `run`: 1 where trials have failed.
+
+    Raises StudyError where there are no results: a report made elsewhere would be lost for nothing.
+    """
     if not any(item.done for item in plan.cells):
         raise StudyError(
             f"no trial of {plan.study.name!r} has a result in {places.store}; run it first: "
             f"python -m study run {plan.study.path}, or name the store that has it with --store"
         )
-    report(plan, places, console, rebuild=True)
+    results = _results(plan, places)
+    _write_report(results, places.reports / plan.study.name, console)
+    return int((results.trials["status"] == "failed").any())
 
 
 def sync(plan: Plan, places: Places, console: Console) -> int:

@@ -31,6 +31,7 @@ from study.store import CHECKSUMS, WEIGHTS, Store
 
 CONFIG = "config.json"
 KEY = re.compile(r"[0-9a-f]{4,64}")
+TOO_SHORT = re.compile(r"[0-9a-f]{1,3}")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -95,6 +96,8 @@ def _folder_of(source: str, store: Store, tracking_uri: str | None) -> Iterator[
     if is_address(source):
         with _fetched(source) as folder:
             yield folder
+    elif TOO_SHORT.fullmatch(source) and not Path(source).exists():
+        raise StudyError(f"{source!r} is too little of a stage's key: give four of its digits at least")
     elif Path(source).exists() or not KEY.fullmatch(source):
         yield Path(source)
     elif path := _stored(source, store):

@@ -76,6 +76,9 @@ def test_one_failure_is_told_and_stops_nothing_else(tiny: Path, place: Path) -> 
     again = study("run", tiny.name, folder=place)
     assert again.returncode == 1
     assert "0 of 1 stages run" in again.stdout
+    rebuilt = study("report", tiny.name, folder=place)
+    assert rebuilt.returncode == 1
+    assert "Not finished: 1 failed of 4 trials" in rebuilt.stdout
 
 
 @pytest.mark.parametrize(

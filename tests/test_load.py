@@ -56,6 +56,8 @@ def test_a_stage_by_its_run(finished: tuple[design.Study, list[Stage], Store], p
 def test_what_is_not_there(place: Path) -> None:
     with pytest.raises(StudyError, match=r"no stage in .*\.study has a key that begins with 'abcdef'"):
         study.load("abcdef")
+    with pytest.raises(StudyError, match="'abc' is too little of a stage's key: give four of its digits at least"):
+        study.load("abc")
     with pytest.raises(StudyError, match="there is no MLflow database at sqlite"):
         study.load("0" * 32)
     with pytest.raises(StudyError, match=r"elsewhere/config\.json: no model is stored here"):

@@ -13,6 +13,8 @@ from study.errors import StudyError
 from study.models.heads import Classifier
 from study.models.vit import build_encoder
 
+ROUNDING = 1e-2  # above 1, in what half precision and resizing make of full brightness
+
 
 class Predictor(nn.Module):
     """Logits (B, C) of images, or, for an encoder without a head, its pooled features (B, D)."""
@@ -32,7 +34,7 @@ class Predictor(nn.Module):
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """images_BCHW: uint8, or shares of full brightness (0 to 1), of the encoder's size and channels.
 
-        Raises StudyError where size or channels are others.
+        Raises StudyError where size or channels are others, and for floats above 1.
         """
         self._check(images_BCHW)
         shares = images_BCHW if images_BCHW.is_floating_point() else images_BCHW / 255
@@ -48,4 +50,11 @@ class Predictor(nn.Module):
             raise StudyError(
                 f"this model reads images of shape (batch, {channels}, {size}, {size}), not "
                 f"{tuple(images_BCHW.shape)}; resize them first"
+            )
+        if torch.compiler.is_compiling() or not images_BCHW.is_floating_point():
+            return  # a traced graph cannot depend on pixels
+        if (brightest := float(images_BCHW.max())) > 1 + ROUNDING:
+            raise StudyError(
+                f"this model reads floats from 0 to 1, and these go up to {brightest:g}; divide them by 255, or give "
+                "uint8"
             )

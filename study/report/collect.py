@@ -30,6 +30,8 @@ from study.store import CorruptError, Result, Store
 from study.tuning import Tried, Tuning
 from study.wanted import wanted
 
+MODELINE = "# yaml-language-server:"
+
 Row = dict[str, object]
 
 
@@ -45,10 +47,15 @@ def collect(study: Study, store: Store, run_ids: Mapping[str, str] | None = None
         trials=table(rows, kinds),
         history=table(list(_history_rows(shelf)), HISTORY_KINDS),
         expert_load=table(list(_load_rows(shelf)), LOAD_KINDS),
-        grid=study.source.text,
+        grid=_without_modeline(study.source.text),
         tuning=table(tried, tuning_kinds(facts.tuning) if facts.tuning else TUNING_KINDS),
         device=table(list(_device_rows(shelf, store)), DEVICE_KINDS),
     )
+
+
+def _without_modeline(text: str) -> str:
+    """A grid without the line that tells editors where its schema lies: beside the grid, but not beside the report."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(MODELINE))
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,14 @@ def test_images_of_another_shape_are_refused() -> None:
         predictor()(torch.rand(2, 1, 6, 6))
 
 
+def test_floats_that_are_no_shares_are_refused() -> None:
+    images = torch.randint(0, 256, (2, 3, 6, 6)).float()
+    with pytest.raises(StudyError, match=r"floats from 0 to 1, and these go up to 25\d; divide them by 255, or give"):
+        predictor()(images)
+    assert predictor()(images / 255).shape == (2, 4)
+    assert predictor()(torch.full((1, 3, 6, 6), 1.001)).shape == (1, 4)
+
+
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"config\.json: no model is stored here .*model\.safetensors"):
         load(tmp_path / "nowhere")

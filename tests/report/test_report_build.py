@@ -275,6 +275,13 @@ def test_a_report_carries_the_grid_it_was_made_from(built: Built) -> None:
     assert read(built.report.folder).grid == built.study.source.text
 
 
+def test_the_copy_of_the_grid_does_not_send_editors_to_a_schema_that_is_not_there(tmp_path: Path) -> None:
+    study = make_study(tmp_path, SMALL, baseline=BASIC, replicates=1)
+    text = study.source.text
+    study.path.write_text(f"# yaml-language-server: $schema=grid.schema.json\n{text}")
+    assert collect(load(study.path), Store(tmp_path / "store")).grid == text
+
+
 def test_a_report_from_before_grids_were_kept_can_be_read(built: Built, tmp_path: Path) -> None:
     copy = shutil.copytree(built.report.folder, tmp_path / "old")
     (copy / "grid.yaml").unlink()
