@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,31 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """A local server that speaks S3, as a process of its own: its address."""
+    port = _free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    # to page by, where S3 takes a thousand
+    with _served(command, port, os.environ | {"MOTO_S3_DEFAULT_MAX_KEYS": "10"}) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def gs_server() -> Iterator[str]:
+    """A local server that speaks as Google's storage does, likewise."""
+    port = _free_port()
+    emulator = str(Path(sys.executable).with_name("gcp-storage-emulator"))
+    command = [emulator, "start", "--host=127.0.0.1", f"--port={port}", "--in-memory", "--default-bucket=tests"]
+    with _served(command, port, os.environ) as address:
+        yield address
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    settings = os.environ | {"MOTO_S3_DEFAULT_MAX_KEYS": "10"}  # to page by, where S3 takes a thousand
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _served(command: list[str], port: int, settings: Mapping[str, str]) -> Iterator[str]:
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=settings)
     for _ in range(300):
         with socket.socket() as client:
@@ -56,6 +77,14 @@ def s3_server() -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     server.kill()
     server.wait()
+
+
+@pytest.fixture
+def gs_folder(gs_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new folder in a bucket, and an environment in which gs:// means that server: its address."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gs_server)
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # it asks Google what kind of bucket this is
+    return f"gs://tests/{time.monotonic_ns()}"
 
 
 @pytest.fixture

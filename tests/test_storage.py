@@ -1,6 +1,7 @@
-"""Storage: one suite of rules for folders, for object storage in memory, and for a server that speaks S3."""
+"""Storage: one suite of rules for folders, object storage in memory, and servers that speak as S3 and Google's do."""
 
 import csv
+import importlib
 import json
 import multiprocessing
 import os
@@ -24,13 +25,14 @@ from study.weights import load as load_model
 FILES = {"a.json": b"{}", "model.safetensors": b"\0" * 100}
 
 
-@pytest.fixture(params=["folder", "memory", "s3"])
+@pytest.fixture(params=["folder", "memory", "s3", "gs"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "folder":
         return open_storage(tmp_path / "store")
     if request.param == "memory":
         return open_storage(f"memory://{tmp_path.name}-{time.monotonic_ns()}/store")
-    return open_storage(f"{request.getfixturevalue('bucket')}/a/store")
+    place = request.getfixturevalue({"s3": "bucket", "gs": "gs_folder"}[request.param])
+    return open_storage(f"{place}/a/store")
 
 
 # --- rules that hold everywhere ---
@@ -197,7 +199,9 @@ def test_addresses_that_cannot_be(address: str, words: list[str]) -> None:
 
 
 def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "gcsfs", None)
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    known = importlib.import_module("fsspec.registry")._registry  # an attribute of fsspec has taken the module's name
+    monkeypatch.delitem(known, "gs", raising=False)  # it may have been imported before
     with pytest.raises(StudyError, match=r"needs the package gcsfs: .*lightweight-vit-study\[cluster\]"):
         Store("gs://bucket/store")
 

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import re
 import tempfile
 import uuid
@@ -37,6 +38,8 @@ class Objects:
         scheme = address.partition(":")[0]
         import fsspec  # type: ignore[import-untyped]  # it ships no types
 
+        for name in ("gcsfs", "google.auth"):  # they log what they raise as well, with tracebacks
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             # others write here too; and the environment may have changed since the last one was opened
             options = {"use_listings_cache": False, "skip_instance_cache": True}
