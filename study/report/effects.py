@@ -49,12 +49,12 @@ def effects(results: "Results") -> pd.DataFrame:
     """
     if not is_matched(results.facts):
         return _adjusted(results)
-    matches = _matches(results.facts)
+    pairs_of = matches(results.facts)
     rows = [
         _row(factor, level.label, pairs, results.accuracies)
         for factor in results.facts.factors
         for level in factor.levels[1:]
-        if (pairs := matches[factor.name, level.label])
+        if (pairs := pairs_of[factor.name, level.label])
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))
@@ -65,7 +65,7 @@ def is_matched(facts: StudyFacts) -> bool:
     if not is_factorial(facts):
         return True
     at_level = Counter(level for cell in facts.included for level in cell.labels.items())
-    return all(2 * len(pairs) >= at_level[level] for level, pairs in _matches(facts).items())
+    return all(2 * len(pairs) >= at_level[level] for level, pairs in matches(facts).items())
 
 
 def _adjusted(results: "Results") -> pd.DataFrame:
@@ -104,7 +104,7 @@ def _sd_of(half: float, n: int) -> float:
     return half * math.sqrt(n) / float(stats.t.isf(0.025, n - 1)) if n > 1 else float("nan")
 
 
-def _matches(facts: StudyFacts) -> dict[tuple[str, str], Pairs]:
+def matches(facts: StudyFacts) -> dict[tuple[str, str], Pairs]:
     """By factor and level (not the baseline's): its cells, each with the one to compare it with."""
     by_labels = {_labels(cell.labels): cell.name for cell in facts.included}
     found: dict[tuple[str, str], Pairs] = {}

@@ -32,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length, and one sentence that says what they show; `whole` is the file that has every row."""
+    """Columns of equal length, and one sentence that says what they show; `whole` says what has every row."""
 
     columns: tuple[Column, ...]
     caption: str
@@ -48,7 +48,7 @@ class Table:
         if count <= rows:
             return self
         columns = tuple(replace(column, values=column.values[:rows]) for column in self.columns)
-        where = f"; {self.whole} has them all" if self.whole else ""
+        where = f"; {self.whole}" if self.whole else ""
         return Table(columns, f"{self.caption} Shown: the first {rows:,} of {count:,} rows{where}.", self.whole)
 
     def html(self) -> str:

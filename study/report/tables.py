@@ -60,7 +60,7 @@ def cells(results: Results) -> Table:
             Column.text("Pareto front", ["yes" if front else "" for front in rows["front"]]),
         ),
         f"{results.facts.study}: size and test accuracy of every cell, with 95 % intervals. {_basis(rows)}",
-        "cells.csv",
+        "cells.csv has them all",
     )
 
 
@@ -100,7 +100,7 @@ def paper(results: Results) -> Table:
         ),
         f"{results.facts.study}: parameters, multiply-adds, test accuracy and its difference from the baseline, with "
         f"half the width of 95 % intervals. {_basis(rows)}",
-        "cells.csv",
+        "cells.csv has them all",
     )
 
 
@@ -188,7 +188,7 @@ def effects(results: Results) -> Table:
             *([Column.text("note", rows["note"])] if rows["note"].str.len().any() else []),
         ),
         f"Change of test accuracy at each level in percentage points. {_TESTS if matched else _FITTED}",
-        "figures/effects.csv",
+        "figures/effects.csv has them all",
     )
 
 
@@ -208,7 +208,7 @@ def comparisons(results: Results) -> Table:
             Column.text("finding", findings(tested, smallest_of_interest(results.facts))),
         ),
         f"Test accuracy of every cell less the baseline's, in percentage points. {_TESTS}",
-        "cells.csv",
+        "cells.csv has them all",
     )
 
 
@@ -291,7 +291,7 @@ def tuning(results: Results) -> Table:
         ),
         f"Best values of every cell, chosen on validation data among {facts.budget if facts else 0} trials each. An "
         f"edge is the outermost {EDGE:.0%} of a range beyond which the field could still go.",
-        "tuning.csv",
+        "tuning.csv has them all",
     )
 
 
@@ -323,7 +323,7 @@ def _searched(results: Results, rows: pd.DataFrame, caption: str) -> Table:
             Column.text("key", rows["key"].str[:12]),
         ),
         caption,
-        "tuning.csv",
+        "tuning.csv has them all",
     )
 
 
@@ -372,7 +372,7 @@ def expert_load(results: Results) -> Table:
         ),
         "Evenness of expert load, means over replicates. Variation is the coefficient of variation of the shares in a "
         "block (0 is even); an idle expert gets less than a tenth of an even share.",
-        "expert_load.csv",
+        "figures/expert_load.csv has every expert of all cells",
     )
 
 
@@ -404,7 +404,7 @@ def unfinished(results: Results) -> Table:
             Column.text("reason", rows["reason"]),
         ),
         "Trials without a result, and cells left out by design.",
-        "results.csv",
+        "results.csv has them all",
     )
 
 
@@ -447,7 +447,7 @@ def trials(results: Results) -> Table:
     if rows["commit"].nunique() > 1:
         columns.append(Column.text("commit", [short_commit(commit) for commit in rows["commit"]]))
     kept = [column for column in columns if any(text not in ("", formats.NONE) for text in column.values)]
-    return Table(tuple(kept), "Every trial. Full keys, runs and levels are in results.csv.", "results.csv")
+    return Table(tuple(kept), "Every trial. Full keys, runs and levels are in results.csv.", "results.csv has them all")
 
 
 def origins(results: Results) -> Table:

@@ -7,6 +7,7 @@ from report_samples import BASELINE, KV_HEADS, PHOTOS, PRETRAINING, collected, m
 
 from study.design import Trial, expand
 from study.report import collect
+from study.report.effects import matches
 from study.report.finding import is_distinguishable
 from study.report.pretraining import SAME, SCRATCH, TRANSFER, pretraining
 from study.store import Store
@@ -105,3 +106,23 @@ def test_studies_that_do_not_vary_pretraining_have_nothing_to_compare(tmp_path: 
     study = make_study(tmp_path, KV_HEADS, baseline=baseline, replicates=1)
     assert len(expand(study)) == 3
     assert pretraining(collected(study, tmp_path / "store")).empty
+
+
+def test_matches_are_those_of_a_search_for_each_level(tmp_path: Path) -> None:
+    """Against the plain search: every cell that differs from a cell at the level in that factor alone."""
+    factors = {**TWO_BY_TWO, "kv heads": {"path": "encoder.num_kv_heads", "levels": [2, 1, 4]}}
+    exclude = [{"when": {"kv heads": 1, "depth": 4}, "reason": "no"}]
+    study = make_study(tmp_path, factors, design="factorial", exclude=exclude)
+    facts = collect(study, Store(tmp_path / "store")).facts
+    plain = {
+        (factor.name, level.label): [
+            (cell.name, other.name)
+            for cell in facts.included
+            for other in facts.included
+            if cell.labels == {**other.labels, factor.name: level.label}
+            and other.labels[factor.name] == factor.levels[0].label
+        ]
+        for factor in facts.factors
+        for level in factor.levels[1:]
+    }
+    assert matches(facts) == plain

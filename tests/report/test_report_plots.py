@@ -1,11 +1,16 @@
 """Figures: their numbers by hand, and one suite that every one of PLOTS passes."""
 
+import itertools
 import math
+import statistics
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,11 +19,11 @@ from report_samples import BASELINE, KV_HEADS, PRETRAINING, Built, collected, ev
 from study.design import Study, Trial
 from study.errors import StudyError
 from study.report import Results, collect, figure
-from study.report.loads import loads
-from study.report.plots import PLOTS
+from study.report.loads import IDLE, loads, relative_loads
+from study.report.plots import PLOTS, curves, parameters
 from study.report.plots.labels import Box, Mark, place
 from study.report.plots.scales import round_ticks
-from study.report.plots.style import style, wrapped
+from study.report.plots.style import LIGHT, style, wrapped
 from study.report.plots.whiskers import Row, window
 from study.report.published import beside
 from study.store import Store
@@ -128,6 +133,51 @@ def test_loads_are_in_even_shares(tmp_path: Path) -> None:
     deviations = {2: 1 / 3, 3: math.sqrt(1 / 6), 4: math.sqrt(0.2)}
     assert row["variation"] == pytest.approx(sum(deviations.values()) / 3)
     assert (row["worst"], row["worst_block"]) == (pytest.approx(math.sqrt(0.2)), 5)
+
+
+def test_loads_of_many_cells_are_each_cells_own(tmp_path: Path) -> None:
+    """Against a plain pass over cells, replicates and blocks."""
+    results = collected(make_study(tmp_path, KV_HEADS, replicates=2), tmp_path / "store")
+    drawn = np.random.default_rng(3).dirichlet([0.5] * 4, size=len(results.expert_load)).max(axis=1)
+    results = replace(results, expert_load=results.expert_load.assign(share=drawn))
+    table, rows = relative_loads(results), loads(results).set_index("cell")
+    for cell, own in table.groupby("cell"):
+        spreads: dict[int, list[float]] = {}
+        for (_, block), load in own.groupby(["replicate", "block"])["load"]:
+            spreads.setdefault(int(block), []).append(statistics.pstdev(load))
+        idle = [(load < IDLE).sum() for _, load in own.groupby("replicate")["load"]]
+        worst = [max(spread) for spread in zip(*spreads.values(), strict=True)]
+        means = {block: statistics.mean(spread) for block, spread in spreads.items()}
+        found = rows.loc[str(cell)]
+        assert found[["n", "blocks", "worst_block"]].tolist() == [2, 6, max(means, key=lambda block: means[block])]
+        assert found["variation"] == pytest.approx(statistics.mean(means.values()))
+        assert (found["worst"], found["idle"]) == (pytest.approx(statistics.mean(worst)), statistics.mean(idle))
+        assert found["busiest"] == pytest.approx(own.groupby("replicate")["load"].max().mean())
+
+
+def test_many_cells_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Thousands of curves behind every panel become their span, thousands of dots one line of markers."""
+    results = collected(make_study(tmp_path, {**KV_HEADS, **PRETRAINING}), tmp_path / "store", varied)
+    monkeypatch.setattr(curves, "MOST_LINES", 2)
+    monkeypatch.setattr(parameters, "MOST", 2)
+    with style():
+        panels = PLOTS["finetune_curves"].draw(PLOTS["finetune_curves"].compute(results)).axes
+        (dots,) = PLOTS["parameters"].draw(PLOTS["parameters"].compute(results)).axes
+    cells = results.cells
+    assert {type(behind).__name__ for behind in panels[1].collections} == {"FillBetweenPolyCollection"}
+    told = int((cells["front"] | (cells["number"] == 1)).sum())
+    faint = [line for line in dots.lines if line.get_color() == LIGHT and len(line.get_xdata())]
+    assert [len(line.get_xdata()) for line in faint] == [len(cells) - told]
+
+
+def test_of_many_levels_some_are_named_and_fewer_lines_drawn() -> None:
+    levels = pd.DataFrame(itertools.product(range(60), range(5)), columns=["level_a", "level_b"]).astype(str)
+    told = {"term": "a x b", "factor_a": "a", "factor_b": "b", "share": 0.1, "p_adjusted": 0.5}
+    with style():
+        (axes,) = PLOTS["interactions"].draw(levels.assign(mean=0.5, low=0.4, high=0.6, **told)).axes
+    assert len(axes.lines) == 2
+    assert "and 3 more" in [text.get_text() for text in axes.texts]
+    assert 5 <= len(axes.get_xticks()) <= 20
 
 
 def test_dense_cells_have_no_load_to_show(tmp_path: Path) -> None:

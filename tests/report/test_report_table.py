@@ -77,6 +77,6 @@ def test_a_long_table_is_cut_and_says_so() -> None:
 
 
 def test_a_long_table_says_which_file_has_the_rest() -> None:
-    short = Table((Column.text("cell", range(1200)),), "Cells.", "cells.csv").first()
+    short = Table((Column.text("cell", range(1200)),), "Cells.", "cells.csv has them all").first()
     assert len(short.rows) == MOST_SHOWN
     assert short.caption == "Cells. Shown: the first 500 of 1,200 rows; cells.csv has them all."

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.anova import anova_lm
 
 from study.errors import StudyError
+from study.stats import anova, effects, model
 from study.stats.anova import TIMES
 from study.stats.effects import estimate
 from study.stats.intervals import paired_difference
@@ -352,3 +353,46 @@ def test_losing_trials_never_gives_garbage(seed, lost):
     assert by_term(found.anova).loc["total", "df"] == 11 - lost
     changed = found.effects.groupby("factor").tail(-1)
     assert (changed.loc[changed["difference"].isna() & (changed["n"] > 0), "difference_low"].isna()).all()
+
+
+@pytest.mark.parametrize("lost", [0, 9, 25], ids=["balanced", "unbalanced", "of lower rank"])
+def test_a_fit_is_that_of_dense_least_squares(lost, monkeypatch):
+    """Against the plain solution for the same columns, held as a whole; here a few rows at a time."""
+    monkeypatch.setattr(model, "CHUNK", 7)
+    factors = {"a": ["p", "q", "r", "s"], "b": ["t", "u", "v"]}
+    data = rows(simulated(factors, seed=4), factors)
+    data.loc[np.random.default_rng(1).choice(len(data), lost, replace=False), "value"] = math.nan
+    trials = effects._trials(data, factors, "value", paired=True)
+    terms = [(0,), (1,), (0, 1)]
+    columns = trials.columns(terms)
+    plain, _, rank, _ = np.linalg.lstsq(columns, trials.values_T)
+    left, fit = trials.values_T - columns @ plain, model.Fit(trials, terms)
+    assert (rank < columns.shape[1]) == (lost == 25)
+    assert fit.residual.df == len(trials.values_T) - rank
+    assert fit.residual.ss == pytest.approx(left @ left, abs=1e-12)
+    assert fit.estimable(columns).all()  # what was observed can be estimated
+    means, variances = fit.estimate(columns)
+    np.testing.assert_allclose(means, columns @ plain, atol=1e-10)
+    np.testing.assert_allclose(variances, np.diag(columns @ np.linalg.pinv(columns)), atol=1e-10)
+    assert fit.estimable(np.eye(columns.shape[1])).all() == (lost != 25)
+
+
+def test_interactions_of_too_many_contrasts_are_left_out_and_said(monkeypatch):
+    """Of 2, 2 and 4 contrasts the last has no place. The design is balanced, so all else stays as it was."""
+    factors = {"a": ["p", "q"], "b": ["s", "t", "u"], "c": ["v", "w", "x"]}
+    cells = simulated(factors)
+    whole = fitted(cells, factors)
+    monkeypatch.setattr(anova, "MOST_CONTRASTS", 5)
+    found = fitted(cells, factors)
+    before, table = by_term(whole.anova), by_term(found.anova)
+    left = f"b {TIMES} c"
+    assert (table.loc[left, "df"], table.loc[left, "note"]) == (0, "not fitted: 4 contrasts")
+    assert math.isnan(table.loc[left, "ss"])
+    kept = [term for term in before.index if term not in (left, "three or more factors")]
+    assert table.loc[kept, "ss"].to_list() == pytest.approx(before.loc[kept, "ss"].to_list())
+    rest = before.loc[[left, "three or more factors"]]
+    assert table.loc["all other interactions", "ss"] == pytest.approx(rest["ss"].sum())
+    assert table.loc["all other interactions", "df"] == rest["df"].sum()
+    assert found.effects["mean"].to_list() == pytest.approx(whole.effects["mean"].to_list())
+    assert not (found.interactions["factor_a"] == "b").any()
+    assert f"not fitted, for they have too many contrasts: {left}; main effects are judged without them" in found.notes

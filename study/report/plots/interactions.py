@@ -1,5 +1,6 @@
 """Interactions of two factors: mean test accuracy by the levels of one, a line for each level of the other."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,8 @@ NAMES = 1.05  # inches at the right of a panel, for the names of its lines
 APART = 0.13  # inches between names, so that none lies on another
 DODGE = 0.03  # of the distance of two levels, so that whiskers of different lines stand side by side
 MOST_LINES = 8  # levels of the second factor that are drawn
+MOST_POINTS = 120  # of a panel, where the first factor has many levels: fewer lines then
+CROWDED, ROOM = 0.25, 0.45  # inches: between levels under which not all are named; between those that are then
 LOOKS = (
     (BLUE, "o", "-"),
     (VERMILLION, "s", (0, (5, 2))),
@@ -83,11 +86,12 @@ def _draw_panel(axes: "Axes", group: pd.DataFrame, inches: float) -> None:
     places = {str(level): i for i, level in enumerate(dict.fromkeys(group[f"level_{across}"]))}
     light_grid(axes, "y")
     lines = list(group.groupby(f"level_{along}", sort=False))
+    drawn = min(len(lines), MOST_LINES, max(2, MOST_POINTS // len(places)))
     ends = []
-    for i, (level, points) in enumerate(lines[:MOST_LINES]):
+    for i, (level, points) in enumerate(lines[:drawn]):
         colour, marker, dashes = LOOKS[i % len(LOOKS)]
         face = colour if i < len(LOOKS) else "white"
-        shift = DODGE * (i - (min(len(lines), MOST_LINES) - 1) / 2)
+        shift = DODGE * (i - (drawn - 1) / 2)
         x = np.array([places[name] + shift for name in points[f"level_{across}"]])
         y = 100 * points["mean"].to_numpy()
         axes.vlines(x, 100 * points["low"], 100 * points["high"], color=colour, linewidth=0.8, alpha=0.7)
@@ -95,12 +99,14 @@ def _draw_panel(axes: "Axes", group: pd.DataFrame, inches: float) -> None:
             x, y, color=colour, marker=marker, linestyle=dashes, markerfacecolor=face, markersize=4, linewidth=1.2
         )
         ends.append((float(y[-1]), str(level), colour))
-    if len(lines) > MOST_LINES:
-        ends.append((axes.get_ylim()[0], f"and {len(lines) - MOST_LINES} more", GREY))
+    if len(lines) > drawn:
+        ends.append((axes.get_ylim()[0], f"and {len(lines) - drawn} more", GREY))
     _name_lines(axes, ends)
     axes.set_xlim(-0.25, len(places) - 0.75)
-    widest = inches / (len(places) - 0.5) - 0.05
-    axes.set_xticks(range(len(places)), [wrapped(name, widest, 2, SMALL) for name in places])
+    apart = inches / (len(places) - 0.5)
+    step = 1 if apart >= CROWDED else math.ceil(ROOM / apart)
+    named = list(places)[::step]
+    axes.set_xticks([places[name] for name in named], [wrapped(name, step * apart - 0.05, 2, SMALL) for name in named])
     axes.set_title(_title(first, across, along, inches), fontsize=SMALL, loc="left", linespacing=1.15, pad=4)
 
 
