@@ -21,7 +21,8 @@ Term = tuple[int, ...]  # positions of the factors in it: (i,) a main effect, (i
 
 CHUNK = 1_024  # rows whose columns are held at a time
 _ROUNDING = 1e-9  # relative to the largest value
-_DEPENDENT = 1e-10  # relative: a squared length under it is rounding
+_DEPENDENT = 1e-10  # of the largest eigenvalue: what is under it is rounding
+_INDEPENDENT = 1e-6  # of the longest column's squared length: what is left of a column above it is not rounding
 _ALL = slice(None)
 
 
@@ -182,9 +183,11 @@ def _residual(ss: float, df: int, values_T: Floats) -> Residual:
 
 def _pseudo_inverse(products_PP: Floats) -> tuple[Floats, Floats]:
     """(P, P) of a matrix of columns' products, and (P, K) a basis of its null space."""
-    with contextlib.suppress(linalg.LinAlgError):  # a hundred times as fast as eigenvalues, but only of full rank
+    with contextlib.suppress(
+        linalg.LinAlgError
+    ):  # far faster than eigenvalues, but only where the rank is clearly full
         factor_PP = linalg.cholesky(products_PP, lower=True)
-        if (np.diag(factor_PP) ** 2 > _DEPENDENT * np.diag(products_PP)).all():
+        if np.diag(factor_PP).min() ** 2 > _INDEPENDENT * np.diag(products_PP).max():
             return linalg.cho_solve((factor_PP, True), np.eye(len(products_PP))), np.empty((len(products_PP), 0))
     values_P, vectors_PP = linalg.eigh(products_PP)
     kept_P = values_P > _DEPENDENT * values_P[-1]

@@ -377,6 +377,15 @@ def test_a_fit_is_that_of_dense_least_squares(lost, monkeypatch):
     assert fit.estimable(np.eye(columns.shape[1])).all() == (lost != 25)
 
 
+def test_of_hundreds_of_cells_a_single_empty_one_is_seen():
+    """Two factors in full: every cell has its own mean, so all contrasts but the empty cell's one are estimated."""
+    factors = {"a": [f"a{i}" for i in range(12)], "b": [f"b{i}" for i in range(30)]}
+    found = fitted(simulated(factors, keep=lambda labels: labels != ("a3", "b7")), factors)
+    table = by_term(found.anova)
+    assert list(table.index) == ["replicate", "a", "b", f"a {TIMES} b", "error", "total"]
+    assert table["df"].to_list() == [2, 11, 29, 11 * 29 - 1, 358 * 2, 359 * 3 - 1]
+
+
 def test_interactions_of_too_many_contrasts_are_left_out_and_said(monkeypatch):
     """Of 2, 2 and 4 contrasts the last has no place. The design is balanced, so all else stays as it was."""
     factors = {"a": ["p", "q"], "b": ["s", "t", "u"], "c": ["v", "w", "x"]}
