@@ -134,7 +134,7 @@ def verify(grid: GridPath, store: StorePath = STORE) -> None:
 
 @app.command()
 def sync(grid: GridPath, store: StorePath = STORE, tracking_uri: TrackingUri = None) -> None:
-    """Deliver to MLflow what it lacks of a study's finished stages."""
+    """Deliver to MLflow what it lacks of a study's stages: results, failures and early stops."""
     from study import sweep
 
     made, places = _prepare(grid, store, REPORTS, tracking_uri)

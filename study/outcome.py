@@ -17,6 +17,7 @@ class Outcome:
     seconds: float = 0.0  # of the worker's time; 0 where it was never handed out, or its worker died
     elsewhere: bool = False  # another driver of the same store ran it
     course: tuple[Mapping[str, float], ...] = ()  # of one that was stopped: the records of its epochs
+    note: str = ""  # of one that failed: the name of the store's note of that
 
     @property
     def epochs(self) -> int:

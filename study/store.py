@@ -16,6 +16,7 @@ an answer: the stage is tried again.
 import contextlib
 import hashlib
 import json
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,6 +49,14 @@ class Unfinished:
 
     data: bytes | None = None
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is noted of a stage that could not be finished."""
+
+    error: str
+    name: str = ""  # of the note; none where it is damaged, or from before notes had names
 
 
 class CorruptError(StudyError):
@@ -167,20 +176,29 @@ class Store:
         with self._said("written"):
             self.storage.remove_folder(_path(stage))
 
-    def fail(self, stage: Stage, error: str) -> None:
-        """Note the error of a stage that could not be finished. Raises StoreError."""
+    def fail(self, stage: Stage, error: str) -> str:
+        """Note the error of a stage that could not be finished, in place of an earlier one. Returns the note's name,
+        which no other has. Raises StoreError."""
+        name = uuid.uuid4().hex
         with self._said("written"):
-            self.storage.write(_note(stage), _json({"spec": stage.spec(), "error": masked(error)}))
+            self.storage.write(_note(stage), _json({"name": name, "spec": stage.spec(), "error": masked(error)}))
+        return name
 
     def failure(self, stage: Stage) -> str | None:
         """The last error of a stage without a result, also of one whose note is damaged. Raises StoreError."""
+        found = self.last_failure(stage)
+        return found.error if found else None
+
+    def last_failure(self, stage: Stage) -> Failure | None:
+        """The same with its name. Raises StoreError."""
         try:
             with self._said("read"):
-                return str(_mapping(self.storage.read(_note(stage)))["error"])
+                note = _mapping(self.storage.read(_note(stage)))
+            return Failure(str(note["error"]), str(note.get("name", "")))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError) as error:
-            return f"its note {self.storage.place_of(_note(stage))} cannot be read ({error})"
+            return Failure(f"its note {self.storage.place_of(_note(stage))} cannot be read ({error})")
 
     def keep_unfinished(self, stage: Stage, data: bytes) -> None:
         """Put the state of a stage aside, in place of an earlier one. Raises OSError."""

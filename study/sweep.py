@@ -268,7 +268,7 @@ def _say_tracking(tracker: tracking.Tracker, plan: Plan, places: Places, console
     waiting = len(tracking.undelivered(plan.study, places.store, places.tracking_uri))
     console.print(
         f"[yellow]MLflow at {escape(uri)} did not take everything[/] ({escape(tracker.problem)}); nothing is lost: "
-        f"{waiting} finished stages wait in the store; deliver them with: python -m study sync {plan.study.path}"
+        f"{waiting} stages wait in the store; deliver them with: python -m study sync {plan.study.path}"
     )
 
 

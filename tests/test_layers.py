@@ -20,7 +20,7 @@ WITHOUT_TORCH = [
     "study.data", "study.stats", "study.report", "study.cli", "study.progress", "study.launch", "study.schema",
 ]  # fmt: skip
 WITHOUT_SWEEPING = ["study.models", "study.data", "study.training", "study.run"]
-ONLY_IN = {"ray": "fanout/", "mlflow": "tracking.py", "optuna": "search.py"}
+ONLY_IN = {"ray": "fanout/", "mlflow": "tracking/", "optuna": "search.py"}
 
 
 def run_without(packages: tuple[str, ...], script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

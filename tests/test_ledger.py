@@ -55,6 +55,27 @@ def test_lines_that_are_no_delivery_are_passed_over(ledger: Ledger, line: str) -
     assert ledger.runs("here") == {ONE.key: "run-1", TWO.key: "run-2"}
 
 
+def endings_are_kept_apart(ledger: Ledger, uri: str) -> None:
+    ledger.add_ending(uri, f"{ONE.key}.first", "run-1")
+    ledger.add_ending(uri, f"{ONE.key}.second", "run-2")
+    ledger.add_ending("http://elsewhere", f"{TWO.key}.stopped", "run-3")
+    ledger.add(uri, ONE, "run-4")
+    assert ledger.endings(uri) == {f"{ONE.key}.first", f"{ONE.key}.second"}
+    assert ledger.runs(uri) == {ONE.key: "run-4"}
+    assert ledger.endings("http://elsewhere") == {f"{TWO.key}.stopped"}
+    assert ledger.endings("http://nowhere") == frozenset()
+
+
+def test_how_stages_without_a_result_ended_is_kept_apart(ledger: Ledger) -> None:
+    endings_are_kept_apart(ledger, "http://here")
+
+
+def test_likewise_at_an_address(bucket: str) -> None:
+    ledger = Ledger(Store(f"{bucket}/store"), "study")
+    endings_are_kept_apart(ledger, "http://here")
+    assert not ledger.path.exists()
+
+
 def test_bytes_that_are_no_text_are_passed_over(ledger: Ledger) -> None:
     ledger.add("here", ONE, "run-1")
     ledger.path.write_bytes(b"\xff\xfe\n" + ledger.path.read_bytes())

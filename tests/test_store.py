@@ -15,7 +15,7 @@ from study import store as store_module
 from study.config import Encoder, Finetune, Pretrain
 from study.errors import StudyError
 from study.stages import Stage
-from study.store import WEIGHTS, CorruptError, Result, Store, StoreError
+from study.store import WEIGHTS, CorruptError, Failure, Result, Store, StoreError
 
 PRETRAIN = Stage(Encoder(), Pretrain(dataset="digits"), seed=1)
 STAGE = Stage(Encoder(), Finetune(dataset="digits"), 1, PRETRAIN)
@@ -267,6 +267,14 @@ def test_a_failure_is_noted_and_forgotten_once_there_is_a_result(store: Store) -
     assert store.failure(STAGE) == "again"
     store.save(STAGE, RESULT, b"", {})
     assert store.failure(STAGE) is None
+
+
+def test_each_failure_has_a_name_of_its_own(store: Store) -> None:
+    first = store.fail(STAGE, "no memory")
+    assert store.last_failure(STAGE) == Failure("no memory", first)
+    second = store.fail(STAGE, "no memory")
+    assert second != first
+    assert store.last_failure(STAGE) == Failure("no memory", second)
 
 
 def test_a_damaged_note_is_told(store: Store) -> None:

@@ -13,9 +13,10 @@ from study import design
 from study.ledger import Ledger
 from study.outcome import Outcome
 from study.run import run_stage
+from study.secrets import masked
 from study.stages import Stage, unique_stages
 from study.store import Store
-from study.tracking import PARENT, Tracker, default_uri, masked, undelivered
+from study.tracking import PARENT, Tracker, default_uri, undelivered
 
 
 class Scene:

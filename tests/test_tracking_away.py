@@ -15,8 +15,8 @@ from study.courier import Courier
 from study.ledger import Ledger
 from study.outcome import Outcome
 from study.run import run_stage
-from study.stages import unique_stages
-from study.tracking import PARENT, undelivered
+from study.stages import Stage, unique_stages
+from study.tracking import PARENT, Tracker, undelivered
 from study.wanted import wanted
 
 
@@ -98,6 +98,59 @@ def test_deliveries_go_on_by_themselves_once_the_server_is_back(scene: Scene, se
                 time.sleep(0.1)
             tracker.finish("FINISHED", None)
     assert_mirrored(scene, uri)
+
+
+def deliver(scene: Scene, uri: str) -> None:
+    """As `study sync` does."""
+    with scene.tracker(uri) as tracker:
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert tracker.problem is None
+    assert undelivered(scene.study, scene.store, uri) == []
+
+
+def test_what_failed_while_nobody_was_there_is_delivered_by_a_later_sweep_once(scene: Scene, server: Server) -> None:
+    stored, failed = scene.stages[:2]
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    with scene.tracker(uri) as tracker:
+        scene.train(tracker, stored)
+        fail(scene, tracker, failed, "loss is NaN in epoch 3")
+    assert undelivered(scene.study, scene.store, uri) == [stored, failed]
+    with slow_line(server.port, 0.0, port):
+        deliver(scene, uri)
+        (run,) = (run for run in scene.runs() if run.data.tags.get("key") == failed.key)
+        assert (run.info.status, run.data.tags["error"]) == ("FAILED", "loss is NaN in epoch 3")
+        Ledger(scene.store, scene.study.name).path.unlink()  # as if killed before it could be written: the server knows
+        deliver(scene, uri)
+        assert statuses(scene)[failed.key] == Counter(FAILED=1)
+        with scene.tracker(uri) as tracker:
+            fail(scene, tracker, failed, "loss is NaN in epoch 3")  # tried again, in vain
+            tracker.flush()
+            tracker.finish("FAILED", None)
+        assert undelivered(scene.study, scene.store, uri) == []
+        deliver(scene, uri)
+        assert statuses(scene)[failed.key] == Counter(FAILED=2)
+        with scene.tracker(uri) as tracker:
+            scene.train(tracker, failed)
+            tracker.flush()
+            tracker.finish("FINISHED", None)
+        assert statuses(scene)[failed.key] == Counter(FAILED=2, FINISHED=1)
+    scene.stages = [stored, failed]
+    assert_mirrored(scene, uri)
+
+
+def fail(scene: Scene, tracker: Tracker, stage: Stage, error: str) -> None:
+    """As the fan-out does: the store is told first."""
+    tracker.on_start(stage)
+    tracker.on_done(Outcome(stage, "failed", error, note=scene.store.fail(stage, error)))
+
+
+def test_a_failure_noted_before_notes_had_names_was_delivered_then(scene: Scene) -> None:
+    stage = scene.stages[0]
+    scene.store.note(f"failed/{stage.key}.json", b'{"error": "out of memory"}')
+    assert scene.store.failure(stage) == "out of memory"
+    assert undelivered(scene.study, scene.store, scene.uri) == []
 
 
 def test_a_slow_server_holds_nothing_up_and_gets_the_rest_later(scene: Scene, server: Server) -> None:

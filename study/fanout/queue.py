@@ -221,12 +221,13 @@ class Queue:
             self._ready[stage.key] = stage
 
     def _end(self, stage: Stage, error: str | None, seconds: float) -> None:
+        note = ""
         if error is not None:
             try:
-                self._store.fail(stage, error)
+                note = self._store.fail(stage, error)
             except StoreError as unwritten:
                 self.broken = str(unwritten)
-        self._close(Outcome(stage, "failed" if error else "done", error, seconds))
+        self._close(Outcome(stage, "failed" if error else "done", error, seconds, note=note))
 
     def _close(self, outcome: Outcome) -> None:
         key = outcome.stage.key

@@ -15,6 +15,7 @@ from study.design import Study
 from study.errors import StudyError
 from study.fanout import Cluster
 from study.halving import Halving
+from study.ledger import Ledger
 from study.outcome import Listener, Listeners, Outcome
 from study.plan import make_plan, summary
 from study.report import collect
@@ -24,7 +25,7 @@ from study.report.searched import searched
 from study.search import TuningWork
 from study.stages import Stage, stages_of
 from study.store import Store
-from study.tracking import Tracker
+from study.tracking import Tracker, undelivered
 
 PRETRAIN = TUNED[TUNED.index("  pretrain:") : TUNED.index("  finetune:")]
 EPOCHS, RUNGS = 10, [2, 8]
@@ -216,6 +217,33 @@ def test_its_runs_say_that_they_were_stopped(halved: Halved) -> None:
             assert (run.info.status, run.data.tags["stopped"], len(epochs)) == ("KILLED", "asha", outcome.epochs)
         else:
             assert (run.info.status, len(epochs)) == ("FINISHED", EPOCHS)
+
+
+def test_stops_that_a_server_was_not_told_of_are_delivered_later_once(halved: Halved, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    (one,) = tuning.load(halved.study, halved.store)
+    trials = {stages_of(one.trial(tried))[-1]: tried for tried in one.tried if tried.status == "stopped"}
+    stopped = {stage.key: tried for stage, tried in trials.items() if not halved.store.has(stage)}
+    uri = f"sqlite:///{tmp_path / 'later.db'}"
+    assert stopped.keys() <= {stage.key for stage in undelivered(halved.study, halved.store, uri)}
+    for forget in (False, True):
+        with Tracker(halved.study, halved.store, uri, {}) as tracker:
+            tracker.flush()
+            tracker.finish("FINISHED", None)
+        assert tracker.problem is None
+        assert undelivered(halved.study, halved.store, uri) == []
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name(halved.study.name)
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id], "tags.stopped = 'asha'")
+        assert sorted(run.data.tags["key"] for run in runs) == sorted(stopped)
+        for run in runs:
+            points = client.get_metric_history(run.info.run_id, "epoch/val_accuracy")
+            course = {str(point.step): pytest.approx(point.value) for point in points}
+            assert (run.info.status, course) == ("KILLED", stopped[run.data.tags["key"]].course)
+        if not forget:  # a kill before they could be noted: the server knows
+            Ledger(halved.store, halved.study.name).path.unlink()
 
 
 def test_its_report_counts_them(halved: Halved) -> None:

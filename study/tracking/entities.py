@@ -1,0 +1,55 @@
+"""What MLflow calls a stage's settings, data set and epochs."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from study.data import describe
+from study.ledger import server_of
+from study.stages import Stage
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput, Metric, Param
+
+MAX_PARAM = 6000  # characters MLflow takes for a parameter
+
+
+def params_of(stage: Stage) -> "list[Param]":
+    """All settings, flat."""
+    from mlflow.entities import Param
+
+    spec = stage.spec()
+    flat = _flatten({"encoder": spec["encoder"], stage.kind: spec["recipe"], "seed": spec["seed"]})
+    return [Param(key, str(value)[:MAX_PARAM]) for key, value in flat]
+
+
+def dataset_of(stage: Stage) -> "DatasetInput":
+    """The data set it trains on."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    info = describe(stage.recipe.dataset)
+    profile = json.dumps({"classes": info.classes, "channels": info.channels})
+    data = Dataset(info.name[:500], server_of(info.name), "study", info.name, profile=profile)
+    return DatasetInput(data, [InputTag("mlflow.data.context", stage.kind)])
+
+
+def metrics_of(epochs: Iterable[Mapping[str, float]]) -> "list[Metric]":
+    """Each number of an epoch as `epoch/NAME`, the epoch as its step."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [
+        Metric(f"epoch/{name}", float(value), now, int(row["epoch"]))
+        for row in epochs
+        for name, value in row.items()
+        if name != "epoch"
+    ]
+
+
+def _flatten(data: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
