@@ -168,6 +168,8 @@ def _cluster(plan: Plan, places: Places, console: Console) -> Iterator["fanout.C
         return
     from study import fanout
 
+    if places.store.is_folder:
+        fanout.check_kept(places.store.root)
     with console.status("starting Ray"):
         waiting = "the cluster has no processors yet: waiting for its first worker node (Ctrl-C stops it)"
         cluster = fanout.connect(places.address, lambda: console.print(waiting))

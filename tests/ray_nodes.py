@@ -68,11 +68,12 @@ class Nodes:
 
     def _try(self, *options: str) -> tuple[Node, Path]:
         ray = Path(sys.executable).with_name("ray")
-        own = [f"--temp-dir={self.folder}", "--disable-usage-stats", "--object-store-memory=100000000"]
-        ports = ["--min-worker-port=0", "--max-worker-port=0"]
-        log = self.folder / f"start-{len(self._started)}.log"
+        own = self.folder / str(len(self._started))  # as on a machine of its own: packages are unpacked there
+        log = own.with_suffix(".log")
+        limits = ["--disable-usage-stats", "--object-store-memory=100000000"]
+        ports = ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
         with log.open("wb") as out:
-            command = [str(ray), "start", *options, *own, *ports, "--block"]
+            command = [str(ray), "start", *options, f"--temp-dir={own}", *limits, *ports, "--block"]
             node = subprocess.Popen(command, stdout=out, stderr=out, env=self.environment, start_new_session=True)
         self._started.append(node)
         return node, log

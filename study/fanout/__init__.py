@@ -12,8 +12,8 @@ os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C is heeded in
 os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a pre-training has no accuracy to be judged by
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # per-trial files that nobody reads
 
-from study.fanout.cluster import Cluster, check_resources, connect, disconnect, on_every_node
+from study.fanout.cluster import Cluster, check_kept, check_resources, connect, disconnect, on_every_node
 from study.fanout.queue import ATTEMPTS
 from study.fanout.tune import fan_out
 
-__all__ = ["ATTEMPTS", "Cluster", "check_resources", "connect", "disconnect", "fan_out", "on_every_node"]
+__all__ = ["ATTEMPTS", "Cluster", "check_kept", "check_resources", "connect", "disconnect", "fan_out", "on_every_node"]

@@ -18,6 +18,7 @@ from study.errors import StudyError
 T = TypeVar("T")
 
 PATIENCE = 900.0  # seconds for a cluster's first worker node: a machine in a cloud starts and installs in minutes
+JOB_FILES = "working_dir_files"  # Ray's name for where it unpacks them
 PACKAGE = Path(__file__).resolve().parents[1]  # `study`, which a cluster's workers are sent
 
 _SESSION: list[Path] = []  # the folder of the Ray that this process has started, if it has
@@ -53,7 +54,7 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
         raise StudyError(
             f"--address {address}: a sweep's driver must be on the cluster, where the store is, and Ray Client keeps "
             "it outside; run this on one of its machines with --address auto, or send it there with: "
-            "ray job submit --working-dir . -- python -m study run GRID --address auto"
+            "ray job submit --working-dir . -- python -m study run GRID --address auto --store /SHARED/STORE"
         )
     if address is None:
         _start()
@@ -116,6 +117,15 @@ def session() -> Path | None:
 def _resources() -> dict[str, float]:
     """What all nodes have together."""
     return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+
+
+def check_kept(folder: Path) -> None:
+    """Raise StudyError for a folder in the copy of the working directory that Ray makes for a job: it goes with it."""
+    if JOB_FILES in folder.resolve().parts:
+        raise StudyError(
+            f"--store {folder} is in the copy of the working directory that Ray makes for a job, and would be lost "
+            "with it; name a folder that all machines share by its whole path, or an address such as s3://BUCKET/NAME"
+        )
 
 
 def check_resources(resources: Resources, cluster: Cluster) -> None:
