@@ -190,7 +190,8 @@ def _interactions(results: Results) -> Iterator[Answer]:
     told = [f"{row['term']} (p {formats.p_value(row['p_adjusted'])})" for _, row in clear.head(MOST).iterrows()]
     found = f": {', '.join(told)}; there a factor's effect depends on the other" if told else ""
     which = f"{len(clear)} of {formats.plural(len(pairs), 'interaction')} of two factors"
-    yield Answer("Interactions", f"{which} distinguishable from chance after Holm's correction{found}.")
+    verb = "is" if len(clear) == 1 else "are"
+    yield Answer("Interactions", f"{which} {verb} distinguishable from chance after Holm's correction{found}.")
 
 
 def _adding(results: Results) -> Iterator[Answer]:

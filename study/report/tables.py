@@ -107,13 +107,9 @@ def paper(results: Results) -> Table:
 def claims(results: Results) -> Table:
     """The verdict on every claim, with its numbers."""
     rows = results.verdicts
-    units = [unit_of(metric) for metric in rows["metric"]]
-    numbers = zip(units, rows["estimate"], rows["low"], rows["high"], strict=True)
     return Table(
         (
-            Column.text("claim", rows["claim"]),
-            Column.text("verdict", rows["verdict"]),
-            Column.text("difference", [_with_unit(unit, unit.signed_with(*ends)) for unit, *ends in numbers]),
+            *_verdicts(rows, Unit.signed_with),
             Column.text("holds if", [holds(row) for _, row in rows.iterrows()]),
             Column.of("p, adjusted", formats.p_value, rows["p_adjusted"]),
             Column.of("n", str, rows["n"]),
@@ -121,30 +117,37 @@ def claims(results: Results) -> Table:
             Column.text("note", rows["note"]),
         ),
         f"{results.facts.study}: verdicts on the claims written down before the run, with {interval_words(results)}, "
-        "paired by replicate; p adjusted for all claims"
-        f"{' and looks' if results.facts.replicates_until else ''}; n: replicates; sets: matched sets of cells that "
-        "are averaged over. The runs behind every verdict are listed in claim_runs.csv.",
+        f"{_adjusted(results)}; n: replicates; sets: matched sets of cells that are averaged over. The runs behind "
+        "every verdict are listed in claim_runs.csv.",
     )
 
 
 def paper_claims(results: Results) -> Table:
     """The verdicts for a paper: narrower, with half the width of each interval."""
     rows = results.verdicts
-    units = [unit_of(metric) for metric in rows["metric"]]
-    numbers = zip(units, rows["estimate"], rows["low"], rows["high"], strict=True)
     return Table(
         (
-            Column.text("claim", rows["claim"]),
-            Column.text("verdict", rows["verdict"]),
-            Column.text("difference", [_with_unit(unit, unit.plus_minus(*ends)) for unit, *ends in numbers]),
+            *_verdicts(rows, Unit.plus_minus),
             Column.text("holds if", [holds(row, with_unit=False) for _, row in rows.iterrows()]),
             Column.of("p", formats.p_value, rows["p_adjusted"]),
             Column.of("n", str, rows["n"]),
         ),
         f"{results.facts.study}: verdicts on claims written down before the run; differences of n replicates with half "
-        f"the width of {interval_words(results)}, paired by replicate; p adjusted for all claims"
-        f"{' and looks' if results.facts.replicates_until else ''}.",
+        f"the width of {interval_words(results)}, {_adjusted(results)}.",
     )
+
+
+def _verdicts(rows: pd.DataFrame, write: Callable[[Unit, float, float, float], str]) -> Iterable[Column]:
+    """What both tables of claims begin with; `write` writes a difference with its interval."""
+    differences = zip(rows["metric"].map(unit_of), rows["estimate"], rows["low"], rows["high"], strict=True)
+    yield Column.text("claim", rows["claim"])
+    yield Column.text("verdict", rows["verdict"])
+    yield Column.of("difference", str, [_with_unit(unit, write(unit, *ends)) for unit, *ends in differences])
+
+
+def _adjusted(results: Results) -> str:
+    looks = " and looks" if results.facts.replicates_until else ""
+    return f"paired by replicate; p adjusted for all claims{looks}"
 
 
 def holds(claim: pd.Series, with_unit: bool = True) -> str:
@@ -241,8 +244,7 @@ def adding(results: Results) -> Table:
     return Table(
         (
             Column.text("part", rows["part"]),
-            Column.text("with", rows["with"]),
-            Column.text("without", rows["without"]),
+            Column.text("levels", map("{} against {}".format, rows["with"], rows["without"])),
             Column.of("n", str, rows["n"]),
             Column.of("in the full model, points", formats.points_with, *_gain(rows, "full")),
             Column.of("in the bare model, points", formats.points_with, *_gain(rows, "bare")),
@@ -290,7 +292,7 @@ def tuning(results: Results) -> Table:
             Column.text("on an edge", [", ".join(edges) for edges in rows["edges"]]),
         ),
         f"Best values of every cell, chosen on validation data among {facts.budget if facts else 0} trials each. An "
-        f"edge is the outermost {EDGE:.0%} of a range beyond which the field could still go.",
+        f"edge is the outermost {100 * EDGE:.0f} % of a range beyond which the field could still go.",
         "tuning.csv has them all",
     )
 
@@ -367,11 +369,11 @@ def expert_load(results: Results) -> Table:
             Column.of("variation, mean", formats.significant, rows["variation"]),
             Column.of("variation, worst block", formats.significant, rows["worst"]),
             Column.text("which block", rows["worst_block"]),
-            Column.of("busiest expert, even shares", formats.significant, rows["busiest"]),
+            Column.of("busiest expert", formats.significant, rows["busiest"]),
             Column.of("idle experts", formats.significant, rows["idle"]),
         ),
         "Evenness of expert load, means over replicates. Variation is the coefficient of variation of the shares in a "
-        "block (0 is even); an idle expert gets less than a tenth of an even share.",
+        "block (0 is even); the busiest expert is given in even shares; an idle one gets less than a tenth of one.",
         "figures/expert_load.csv has every expert of all cells",
     )
 

@@ -57,6 +57,12 @@ def test_each_end_and_their_difference_by_hand(tmp_path: Path) -> None:
     ]
 
 
+def test_the_table_names_the_levels_of_a_part_in_one_column(tmp_path: Path) -> None:
+    table = TABLES["adding"](collected(parts(tmp_path), tmp_path / "store", worked))
+    assert table.rows[0][:3] == ("heads", "2 against 4", "3")
+    assert "see a true difference of that size in its row four times in five" in table.caption
+
+
 def test_p_values_are_corrected_over_all_parts(tmp_path: Path) -> None:
     table = adding_and_removing(collected(parts(tmp_path), tmp_path / "store", worked))
     assert table["p_adjusted"].min() == pytest.approx(3 * table["p_value"].min())

@@ -85,7 +85,7 @@ def test_the_findings_say_where_the_variance_lies_and_what_interacts(tmp_path: P
     found = told(collected(two_by_two(tmp_path), tmp_path / "store", worked))
     assert found["Shares of variance"].startswith("depth 64.10\u00a0%, heads 28.49\u00a0%, heads × depth 7.12")  # noqa: RUF001
     assert found["Interactions"] == (
-        "1 of 1 interaction of two factors distinguishable from chance after Holm's correction: heads × depth "  # noqa: RUF001
+        "1 of 1 interaction of two factors is distinguishable from chance after Holm's correction: heads × depth "  # noqa: RUF001
         "(p 0.003); there a factor's effect depends on the other."
     )
 
@@ -110,7 +110,7 @@ def test_without_a_clear_interaction_the_two_largest_are_drawn(tmp_path: Path) -
     assert drawn["term"].nunique() == 2
     assert drawn["share"].is_monotonic_decreasing
     assert told(results)["Interactions"].endswith(
-        "0 of 3 interactions of two factors distinguishable from chance after Holm's correction."
+        "0 of 3 interactions of two factors are distinguishable from chance after Holm's correction."
     )
 
 

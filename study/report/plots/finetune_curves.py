@@ -27,8 +27,8 @@ def draw(curves: pd.DataFrame) -> "Figure":
 PLOT = Plot(
     title="Learning curves of fine-tuning",
     caption=(
-        "Validation accuracy by epoch: one panel per cell, the mean over its replicates in blue with their range "
-        "shaded, the baseline dashed, and every other cell in light grey behind it."
+        "Validation accuracy by epoch: one panel per cell, the mean over its replicates as a thick blue line "
+        "with their range shaded, the baseline dashed, and every other cell in light grey behind it."
     ),
     compute=compute,
     draw=draw,

@@ -34,8 +34,8 @@ PLOT = Plot(
     title="Learning curves of pre-training",
     caption=(
         "Reconstruction loss on validation images by epoch: one panel per distinct pre-training, the mean over its "
-        "replicates in blue with their range shaded, the first one dashed, the others in light grey. Losses on "
-        "different data sets do not compare."
+        "replicates as a thick blue line with their range shaded, the first one dashed, the others in light grey. "
+        "Losses on different data sets do not compare."
     ),
     compute=compute,
     draw=draw,
