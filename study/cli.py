@@ -18,6 +18,7 @@ from study import design
 from study.errors import StudyError
 from study.launch.command import launch
 from study.store import Store
+from study.words import plural
 
 if TYPE_CHECKING:
     from study.plan import Plan
@@ -121,7 +122,9 @@ def export_models(
 
     folder = to or Path("exports") / made.name
     count = edge.run(made, Store(store), folder, tolerance, _console())
-    _console().print(f"{count} models exported to {escape(str(folder))}; the next report shows them", highlight=False)
+    _console().print(
+        f"{plural(count, 'model')} exported to {escape(str(folder))}; see the next report", highlight=False
+    )
 
 
 @app.command()

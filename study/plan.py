@@ -21,6 +21,7 @@ from study.stages import Stage, stages_of
 from study.store import Store
 from study.tuning import Tuning
 from study.wanted import wanted
+from study.words import plural
 
 MAX_ROWS = 200  # of the table for people
 MAX_NAMED = 10  # cells left out for the same reason
@@ -255,8 +256,8 @@ def summary(plan: Plan) -> str:
     cells = [item for item in plan.cells if item.cell.excluded is None]
     kinds = Counter(stage.kind for stage in plan.stages)
     text = (
-        f"{len(cells)} cells x {_replicates(plan)} trials; "
-        f"{len(plan.stages)} stages ({kinds['pretrain']} pre-trainings, {kinds['finetune']} fine-tunings), "
+        f"{plural(len(cells), 'cell')} x {_replicates(plan)}; {plural(len(plan.stages), 'stage')} "
+        f"({plural(kinds['pretrain'], 'pre-training')}, {plural(kinds['finetune'], 'fine-tuning')}), "
     )
     shared = plan.uses - len(plan.stages)
     text += f"{shared} more saved by sharing; " if shared else ""
@@ -285,12 +286,13 @@ def _tuning_summary(plan: Plan) -> str:
 
 
 def _replicates(plan: Plan) -> str:
-    """As in `5 replicates = 20`, or `3 to 10 replicates, now 12`."""
+    """As in `5 replicates = 20 trials`, or `3 to 10 replicates, now 12 trials`."""
     adaptive = plan.study.grid.adaptive
     _, waiting = tuning.to_come(plan.study, plan.tunings)
+    trials = plural(len(plan.trials) + waiting, "trial")
     if adaptive is None:
-        return f"{plan.study.grid.least_replicates} replicates = {len(plan.trials) + waiting}"
-    return f"{adaptive.min} to {adaptive.max} replicates, now {len(plan.trials) + waiting}"
+        return f"{plural(plan.study.grid.least_replicates, 'replicate')} = {trials}"
+    return f"{adaptive.min} to {adaptive.max} replicates, now {trials}"
 
 
 def short(number: int) -> str:

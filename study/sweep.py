@@ -23,6 +23,7 @@ from study.secrets import masked
 from study.store import Store
 from study.verify import say, verify
 from study.wanted import StageNames
+from study.words import plural
 from study.work import Work
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def sync(plan: Plan, places: Places, console: Console) -> int:
             tracker.finish("FINISHED", None)
         if tracker.problem is not None:
             raise StudyError(f"MLflow at {masked(places.tracking_uri)}: {tracker.problem}")
-    console.print(f"{len(waiting)} runs delivered to {masked(places.tracking_uri)}", highlight=False)
+    console.print(f"{plural(len(waiting), 'run')} delivered to {masked(places.tracking_uri)}", highlight=False)
     return 0
 
 
@@ -204,7 +205,7 @@ def _rounds(
         if stages and not ending.interrupted:
             tracker.expect(plan.trials)
             work = Work(stages)
-            console.print(f"{len(stages)} more stages: {planning.summary(plan)}", highlight=False)
+            console.print(f"{plural(len(stages), 'more stage')}: {planning.summary(plan)}", highlight=False)
     _say_ending(ending, busy(ending.outcomes, time.monotonic() - BEGAN, plan.study.grid.resources, cluster), console)
     return ending
 
@@ -258,7 +259,7 @@ def busy(outcomes: list[Outcome], wall: float, resources: Resources, cluster: "f
 def _say_failures(ending: Ending, console: Console) -> None:
     if not ending.failed:
         return
-    console.print(f"[red]{len(ending.failed)} stages failed[/] (they are tried again by the next run):")
+    console.print(f"[red]{plural(len(ending.failed), 'stage')} failed[/] (tried again by the next run):")
     for outcome in ending.failed:
         console.print(f"  {escape(ending.names[outcome.stage.key])}: {escape((outcome.error or '').splitlines()[0])}")
 

@@ -68,7 +68,7 @@ def test_one_failure_is_told_and_stops_nothing_else(tiny: Path, place: Path) -> 
     tiny.write_text(text)
     ran = study("run", tiny.name, folder=place)
     assert ran.returncode == 1, ran.stdout + ran.stderr
-    assert "1 stages failed" in ran.stdout
+    assert "1 stage failed" in ran.stdout
     trials = {row["cell"]: row for row in rows(place / "reports" / "tiny" / "results.csv")}
     assert trials["mode=wild"]["status"] == "failed"
     assert "epoch" in trials["mode=wild"]["reason"]

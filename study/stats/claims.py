@@ -35,6 +35,7 @@ from study.selection import Factors, select
 from study.stats.adjust import holm
 from study.stats.contrasts import Contrast, contrast, results_by_cell
 from study.stats.power import detectable_effect, inside_power, needed_replicates
+from study.words import plural
 
 Floats = npt.NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
@@ -193,7 +194,7 @@ def _undecided(region: Region, found: Contrast, alpha: float) -> str:
         return "no results yet for the cells it compares"
     mean, sd = found.moments()
     if found.n < 2:
-        return f"{found.n} replicates in common give no interval; at least 2 are needed"
+        return f"{plural(found.n, 'replicate')} in common, and so no interval; at least 2 are needed"
     if sd == 0:
         return "all replicates differ by exactly the same amount: without spread there is no test"
     distance = min(abs(mean - end) for end in (region.low, region.high) if math.isfinite(end))

@@ -178,7 +178,7 @@ def test_the_batch_script_runs_a_study_on_ray(job, root, tiny):
         running.kill()
         shutil.rmtree(f"/tmp/ray-{os.getpid()}", ignore_errors=True)
     assert running.returncode == 0, output
-    assert "2 cells x 1 replicates = 2 trials" in output
+    assert "2 cells x 1 replicate = 2 trials" in output
     assert len(list((root / ".study" / "finetune").iterdir())) == 2
     assert (root / "reports" / "tiny" / "report.html").is_file()
 

@@ -165,7 +165,7 @@ def test_excluded_cells_are_no_cells():
     ("second", "note"),
     [
         ([], "no results yet"),
-        ([1.0], "1 replicates in common give no interval"),
+        ([1.0], "1 replicate in common, and so no interval"),
         ([1.2, 2.2, 3.2], "exactly the same amount"),
     ],
 )
