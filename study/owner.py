@@ -20,6 +20,12 @@ def gone(owner: str) -> bool:
     return not _runs(int(number)) or birth not in ("", _birth(int(number)))
 
 
+def children() -> set[int]:
+    """The processes that this one has started and that live; none are known outside Linux."""
+    numbers = {int(folder.name) for folder in Path("/proc").glob("[0-9]*")}
+    return {number for number in numbers if _stat(number)[1:2] == [str(os.getpid())] and not _is_zombie(number)}
+
+
 def _runs(process: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
         try:

@@ -1,7 +1,9 @@
 """Ray, on this machine or on many."""
 
+import contextlib
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +16,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from study import leftovers
 from study.config import Resources
 from study.errors import StudyError
+from study.owner import children
 
 T = TypeVar("T")
 
+SLOW = 10.0  # seconds: a start that failed after as many was too slow for Ray, which waits for half a minute, and may
+# do better with all files in memory; one that failed sooner would fail again
 PATIENCE = 900.0  # seconds for a cluster's first worker node: a machine in a cloud starts and installs in minutes
 JOB_FILES = "working_dir_files"  # Ray's name for where it unpacks them
 PACKAGE = Path(__file__).resolve().parents[1]  # `study`, which a cluster's workers are sent
@@ -71,18 +76,33 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
 
 
 def _start() -> None:
+    began, before = time.monotonic(), children()
     try:
         with leftovers.coming(_ray_folder()):
-            context = _init(address="local", include_dashboard=False)
+            try:
+                context = _init(address="local", include_dashboard=False)
+            except Exception:
+                if time.monotonic() - began < SLOW:
+                    raise
+                _clear(before)
+                context = _init(address="local", include_dashboard=False)
             _SESSION.append(Path(context.address_info["session_dir"]))
             leftovers.claim(_SESSION[0])
     except Exception as error:  # Ray raises bare ones, too
-        ray.shutdown()
+        _clear(before)
         raise StudyError(
             f"Ray could not be started on this machine: {_first_line(error)}; run the same command again when the "
             "machine is less busy; python -m study doctor looks for other causes"
         ) from error
     leftovers.sweep_up(_SESSION[0].parent)
+
+
+def _clear(before: set[int]) -> None:
+    """End what a start that failed has left running: Ray itself forgets it."""
+    ray.shutdown()
+    for process in children() - before:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def _join(address: str) -> None:
