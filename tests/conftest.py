@@ -23,6 +23,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "system: starts several drivers, nodes or servers, for `nox -s system`")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("system"):  # starts Ray several times, which takes a minute each on a busy machine
+            item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     """A grid of 4 cells x 2 replicates: 8 fine-tunings, and 4 pre-trainings where 6 trials want one."""

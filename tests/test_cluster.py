@@ -23,7 +23,6 @@ def nodes() -> Iterator[Nodes]:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(900)
 def test_nodes_may_be_lost_and_added(nodes: Nodes, place: Path) -> None:
     """Two workers; the first is lost after two stages, a third one joins, the second is lost: nothing else is."""
     grid = place / "tiny.yaml"

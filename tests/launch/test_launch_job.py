@@ -69,7 +69,6 @@ def statuses(table: Path) -> list[str]:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(900)
 def test_a_study_sent_from_elsewhere_leaves_its_results_in_the_store(
     dashboard: tuple[Nodes, str], checkout: Path, tmp_path: Path
 ) -> None:
@@ -94,7 +93,6 @@ def test_a_study_sent_from_elsewhere_leaves_its_results_in_the_store(
 
 
 @pytest.mark.system
-@pytest.mark.timeout(900)
 def test_a_study_that_is_stopped_on_the_head_goes_on_when_it_is_started_again(
     dashboard: tuple[Nodes, str], checkout: Path, tmp_path: Path
 ) -> None:

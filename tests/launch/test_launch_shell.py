@@ -166,7 +166,6 @@ def has_namespaces() -> bool:
     not has_namespaces(),
     reason="needs PID namespaces (Linux, unshare): Ray's symmetric run stops every Ray process that it can see",
 )
-@pytest.mark.timeout(900)
 def test_the_batch_script_runs_a_study_on_ray(job, root, tiny):
     """All of it but SLURM: token, symmetric run, driver, store, report, exit code."""
     short = tiny.read_text().replace("replicates: 2", "replicates: 1")
