@@ -228,10 +228,17 @@ class Store:
             return self.storage.written(_note(stage))
 
     def sweep(self, keep: Iterable[str], age: float = STALE) -> int:
-        """Remove what killed writers left half-written more than `age` seconds ago, save for the keys in `keep`.
-        Returns how many were removed. Raises StoreError."""
+        """Remove what killed writers left half-written more than `age` seconds ago, and checkpoints of stages that are
+        stored by now, save for the keys in `keep`. Returns how many were removed. Raises StoreError."""
+        kept = set(keep)
+        ended = self.keys() - kept
         with self._said("written"):
-            return sum(self.storage.sweep(folder, keep, age) for folder in (*VERSIONS, "failed", "unfinished"))
+            folders = (*VERSIONS, "failed", "unfinished")
+            swept = sum(self.storage.sweep(folder, kept, age, ended) for folder in folders)
+            for key in ended & self.storage.listed("unfinished").keys():
+                self.storage.remove(f"unfinished/{key}")
+                swept += 1
+        return swept
 
     # Files of other parts (leases, deliveries) beside the stages; all raise StoreError.
 

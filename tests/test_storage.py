@@ -124,6 +124,14 @@ def test_what_a_killed_writer_has_left_is_swept_once_it_is_old(storage: Storage)
     assert storage.read_folder("finetune/whole", list(FILES)) == FILES
 
 
+def test_what_is_left_of_a_finished_stage_goes_at_once(tmp_path: Path) -> None:
+    storage = open_storage(tmp_path)
+    for key in ("ended", "kept", "begun"):
+        storage.write(f"unfinished/.{key}-{'0' * 32}", b"half")
+    assert storage.sweep("unfinished", ["kept"], 3600.0, ended=["ended", "kept"]) == 1
+    assert sorted(path.name.split("-")[0] for path in (tmp_path / "unfinished").iterdir()) == [".begun", ".kept"]
+
+
 def _create(
     address: str, name: str, start: "multiprocessing.synchronize.Event", won: "multiprocessing.Queue[str]"
 ) -> None:

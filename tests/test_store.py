@@ -45,6 +45,16 @@ def leftovers(store: Store) -> list[str]:
     return [path.name for path in store.root.rglob(".*")]
 
 
+def test_a_checkpoint_of_what_is_stored_by_now_is_swept(store: Store) -> None:
+    """Its writer was killed between storing the result and removing the checkpoint."""
+    for stage in (STAGE, PRETRAIN):
+        store.keep_unfinished(stage, b"state")
+    store.storage.write_folder(f"finetune/{STAGE.key}", {"a": b""})
+    assert store.sweep([STAGE.key]) == 0  # a living driver says that it is at work on it
+    assert store.sweep([]) == 1
+    assert store.listed("unfinished").keys() == {PRETRAIN.key}
+
+
 # --- what is stored ---
 
 

@@ -5,6 +5,7 @@ and no two workers share a key. Tune is only the fan-out: what it writes is thro
 the store again.
 """
 
+import contextlib
 import json
 import shutil
 import tempfile
@@ -53,6 +54,8 @@ def fan_out(
         store.sweep(leases.keys())
         queue = Queue(work, store, leases, listener, cluster.at_once(resources))
         _tune(queue, store, resources, cluster, commit)
+        with contextlib.suppress(StoreError):  # what killed workers have left of stages that are stored by now
+            store.sweep(leases.keys())
     if queue.error is not None:
         raise queue.error
     if queue.broken is not None:

@@ -1,6 +1,6 @@
 """What a store asks of the place where its files lie."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -63,6 +63,7 @@ class Storage(Protocol):
     def place_of(self, folder: str) -> str:
         """The folder's path or address, for messages."""
 
-    def sweep(self, parent: str, keep: Iterable[str], age: float) -> int:
+    def sweep(self, parent: str, keep: Iterable[str], age: float, ended: Collection[str] = ()) -> int:
         """Remove what writers of folders in `parent` left unfinished more than `age` seconds ago, save of the folders
-        named in `keep`. Returns how many were removed."""
+        named in `keep`; of those in `ended` nothing is being written any more, and where that can be told apart, it
+        goes at any age. Returns how many were removed."""

@@ -2,11 +2,12 @@
 
 import contextlib
 import errno
+import math
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 _UNFINISHED = re.compile(r"\.(.+)-[0-9a-f]{32}")
@@ -112,22 +113,22 @@ class Folder:
     def place_of(self, folder: str) -> str:
         return str(self.local / folder)
 
-    def sweep(self, parent: str, keep: Iterable[str], age: float) -> int:
+    def sweep(self, parent: str, keep: Iterable[str], age: float, ended: Collection[str] = ()) -> int:
         probe = f"{parent}/.now-{uuid.uuid4().hex}"
-        old = []
+        kept, old = set(keep), []
         for entry in _scan(self.local / parent):
             match = _UNFINISHED.fullmatch(entry.name)
-            if match and match[1] not in set(keep):
-                old.append(entry)
+            if match and match[1] not in kept:
+                old.append((entry, -math.inf if match[1] in ended else age))
         if not old:
             return 0
         (self.local / probe).touch()
         now = (self.local / probe).stat().st_mtime
         (self.local / probe).unlink(missing_ok=True)
         swept = 0
-        for entry in old:
+        for entry, allowed in old:
             with contextlib.suppress(OSError):
-                if now - entry.stat(follow_symlinks=False).st_mtime > age:
+                if now - entry.stat(follow_symlinks=False).st_mtime > allowed:
                     _remove(Path(entry.path))
                     swept += 1
         return swept

@@ -18,7 +18,7 @@ import logging
 import re
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ class Objects:
     def place_of(self, folder: str) -> str:
         return f"{self.address}/{folder}"
 
-    def sweep(self, parent: str, keep: Iterable[str], age: float) -> int:
+    def sweep(self, parent: str, keep: Iterable[str], age: float, ended: Collection[str] = ()) -> int:
         entries = self._entries(parent)
         begun = [_name(entry) for entry in entries if entry["type"] == "directory" and _FOLDER.fullmatch(_name(entry))]
         whole = {_name(entry) for entry in entries if entry["type"] == "file"} | set(keep)
