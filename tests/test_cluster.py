@@ -26,7 +26,7 @@ def nodes() -> Iterator[Nodes]:
 def test_nodes_may_be_lost_and_added(nodes: Nodes, place: Path) -> None:
     """Two workers; the first is lost after two stages, a third one joins, the second is lost: nothing else is."""
     grid = place / "tiny.yaml"
-    grid.write_text(TINY.replace("epochs: 2", "epochs: 30"))
+    grid.write_text(TINY.replace("epochs: 2", "epochs: 200"))
     nodes.head("--include-dashboard=false")
     first, second = nodes.worker(), nodes.worker()
     command = [sys.executable, "-m", "study", "run", str(grid), "--address", nodes.address]

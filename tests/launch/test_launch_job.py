@@ -99,7 +99,7 @@ def test_a_study_that_is_stopped_on_the_head_goes_on_when_it_is_started_again(
     """The script that `study launch` writes, on a head whose dashboard has another port."""
     nodes, address = dashboard
     grid = checkout / "grids" / "tiny.yaml"
-    grid.write_text(grid.read_text().replace("epochs: 2", "epochs: 60"))
+    grid.write_text(grid.read_text().replace("epochs: 2", "epochs: 500"))
     asked = ASKED["onprem"] | {"store": str(tmp_path / "store"), "tracking_uri": "http://127.0.0.1:9"}
     place = write("onprem", grid, asked, None, checkout, False).folder
     (place / "commit").write_text("0123abc\n")
