@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from ports import free_port
 from tiny_grid import TINY
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores: more threads only get in each other's way
@@ -49,7 +50,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """A local server that speaks S3, as a process of its own: its address."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     # to page by, where S3 takes a thousand
     with _served(command, port, os.environ | {"MOTO_S3_DEFAULT_MAX_KEYS": "10"}) as address:
@@ -59,17 +60,11 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def gs_server() -> Iterator[str]:
     """A local server that speaks as Google's storage does, likewise."""
-    port = _free_port()
+    port = free_port()
     emulator = str(Path(sys.executable).with_name("gcp-storage-emulator"))
     command = [emulator, "start", "--host=127.0.0.1", f"--port={port}", "--in-memory", "--default-bucket=tests"]
     with _served(command, port, os.environ) as address:
         yield address
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

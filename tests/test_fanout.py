@@ -106,6 +106,21 @@ def test_a_failure_stops_only_what_starts_from_it(tiny: Path, tmp_path: Path, cl
     assert store.find(broken) is None
 
 
+class Elsewhere(Store):
+    """A store that workers cannot open, as where a machine lacks the package for it."""
+
+    @property
+    def address(self) -> str:
+        return "nowhere://bucket/store"
+
+
+def test_a_store_that_workers_cannot_open_is_said_to_be(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    stages, store = stages_of(tiny)[:1], Elsewhere(tmp_path / "store")
+    outcomes, _ = fanout.fan_out(stages, store, Resources(), cluster, Log(), "abc")
+    assert [outcome.status for outcome in outcomes] == ["failed"]
+    assert "nowhere" in (outcomes[0].error or "")
+
+
 class Broken(Work):
     """Fails when it hears how a stage has ended."""
 

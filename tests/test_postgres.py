@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from ports import free_port
 from tiny_grid import TINY
 
 from study import design
@@ -36,12 +37,6 @@ pytestmark = [
         INITDB is None or POSTGRES is None, reason="PostgreSQL is not installed (.ci/run does, as root)"
     ),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def unprivileged() -> dict[str, int]:

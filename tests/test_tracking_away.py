@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow_servers import Server, free_port, slow_line
+from mlflow_servers import Server, slow_line
+from ports import free_port
 from test_tracking import Scene
 
 from study import courier

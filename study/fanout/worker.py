@@ -25,13 +25,13 @@ def work(config: dict[str, Any], store: str, commit: str, resources: Resources) 
     device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
     reports = Reports(config["judged"])
     for spec in config["stages"]:
-        unwritten = _run(spec, Store(store), device, commit, resources, reports)
+        unwritten = _run(spec, store, device, commit, resources, reports)
         if unwritten:
             break
     reports.send()
 
 
-def _run(spec: str, store: Store, device: str, commit: str, resources: Resources, reports: "Reports") -> bool:
+def _run(spec: str, store: str, device: str, commit: str, resources: Resources, reports: "Reports") -> bool:
     """Run one stage. Returns whether the store did not take it."""
     from study.run import run_stage
 
@@ -39,7 +39,7 @@ def _run(spec: str, store: Store, device: str, commit: str, resources: Resources
     try:
         stage = Stage.from_spec(json.loads(spec))
         reports.epochs = stage.recipe.epochs
-        run_stage(stage, store, device, reports.add, commit, resources.checkpoint_seconds)
+        run_stage(stage, Store(store), device, reports.add, commit, resources.checkpoint_seconds)
     except Exception as error:
         unwritten = isinstance(error, StoreError)
         reports.end(_describe(error), unwritten)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from launch_samples import ASKED
-from ray_nodes import Nodes, cluster, free_port, lose
+from ports import free_port
+from ray_nodes import Nodes, cluster, lose
 from tiny_grid import TINY
 
 from study import design
