@@ -75,7 +75,7 @@ def chaos(session: nox.Session) -> None:
 @nox.session(default=False)
 def calibrate(session: nox.Session) -> None:
     """Check intervals and verdicts on simulated studies of known truth; writes reports/calibration/."""
-    _python(session, "-m", "study.stats.calibrate", "--out", "reports/calibration", *session.posargs)
+    _python(session, "-m", "study.analysis.stats.calibrate", "--out", "reports/calibration", *session.posargs)
 
 
 @nox.session

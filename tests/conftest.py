@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helpers.ports import free_port
+from helpers.tiny_grid import TINY
 from hypothesis import settings
-from ports import free_port
-from tiny_grid import TINY
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores: more threads only get in each other's way
 

@@ -4,9 +4,9 @@ import importlib
 from collections.abc import Mapping
 from typing import cast
 
-from study.errors import StudyError
-from study.gridfile import did_you_mean
+from study.design.yaml_file import did_you_mean
 from study.launch.cluster import Cluster
+from study.utils.errors import StudyError
 
 KINDS: Mapping[str, str] = {
     "slurm": "study.launch.slurm:Slurm",

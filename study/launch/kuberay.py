@@ -5,10 +5,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from study.config import PositiveInt
 from study.launch import mlflow_pods, rayup
 from study.launch.cluster import Cluster, Location, Place, Server, Steps, held_to
 from study.launch.text import as_yaml, command
+from study.vit.settings import PositiveInt
 
 MOUNT = "/study"  # of the claim
 SECRETS = "study-secrets"  # optional: credentials of the bucket and of MLflow, as environment variables

@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from study.config import PositiveInt
 from study.launch import mlflow_server
 from study.launch.cluster import Cluster, Location, PathText, Place, Steps, Word
 from study.launch.text import assignments
+from study.vit.settings import PositiveInt
 
 GRACE = 300  # seconds before the time limit at which the driver is asked to stop; Ray takes over a minute to end
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from study import data, design, plan
-from study.errors import StudyError
-from study.gridfile import did_you_mean
+from study.design import study as design
+from study.design.yaml_file import did_you_mean
 from study.launch import catalogue, readme
 from study.launch.cluster import OWN_DATA, Cluster, Place, Steps
+from study.planning import plan
+from study.utils.errors import StudyError
+from study.vit import data
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,9 +6,9 @@ read         the folder -> Results again, for the notebook and for anyone
 answers, table, figure   what the notebook shows
 """
 
+from study.analysis.results import Results, read
 from study.report.build import Report, build, is_current
 from study.report.collect import collect
-from study.report.results import Results, read
-from study.report.show import Shown, answers, figure, table
+from study.report.notebook_api import Shown, answers, figure, table
 
 __all__ = ["Report", "Results", "Shown", "answers", "build", "collect", "figure", "is_current", "read", "table"]

@@ -14,13 +14,14 @@ from typing import Any
 import pandas as pd
 
 import study
-from study.errors import StudyError
-from study.report import escape, tables
-from study.report.answers import answers
+from study.analysis.results import FACTS_FILE, GRID_FILE, Results
+from study.analysis.verdicts import runs
+from study.report import tables
 from study.report.notebook import execute, notebook
 from study.report.page import page
-from study.report.results import FACTS_FILE, GRID_FILE, Results
-from study.report.verdicts import runs
+from study.report.summary import answers
+from study.utils import escape
+from study.utils.errors import StudyError
 
 DRAWN_BY = ("ipykernel", "matplotlib", "nbconvert", "pandas", "scipy")  # whose versions show in a report
 
@@ -90,7 +91,7 @@ def fingerprint(results: Results) -> str:
 @cache
 def _code() -> str:
     root = Path(study.__file__).parent
-    files = [path for part in ("report", "stats") for path in sorted((root / part).rglob("*")) if _is_source(path)]
+    files = [path for part in ("report", "analysis") for path in sorted((root / part).rglob("*")) if _is_source(path)]
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())

@@ -9,12 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from study import footprints, tuning
-from study.design import Cell, Study, Trial, replicate_seed
-from study.overlay import InvalidError
-from study.report.designed import designed
-from study.report.facts import CellFacts, FactorFacts, LevelFacts, Origin, ParameterFacts, StudyFacts, TuningFacts
-from study.report.results import (
+from study.analysis.facts import CellFacts, FactorFacts, LevelFacts, Origin, ParameterFacts, StudyFacts, TuningFacts
+from study.analysis.results import (
     DEVICE_KINDS,
     HISTORY_KINDS,
     LOAD_KINDS,
@@ -24,11 +20,16 @@ from study.report.results import (
     table,
     tuning_kinds,
 )
-from study.space import Parameter
-from study.stages import Stage, canonical_json, stages_of, unique_stages
-from study.store import CorruptError, Result, Store
-from study.tuning import Tried, Tuning
-from study.wanted import wanted
+from study.design.overrides import InvalidError
+from study.design.search_space import Parameter
+from study.design.stages import Stage, canonical_json, stages_of, unique_stages
+from study.design.study import Cell, Study, Trial, replicate_seed
+from study.planning import tuning_state
+from study.planning.trials import wanted
+from study.planning.tuning_state import Tried, Tuning
+from study.report.design_notes import designed
+from study.store import measurements
+from study.store.results import CorruptError, Result, Store
 
 MODELINE = "# yaml-language-server:"
 
@@ -71,7 +72,7 @@ class _Shelf:
 
     @classmethod
     def of(cls, study: Study, store: Store) -> "_Shelf":
-        trials, tunings = wanted(study, store), tuning.load(study, store)
+        trials, tunings = wanted(study, store), tuning_state.load(study, store)
         stages = unique_stages(trials)
         found: dict[str, Result] = {}
         errors: dict[str, str] = {}
@@ -84,7 +85,7 @@ class _Shelf:
                 found[stage.key] = result
             elif error is not None:
                 errors[stage.key] = next(iter(error.strip().splitlines()), "no message")
-        tried = {stage.key: stage for trial in tuning.trials(tunings) for stage in stages_of(trial)}
+        tried = {stage.key: stage for trial in tuning_state.trials(tunings) for stage in stages_of(trial)}
         results = {key: result for key, stage in tried.items() if (result := _read(store, stage))}
         return cls(trials, tunings, results, stages, found, errors)
 
@@ -197,12 +198,12 @@ def _load_rows(shelf: _Shelf) -> Iterator[Row]:
 
 def _device_rows(shelf: _Shelf, store: Store) -> Iterator[Row]:
     """Of each cell the first replicate whose model was exported."""
-    exported, seen = footprints.noted(store), set()
+    exported, seen = measurements.noted(store), set()
     for trial in shelf.trials:
         stage = stages_of(trial)[-1]
         if trial.cell.name in seen or stage.key not in exported or stage.key not in shelf.found:
             continue
-        if (found := footprints.find(store, stage)) is not None:
+        if (found := measurements.find(store, stage)) is not None:
             seen.add(trial.cell.name)
             yield {
                 "cell": trial.cell.name,

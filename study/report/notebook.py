@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.errors import StudyError
-from study.report import escape
-from study.report.outline import Code, Text, outline
-from study.report.results import Results
+from study.analysis.results import Results
+from study.report.sections import Code, Text, outline
+from study.utils import escape
+from study.utils.errors import StudyError
 
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpecManager

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from string import Template
 
-from study.report import escape
+from study.utils import escape
 
 LONG = 30  # characters above which a LaTeX column wraps
 MOST_ROWS = 30  # of a LaTeX table on a single page
@@ -26,7 +26,7 @@ class Column:
 
     @classmethod
     def of(cls, title: str, write: Callable[..., str], *numbers: Iterable[object]) -> "Column":
-        """Numbers, each written by a function of `study.report.formats`."""
+        """Numbers, each written by a function of `study.utils.formats`."""
         return cls(title, [write(*row) for row in zip(*numbers, strict=True)])
 
 

@@ -6,24 +6,25 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-from study.factors import label_of
-from study.report import factorial, formats
-from study.report.adding import adding_and_removing
-from study.report.cells import skewed
-from study.report.designed import in_words
-from study.report.effects import is_matched
-from study.report.finding import findings
-from study.report.loads import loads
-from study.report.mixture import short_commit
-from study.report.pretraining import pretraining
-from study.report.published import beside
-from study.report.results import Results
-from study.report.searched import searched
-from study.report.shares import any_cut, smallest_of_interest
+from study.analysis import factorial
+from study.analysis.accuracy_intervals import any_cut, smallest_of_interest
+from study.analysis.add_vs_remove import adding_and_removing
+from study.analysis.cells import skewed
+from study.analysis.effects import is_matched
+from study.analysis.expert_load import loads
+from study.analysis.findings import findings
+from study.analysis.pretraining import pretraining
+from study.analysis.results import Results
+from study.analysis.search_front import searched
+from study.analysis.tuned_values import EDGE, tuned
+from study.analysis.units import Unit, unit_of
+from study.design.factors import label_of
+from study.report.design_notes import in_words
+from study.report.mixed_provenance import short_commit
+from study.report.reference_models import beside
 from study.report.table import Column, Table
-from study.report.tuned import EDGE, tuned
-from study.report.units import Unit, unit_of
-from study.words import points
+from study.utils import formats
+from study.utils.text import points
 
 MOST_LEFT_OUT = 10  # cells with the same reason that are told one by one
 MOST_TOLD = 5  # cells named in a table's note

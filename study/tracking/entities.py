@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from study.data import describe
-from study.ledger import server_of
-from study.stages import Stage
+from study.design.stages import Stage
+from study.tracking.ledger import server_of
+from study.vit.data import describe
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.outcome import Outcome
-from study.secrets import masked
-from study.stages import Stage
-from study.store import Result
+from study.design.stages import Stage
+from study.planning.events import Outcome
+from study.store.results import Result
 from study.tracking.entities import dataset_of, metrics_of, params_of
+from study.utils.redact import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.design import Study, Trial
-from study.errors import StudyError
-from study.ledger import Ledger
-from study.outcome import Outcome
-from study.owner import gone, me
-from study.stages import Stage, users_of
-from study.store import Store
+from study.design.stages import Stage, users_of
+from study.design.study import Study, Trial
+from study.planning.events import Outcome
+from study.planning.trials import everything, stage_name
+from study.store.results import Store
 from study.tracking import server, waiting
+from study.tracking.ledger import Ledger
 from study.tracking.liverun import STATUS, LiveRun
-from study.wanted import everything, stage_name
+from study.utils.errors import StudyError
+from study.utils.process import gone, me
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from study.errors import StudyError
-from study.secrets import masked
-from study.store import Store
+from study.store.results import Store
+from study.utils.errors import StudyError
+from study.utils.redact import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

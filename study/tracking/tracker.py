@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from study.courier import Courier
-from study.design import Study, Trial
-from study.outcome import Listener, Outcome
-from study.secrets import masked
-from study.stages import Stage
-from study.store import Store
+from study.design.stages import Stage
+from study.design.study import Study, Trial
+from study.planning.events import Listener, Outcome
+from study.store.results import Store
+from study.tracking.delivery_queue import Courier
 from study.tracking.mirror import Mirror
 from study.tracking.server import is_file
+from study.utils.redact import masked
 
 FLUSH_SECONDS = 60.0  # that the end of a sweep waits for a slow server, before it leaves the rest to `study sync`;
 # a file of this machine takes as long as it takes: thousands of runs of very short stages, some minutes

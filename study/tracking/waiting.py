@@ -1,13 +1,13 @@
 """What the store knows and a server has not been told; asks the ledger, not the server."""
 
-from study import tuning
-from study.design import Study
-from study.ledger import Ledger
-from study.outcome import Outcome
-from study.stages import Stage, stages_of, unique_stages
-from study.store import Store
+from study.design.stages import Stage, stages_of, unique_stages
+from study.design.study import Study
+from study.planning import tuning_state
+from study.planning.events import Outcome
+from study.planning.trials import everything
+from study.store.results import Store
+from study.tracking.ledger import Ledger
 from study.tracking.server import exists
-from study.wanted import everything
 
 
 def undelivered(study: Study, store: Store, uri: str) -> list[Stage]:
@@ -48,7 +48,7 @@ def _stops(study: Study, store: Store) -> list[Outcome]:
     if study.space is None or study.space.halving is None:
         return []
     stopped = {}
-    for one in tuning.load(study, store):
+    for one in tuning_state.load(study, store):
         for tried in one.tried:
             if tried.status == "stopped":  # a trial of the same values as an earlier one ends with it
                 stage = stages_of(one.trial(tried))[-1]

@@ -16,9 +16,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from study.models import Classifier
-from study.provenance import commit, now
-from study.training.optim import FlatAdamW, parameter_groups
+from study.utils.provenance import commit, now
+from study.vit.models import Classifier
+from study.vit.training.optim import FlatAdamW, parameter_groups
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: nothing to measure")
 

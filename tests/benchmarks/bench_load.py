@@ -17,11 +17,12 @@ from typing import Any
 import bench_plan
 from rich.console import Console
 
-from study import sweep, tracking
-from study.design import load
-from study.fanout import worker
-from study.plan import make_plan
-from study.store import Store
+from study import tracking
+from study.cli import run as sweep
+from study.design.study import load
+from study.execution import worker
+from study.planning.plan import make_plan
+from study.store.results import Store
 
 REPLICATES, RATES, EPOCHS = 5, 20, 3
 GOALS = {"ms per trial": 50.0, "GiB of the driver": 2.0, "s for the report": 60.0, "s for 100,000 cells' plan": 10.0}
@@ -62,10 +63,10 @@ def without_training(work: Callable[..., None]) -> Callable[..., None]:
     def work_without_training(config: dict[str, Any], **options: Any) -> None:
         import random
 
+        import study.run
         import torch
 
-        import study.run
-        from study.training import Trained
+        from study.vit.training import Trained
 
         def trained(encoder: Any, recipe: Any, seed: int, on_epoch: Callable[[dict[str, float]], None]) -> Trained:
             draw = random.Random(str((recipe.model_dump(), seed)))

@@ -16,31 +16,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import contenders
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.paths import ROOT
 from per_expert import PerExpertClassifier
 from torch import Tensor, nn
 
-from study import config, design
-from study.models import Classifier, build_encoder, cpu
-from study.training.optim import FlatAdamW, parameter_groups
+from study.design import study as design
+from study.vit import settings
+from study.vit.models import Classifier, build_encoder, cpu
+from study.vit.training.optim import FlatAdamW, parameter_groups
 
-ROOT = Path(__file__).parents[2]
 THREADS = int(os.environ.get("BENCH_THREADS", "2"))
 ROUNDS, BATCH = int(os.environ.get("BENCH_ROUNDS", "7")), 64
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "8000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
-PRESETS = {name: config.Encoder.model_validate({"preset": name}) for name in ("XXS", "XS", "S")}
+PRESETS = {name: settings.Encoder.model_validate({"preset": name}) for name in ("XXS", "XS", "S")}
 
 Facts = dict[str, float]
 Work = Callable[[], None]
-Kind = Callable[[nn.Module, config.Encoder], Work]
+Kind = Callable[[nn.Module, settings.Encoder], Work]
 
 
-def training(model: nn.Module, shape: config.Encoder) -> Work:
+def training(model: nn.Module, shape: settings.Encoder) -> Work:
     """One step: forward, backward, AdamW."""
     images, labels = batch(shape)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
@@ -54,7 +54,7 @@ def training(model: nn.Module, shape: config.Encoder) -> Work:
     return step
 
 
-def public_training(model: nn.Module, shape: config.Encoder, fused: bool = False) -> Work:
+def public_training(model: nn.Module, shape: settings.Encoder, fused: bool = False) -> Work:
     """One step as the derivative takes it: AdamW parameter by parameter, a clipped norm, the loss read each time."""
     images, labels = batch(shape)
     optimizer = torch.optim.AdamW(model.parameters(), fused=fused)
@@ -71,7 +71,7 @@ def public_training(model: nn.Module, shape: config.Encoder, fused: bool = False
     return step
 
 
-def inference(model: nn.Module, shape: config.Encoder) -> Work:
+def inference(model: nn.Module, shape: settings.Encoder) -> Work:
     """Logits of one batch."""
     images, _ = batch(shape)
     model.eval()
@@ -83,12 +83,12 @@ def inference(model: nn.Module, shape: config.Encoder) -> Work:
     return logits
 
 
-def batch(shape: config.Encoder) -> tuple[Tensor, Tensor]:
+def batch(shape: settings.Encoder) -> tuple[Tensor, Tensor]:
     images = torch.randn(BATCH, shape.channels, shape.image_size, shape.image_size)
     return images, torch.randint(0, contenders.CLASSES, (BATCH,))
 
 
-def dense(kind: Kind, encoder: config.Encoder) -> Work:
+def dense(kind: Kind, encoder: settings.Encoder) -> Work:
     return kind(contenders.classifier(encoder), encoder)
 
 
@@ -127,7 +127,7 @@ def ratio(seconds: dict[str, list[float]], name: str) -> float:
     return statistics.median(other / ours for other, ours in zip(seconds[name], seconds["ours"], strict=True))
 
 
-def layer_training(encoder: config.Encoder, block: int) -> Work:
+def layer_training(encoder: settings.Encoder, block: int) -> Work:
     """Forward and backward pass of one block's experts and router."""
     torch.manual_seed(0)
     layer = build_encoder(encoder).blocks[block].experts
@@ -191,7 +191,7 @@ def speed_of_small_trials() -> Facts:
     return facts | {f"ours over {name}": round(ratio(seconds, name), 2) for name in seconds if name != "ours"}
 
 
-def whole_step(model: Classifier, shape: config.Encoder) -> Work:
+def whole_step(model: Classifier, shape: settings.Encoder) -> Work:
     """One step as this project trains: the flat optimizer, a clipped norm, nothing read back."""
     images, labels = batch(shape)
     optimizer = FlatAdamW(parameter_groups(model, 0.05), clip_norm=1.0)
@@ -211,7 +211,7 @@ def repeated(work: Work) -> Work:
     return run
 
 
-def plain_steps(shape: config.Encoder, fused: bool) -> Work:
+def plain_steps(shape: settings.Encoder, fused: bool) -> Work:
     return repeated(plainly(public_training(contenders.classifier(shape), shape, fused)))
 
 

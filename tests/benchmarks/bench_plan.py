@@ -10,9 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from study.design import load
-from study.plan import as_json, make_plan
-from study.store import Store
+from study.design.study import load
+from study.planning.plan import as_json, make_plan
+from study.store.results import Store
 
 GRID = {
     "study": "large",

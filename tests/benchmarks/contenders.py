@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from study import config, counts
-from study.models import Classifier, build_encoder
-from study.models.attention import GroupedQueryAttention
-from study.models.balance import Routing
-from study.models.moe import ExpertMixture
+from study.vit import counts, settings
+from study.vit.models import Classifier, build_encoder
+from study.vit.models.attention import GroupedQueryAttention
+from study.vit.models.balance import Routing
+from study.vit.models.moe import ExpertMixture
 
 CLASSES = 100
 GEMM_SIZE = 2048
@@ -56,19 +56,19 @@ def textbook(attention_too: bool) -> Iterator[None]:
         yield
 
 
-def dense_of_equal_params(encoder: config.Encoder) -> config.Encoder:
+def dense_of_equal_params(encoder: settings.Encoder) -> settings.Encoder:
     """A dense multi-head ViT with the parameters of `encoder`, as nearly as its FFN width allows."""
     wanted = counts.classifier_params(encoder, CLASSES).total
     return _nearest(encoder, lambda dense: counts.classifier_params(dense, CLASSES).total - wanted)
 
 
-def dense_of_equal_macs(encoder: config.Encoder) -> config.Encoder:
+def dense_of_equal_macs(encoder: settings.Encoder) -> settings.Encoder:
     """A dense multi-head ViT with the active multiply-adds of `encoder`, as nearly as its FFN width allows."""
     wanted = counts.classifier_macs(encoder, CLASSES).active
     return _nearest(encoder, lambda dense: counts.classifier_macs(dense, CLASSES).executed - wanted)
 
 
-def _nearest(encoder: config.Encoder, surplus) -> config.Encoder:  # type: ignore[no-untyped-def]
+def _nearest(encoder: settings.Encoder, surplus) -> settings.Encoder:  # type: ignore[no-untyped-def]
     dense = [
         encoder.model_copy(
             update={
@@ -84,10 +84,10 @@ def _nearest(encoder: config.Encoder, surplus) -> config.Encoder:  # type: ignor
     return min(dense, key=lambda candidate: abs(surplus(candidate)))
 
 
-def classifier(encoder: config.Encoder) -> Classifier:
+def classifier(encoder: settings.Encoder) -> Classifier:
     torch.manual_seed(0)
     return Classifier(build_encoder(encoder), CLASSES)
 
 
-def macs(encoder: config.Encoder) -> int:
+def macs(encoder: settings.Encoder) -> int:
     return counts.classifier_macs(encoder, CLASSES).executed

@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from study import config
-from study.models import Classified, Classifier
-from study.models.attention import GroupedQueryAttention
-from study.models.moe import ExpertMixture
+from study.vit import settings
+from study.vit.models import Classified, Classifier
+from study.vit.models.attention import GroupedQueryAttention
+from study.vit.models.moe import ExpertMixture
 
 
 class PerExpertClassifier(nn.Module):
@@ -52,7 +52,7 @@ class PerExpertClassifier(nn.Module):
 
 
 class PerExpertBlock(nn.Module):
-    def __init__(self, block: nn.Module, shape: config.Encoder) -> None:
+    def __init__(self, block: nn.Module, shape: settings.Encoder) -> None:
         super().__init__()
         self.attention_norm, self.experts_norm = copy.deepcopy((block.attention_norm, block.experts_norm))
         self.attention = RepeatedHeads(block.attention)
@@ -97,7 +97,7 @@ class Expert(nn.Module):
 
 
 class PerExpertMixture(nn.Module):
-    def __init__(self, layer: ExpertMixture, shape: config.Encoder) -> None:
+    def __init__(self, layer: ExpertMixture, shape: settings.Encoder) -> None:
         super().__init__()
         self.importance_weight, self.load_weight = shape.importance_weight, shape.load_weight
         *ws, v = (

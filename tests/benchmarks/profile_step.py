@@ -15,18 +15,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import bench_models
 import contenders
 import pytest
 import torch
 from bench_models import Work
+from helpers.paths import ROOT
 from per_expert import PerExpertClassifier
 from torch.profiler import ProfilerActivity, profile
 
-from study.models import cpu
-from study.provenance import commit, now, processor
+from study.utils.provenance import commit, now, processor
+from study.vit.models import cpu
 
 STEPS, ROUNDS = 2, int(os.environ.get("BENCH_ROUNDS", "5"))
 KINDS = {
@@ -157,7 +157,7 @@ Written by `python tests/benchmarks/profile_step.py --write`.
 """
     print(text)
     if "--write" in sys.argv:
-        path = Path(__file__).parents[2] / "reports" / "bench" / "profile.md"
+        path = ROOT / "reports" / "bench" / "profile.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from per_expert import PerExpertClassifier
 
-from study import config
-from study.models import Classifier, build_encoder
+from study.vit import settings
+from study.vit.models import Classifier, build_encoder
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -13,7 +13,7 @@ from study.models import Classifier, build_encoder
 def test_the_contender_is_the_same_model(monkeypatch: pytest.MonkeyPatch, training: bool, top_k: int) -> None:
     monkeypatch.setattr(torch, "randn_like", lambda x: torch.full_like(x, 0.3))  # each draws in an order of its own
     torch.manual_seed(0)
-    encoder = config.Encoder(image_size=6, width=12, depth=3, ffn_width_first=5, ffn_width_last=3, top_k=top_k)
+    encoder = settings.Encoder(image_size=6, width=12, depth=3, ffn_width_first=5, ffn_width_last=3, top_k=top_k)
     ours = Classifier(build_encoder(encoder), 4).double()
     for parameter in ours.parameters():
         parameter.data = torch.randn(parameter.shape, dtype=torch.float64) * 0.7

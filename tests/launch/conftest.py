@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launch_samples import ASKED
+from helpers.launch_samples import ASKED
 
 from study.launch import Launched, write
 

@@ -1,24 +1,4 @@
-"""One report with something of everything in it, built once for all tests that only read it."""
+"""Fixtures that tests of analyses and of reports share."""
 
-from pathlib import Path
-
-import pytest
-from report_samples import KV_HEADS, PRETRAINING, Built, everything, make_study
-
-from study.design import Study
-from study.report import build, collect
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Hostile names, a failed trial, missing ones, an exclusion, two commits, pre-training and transfer."""
-    folder = tmp_path_factory.mktemp("built")
-    study, store = everything(folder)
-    results = collect(study, store)
-    return Built(study, store, results, build(results, folder / "reports" / study.name))
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Study:
-    """Three numbers of kv heads, with and without pre-training, one change at a time, three replicates."""
-    return make_study(tmp_path, {**KV_HEADS, **PRETRAINING})
+from helpers.report_fixtures import built as built
+from helpers.report_fixtures import study as study

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tuning_samples import TUNED, Writer
+from helpers.tuning_samples import TUNED, Writer
 
 
 @pytest.fixture(autouse=True)

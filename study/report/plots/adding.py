@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report import formats
-from study.report.adding import adding_and_removing
-from study.report.finding import ALPHA
+from study.analysis.add_vs_remove import adding_and_removing
+from study.analysis.findings import ALPHA
+from study.analysis.results import Results
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE, VERMILLION
 from study.report.plots.whiskers import Row, dots_and_whiskers
-from study.report.results import Results
+from study.utils import formats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

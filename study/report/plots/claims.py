@@ -2,9 +2,9 @@
 
 from functools import partial
 
+from study.analysis.units import POINTS
 from study.report.plots import forest
 from study.report.plots.plot import Plot
-from study.report.units import POINTS
 
 PLOT = Plot(
     title="Verdicts",

@@ -2,9 +2,9 @@
 
 from functools import partial
 
+from study.analysis.units import SECONDS
 from study.report.plots import forest
 from study.report.plots.plot import Plot
-from study.report.units import SECONDS
 
 PLOT = Plot(
     title="Verdicts on times",

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report import formats
+from study.analysis.results import Results
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE
 from study.report.plots.whiskers import Row, dots_and_whiskers
-from study.report.results import Results
+from study.utils import formats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report.loads import relative_loads
+from study.analysis.expert_load import relative_loads
+from study.analysis.results import Results
 from study.report.plots.panels import padded, small_multiples
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLUE, GREY, LIGHT
-from study.report.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.analysis.results import Results
 from study.report.plots.curves import draw_curves, mean_curves
 from study.report.plots.plot import Plot
-from study.report.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

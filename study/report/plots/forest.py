@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.analysis.results import Results
+from study.analysis.units import Unit
 from study.report.plots.panels import Limits
 from study.report.plots.style import BLACK, BLUE, VERMILLION
 from study.report.plots.whiskers import Row, dots_and_whiskers
-from study.report.results import Results
-from study.report.units import Unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

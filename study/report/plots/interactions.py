@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from study.report import formats
-from study.report.factorial import interactions
+from study.analysis.factorial import interactions
+from study.analysis.results import Results
 from study.report.plots.panels import padded
 from study.report.plots.plot import Plot
-from study.report.plots.style import (
+from study.report.plots.style import (  # fmt: skip
     BLACK,
     BLUE,
     GREY,
@@ -21,8 +21,8 @@ from study.report.plots.style import (
     light_grid,
     new_figure,
     wrapped,
-)  # fmt: skip
-from study.report.results import Results
+)
+from study.utils import formats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ LOOKS = (
 
 
 def compute(results: Results) -> pd.DataFrame:
-    """See `study.report.factorial.interactions`; means that the design cannot tell are left out."""
+    """See `study.analysis.factorial.interactions`; means that the design cannot tell are left out."""
     found = interactions(results)
     return found[found["mean"].notna()].reset_index(drop=True) if len(found) else found
 

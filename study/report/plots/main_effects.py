@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report import formats
-from study.report.factorial import main_effects
+from study.analysis.factorial import main_effects
+from study.analysis.results import Results
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE
 from study.report.plots.whiskers import Row, dots_and_whiskers
-from study.report.results import Results
+from study.utils import formats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from study.report import formats
+from study.analysis.results import Results
 from study.report.plots.labels import Box, Mark, annotate, mark
 from study.report.plots.panels import padded
 from study.report.plots.plot import Plot
 from study.report.plots.scales import log_parameters
 from study.report.plots.style import BLACK, BLUE, GREY, LIGHT, SMALL, WIDTH, light_grid, new_figure, wrapped
-from study.report.results import Results
+from study.utils import formats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report.results import Results
+from study.analysis.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

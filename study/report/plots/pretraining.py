@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report import formats
+from study.analysis.pretraining import SAME, SCRATCH, TRANSFER, pretraining
+from study.analysis.results import Results
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE, VERMILLION
 from study.report.plots.whiskers import Row, dots_and_whiskers
-from study.report.pretraining import SAME, SCRATCH, TRANSFER, pretraining
-from study.report.results import Results
+from study.utils import formats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

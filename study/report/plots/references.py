@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.analysis.results import Results
 from study.report.plots.labels import annotate, mark
 from study.report.plots.plot import Plot
 from study.report.plots.scales import log_parameters
 from study.report.plots.style import BLACK, BLUE, GREY, SMALL, VERMILLION, WIDTH, light_grid, new_figure, wrapped
-from study.report.published import beside
-from study.report.results import Results
+from study.report.reference_models import beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

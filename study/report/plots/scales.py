@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.report import formats
+from study.utils import formats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.analysis.results import Results
+from study.analysis.search_front import COST_NAMES, cost_of, searched
 from study.report.plots.labels import annotate, mark, staircase
 from study.report.plots.panels import padded
 from study.report.plots.plot import Plot
 from study.report.plots.scales import log_parameters
 from study.report.plots.style import BLACK, BLUE, GREY, WIDTH, light_grid, new_figure
-from study.report.results import Results
-from study.report.searched import COST_NAMES, cost_of, searched
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from study.report import escape
+from study.utils import escape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.report import formats
-from study.report.factorial import ALPHA, anova
+from study.analysis.factorial import ALPHA, anova
+from study.analysis.results import Results
 from study.report.plots.plot import Plot
-from study.report.plots.style import (
+from study.report.plots.style import (  # fmt: skip
     BLACK,
     BLUE,
     GREY,
@@ -19,8 +19,8 @@ from study.report.plots.style import (
     light_grid,
     new_figure,
     wrapped,
-)  # fmt: skip
-from study.report.results import Results
+)
+from study.utils import formats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,31 @@
+"""Intervals of accuracies, which are shares from 0 to 1: no interval reaches further than a share can."""
+
+from collections.abc import Collection, Mapping
+
+import pandas as pd
+
+from study.analysis.facts import StudyFacts
+from study.analysis.stats.intervals import Difference, Interval, bounded, interval, paired_difference
+
+SMALLEST = 0.005  # the smallest difference worth seeing, where no claim of the study names one: half a point
+
+
+def smallest_of_interest(facts: StudyFacts) -> float:
+    """The smallest margin of the study's claims on test accuracy, for it is what the study calls a difference."""
+    margins = [claim.margin for claim in facts.claims if claim.metric == "test_accuracy" and claim.margin]
+    return min(margins, default=SMALLEST)
+
+
+def share(values: Collection[float]) -> Interval:
+    """The mean of shares with its 95 % t interval, cut at 0 and 1."""
+    return bounded(interval(values), 0.0, 1.0)
+
+
+def share_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Difference:
+    """The paired difference of shares with its 95 % t interval, cut at -1 and 1."""
+    return bounded(paired_difference(values, baseline), -1.0, 1.0)
+
+
+def any_cut(low: pd.Series, high: pd.Series) -> bool:
+    """Whether some mean's interval ends where shares do; one without width is not cut but a fact."""
+    return bool((((low <= 0) | (high >= 1)) & (low < high)).any())

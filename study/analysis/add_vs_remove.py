@@ -1,0 +1,73 @@
+"""Adding against removing: what a part is worth in the full model, and what in the bare one."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from study.analysis.accuracy_intervals import share_difference
+from study.analysis.facts import CellFacts, FactorFacts, StudyFacts
+from study.analysis.findings import is_distinguishable
+from study.analysis.stats.adjust import holm
+from study.analysis.stats.intervals import Difference, bounded, paired_difference
+
+if TYPE_CHECKING:
+    from study.analysis.results import Results
+
+COLUMNS = [
+    *("part", "with", "without", "full", "removed", "added", "bare"),
+    *("full_n", "full_gain", "full_low", "full_high", "bare_n", "bare_gain", "bare_low", "bare_high"),
+    *("n", "difference", "low", "high", "sd", "p_value", "p_adjusted", "distinguishable"),
+]
+
+
+def adding_and_removing(results: "Results") -> pd.DataFrame:
+    """One row per part of a study that has the full model, the bare one, and each part removed and added.
+
+    `full_gain` is the test accuracy of the `full` model less that of the cell with the part `removed`, `bare_gain` that
+    of the cell with the part `added` less that of the `bare` one: what the part is worth at either end, each with its
+    95 % interval, paired by replicate. `difference` is full_gain - bare_gain, with interval and paired t-test over the
+    replicates that all four cells have: where it is not zero, the part's worth depends on the other parts (the sum of
+    its interactions with them). `p_adjusted` is Holm's, over all parts. All in shares; empty for other designs.
+    """
+    rows = [_row(part, cells, results) for part, cells in _parts(results.facts)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))
+
+
+def _parts(facts: StudyFacts) -> list[tuple[FactorFacts, dict[str, CellFacts]]]:
+    """The four cells of each part, where none of them is left out."""
+    by_labels = {tuple(sorted(cell.labels.items())): cell for cell in facts.included}
+    ends = {cell.name: cell for cell in facts.included if cell.name in (facts.full, facts.bare)}
+    if facts.full not in ends or facts.bare not in ends:
+        return []
+    full, bare = ends[facts.full], ends[facts.bare]
+    found = []
+    for factor in facts.factors:
+        removed = by_labels.get(tuple(sorted({**full.labels, factor.name: bare.labels[factor.name]}.items())))
+        added = by_labels.get(tuple(sorted({**bare.labels, factor.name: full.labels[factor.name]}.items())))
+        if removed is not None and added is not None:
+            found.append((factor, {"full": full, "removed": removed, "added": added, "bare": bare}))
+    return found
+
+
+def _row(part: FactorFacts, cells: dict[str, CellFacts], results: "Results") -> dict[str, object]:
+    values = {name: results.accuracies[cell.name] for name, cell in cells.items()}
+    row: dict[str, object] = {name: cell.name for name, cell in cells.items()}
+    row |= {"part": part.name, "with": cells["full"].labels[part.name], "without": cells["bare"].labels[part.name]}
+    row |= _gain("full", share_difference(values["full"], values["removed"]))
+    row |= _gain("bare", share_difference(values["added"], values["bare"]))
+    gains = {
+        end: {r: values[more][r] - values[less][r] for r in values[more].keys() & values[less].keys()}
+        for end, more, less in (("full", "full", "removed"), ("bare", "added", "bare"))
+    }
+    found = bounded(paired_difference(gains["full"], gains["bare"]), -2.0, 2.0)
+    row |= {"n": found.n, "difference": found.mean, "low": found.low, "high": found.high}
+    return row | {
+        "sd": found.sd,
+        "p_value": found.p_value,
+        "distinguishable": is_distinguishable(found.low, found.high),
+    }
+
+
+def _gain(end: str, found: Difference) -> dict[str, object]:
+    return {f"{end}_n": found.n, f"{end}_gain": found.mean, f"{end}_low": found.low, f"{end}_high": found.high}

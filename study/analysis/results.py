@@ -1,0 +1,183 @@
+"""A study's results as tables, and how they lie in the files of a report."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from study.analysis.cells import cells
+from study.analysis.effects import effects
+from study.analysis.factorial import fit
+from study.analysis.facts import StudyFacts, TuningFacts
+from study.analysis.stats.effects import Effects
+from study.analysis.verdicts import verdicts
+from study.design.factors import METRICS, RESULT_COLUMNS
+from study.utils.errors import StudyError
+
+Kinds = Mapping[str, str]
+
+FACTS_FILE = "study.json"
+GRID_FILE = "grid.yaml"
+WHOLE = ("replicate", "params", "params_active", "macs", "macs_active", "seed")
+TRIAL_KINDS: Kinds = {
+    column: "Int64" if column in WHOLE else "float64" if column in METRICS else "str" for column in RESULT_COLUMNS
+}
+HISTORY_KINDS: Kinds = {
+    "stage": "str",
+    "key": "str",
+    "epoch": "Int64",
+    **dict.fromkeys(("train_loss", "val_loss", "val_accuracy", "learning_rate", "seconds"), "float64"),
+}
+TUNING_KINDS: Kinds = {
+    "cell": "str",
+    "trial": "Int64",
+    "status": "str",
+    "best": "str",
+    "val_accuracy": "float64",
+    "train_seconds": "float64",
+    "key": "str",
+    "run_id": "str",
+    "reason": "str",
+}
+DEVICE_FILE = "device.csv"
+DEVICE_KINDS: Kinds = {
+    **dict.fromkeys(("cell", "key"), "str"),
+    **dict.fromkeys(("fp32_bytes", "int8_bytes"), "Int64"),
+    **dict.fromkeys(("fp32_ms", "int8_ms", "fp32_accuracy", "int8_accuracy", "tolerance"), "float64"),
+    **dict.fromkeys(("processor", "commit", "measured"), "str"),
+}
+SEARCH_KINDS: Kinds = {
+    "test_accuracy": "float64",
+    "params": "Int64",
+    "macs": "Int64",
+    "latency": "float64",
+    "epochs": "Int64",
+}
+LOAD_KINDS: Kinds = {"stage": "str", "key": "str", "block": "Int64", "expert": "Int64", "share": "float64"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study has found, as far as it has been run.
+
+    trials       one row per trial, plus one per excluded cell: `RESULT_COLUMNS` and a column per factor (its level);
+                 accuracies are shares from 0 to 1; `status` is done, failed, missing or excluded, `reason` says why
+    history      one row per epoch of a finished stage; `key` is a trial's `key` or `pretrain_key`
+    tuning       one row per tuning trial: `TUNING_KINDS` and a column per parameter (its value as JSON)
+    expert_load  one row per expert of a block (both from 1): its share of the routed tokens, after the last epoch
+    device       one row per cell whose model was exported: sizes, latencies, validation accuracies (`study export`)
+    """
+
+    facts: StudyFacts
+    trials: pd.DataFrame
+    history: pd.DataFrame
+    expert_load: pd.DataFrame
+    grid: str = ""  # the grid file's text; a report that was written before it was kept has none
+    tuning: pd.DataFrame = field(default_factory=lambda: table([], TUNING_KINDS))
+    device: pd.DataFrame = field(default_factory=lambda: table([], DEVICE_KINDS))
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per cell that was to be run; see `study.analysis.cells`."""
+        return cells(self)
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """One row per level that is not the baseline's; see `study.analysis.effects`."""
+        return effects(self)
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """One row per claim; see `study.analysis.verdicts`."""
+        return verdicts(self)
+
+    @cached_property
+    def fit(self) -> Effects:
+        """Main effects and interactions by least squares; see `study.analysis.factorial`."""
+        return fit(self)
+
+    @cached_property
+    def accuracies(self) -> dict[str, dict[int, float]]:
+        """Test accuracy by cell and replicate, of the trials that have one."""
+        found: dict[str, dict[int, float]] = {cell.name: {} for cell in self.facts.included}
+        columns = (self.done[name].tolist() for name in ("cell", "replicate", "test_accuracy"))
+        for cell, replicate, accuracy in zip(*columns, strict=True):
+            if math.isfinite(accuracy):
+                found[cell][int(replicate)] = accuracy
+        return found
+
+    @cached_property
+    def done(self) -> pd.DataFrame:
+        """The trials that have a result."""
+        return self.trials[self.trials["status"] == "done"]
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables from which everything else follows, by file name."""
+        tables = {"results.csv": self.trials, "history.csv": self.history, "expert_load.csv": self.expert_load}
+        tuning = {"tuning.csv": self.tuning} if self.facts.tuning else {}
+        return tables | tuning | ({DEVICE_FILE: self.device} if len(self.device) else {})
+
+
+def read(folder: Path | str = ".") -> Results:
+    """The results in a report's folder, as `build` wrote them. Raises StudyError where they are missing or damaged."""
+    folder = Path(folder)
+    try:
+        facts = StudyFacts.model_validate_json((folder / FACTS_FILE).read_bytes())
+        factors = dict.fromkeys(facts.factor_names, "str")
+        return Results(
+            facts,
+            _read_table(folder / "results.csv", {**TRIAL_KINDS, **factors}),
+            _read_table(folder / "history.csv", HISTORY_KINDS),
+            _read_table(folder / "expert_load.csv", LOAD_KINDS),
+            _read_grid(folder / GRID_FILE),
+            _read_table(folder / "tuning.csv", tuning_kinds(facts.tuning)) if facts.tuning else table([], TUNING_KINDS),
+            _read_device(folder / DEVICE_FILE),
+        )
+    except FileNotFoundError as error:
+        name = Path(error.filename).name
+        raise StudyError(f"{folder}: {name} is missing; build the report again with 'python -m study report'") from None
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        raise StudyError(f"{folder}: not the files of a report ({first}); build the report again") from None
+
+
+def tuning_kinds(facts: TuningFacts) -> Kinds:
+    """The columns of `Results.tuning`."""
+    values = dict.fromkeys((parameter.name for parameter in facts.parameters), "str")
+    return {**TUNING_KINDS, **(SEARCH_KINDS if facts.searches else {}), **values}
+
+
+def table(rows: list[dict[str, object]], kinds: Kinds) -> pd.DataFrame:
+    """Rows as a table with these columns and kinds; what a row does not have is empty."""
+    columns = {
+        name: pd.Series([row.get(name, "" if kind == "str" else None) for row in rows], dtype=kind)
+        for name, kind in kinds.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def _read_device(path: Path) -> pd.DataFrame:
+    return _read_table(path, DEVICE_KINDS) if path.is_file() else table([], DEVICE_KINDS)
+
+
+def _read_grid(path: Path) -> str:
+    return path.read_bytes().decode("utf-8") if path.is_file() else ""
+
+
+def _read_table(path: Path, kinds: Kinds) -> pd.DataFrame:
+    """Levels are text: one called 'none' or '01' stays what it is. Numbers are read as Python reads them: exactly."""
+    found = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if missing := [name for name in kinds if name not in found.columns]:
+        raise ValueError(f"{path.name} has no column {missing[0]!r}")
+    return pd.DataFrame({name: _as_kind(found[name], kind) for name, kind in kinds.items()})
+
+
+def _as_kind(column: "pd.Series[str]", kind: str) -> "pd.Series[Any]":
+    if kind == "str":
+        return column.astype("str")
+    number = int if kind == "Int64" else float
+    return pd.Series([number(text) if text else None for text in column], dtype=kind)

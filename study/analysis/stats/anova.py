@@ -1,0 +1,222 @@
+"""The analysis of variance of a design: what each term explains, of type II, and what this design cannot tell apart."""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import linalg, stats  # type: ignore[import-untyped]
+
+from study.analysis.stats.adjust import holm
+from study.analysis.stats.model import Fit, Floats, Residual, Term, Trials
+
+TIMES = "\u00d7"
+MOST_CONTRASTS = 3_000  # that are fitted at once: a second's work and a third of a GiB
+COLUMNS = ["term", "kind", "ss", "df", "ms", "f", "p_value", "p_adjusted", "eta_squared", "omega_squared", "note"]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a term adds to a fit: sum of squares and degrees of freedom (0: it cannot be estimated)."""
+
+    ss: float
+    df: int
+    note: str = ""
+
+    @property
+    def ms(self) -> float:
+        return self.ss / self.df if self.df else math.nan
+
+
+class Anova:
+    """The fits behind the table, from at least one trial. The mean square of `error` is what effects are held against.
+
+    The error is what is left within cells and replicates. Only where nothing is (one replicate per cell) do the
+    interactions of three and more factors serve instead. Interactions of more than `MOST_CONTRASTS` contrasts in all
+    are not fitted, the largest first (`left_out`).
+    """
+
+    def __init__(self, trials: Trials) -> None:
+        self.trials, count = trials, len(trials.names)
+        pairs = itertools.combinations(range(count), 2)
+        self.mains: list[Term] = [(i,) for i in range(count)]
+        together = [pair for pair in pairs if (trials.codes_TF[:, pair] > 0).all(axis=1).any()]
+        self.pairs = _affordable(together, trials)
+        self.left_out = [pair for pair in together if pair not in self.pairs]
+        self._fits: dict[frozenset[Term], Fit] = {}
+        self._cells = trials.within_cells()
+        self._whole = self.fit([*self.mains, *self.pairs]).residual
+        self.error = self._error()
+
+    def table(self) -> pd.DataFrame:
+        """One row per term; then higher order, error and total. See `effects.Effects` for the columns."""
+        total = float(((self.trials.values_T - self.trials.values_T.mean()) ** 2).sum())
+        replicates = _difference(self.trials.within_cells(blocked=False), self._cells)
+        base = total - replicates.ss
+        rows = [self._row("replicate", "replicate", replicates, base)] if self.trials.num_blocks > 1 else []
+        rows += [self._row(self.name(term), "main", self.main(term), base) for term in self.mains]
+        rows += [self._row(self.name(term), "interaction", self.pair(term), base) for term in self.pairs]
+        rows += [self._row(name, "interaction", found, base) for name, found in self._joint().items()]
+        rows += [self._row(self.name(term), "interaction", self._too_large(term), base) for term in self.left_out]
+        rest = _difference(self._whole, self._cells)
+        if rest.df and self._cells.df:
+            rows.append(self._row(self._rest, "higher order", rest, base))
+        rows.append(_plain("error", self.error))
+        rows.append(_plain("total", Explained(total, len(self.trials.values_T) - 1)))
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        tested = table["kind"].isin(["main", "interaction"])
+        table.loc[tested, "p_adjusted"] = holm(table.loc[tested, "p_value"].to_numpy(dtype=np.float64))
+        return table
+
+    def fit(self, terms: Iterable[Term]) -> Fit:
+        """Replicates and these terms: main effects first, whatever their order here."""
+        key = frozenset(terms)
+        if key not in self._fits:
+            self._fits[key] = Fit(self.trials, sorted(key, key=lambda term: (len(term), term)))
+        return self._fits[key]
+
+    def name(self, term: Term) -> str:
+        return f" {TIMES} ".join(self.trials.names[i] for i in term)
+
+    def main(self, term: Term) -> Explained:
+        """A main effect, after all other terms that do not contain it; interactions aliased with it are set aside."""
+        others = [other for other in self.mains if other != term]
+        apart = [pair for pair in self.pairs if term[0] not in pair]
+        alone, after = self._added(term, others), self._added(term, [*others, *apart])
+        labels = self.trials.labels[term[0]]
+        if len(labels) == 1:
+            return Explained(0.0, 0, f"only level {labels[0]!r} has results")
+        if alone.df < self.trials.width(term):
+            return self._lacking(term, alone, others)
+        if after.df < alone.df:
+            confounded = [pair for pair in apart if self._gain(term, [*others, pair]) < alone.df]
+            named = self._either(confounded) if confounded else "interactions"
+            return Explained(alone.ss, alone.df, f"assumes no {named}, from which this design cannot tell it")
+        return after
+
+    def pair(self, term: Term) -> Explained:
+        """An interaction, after all main effects and all other interactions."""
+        others = [*self.mains, *(other for other in self.pairs if other != term)]
+        found = self._added(term, others)
+        if found.df == self.trials.width(term):
+            return found
+        if empty := self._empty(term):
+            return replace(found, note=f"{found.df} of {self.trials.width(term)} contrasts: no results at {empty}")
+        return self._lacking(term, found, others)
+
+    def _joint(self) -> Mapping[str, Explained]:
+        """Interactions that only their sum can be estimated of, by name."""
+        found: dict[str, Explained] = {}
+        for term in self.pairs:
+            aliases = self._aliases(term, [*self.mains, *(other for other in self.pairs if other != term)])
+            group = sorted({term, *aliases})
+            if aliases and all(other in self.pairs for other in group):
+                rest = [other for other in self.pairs if other not in group]
+                joint = _difference(self.fit([*self.mains, *rest]).residual, self._whole)
+                found[" + ".join(self.name(other) for other in group)] = Explained(joint.ss, joint.df, "their sum")
+        return found
+
+    def _added(self, term: Term, others: Iterable[Term]) -> Explained:
+        others = list(others)
+        return _difference(self.fit(others).residual, self.fit([*others, term]).residual)
+
+    def _gain(self, term: Term, others: list[Term]) -> int:
+        return self.fit(others).residual.df - self.fit([*others, term]).residual.df
+
+    def _aliases(self, term: Term, others: list[Term]) -> list[Term]:
+        """The other terms without any one of which more of this one could be estimated.
+
+        They are found in the null space of the model's columns: what of the term is lost lies in its rows there, and
+        leaving out another term leaves only the null vectors that are zero in the other's rows.
+        """
+        if self._gain(term, others) == self.trials.width(term):
+            return []
+        fit = self.fit([term, *others])
+        rows = {one: _without_rounding(fit.null_of(one)) for one in (term, *others)}
+        lost = _rank(rows[term])
+        return [one for one in others if _rank(rows[term] @ linalg.null_space(rows[one])) < lost]
+
+    def _too_large(self, term: Term) -> Explained:
+        return Explained(0.0, 0, f"not fitted: {self.trials.width(term):,} contrasts")
+
+    @property
+    def _rest(self) -> str:
+        """What is in cells beyond the terms that are fitted."""
+        return "all other interactions" if self.left_out else "three or more factors"
+
+    def _lacking(self, term: Term, found: Explained, others: list[Term]) -> Explained:
+        """The same, saying what stands in the way."""
+        aliases = self._aliases(term, others)
+        which = self._either(aliases) if aliases else "other terms together"
+        how = "" if found.df == 0 else f"{found.df} of {self.trials.width(term)} contrasts: in part "
+        return replace(found, note=f"{how}this design cannot tell it from {which}")
+
+    def _either(self, terms: Iterable[Term]) -> str:
+        return " or ".join(self.name(term) for term in terms)
+
+    def _empty(self, term: Term) -> str:
+        """The first combination of two factors' levels without results, and how many there are; empty if none."""
+        seen = {tuple(map(int, row)) for row in self.trials.codes_TF[:, term]}
+        codes = itertools.product(*(range(self.trials.num_levels[i]) for i in term))
+        empty = [both for both in codes if both not in seen]
+        if not empty:
+            return ""
+        named = zip(term, empty[0], strict=True)
+        first = ", ".join(f"{self.trials.names[i]}={self.trials.labels[i][code]}" for i, code in named)
+        return first + (f" and {len(empty) - 1} more" if len(empty) > 1 else "")
+
+    def _error(self) -> Explained:
+        left = self._cells if self._cells.df else self._whole
+        if not left.df:
+            note = "nothing is left to measure chance by: run more replicates"
+        elif left is self._whole:
+            which = "all other interactions" if self.left_out else "interactions of three or more factors"
+            note = f"one replicate per cell: {which} serve as error"
+        else:
+            note = "" if left.ss else "results do not vary beyond cells and replicates: there is no test"
+        return Explained(left.ss, left.df, note)
+
+    def _row(self, term: str, kind: str, found: Explained, base: float) -> dict[str, Any]:
+        row = _plain(term, found) | {"kind": kind}
+        if not found.df:
+            return row | {"ss": math.nan}
+        if self.error.df and self.error.ss:
+            f = found.ms / self.error.ms
+            row |= {"f": f, "p_value": float(stats.f.sf(f, found.df, self.error.df))}
+        if base > 0 and self.error.df:
+            omega = (found.ss - found.df * self.error.ms) / (base + self.error.ms)
+            row |= {"omega_squared": max(omega, 0.0)}
+        if base > 0:
+            row |= {"eta_squared": found.ss / base}
+        return row | ({"eta_squared": math.nan, "omega_squared": math.nan} if kind == "replicate" else {})
+
+
+def _difference(smaller: Residual, larger: Residual) -> Explained:
+    """What the larger model explains beyond the smaller one in it."""
+    df = smaller.df - larger.df
+    return Explained(max(smaller.ss - larger.ss, 0.0) if df else 0.0, df)
+
+
+def _affordable(pairs: Sequence[Term], trials: Trials) -> list[Term]:
+    """The interactions that are fitted: all, or as many of the smallest as are within `MOST_CONTRASTS`."""
+    by_width = sorted(pairs, key=trials.width)
+    totals = itertools.accumulate(trials.width(pair) for pair in by_width)
+    kept = {pair for pair, total in zip(by_width, totals, strict=True) if total <= MOST_CONTRASTS}
+    return [pair for pair in pairs if pair in kept]
+
+
+def _without_rounding(null_PK: Floats) -> Floats:
+    """Rounding would count as rank."""
+    return np.where(np.abs(null_PK) < 1e-9, 0.0, null_PK)
+
+
+def _rank(matrix: Floats) -> int:
+    return int(np.linalg.matrix_rank(matrix, tol=1e-8)) if matrix.size else 0
+
+
+def _plain(kind: str, found: Explained) -> dict[str, Any]:
+    """A row without a test."""
+    return {"term": kind, "kind": kind, "ss": found.ss, "df": found.df, "ms": found.ms, "note": found.note}

@@ -1,0 +1,94 @@
+"""From results to one number per replicate: the difference that a claim speaks of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from study.analysis.stats.intervals import moments
+from study.design.comparison import Factors, Labels, Selection
+from study.utils.errors import StudyError
+
+Values = Mapping[int, float]  # by replicate
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference by replicate, averaged over the matched sets of cells that have results."""
+
+    by_replicate: Values
+    sets: int  # matched sets that the mean is taken over
+    lacking: int  # matched sets of which a cell has no result at all
+    cells: tuple[Labels, ...]  # all cells it needs
+    scale: float  # largest value in it, against which rounding is judged
+    entered: tuple[tuple[int, Labels], ...] = ()  # the cells whose results are in it, each with its sign
+
+    @property
+    def n(self) -> int:
+        return len(self.by_replicate)
+
+    def moments(self) -> tuple[float, float]:
+        """Mean and standard deviation over replicates, nan where undefined."""
+        return moments(np.array(list(self.by_replicate.values()), dtype=np.float64), self.scale)
+
+
+def results_by_cell(data: pd.DataFrame, factors: Factors, metric: str) -> dict[Labels, Values]:
+    """Each cell's metric by replicate; a cell all of whose trials lack the metric is there with none.
+
+    `data` has one row per trial: a column per factor holding labels, `replicate`, and the metric (nan or None where
+    a trial has no result). Rows whose `status`, if there is one, is "excluded" are no cells. Raises StudyError for a
+    missing column, and for two results of one trial.
+    """
+    for column in (*factors, "replicate", metric):
+        if column not in data.columns:
+            raise StudyError(f"the results have no column {column!r}; they have {', '.join(map(repr, data.columns))}")
+    trials = _with_status(data, lambda status: status != "excluded")
+    found: dict[Labels, dict[int, float]] = {}
+    values = pd.to_numeric(trials[metric]).to_numpy(dtype=np.float64, na_value=np.nan)
+    for cell, replicate, value in zip(_cells(trials, factors), trials["replicate"], values, strict=True):
+        of_cell = found.setdefault(cell, {})
+        if not np.isfinite(value):
+            continue
+        if int(replicate) in of_cell:
+            named = ", ".join(f"{name}={label}" for name, label in zip(factors, cell, strict=True))
+            raise StudyError(f"two results for replicate {replicate} of cell {named}; leave one of them out")
+        of_cell[int(replicate)] = float(value)
+    return dict(found)
+
+
+def attempted(data: pd.DataFrame, factors: Factors) -> set[tuple[Labels, int]]:
+    """Cell and replicate of each trial that was run, done or failed: whose `status`, if any, is not "missing"."""
+    trials = _with_status(data, lambda status: ~status.isin(["missing", "excluded"]))
+    return set(zip(_cells(trials, factors), trials["replicate"].astype(int), strict=True))
+
+
+def _with_status(data: pd.DataFrame, wanted: Callable[["pd.Series[str]"], "pd.Series[bool]"]) -> pd.DataFrame:
+    return data[wanted(data["status"])] if "status" in data.columns else data
+
+
+def _cells(data: pd.DataFrame, factors: Factors) -> list[Labels]:
+    return list(zip(*(data[name].astype(str) for name in factors), strict=True))
+
+
+def contrast(selection: Selection, results: Mapping[Labels, Values], factors: Factors) -> Contrast:
+    """The selected difference in every replicate that all its cells have."""
+    sets = selection.sets(list(results), factors)
+    usable = [group for group in sets if all(results[cell] for cell in group)]
+    cells = tuple(dict.fromkeys(cell for group in sets for cell in group))
+    replicates = _common([results[cell] for group in usable for cell in group])
+    signs = [corner.sign for corner in selection.corners]
+    by_replicate = {
+        r: sum(sign * results[cell][r] for group in usable for sign, cell in zip(signs, group, strict=True))
+        / len(usable)
+        - selection.constant
+        for r in replicates
+    }
+    scale = max((abs(results[cell][r]) for group in usable for cell in group for r in replicates), default=0.0)
+    entered = tuple((sign, cell) for group in usable for sign, cell in zip(signs, group, strict=True))
+    lacking = len(sets) - len(usable)
+    return Contrast(by_replicate, len(usable), lacking, cells, max(scale, abs(selection.constant)), entered)
+
+
+def _common(values: Sequence[Values]) -> list[int]:
+    return sorted(set.intersection(*(set(v) for v in values))) if values else []

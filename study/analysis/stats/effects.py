@@ -1,0 +1,195 @@
+"""Main effects and two-factor interactions of a design, from a least-squares fit.
+
+The model: metric = replicate + main effects + two-factor interactions + error. Cells are paired by replicate, so the
+replicate is a block, and what all cells of a replicate have in common is no error. Sums of squares are of type II: a
+term is judged after all others that do not contain it, which does not need equal numbers in all cells: designs may
+have exclusions and failed trials. What a design cannot tell apart is said so, in words, and not estimated.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats  # type: ignore[import-untyped]
+
+from study.analysis.stats import anova
+from study.analysis.stats.adjust import holm
+from study.analysis.stats.anova import Anova
+from study.analysis.stats.contrasts import results_by_cell
+from study.analysis.stats.model import Fit, Floats, Term, Trials
+from study.design.comparison import Factors
+from study.utils.errors import StudyError
+
+EFFECT_COLUMNS = [
+    *("factor", "level", "n", "mean", "low", "high"),
+    *("difference", "difference_low", "difference_high", "p_value", "p_adjusted", "note"),
+]
+INTERACTION_COLUMNS = ["factor_a", "level_a", "factor_b", "level_b", "n", "mean", "low", "high", "note"]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What a fit says, as tables; nan where something cannot be estimated, with the reason in the row's `note`.
+
+    anova, a row per term (kinds: replicate, main, interaction, higher order, error, total): `ss`, `df`, `ms`, `f`,
+    `p_value`, Holm-adjusted over main effects and interactions (`p_adjusted`), and the share of variance.
+    `eta_squared` is ss / (total less replicates). `omega_squared` corrects it for what chance alone would give:
+    (ss - df ms_error) / (that total + ms_error), at least 0 (Hays 1963; Olejnik & Algina 2003, Psychol. Methods
+    8:434-447). In an unbalanced design shares need not sum to 1.
+
+    effects, a row per level of each factor: the least-squares mean (over equally weighted levels of the other factors;
+    where no cell changes two factors, at their first levels) and its `difference` from the factor's first level,
+    adjusted for the other main effects; p-values Holm-adjusted over all differences. `n` counts trials.
+
+    interactions, a row per pair of levels of any two factors that vary together: least-squares means.
+
+    Intervals hold the replicates fixed: they are for comparing within a table. `notes` is what a reader must know.
+    """
+
+    anova: pd.DataFrame
+    effects: pd.DataFrame
+    interactions: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def estimate(
+    data: pd.DataFrame, factors: Factors, metric: str = "value", level: float = 0.95, paired: bool = True
+) -> Effects:
+    """Fit the model to all trials that have a result.
+
+    `data` has a row per trial: a column of labels per factor, `replicate`, and the metric (nan where a trial has no
+    result). `factors` maps each factor to its labels, the baseline's first. `paired` false is for runs that share
+    nothing across cells: replicates are no blocks then. Raises StudyError for missing columns, for a level that its
+    factor does not have, and for two results of one trial.
+    """
+    trials = _trials(data, factors, metric, paired)
+    if trials is None:
+        empty = [pd.DataFrame(columns=names) for names in (anova.COLUMNS, EFFECT_COLUMNS, INTERACTION_COLUMNS)]
+        return Effects(empty[0], empty[1], empty[2], ("no trial has a result: nothing can be estimated",))
+    return _Tables(trials, factors, level).effects()
+
+
+def _trials(data: pd.DataFrame, factors: Factors, metric: str, paired: bool) -> Trials | None:
+    results = results_by_cell(data, factors, metric)
+    rows = [(cell, replicate, value) for cell, values in results.items() for replicate, value in values.items()]
+    if not rows:
+        return None
+    names = tuple(factors)
+    labels = tuple(_observed(name, {cell[i] for cell, _, _ in rows}, factors) for i, name in enumerate(names))
+    replicates = np.array([replicate for _, replicate, _ in rows])
+    return Trials(
+        np.array([value for *_, value in rows], dtype=np.float64),
+        np.asarray(np.unique(replicates if paired else 0 * replicates, return_inverse=True)[1], dtype=np.int64),
+        np.array([[known.index(label) for known, label in zip(labels, cell, strict=True)] for cell, _, _ in rows]),
+        names,
+        labels,
+    )
+
+
+def _observed(name: str, seen: set[str], factors: Factors) -> tuple[str, ...]:
+    """A factor's labels that have results, in the factor's order."""
+    if unknown := sorted(seen.difference(factors[name])):
+        possible = ", ".join(map(repr, factors[name]))
+        raise StudyError(f"the results have level {unknown[0]!r} of factor {name!r}, whose levels are {possible}")
+    return tuple(label for label in factors[name] if label in seen)
+
+
+class _Tables:
+    """Least-squares means and differences, held against the error of the analysis of variance."""
+
+    def __init__(self, trials: Trials, factors: Factors, level: float) -> None:
+        self.trials, self.factors, self.level = trials, factors, level
+        self.anova = Anova(trials)
+        self.others = [self._weights(count) for count in trials.num_levels]
+
+    def effects(self) -> Effects:
+        effects = pd.DataFrame(self._main_rows(), columns=EFFECT_COLUMNS)
+        compared = np.array([label != labels[0] for labels in self.factors.values() for label in labels])
+        effects.loc[compared, "p_adjusted"] = holm(effects.loc[compared, "p_value"].to_numpy(dtype=np.float64))
+        interactions = pd.DataFrame(self._pair_rows(), columns=INTERACTION_COLUMNS)
+        return Effects(self.anova.table(), effects, interactions, tuple(self._notes()))
+
+    def _weights(self, count: int) -> Floats:
+        """How a factor's levels are averaged: equally, or the first alone (see Effects)."""
+        together = self.anova.pairs or self.anova.left_out
+        return np.full(count, 1 / count) if together else np.eye(count)[0]
+
+    def _main_rows(self) -> Iterator[dict[str, Any]]:
+        fit = self.anova.fit(self.anova.mains)
+        for i, (name, labels) in enumerate(self.factors.items()):
+            note = self.anova.main((i,)).note
+            weights = [self._mean_weights(self.anova.mains, {i: label}) for label in labels]
+            first = weights[0]
+            changes = [None if own is None or first is None else own - first for own in weights]
+            means, differences = self._with_intervals(fit, weights), self._with_intervals(fit, changes)
+            for label, own, mean, difference in zip(labels, weights, means, differences, strict=True):
+                row = {"factor": name, "level": label, "n": self._count({i: label})}
+                row |= zip(("mean", "low", "high"), mean, strict=False)
+                if label != labels[0]:
+                    columns = ("difference", "difference_low", "difference_high", "p_value")
+                    row |= zip(columns, difference, strict=True)
+                yield row | {"note": "no results" if own is None else note}
+
+    def _pair_rows(self) -> Iterator[dict[str, Any]]:
+        for pair in self.anova.pairs:
+            terms = [*self.anova.mains, pair]
+            note, names = self.anova.pair(pair).note, [self.trials.names[i] for i in pair]
+            levels = list(itertools.product(*(self.factors[name] for name in names)))
+            places = [dict(zip(pair, labels, strict=True)) for labels in levels]
+            means = self._with_intervals(self.anova.fit(terms), [self._mean_weights(terms, at) for at in places])
+            for labels, at, mean in zip(levels, places, means, strict=True):
+                n = self._count(at)
+                values = (names[0], labels[0], names[1], labels[1], n, *mean[:3], note if n else "no results")
+                yield dict(zip(INTERACTION_COLUMNS, values, strict=True))
+
+    def _count(self, at: Mapping[int, str]) -> int:
+        """Trials at these levels."""
+        if any(label not in self.trials.labels[i] for i, label in at.items()):
+            return 0
+        codes = [self.trials.labels[i].index(label) for i, label in at.items()]
+        return int((self.trials.codes_TF[:, list(at)] == codes).all(axis=1).sum())
+
+    def _mean_weights(self, terms: Sequence[Term], at: Mapping[int, str]) -> Floats | None:
+        """Weights of the mean at these levels, None where one has no results."""
+        if any(label not in self.trials.labels[i] for i, label in at.items()):
+            return None
+        codes = {i: self.trials.labels[i].index(label) for i, label in at.items()}
+        return self.trials.mean_weights(terms, codes, self.others)
+
+    def _with_intervals(self, fit: Fit, weights: Sequence[Floats | None]) -> list[list[float]]:
+        """Estimate, low, high and two-sided p-value against zero, of each; nan where they cannot be had."""
+        found_R4 = np.full((len(weights), 4), math.nan)
+        known = [i for i, own in enumerate(weights) if own is not None]
+        weights_RP = np.array([own for own in weights if own is not None]).reshape(len(known), fit.num_columns)
+        estimable = fit.estimable(weights_RP)
+        rows, (means, variances) = np.array(known, dtype=int)[estimable], fit.estimate(weights_RP[estimable])
+        found_R4[rows, 0] = means
+        error = self.anova.error
+        if error.df and error.ss:
+            spread = np.sqrt(variances * error.ms)
+            half = spread * float(stats.t.isf((1 - self.level) / 2, error.df))
+            tested = spread > 0
+            found_R4[rows, 1], found_R4[rows, 2] = means - half, means + half
+            found_R4[rows[tested], 3] = 2 * stats.t.sf(np.abs(means[tested]) / spread[tested], error.df)
+        return [[float(number) for number in row] for row in found_R4]
+
+    def _notes(self) -> Iterator[str]:
+        if self.anova.error.note:
+            yield self.anova.error.note
+        if self.anova.left_out:
+            named = ", ".join(map(self.anova.name, self.anova.left_out))
+            yield f"not fitted, for they have too many contrasts: {named}; main effects are judged without them"
+        if not (self.anova.pairs or self.anova.left_out):
+            if len(self.factors) > 1:
+                yield "no cell changes two factors: effects are those at the first levels of the others"
+            return
+        cells, counts = np.unique(self.trials.codes_TF, axis=0, return_counts=True)
+        combinations = math.prod(len(labels) for labels in self.factors.values())
+        if len(cells) < combinations:
+            yield f"{len(cells)} of {combinations} combinations have results: effects come from a least-squares fit"
+        if counts.min() < counts.max():
+            yield f"cells have {counts.min()} to {counts.max()} results: effects come from a least-squares fit"

@@ -1,0 +1,140 @@
+"""Simulated studies with known truth: thousands at once, judged by the rules that real ones are judged by.
+
+A value is its cell's true mean, plus what the replicate's seed does to all cells alike, plus noise of its own.
+
+Shapes: S studies, N replicates, C cells, M claims.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from study.analysis.stats.adjust import holm
+from study.analysis.stats.claims import region_p_values
+from study.analysis.stats.sequential import look_schedule, look_shares
+from study.design.claims import ClaimSpec
+from study.design.comparison import Factors, Labels, select
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Noise = Callable[[np.random.Generator, tuple[int, ...]], Floats]
+
+SUPPORTED, UNDECIDED, REFUTED = 1, 0, -1
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    return rng.standard_normal(shape)
+
+
+def skewed(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Standardised gamma of shape 4 turned over: skewness -1, a tail of bad runs."""
+    return 2.0 - rng.gamma(4.0, 0.5, shape)
+
+
+def heavy(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Student t with 5 degrees of freedom, standardised: now and then a run far off."""
+    return np.asarray(rng.standard_t(5, shape) / np.sqrt(5 / 3))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A truth, and what is claimed of it. Means and sd are in one unit; `sd` may differ between cells."""
+
+    name: str
+    factors: Factors
+    means: Mapping[Labels, float]
+    claims: tuple[ClaimSpec, ...]
+    least: int  # replicates at the first look
+    most: int  # and at the last; the same where there is only one
+    sd: float | tuple[float, ...] = 1.0
+    shared_sd: float = 1.0
+    noise: Noise = field(default=normal)
+    step: float = 0.0  # values are rounded to multiples of it: one image of the test set
+
+    @cached_property
+    def contrasts(self) -> Floats:
+        """(M, C) each claim's difference in terms of the cells, by the same selection that real claims go through."""
+        cells, found = list(self.means), np.zeros((len(self.claims), len(self.means)))
+        for m, claim in enumerate(self.claims):
+            selection = select(claim, self.factors)
+            sets = selection.sets(cells, self.factors)
+            for group in sets:
+                for corner, cell in zip(selection.corners, group, strict=True):
+                    found[m, cells.index(cell)] += corner.sign / len(sets)
+        return found
+
+    @cached_property
+    def truth(self) -> Floats:
+        """(M,) the true differences."""
+        return np.asarray(self.contrasts @ np.array(list(self.means.values())))
+
+    def draw(self, studies: int, rng: np.random.Generator) -> Floats:
+        """(S, N, C) values of so many studies, each run to the last look."""
+        shape = (studies, self.most, len(self.means))
+        shared = self.shared_sd * rng.standard_normal((studies, self.most, 1))
+        values = np.array(list(self.means.values())) + shared + np.asarray(self.sd) * self.noise(rng, shape)
+        return np.round(values / self.step) * self.step if self.step else values
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Verdicts of simulated studies, and the replicates that each was reached with: both (S, M)."""
+
+    verdicts_SM: Integers
+    replicates_SM: Integers
+
+
+def judge_all(scenario: Scenario, values_SNC: Floats) -> Judged:
+    """What `sequential.look` says of every study's claims after its last look; tests hold the two together."""
+    differences_SNM = values_SNC @ scenario.contrasts.T
+    shape = (len(values_SNC), len(scenario.claims))
+    verdicts_SM = np.zeros(shape, dtype=np.int64)
+    replicates_SM = np.full(shape, scenario.most)
+    schedule = look_schedule(scenario.least, scenario.most)
+    for n, share in zip(schedule, look_shares(schedule), strict=True):
+        p_SM, supports_SM = _decisive(scenario, differences_SNM[:, :n])
+        # a decided claim at p = 0 stands first and so passes its alpha on to the others
+        adjusted_SM = holm(np.where(verdicts_SM == UNDECIDED, p_SM / share, 0.0))
+        now = (verdicts_SM == UNDECIDED) & (adjusted_SM <= 0.05)
+        verdicts_SM[now] = np.where(supports_SM, SUPPORTED, REFUTED)[now]
+        replicates_SM[now] = n
+    return Judged(verdicts_SM, replicates_SM)
+
+
+def false_verdicts(scenario: Scenario, verdicts_SM: Integers) -> npt.NDArray[np.bool_]:
+    """(S, M) which verdicts are wrong. Where the truth lies on a region's boundary (no effect at all), both are."""
+    wrong = np.zeros(verdicts_SM.shape, dtype=np.bool_)
+    for m, (claim, truth) in enumerate(zip(scenario.claims, scenario.truth, strict=True)):
+        region, verdicts = claim.region, verdicts_SM[:, m]
+        holds = (region.low < truth < region.high) == region.inside
+        wrong[:, m] = verdicts == (REFUTED if holds else SUPPORTED)
+        if min(abs(truth - region.low), abs(truth - region.high)) < 1e-9:
+            wrong[:, m] = verdicts != UNDECIDED
+    return wrong
+
+
+def as_results(scenario: Scenario, values_NC: Floats) -> pd.DataFrame:
+    """One simulated study as `claims.judge` and `sequential.look` take it: a row per trial, the metric in `value`."""
+    return pd.DataFrame(
+        [
+            {**dict(zip(scenario.factors, cell, strict=True)), "replicate": r, "value": float(values_NC[r - 1, c])}
+            for c, cell in enumerate(scenario.means)
+            for r in range(1, len(values_NC) + 1)
+        ]
+    )
+
+
+def _decisive(scenario: Scenario, differences_SNM: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """(S, M) p-values, nan where the differences do not vary, and whether they support the claim."""
+    n = differences_SNM.shape[1]
+    means_SM, sd_SM = differences_SNM.mean(axis=1), differences_SNM.std(axis=1, ddof=1)
+    errors_SM = np.where(sd_SM > 1e-9 * np.abs(differences_SNM).max(axis=1), sd_SM, np.nan) / np.sqrt(n)
+    p_SM, supports_SM = np.empty(means_SM.shape), np.empty(means_SM.shape, dtype=np.bool_)
+    for m, claim in enumerate(scenario.claims):
+        support, refute = region_p_values(means_SM[:, m], errors_SM[:, m], n - 1, claim.region)
+        p_SM[:, m], supports_SM[:, m] = np.minimum(support, refute), support < refute
+    return p_SM, supports_SM

@@ -1,0 +1,36 @@
+"""The JSON Schema of a grid file, from the models that read it: editors complete and check with it."""
+
+import json
+from typing import Any
+
+from study.design.grid import Grid, LevelSpec
+from study.design.overrides import paths
+from study.vit.settings import PRESETS, Settings
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+REFERENCE = "#/$defs/{model}"
+
+
+def grid_schema() -> dict[str, Any]:
+    """The schema as plain data. What it cannot say (divisors, names of data sets) `study plan` checks."""
+    schema = Grid.model_json_schema(ref_template=REFERENCE)
+    known = schema["$defs"]
+    for model in (Settings, LevelSpec):
+        own = model.model_json_schema(ref_template=REFERENCE)
+        known |= own.pop("$defs", {}) | {model.__name__: own}
+    baseline = schema["properties"]["baseline"]
+    schema["properties"]["baseline"] = {"$ref": "#/$defs/Settings", "description": baseline["description"]}
+    known["Encoder"]["properties"]["preset"] = {"enum": [*PRESETS], "description": "a size; fields beside it win"}
+    known["FactorSpec"]["properties"]["path"] |= {"$ref": "#/$defs/Path"}
+    known["FactorSpec"]["properties"]["path"].pop("anyOf")
+    known["FactorSpec"]["properties"]["levels"]["items"] = {
+        "anyOf": [{"$ref": "#/$defs/LevelSpec"}, {"not": {"type": "object"}}]
+    }
+    known["LevelSpec"]["properties"]["set"]["propertyNames"] = {"$ref": "#/$defs/Path"}
+    known["Path"] = {"enum": [*paths()], "description": "a field of a trial's settings, by dotted path"}
+    return {"$schema": DIALECT, **schema}
+
+
+def text() -> str:
+    """The schema as a file."""
+    return json.dumps(grid_schema(), indent=1, ensure_ascii=False) + "\n"

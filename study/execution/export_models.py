@@ -1,0 +1,118 @@
+"""Exports the models of a study for edge devices and measures what they cost there: `study export`.
+
+Of each finished cell the first replicate that is done is written as ONNX, in float32 and with int8 weights, and noted
+in the store with its file sizes, its latency for one image on one core, and its validation accuracy.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+
+from study.design.stages import Stage, stages_of
+from study.design.study import Study, Trial
+from study.planning.trials import wanted
+from study.store import measurements
+from study.store.measurements import Footprint, Form
+from study.store.results import Store
+from study.utils.errors import StudyError
+from study.utils.provenance import commit, now, processor, provenance
+from study.vit.data import Split
+from study.vit.export import onnx, pretrained
+from study.vit.settings import Finetune
+from study.vit.training.batches import prepare
+
+RUNS = 200  # single images whose median time is the latency
+AT_ONCE = 256  # validation images
+TOLERANCE = 0.01  # of validation accuracy: a hundredth of the images
+
+
+def run(study: Study, store: Store, folder: Path, tolerance: float, console: Console) -> int:
+    """Export and measure what is not yet; returns how many models were.
+
+    Raises StudyError where a package is missing or no trial has a result.
+
+    folder: where the files go, `KEY.onnx` and `KEY.int8.onnx` (only where int8 keeps its accuracy), with the first
+    twelve digits of the key.
+    """
+    onnx.need()
+    trials = list(first_done(study, store))
+    if not trials:
+        raise StudyError(
+            f"no trial of {study.name!r} has a result in {store}; run it: python -m study run {study.path}"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for trial in trials:
+        stage = stages_of(trial)[-1]
+        if _is_done(store, stage, folder, tolerance):
+            continue
+        made = export_stage(stage, store, folder, tolerance)
+        console.print(f"{escape(trial.cell.name)}: {_words(made)}", highlight=False)
+        count += 1
+    return count
+
+
+def first_done(study: Study, store: Store) -> Iterator[Trial]:
+    """Of each cell the first replicate that has a result."""
+    stored, seen = store.keys(), set()
+    for trial in wanted(study, store):
+        if trial.cell.name not in seen and stages_of(trial)[-1].key in stored:
+            seen.add(trial.cell.name)
+            yield trial
+
+
+def export_stage(stage: Stage, store: Store, folder: Path, tolerance: float) -> Footprint:
+    """Write one model's files, measure them, and note what was found."""
+    started = now()
+    with store.folder(stage) as stored:
+        model = pretrained.load(stored)
+    assert isinstance(stage.recipe, Finetune), "a trial ends in a fine-tuning"
+    images = prepare(stage.recipe, stage.encoder, torch.device("cpu")).validation
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".exporting-") as place:
+        fp32, int8 = Path(place) / "fp32.onnx", Path(place) / "int8.onnx"
+        onnx.export_onnx(model, fp32)
+        onnx.quantize_onnx(fp32, int8)
+        origin = provenance(commit(), processor(), 1, started) | {"onnxruntime": version("onnxruntime")}
+        found = Footprint(_form(fp32, images), _form(int8, images), tolerance, origin)
+        fp32.replace(_file(folder, stage, "onnx"))
+        if found.int8_kept:
+            int8.replace(_file(folder, stage, "int8.onnx"))
+        else:
+            _file(folder, stage, "int8.onnx").unlink(missing_ok=True)
+    measurements.write(store, stage, found)
+    return found
+
+
+def _is_done(store: Store, stage: Stage, folder: Path, tolerance: float) -> bool:
+    found = measurements.find(store, stage)
+    if found is None or found.tolerance != tolerance or not _file(folder, stage, "onnx").is_file():
+        return False
+    return not found.int8_kept or _file(folder, stage, "int8.onnx").is_file()
+
+
+def _file(folder: Path, stage: Stage, ending: str) -> Path:
+    return folder / f"{stage.key[:12]}.{ending}"
+
+
+def _form(path: Path, images: Split) -> Form:
+    measured = onnx.footprint(path, RUNS)
+    return Form(measured.file_bytes, measured.milliseconds, _accuracy(path, images))
+
+
+def _accuracy(path: Path, images: Split) -> float:
+    """The share of a labelled split's images that an ONNX file reads correctly."""
+    assert images.labels is not None, "fine-tuning has labels"
+    logits = [onnx.run_onnx(path, part / 255) for part in torch.split(images.images, AT_ONCE)]
+    return float((torch.cat(logits).argmax(1) == images.labels).double().mean())
+
+
+def _words(made: Footprint) -> str:
+    fp32, int8 = (f"{form.file_bytes / 1e6:.2f} MB, {form.milliseconds:.2f} ms" for form in (made.fp32, made.int8))
+    lost = 100 * (made.fp32.val_accuracy - made.int8.val_accuracy)
+    verdict = "kept" if made.int8_kept else "not kept"
+    return f"float32 {fp32}; int8 {int8}, {lost:.2f} points of validation accuracy lost, {verdict}"

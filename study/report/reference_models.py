@@ -1,0 +1,34 @@
+"""Published points to hold a CIFAR study against: `reference_models.csv`, each row with where it was read."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from study.analysis.facts import StudyFacts
+
+FILE = Path(__file__).with_name("reference_models.csv")
+DATASETS = ("cifar10", "cifar100")
+COLUMNS = ["model", "family", "params_m", "top1", "epochs", "training", "source"]
+
+
+def dataset_of(facts: StudyFacts) -> str | None:
+    """The data set with published points that the baseline is fine-tuned on."""
+    dataset = facts.cells[0].finetune_dataset
+    return dataset if dataset in DATASETS else None
+
+
+def beside(facts: StudyFacts) -> pd.DataFrame:
+    """Published models with a result on the study's data set: parameters in millions, top-1 in %; smallest first.
+
+    Empty for other data sets. Where a source gives one parameter count, it is that of the 10-class model.
+    """
+    dataset = dataset_of(facts)
+    if dataset is None:
+        return pd.DataFrame(columns=COLUMNS)
+    rows = pd.read_csv(FILE, keep_default_na=False, na_values={name: [""] for name in ("epochs", *_NUMBERS)})
+    rows["params_m"] = rows[f"params_m_{dataset}"].fillna(rows["params_m_cifar10"])
+    rows["top1"] = rows[f"{dataset}_top1"]
+    return rows.dropna(subset=["top1"]).sort_values("params_m", kind="stable")[COLUMNS].reset_index(drop=True)
+
+
+_NUMBERS = [f"params_m_{name}" for name in DATASETS] + [f"{name}_top1" for name in DATASETS]

@@ -1,0 +1,90 @@
+"""Which stages have been delivered to which MLflow server, and as which run: results, and how others ended.
+
+    STORE/tracking/STUDY.jsonl               one JSON line per delivery, where the store is a folder
+    STORE/tracking/STUDY/SERVER/KEY.RUN      one empty object per delivery, where it is an address: a single listing
+                                             reads them all, and there is nothing that two drivers could append to
+    STORE/tracking/STUDY/SERVER/ended/NAME   likewise, for a failure or a stop of that name
+
+All are only ever added to, so that a kill loses at most the delivery being written. Delivering again what is missing
+here is all that resuming needs. A SQLite file is this machine's, and so are the deliveries to it.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from study.design.stages import Stage
+from study.store.results import Store
+
+
+class Ledger:
+    """The deliveries of one study."""
+
+    def __init__(self, store: Store, study: str) -> None:
+        self.path: Path = store.root / "tracking" / f"{study}.jsonl"
+        self._store, self._study = store, study
+
+    def runs(self, uri: str) -> dict[str, str]:
+        """Stage key to run id, for the deliveries to one server. Raises StoreError."""
+        if not self._in_a_file(uri):
+            listed = self._store.listed(self._folder(uri))
+            names = sorted(listed, key=lambda name: listed[name])
+            return dict(name.split(".", 1) for name in names if "." in name)
+        return {entry["key"]: entry["run_id"] for entry in self._entries(uri) if {"key", "run_id"} <= entry.keys()}
+
+    def endings(self, uri: str) -> frozenset[str]:
+        """The names of failures and stops that were delivered to a server. Raises StoreError."""
+        if not self._in_a_file(uri):
+            return frozenset(self._store.listed(self._ended(uri)))
+        return frozenset(str(entry["ended"]) for entry in self._entries(uri) if "ended" in entry)
+
+    def add(self, uri: str, stage: Stage, run_id: str) -> None:
+        """Note a delivery. Raises OSError or StoreError."""
+        if not self._in_a_file(uri):
+            self._store.note(f"{self._folder(uri)}/{stage.key}.{run_id}", b"")
+            return
+        self._append({"server": server_of(uri), "key": stage.key, "run_id": run_id})
+
+    def add_ending(self, uri: str, name: str, run_id: str) -> None:
+        """Note the delivery of a failure, or of a stop. Raises OSError or StoreError."""
+        if not self._in_a_file(uri):
+            self._store.note(f"{self._ended(uri)}/{name}", b"")
+            return
+        self._append({"server": server_of(uri), "ended": name, "run_id": run_id})
+
+    def _append(self, entry: dict[str, str]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"\n{json.dumps(entry)}\n")  # on a line of its own even after one that a kill has cut short
+
+    def _entries(self, uri: str) -> list[dict[str, Any]]:
+        """What the file says of one server."""
+        try:
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        return [entry for line in lines if (entry := _read_line(line)).get("server") == server_of(uri)]
+
+    def _in_a_file(self, uri: str) -> bool:
+        return self._store.is_folder or uri.startswith("sqlite:")
+
+    def _folder(self, uri: str) -> str:
+        return f"tracking/{self._study}/{server_of(uri)}"
+
+    def _ended(self, uri: str) -> str:
+        return f"{self._folder(uri)}/ended"
+
+
+def _read_line(line: str) -> dict[str, Any]:
+    """Empty for a line that a kill has cut short: that run is delivered again."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def server_of(uri: str) -> str:
+    """A name for a tracking server that gives away no password."""
+    return hashlib.sha256(uri.encode()).hexdigest()[:16]

@@ -1,0 +1,116 @@
+"""How numbers are written for readers: a true minus sign, units, and a dash for what is not known."""
+
+import math
+from collections.abc import Callable
+
+import pandas as pd
+
+from study.utils import text
+
+PERCENT = "\N{NO-BREAK SPACE}%"
+NONE = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+plural = text.plural  # in reports as everywhere
+
+
+def percent(share: float) -> str:
+    """0.94631 as 94.63, for columns and sentences that say %."""
+    return _fixed(100 * share, 2)
+
+
+def percent_with(mean: float, low: float, high: float) -> str:
+    """A mean and its 95 % interval, as far as there is one: 94.63 (93.12 to 96.14)."""
+    return _with(percent, mean, low, high)
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points, always with its sign: 0.0031 as +0.31."""
+    if _unknown(share):
+        return NONE
+    written = f"{100 * share:+.2f}"
+    return "0.00" if float(written) == 0 else written.replace("-", MINUS)
+
+
+def points_with(difference: float, low: float, high: float) -> str:
+    """A difference and its 95 % interval, as far as there is one: +0.31 (−0.20 to +0.82)."""  # noqa: RUF002
+    return _with(points, difference, low, high)
+
+
+def percent_plus_minus(mean: float, low: float, high: float) -> str:
+    """The same with half the width of the interval: 94.63 ± 1.51; an interval that is cut at one side in full."""
+    return _plus_minus(percent, mean, low, high)
+
+
+def points_plus_minus(difference: float, low: float, high: float) -> str:
+    return _plus_minus(points, difference, low, high)
+
+
+def p_value(value: float) -> str:
+    if _unknown(value):
+        return NONE
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def hundredths(number: float) -> str:
+    """Two decimals, for effect sizes."""
+    return _fixed(number, 2).replace(f"{MINUS}0.00", "0.00")
+
+
+def count(number: float) -> str:
+    """A whole number in full: 663,024."""
+    return NONE if _unknown(number) else f"{int(number):,}"
+
+
+def short(number: float) -> str:
+    """Three significant digits: 67.3 k, 663 k, 1.21 G; for parameters and multiply-adds."""
+    if _unknown(number):
+        return NONE
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(number) >= size:
+            return significant(number / size) + unit
+    return f"{number:.0f}"
+
+
+def megabytes(number: float) -> str:
+    """Bytes, as in 2.68 MB."""
+    return NONE if _unknown(number) else f"{number / 1e6:.2f} MB"
+
+
+def significant(number: float, digits: int = 3) -> str:
+    """That many significant digits, trailing zeros kept and no exponent."""
+    if _unknown(number) or number == 0:
+        return NONE if _unknown(number) else "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
+    return _fixed(number, decimals)
+
+
+def duration(seconds: float) -> str:
+    """8.4 s, 3 min 20 s, 2 h 05 min."""
+    if _unknown(seconds):
+        return NONE
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _fixed(number: float, decimals: int) -> str:
+    return NONE if _unknown(number) else f"{number:,.{decimals}f}".replace("-", MINUS)
+
+
+def _with(write: Callable[[float], str], value: float, low: float, high: float) -> str:
+    if _unknown(low) or _unknown(high):
+        return write(value)
+    return f"{write(value)} ({'no spread' if low == high else f'{write(low)} to {write(high)}'})"
+
+
+def _plus_minus(write: Callable[[float], str], value: float, low: float, high: float) -> str:
+    if _unknown(low) or _unknown(high):
+        return write(value)
+    if not math.isclose(high - value, value - low, abs_tol=1e-9):
+        return _with(write, value, low, high)
+    return f"{write(value)} ± {percent((high - low) / 2)}"
+
+
+def _unknown(number: float) -> bool:
+    return bool(pd.isna(number)) or math.isinf(number)

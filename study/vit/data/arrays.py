@@ -1,0 +1,41 @@
+"""Decoded images in memory, before they become tensors on a device.
+
+Legend: N images, C channels, H height, W width.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.vit.data.dataset import DatasetInfo
+
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split."""
+
+    images: Pixels  # (N, C, H, W)
+    labels: Labels | None  # (N,)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A whole data set as read from its source: what is known of it by then, and one part per split."""
+
+    info: DatasetInfo
+    parts: dict[str, Part]  # train, validation, test
+
+
+def select(images_NCHW: Pixels, labels_N: Labels | None, indices: dict[str, NDArray[np.intp]]) -> dict[str, Part]:
+    """The parts that `indices` names; a split it leaves out is empty."""
+    none = np.empty(0, np.intp)
+    return {
+        split: Part(images_NCHW[chosen], None if labels_N is None else labels_N[chosen])
+        for split in SPLITS
+        for chosen in [indices.get(split, none)]
+    }

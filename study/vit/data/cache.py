@@ -1,0 +1,138 @@
+"""Decoded data sets on disk, so that the many processes of a sweep do not each decode the same images.
+
+One safetensors file per data set, in $STUDY_CACHE, else in $XDG_CACHE_HOME/lightweight-vit-study or
+~/.cache/lightweight-vit-study. The folder may be deleted at any time. A file appears whole or not at all, and while
+one process decodes, others that want the same data wait for it. Where nothing can be written, all goes on without.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from study.vit.data.arrays import SPLITS, Decoded, Labels, Pixels
+from study.vit.data.source import Source
+
+FORMAT = 1  # to be raised when what the files hold, or how images are decoded, changes
+log = logging.getLogger(__name__)
+
+
+def folder() -> Path:
+    """Where decoded data sets are kept."""
+    if own := os.environ.get("STUDY_CACHE"):
+        return Path(own).expanduser() / "data"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lightweight-vit-study" / "data"
+
+
+def remember(source: Source, size: int) -> Path | Decoded:
+    """The file that holds a data set at `size`; made if it is missing, or the data themselves if it cannot be made."""
+    key = _key(source)
+    found = _find(key, size)
+    if found is not None:
+        return found
+    with _alone(key):
+        found = _find(key, size)  # another process may have made it meanwhile
+        if found is not None:
+            return found
+        decoded = source.read(size)
+        return _write(decoded, _place(key, None if _own_size(decoded) else size)) or decoded
+
+
+def holds(source: Source) -> bool:
+    """Whether the images are kept at their own size: then their source is not needed any more."""
+    return info_of(_place(_key(source), None)) is not None
+
+
+def digest(decoded: Decoded) -> str:
+    """SHA-256 over shape, images and labels of all splits."""
+    total = hashlib.sha256()
+    for split in SPLITS:
+        part = decoded.parts[split]
+        total.update(f"{split} {part.images.shape} {part.labels is not None};".encode())
+        total.update(part.images.data)
+        if part.labels is not None:
+            total.update(part.labels.astype("<i8").data)
+    return total.hexdigest()
+
+
+def info_of(file: Path) -> dict[str, str] | None:
+    """What a file says of itself: `info`, a DatasetInfo in JSON, and `digest`; None if it is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as stored:
+            said: dict[str, str] | None = stored.metadata()
+            return said
+    except (OSError, SafetensorError):
+        return None
+
+
+def _key(source: Source) -> str:
+    return hashlib.sha256(f"{FORMAT}\0{source.name}\0{source.fingerprint()}".encode()).hexdigest()[:32]
+
+
+def _place(key: str, size: int | None) -> Path:
+    """Images at their own size serve every `size` that is no smaller; others only the one they were resized to."""
+    return folder() / f"{key}-{'own' if size is None else size}.safetensors"
+
+
+def _find(key: str, size: int) -> Path | None:
+    own = info_of(_place(key, None))
+    if own is not None and json.loads(own["info"])["image_size"] <= size:
+        return _place(key, None)
+    return _place(key, size) if info_of(_place(key, size)) is not None else None
+
+
+def _own_size(decoded: Decoded) -> bool:
+    own, now = decoded.info.image_size, int(decoded.parts["train"].images.shape[-1])
+    return own == now
+
+
+def _write(decoded: Decoded, place: Path) -> Path | None:
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, Pixels | Labels] = {f"{split}.images": part.images for split, part in decoded.parts.items()}
+    arrays |= {f"{split}.labels": part.labels for split, part in decoded.parts.items() if part.labels is not None}
+    said = {"info": json.dumps(asdict(decoded.info)), "digest": digest(decoded)}
+    try:
+        with _temporary(place) as file:
+            save_file(arrays, file, said)
+    except OSError as error:
+        log.warning("decoded images of %s are not kept in %s: %s", decoded.info.name, place.parent, error)
+        return None
+    return place
+
+
+@contextmanager
+def _temporary(place: Path) -> Iterator[Path]:
+    """A file beside `place` that takes its place if all goes well, and is removed if not."""
+    part = place.with_name(f".{place.stem}-{uuid.uuid4().hex}.part")
+    try:
+        part.touch()
+        mode = part.stat().st_mode
+        yield part
+        part.chmod(mode)  # as for any new file, while safetensors lets none but the owner read
+        with part.open("rb") as written:
+            os.fsync(written.fileno())  # else a power cut could leave the name without the content
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)  # gone where it took its place
+
+
+@contextmanager
+def _alone(key: str) -> Iterator[None]:
+    """Hold the lock of a data set, or nothing where the folder cannot be written or does not know locks."""
+    from filelock import FileLock
+
+    with ExitStack() as held:
+        try:
+            folder().mkdir(parents=True, exist_ok=True)
+            held.enter_context(FileLock(folder() / f"{key}.lock"))
+        except (OSError, NotImplementedError) as error:
+            log.info("decoding without a lock in %s: %s", folder(), error)
+        yield

@@ -1,0 +1,100 @@
+"""From the encoded images of some splits to a whole data set: one size, one number of channels, all three splits."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from study.utils.errors import StudyError
+from study.vit.data.arrays import SPLITS, Decoded, Labels, Part
+from study.vit.data.dataset import DatasetInfo
+from study.vit.data.examples import Example
+from study.vit.data.images import Tile, decode, stack
+from study.vit.data.splits import fingerprints, split_by_content
+
+MISSING_SHARES = {"validation": Fraction(1, 10), "test": Fraction(1, 5)}  # of train, where a split has to come from it
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """One split with its images decoded one by one."""
+
+    tiles: list[Tile]
+    prints: list[bytes]
+    labels: Labels | None
+
+    def take(self, indices: Sequence[int]) -> "_Rows":
+        labels = None if self.labels is None else self.labels[np.asarray(indices, np.intp)]
+        return _Rows([self.tiles[i] for i in indices], [self.prints[i] for i in indices], labels)
+
+
+def assemble(info: DatasetInfo, encoded: Mapping[str, Iterable[Example]], size: int) -> Decoded:
+    """Decode the splits given, take those that are missing from train, and bring all images to one shape.
+
+    A validation split that is missing is a tenth of train; a test split that is missing, or has no labels where train
+    has, is a fifth of it. Without labels there is nothing to test, so a missing test split stays empty. `info` is
+    corrected where decoding shows more than it said.
+
+    Raises StudyError for images that cannot be decoded and for labels that are missing or out of range.
+    """
+    found = {split: _decoded(part, info, split, size) for split, part in encoded.items()}
+    rows = _completed({split: part for split, part in found.items() if not _secret(split, part.labels)})
+    tiles = [tile for part in rows.values() for tile in part.tiles]
+    own_sides = {tile.own_side for tile in tiles}
+    side = min(own_sides) if len(own_sides) == 1 and min(own_sides) <= size else size
+    channels = 3 if any(tile.pixels.ndim == 3 for tile in tiles) else 1
+    parts = {split: Part(stack(part.tiles, side, channels), part.labels) for split, part in rows.items()}
+    known = replace(
+        info,
+        image_size=info.image_size if len(own_sides) == 1 else None,
+        channels=channels,
+        splits={split: len(part.tiles) for split, part in rows.items()},
+    )
+    return Decoded(known, parts)
+
+
+def _decoded(examples: Iterable[Example], info: DatasetInfo, split: str, size: int) -> _Rows:
+    tiles: list[Tile] = []
+    prints: list[bytes] = []
+    labels: list[int | None] = []
+    for where, image, label in examples:
+        tiles.append(decode(image, where, size))
+        prints.extend(fingerprints([image]))
+        labels.append(label)
+    if not tiles:
+        raise StudyError(f"data set {info.name!r}: {split} holds no images")
+    return _Rows(tiles, prints, _labels(info, split, labels))
+
+
+def _labels(info: DatasetInfo, split: str, labels: Sequence[int | None]) -> Labels | None:
+    if info.classes is None:
+        return None
+    where = f"data set {info.name!r}, {split}"
+    if missing := labels.count(None):
+        raise StudyError(f"{where}: {missing} of {len(labels)} images have no label; remove them")
+    numbers = np.array(labels, np.int64)
+    wrong = np.flatnonzero((numbers < 0) | (numbers >= info.classes))
+    if len(wrong) and not _secret(split, numbers):
+        raise StudyError(
+            f"{where}: {len(wrong)} of {len(numbers)} labels are out of range, first in row {wrong[0]}: "
+            f"{numbers[wrong[0]]}; labels go from 0 to {info.classes - 1}. Remove those rows, or the label column if "
+            "the images are for pre-training only"
+        )
+    return numbers
+
+
+def _secret(split: str, labels: Labels | None) -> bool:
+    """Whether all labels are -1, the Hub's mark for labels that are not published: the split counts as missing."""
+    return split != "train" and labels is not None and bool((labels == -1).all())
+
+
+def _completed(rows: Mapping[str, _Rows]) -> dict[str, _Rows]:
+    """All three splits, those missing taken from train."""
+    train = rows["train"]
+    unlabelled = train.labels is None
+    wanted = [split for split in MISSING_SHARES if split not in rows and not (unlabelled and split == "test")]
+    labels = None if train.labels is None else train.labels.tolist()
+    chosen = split_by_content(train.prints, labels, {split: MISSING_SHARES[split] for split in wanted})
+    taken = {split: train.take(indices.tolist()) for split, indices in chosen.items()}
+    return {split: {**rows, **taken}.get(split) or _Rows([], [], None) for split in SPLITS}

@@ -1,0 +1,100 @@
+"""Encoded images and their labels, as Hugging Face `datasets` reads them from the Hub, tables and folders."""
+
+import glob
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from study.utils.errors import StudyError
+from study.vit.data.arrays import SPLITS
+from study.vit.data.columns import columns_of
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported, which is always later
+BATCH = 1000  # images in memory at a time
+
+
+class Example(NamedTuple):
+    """One image before it is decoded."""
+
+    where: str  # for messages
+    image: bytes
+    label: int | None
+
+
+def from_files(
+    name: str, kind: str, files: Mapping[str, Sequence[str | Path]], **options: object
+) -> dict[str, Iterator[Example]]:
+    """The splits of a data set in files on this machine, read by a builder of `datasets` called `kind`.
+
+    They are streamed, so that `datasets` does not keep a second copy in its cache, nor need a cache it can write to.
+    """
+    datasets = quiet_datasets()
+    with _reading(name), tempfile.TemporaryDirectory() as locks:
+        found = datasets.load_dataset(
+            kind,
+            data_files={split: [str(file) for file in parts] for split, parts in files.items()},
+            streaming=True,
+            cache_dir=locks,
+            **options,
+        )
+    return from_splits(name, found)
+
+
+def from_splits(name: str, found: Mapping[str, Any]) -> dict[str, Iterator[Example]]:
+    """The splits of what `datasets` loaded. Raises StudyError, then or while iterating, where they cannot be read."""
+    return {split: _examples(name, split, found[split]) for split in SPLITS if split in found}
+
+
+def literal(path: Path) -> str:
+    """A path as a pattern that matches nothing else."""
+    return glob.escape(str(path))
+
+
+def content(cell: Any, where: str) -> bytes:
+    """The image in a cell of a table: bytes, or bytes and path with one of them empty. Raises StudyError for none."""
+    cell = {"bytes": cell} if cell is None or isinstance(cell, bytes) else cell
+    if cell["bytes"] is not None:
+        return bytes(cell["bytes"])
+    path = Path(cell.get("path") or "")
+    if path.is_absolute():  # a relative one would mean another file in each working folder
+        return path.read_bytes()
+    raise StudyError(
+        f"{where} holds no image, at most a relative path of one; write the table with datasets.Dataset.to_parquet, "
+        "which embeds them, or use imagefolder:PATH"
+    )
+
+
+def quiet_datasets() -> Any:
+    """The package, told not to report what is loaded. Imported late, because that takes seconds."""
+    import datasets  # type: ignore[import-untyped]
+
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
+    return datasets
+
+
+def _examples(name: str, split: str, found: Any) -> Iterator[Example]:
+    columns = columns_of(found.features.arrow_schema, f"data set {name!r}")
+    wanted = [columns.image, *([columns.label] if columns.label else [])]
+    encoded = found.select_columns(wanted).cast_column(columns.image, quiet_datasets().Image(decode=False))
+    row = 0
+    with _reading(name):
+        for batch in encoded.iter(BATCH):
+            cells = batch[columns.image]
+            for cell, label in zip(cells, batch[columns.label] if columns.label else [None] * len(cells), strict=True):
+                path = f" ({cell['path']})" if cell and cell["path"] else ""
+                where = f"data set {name!r}, {split}, row {row}, column {columns.image!r}{path}"
+                yield Example(where, content(cell, where), label)
+                row += 1
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except StudyError:
+        raise
+    except Exception as error:  # those of pyarrow, fsspec and `datasets` itself, which change with their versions
+        raise StudyError(f"data set {name!r} cannot be read: {error}") from error

@@ -1,0 +1,68 @@
+"""What one's own data in files and folders have in common: finding them, describing them, noticing changes."""
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from study.utils.errors import StudyError
+from study.vit.data.arrays import SPLITS
+from study.vit.data.dataset import DatasetInfo
+from study.vit.data.images import header
+
+SPLIT_WORDS: Mapping[str, str] = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+PEEK = 16  # images whose size and colour stand for all in a description
+
+
+def existing(name: str) -> Path:
+    """The path in `KIND:PATH`. Raises StudyError if nothing is there, naming the nearest thing that is."""
+    try:
+        path = Path(name.partition(":")[2]).expanduser().absolute()
+        if path.exists():
+            return path
+        raise StudyError(f"data set {name!r}: there is no {path}{_nearest(path)}")
+    except (OSError, ValueError, RuntimeError) as error:  # not a path, no such user, a folder that may not be entered
+        raise StudyError(f"data set {name!r}: its path cannot be read: {error}") from error
+
+
+def _nearest(path: Path) -> str:
+    parent = next(folder for folder in path.parents if folder.is_dir())
+    wanted = path.relative_to(parent).parts[0]
+    close = difflib.get_close_matches(wanted, [child.name for child in parent.iterdir()], n=1)
+    return f"; {parent} holds {close[0]!r}" if close else f"; {parent} is there, but has no {wanted!r}"
+
+
+def known(name: str, first: Sequence[tuple[str, bytes]], classes: int | None, counts: Mapping[str, int]) -> DatasetInfo:
+    """The description of one's own data: from its first few images, its classes and the splits it comes with."""
+    if not first:
+        raise StudyError(f"data set {name!r} holds no images")
+    headers = [header(data, where) for where, data in first]
+    sides = {side for image in headers for side in (image.width, image.height)}
+    return DatasetInfo(
+        name=name,
+        image_size=sides.pop() if len(sides) == 1 else None,
+        channels=max(image.channels for image in headers),
+        classes=classes,
+        splits={split: counts[split] for split in SPLITS} if len(counts) == len(SPLITS) else None,
+        description="own data" + (", no labels: for pre-training only" if classes is None else ""),
+        source=str(existing(name)),
+        licence="as its owner says",
+    )
+
+
+def stamp(files: Iterable[Path]) -> str:
+    """Hash over place, length and time of change of files: another one means that they have to be read again."""
+    total = hashlib.sha256()
+    for file in files:
+        status = file.stat()
+        total.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return total.hexdigest()

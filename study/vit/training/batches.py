@@ -1,0 +1,130 @@
+"""Training and evaluation batches, made on the device from whole uint8 splits.
+
+Shapes: N or B images, C channels, H height, W width, K classes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from study.utils.errors import StudyError
+from study.vit import settings
+from study.vit.data import Dataset, Split, load
+from study.vit.training.augment import augment, chances
+from study.vit.training.images import Normalization, fit_images, shares
+from study.vit.training.seeds import generator
+
+VALUES_AT_ONCE = 2**20  # pixel values augmented in one go: many small batches share a pass, a large one has its own
+EVALUATED_AT_ONCE = 256  # images; size S at 36 px takes half a GiB for them
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set as an encoder wants it."""
+
+    dataset: Dataset
+    train: Split
+    validation: Split
+    normalization: Normalization  # of the training images; validation and test images are normalised by the same
+    size: int
+    channels: int
+
+    @property
+    def test(self) -> Split:
+        return _fitted(self.dataset.test, self.size, self.channels)
+
+
+def prepare(recipe: settings.Recipe, encoder: settings.Encoder, device: torch.device) -> Prepared:
+    """Load a recipe's data set, fitted to the encoder's image size and channels.
+
+    Raises StudyError if there is no such data set, if it has no validation images, or fewer training images than
+    `train_images` asks for.
+    """
+    dataset = load(recipe.dataset, encoder.image_size, str(device))
+    if not len(dataset.validation):
+        raise StudyError(f"data set {recipe.dataset!r} has no validation images, by which training is judged")
+    chosen = dataset.train if recipe.train_images is None else draw(dataset.train, recipe.train_images, recipe.dataset)
+    train = _fitted(chosen, encoder.image_size, encoder.channels)
+    validation = _fitted(dataset.validation, encoder.image_size, encoder.channels)
+    normalization = Normalization.of(train.images)
+    return Prepared(dataset, train, validation, normalization, encoder.image_size, encoder.channels)
+
+
+def _fitted(split: Split, size: int, channels: int) -> Split:
+    return Split(fit_images(split.images, size, channels), split.labels)
+
+
+def draw(split: Split, count: int, name: str) -> Split:
+    """`count` images of a split, classes in proportion: the same ones in every trial, part of each larger draw.
+
+    Raises StudyError if there are fewer; `name` is the data set's, for the message.
+    """
+    if count > len(split):
+        raise StudyError(f"train_images {count} is above the {len(split)} training images of data set {name!r}")
+    order_N = torch.randperm(len(split), generator=generator(torch.device("cpu"), 0, "train images"))
+    if split.labels is not None:
+        order_N = _by_class(order_N, split.labels.cpu())
+    rows = order_N[:count].sort().values.to(split.images.device)
+    return Split(split.images[rows], None if split.labels is None else split.labels[rows])
+
+
+def _by_class(order_N: Tensor, labels_N: Tensor) -> Tensor:
+    """The order rearranged so that each beginning of it holds each class in proportion."""
+    place_N = torch.empty(len(order_N), dtype=torch.float64)
+    for label in range(int(labels_N.max()) + 1):
+        members = order_N[labels_N[order_N] == label]
+        place_N[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+    return order_N[place_N[order_N].argsort(stable=True)]
+
+
+def equal_batches(count: int, largest: int) -> tuple[int, int]:
+    """(steps, images per step) of an epoch: the fewest equal batches of at most `largest` images.
+
+    Equal, so that every image weighs the same and no second shape is compiled. What does not divide (fewer than one
+    image per step) is left out of this epoch; as each epoch is shuffled afresh, it is not the same images twice.
+    """
+    steps = -(-count // largest)
+    return steps, count // steps
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """A training split in shuffled, augmented, normalised batches; what an epoch draws depends on it and `seed`."""
+
+    images_NCHW: Tensor  # uint8
+    normalization: Normalization
+    augment: settings.Augment
+    largest: int  # images per step, at most
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        return equal_batches(len(self.images_NCHW), self.largest)[0]
+
+    @property
+    def size(self) -> int:
+        return equal_batches(len(self.images_NCHW), self.largest)[1]
+
+    def order(self, epoch: int) -> Tensor:
+        """(steps * size,) rows of the split, shuffled."""
+        device = self.images_NCHW.device
+        draws = generator(device, self.seed, "order", epoch)
+        return torch.randperm(len(self.images_NCHW), generator=draws, device=device)[: self.steps * self.size]
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """(B, C, H, W) float32 images of each step, and the (B,) rows of the split they come from."""
+        draws = generator(self.images_NCHW.device, self.seed, "augmentation", epoch)
+        batches_at_once = max(1, VALUES_AT_ONCE // (self.size * self.images_NCHW[0].numel()))
+        for rows in torch.split(self.order(epoch), self.size * batches_at_once):
+            values = shares(self.images_NCHW.index_select(0, rows))
+            images = self.normalization(augment(values, self.augment, chances(len(rows), draws)))
+            yield from zip(torch.split(images, self.size), torch.split(rows, self.size), strict=True)
+
+
+def in_parts(split: Split, normalization: Normalization) -> Iterator[tuple[Tensor, slice]]:
+    """All images of a split in order, normalised, in large parts, and where each part stands in the split."""
+    for start in range(0, len(split), EVALUATED_AT_ONCE):
+        part = slice(start, min(start + EVALUATED_AT_ONCE, len(split)))
+        yield normalization(shares(split.images[part])), part

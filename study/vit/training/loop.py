@@ -1,0 +1,179 @@
+"""The epoch loop that both stages share, and what a stage hands back."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from study.utils.errors import StudyError
+from study.vit import settings
+from study.vit.training.device import precise
+from study.vit.training.execution import WHOLE, Execution, Snapshot
+from study.vit.training.metrics import Means
+from study.vit.training.optim import FlatAdamW, learning_rates
+from study.vit.training.seeds import seed_global
+
+OnEpoch = Callable[[dict[str, float]], None]
+
+
+class Diverged(StudyError):  # noqa: N818 (an outcome with a name of its own, as in the report)
+    """Training left the finite numbers."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a stage hands back; all of it on the host."""
+
+    weights: dict[str, Tensor]  # of the encoder (pre-training) or of the whole classifier (fine-tuning)
+    metrics: dict[str, float]
+    history: list[dict[str, float]]  # one record per epoch
+    expert_load: list[list[float]]  # of each encoder block: the share of validation tokens that each expert receives
+    normalization: dict[str, list[float]]  # `mean` and `std` of each channel, by which the encoder's images were made
+
+
+class Best(Protocol):
+    """Weights kept aside while training goes on."""
+
+    weights: dict[str, Tensor]
+
+    def resume(self, weights: dict[str, Tensor], history: list[dict[str, float]]) -> None:
+        """Go on with the weights that were kept after these epochs."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a stage brings to the loop."""
+
+    name: str  # of the stage, for messages
+    module: nn.Module  # in training mode while an epoch trains, in evaluation mode otherwise
+    optimizer: FlatAdamW
+    steps: int  # of an epoch
+    batches: Callable[[int], Iterator[tuple[Tensor, ...]]]  # of an epoch, counted from 1; images come first
+    losses: Callable[..., dict[str, Tensor]]  # of a batch: `objective`, which is minimised, and scalars to record
+    evaluate: Callable[[], dict[str, float]]  # on validation data
+    best: Best | None = None
+
+
+@dataclass
+class Fitted:
+    """The course of a training."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    images: int = 0
+    seconds: float = 0.0  # while training, validation left out
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """`train_seconds`, the wall time of all epochs with their validation, and `images_per_second` without it."""
+        seconds = sum(record["seconds"] for record in self.history)
+        return {"train_seconds": seconds, "images_per_second": self.images / self.seconds}
+
+
+def fit(
+    task: Task,
+    recipe: settings.Recipe,
+    seed: int,
+    device: torch.device,
+    on_epoch: OnEpoch,
+    execution: Execution = WHOLE,
+) -> Fitted:
+    """Train for `recipe.epochs`. After each epoch `on_epoch` receives its record: `epoch`, `train_*` (means of what
+    `losses` gives, over the epoch), `learning_rate` (of its last step), what `evaluate` gives, and `seconds`.
+
+    A training that goes on from a snapshot has the earlier epochs in its history; `on_epoch` hears of the others only.
+    Changes the global random state: call it inside `own_random_state`. Raises Diverged after the first epoch with a
+    number that is not finite.
+    """
+    rates = learning_rates(recipe.learning_rate, recipe.epochs * task.steps, round(recipe.warmup_epochs * task.steps))
+    course = _resumed(task, execution.start) if execution.start else Fitted()
+    for epoch in range(len(course.history) + 1, recipe.epochs + 1):
+        began = perf_counter()
+        seed_global(device, seed, "router noise", epoch)
+        epoch_rates = rates[(epoch - 1) * task.steps : epoch * task.steps]
+        means = _train(task, recipe, device, task.batches(epoch), epoch_rates, execution.micro_batch)
+        record = {"epoch": float(epoch)} | means.values("train_") | {"learning_rate": epoch_rates[-1]}
+        course.images, course.seconds = course.images + means.images, course.seconds + perf_counter() - began
+        task.module.eval()
+        record |= task.evaluate() | {"seconds": perf_counter() - began}
+        _check_finite(task.name, record, course.history)
+        course.history.append(record)
+        on_epoch(dict(record))
+        if epoch < recipe.epochs:
+            execution.keep(lambda: _snapshot(task, course, execution.micro_batch))
+    return course
+
+
+def _train(
+    task: Task,
+    recipe: settings.Recipe,
+    device: torch.device,
+    batches: Iterator[tuple[Tensor, ...]],
+    rates: list[float],
+    micro_batch: int | None,
+) -> Means:
+    """One epoch. The host runs ahead of the device: nothing here waits for a result."""
+    task.module.train()
+    means = Means()
+
+    def objective(part: tuple[Tensor, ...]) -> Tensor:
+        with precise(recipe, device):
+            losses = task.losses(*part)
+        minimised = losses.pop("objective")
+        means.add(len(part[0]), losses)
+        return minimised
+
+    for batch, rate in zip(batches, rates, strict=True):
+        images = len(batch[0])
+        if micro_batch is None or micro_batch >= images:
+            task.optimizer.descend(objective(batch), rate)
+        else:
+            parts = zip(*(torch.split(tensor, micro_batch) for tensor in batch), strict=True)
+            task.optimizer.descend_in_parts((objective(part) * (len(part[0]) / images) for part in parts), rate)
+    return means
+
+
+MODEL, OPTIMIZER, BEST = "model/", "optimizer/", "best/"
+
+
+def _snapshot(task: Task, course: Fitted, micro_batch: int | None) -> Snapshot:
+    kept = {
+        MODEL: task.module.state_dict(),
+        OPTIMIZER: task.optimizer.state(),
+        BEST: task.best.weights if task.best else {},
+    }
+    tensors = {kind + name: tensor for kind, named in kept.items() for name, tensor in named.items()}
+    return Snapshot(on_host(tensors), {**asdict(course), "micro_batch": micro_batch})
+
+
+def _resumed(task: Task, start: Snapshot) -> Fitted:
+    """Put a task where the snapshot was taken; returns the course until then."""
+    course = Fitted(list(start.course["history"]), start.course["images"], start.course["seconds"])
+    task.module.load_state_dict(_named(MODEL, start))
+    task.optimizer.restore(_named(OPTIMIZER, start))
+    if task.best is not None:
+        task.best.resume(_named(BEST, start), course.history)
+    return course
+
+
+def _named(kind: str, snapshot: Snapshot) -> dict[str, Tensor]:
+    return {name.removeprefix(kind): tensor for name, tensor in snapshot.tensors.items() if name.startswith(kind)}
+
+
+def _check_finite(stage: str, record: dict[str, float], history: list[dict[str, float]]) -> None:
+    lost = [name for name, value in record.items() if not math.isfinite(value)]
+    if not lost:
+        return
+    last = ", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()) if history else "none"
+    raise Diverged(
+        f"{stage} diverged in epoch {record['epoch']:.0f}: {', '.join(lost)} not finite; last finite values: {last}; "
+        f"try a lower learning_rate, more warmup_epochs, or a clip_norm above 0"
+    )
+
+
+def on_host(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of a state dict's tensors in the CPU's memory, each with a storage of its own."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in weights.items()}

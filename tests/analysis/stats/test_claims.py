@@ -1,0 +1,236 @@
+"""Verdicts on claims, by hand and against plain references."""
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
+
+from study.analysis.stats.claims import judge, region_p_values, verdict_table
+from study.analysis.stats.power import needed_replicates
+from study.design.claims import ClaimSpec, Region
+from study.utils.errors import StudyError
+
+# Student 1908: extra hours of sleep of ten patients under two drugs.
+SLEEP_FIRST = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
+SLEEP_SECOND = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
+FACTORS = {"drug": ["first", "second"]}
+NASTY = {"a b 'q' \"r\" `s`": ["1 + 2", "C(x)"], "😀 ~ *": ["{y}", "%s\n"]}
+
+
+def spec(**keys):
+    return ClaimSpec.model_validate({"claim": "c", "metric": "value", **keys})
+
+
+def rows(cells, factors):
+    """Labels to values by replicate, as a DataFrame."""
+    return pd.DataFrame(
+        [
+            {**dict(zip(factors, labels, strict=True)), "replicate": r, "value": value}
+            for labels, values in cells.items()
+            for r, value in enumerate(values, start=1)
+        ]
+    )
+
+
+SLEEP = rows({("first",): SLEEP_FIRST, ("second",): SLEEP_SECOND}, FACTORS)
+
+
+def one(claim, data=SLEEP, factors=FACTORS):
+    return judge([claim], data, factors)[0]
+
+
+def test_greater_on_students_sleep_data():
+    """R's documentation of t.test: t = 4.0621, p = 0.002833, interval 0.7001142 to 2.4598858 (see test_intervals)."""
+    found = one(spec(kind="greater", cells={"drug": "second"}))
+    assert (found.verdict, found.n, found.sets) == ("supported", 10, 1)
+    assert found.estimate == pytest.approx(1.58)
+    assert (found.low, found.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
+    assert found.p_value == found.p_adjusted == pytest.approx(0.002833, abs=5e-7)
+
+
+def test_less_is_refuted_by_what_supports_greater():
+    found = one(spec(kind="less", cells={"drug": "second"}))
+    assert found.verdict == "refuted"
+    assert found.p_value == pytest.approx(0.002833, abs=5e-7)
+
+
+def test_the_claim_turned_round():
+    found = one(spec(kind="less", cells={"drug": "first"}, against={"drug": "second"}))
+    assert (found.verdict, found.estimate) == ("supported", pytest.approx(-1.58))
+
+
+@pytest.mark.parametrize(
+    ("margin", "verdict"), [(0.5, "refuted"), (1.0, "undecided"), (2.0, "undecided"), (3, "supported")]
+)
+def test_equivalence_agrees_with_two_one_sided_tests(margin, verdict):
+    """Student's sleep data against margins: by hand, (1.58 - 0.5) / 0.38896 = 2.777 standard errors outside 0.5."""
+    found = one(spec(kind="equivalent", cells={"drug": "second"}, margin=float(margin)))
+    p_value, *_ = ttost_paired(np.array(SLEEP_SECOND), np.array(SLEEP_FIRST), -margin, margin)
+    assert found.verdict == verdict
+    if p_value < 0.5:
+        assert found.p_value == pytest.approx(2 * p_value)
+    else:
+        assert found.p_value == pytest.approx(2 * stats.t.sf((1.58 - margin) / 0.38896, 9), rel=1e-3)
+
+
+def test_non_inferior_forgives_up_to_the_margin():
+    worse = spec(kind="non_inferior", cells={"drug": "first"}, against={"drug": "second"}, margin=3.0)
+    assert one(worse).verdict == "supported"
+    assert one(worse.model_copy(update={"margin": 0.5})).verdict == "refuted"
+    assert one(worse.model_copy(update={"margin": 0.5, "better": "lower"})).verdict == "supported"
+
+
+def test_greater_by_a_margin_that_the_interval_crosses_is_undecided():
+    found = one(spec(kind="greater", cells={"drug": "second"}, margin=1.0))
+    assert found.verdict == "undecided"
+    needed = needed_replicates(0.58, 1.229995, alpha=0.05)
+    expected = (
+        f"not distinguishable at n = 10: about {needed} replicates would decide this claim four times in five, if the "
+        "true difference is as estimated"
+    )
+    assert found.note == expected
+    claims = [spec(kind="greater", cells={"drug": "second"}, margin=1.0)] * 2
+    needed = needed_replicates(0.58, 1.229995, alpha=0.025)
+    assert f"about {needed} replicates" in judge(claims, SLEEP, FACTORS)[0].note
+
+
+def test_against_a_number():
+    found = one(spec(kind="greater", cells={"drug": "second"}, against=1.0))
+    test = stats.ttest_1samp(SLEEP_SECOND, 1.0)
+    assert found.estimate == pytest.approx(np.mean(SLEEP_SECOND) - 1.0)
+    assert found.p_value == pytest.approx(test.pvalue)
+
+
+def test_interaction_is_the_difference_of_differences():
+    """By hand, replicate by replicate: (y11 - y01) - (y10 - y00) = 3, 2, 4: mean 3, sd 1, t = 3 sqrt(3) = 5.196."""
+    factors = {"a": ["a0", "a1"], "b": ["b0", "b1"]}
+    cells = {
+        ("a0", "b0"): [1.0, 2.0, 3.0],
+        ("a1", "b0"): [2.0, 2.0, 5.0],
+        ("a0", "b1"): [4.0, 5.0, 6.0],
+        ("a1", "b1"): [8.0, 7.0, 12.0],
+    }
+    found = one(spec(kind="interaction", cells={"a": "a1", "b": "b1"}), rows(cells, factors), factors)
+    assert (found.estimate, found.n) == (3.0, 3)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(3 * math.sqrt(3), 2))
+    assert found.verdict == "supported"
+    small = spec(kind="interaction", cells={"a": "a1", "b": "b1"}, margin=9.0)
+    assert one(small, rows(cells, factors), factors).verdict == "refuted"
+
+
+def test_other_factors_are_matched_and_averaged_over():
+    """By hand: at c0 the differences are 1, 2, at c1 3, 6; averaged 2, 4."""
+    factors = {"a": ["a0", "a1"], "c": ["c0", "c1"]}
+    cells = {("a0", "c0"): [0, 0], ("a1", "c0"): [1, 2], ("a0", "c1"): [10, 10], ("a1", "c1"): [13, 16]}
+    claim = spec(kind="greater", cells={"a": "a1"})
+    found = one(claim, rows(cells, factors), factors)
+    assert (found.estimate, found.sets) == (3.0, 2)
+    limited = one(claim.model_copy(update={"where": {"c": "c1"}}), rows(cells, factors), factors)
+    assert (limited.estimate, limited.sets) == (4.5, 1)
+
+
+def test_cells_without_a_partner_are_left_out():
+    factors = {"a": ["a0", "a1"], "c": ["c0", "c1", "c2"]}
+    cells = {("a0", "c0"): [0, 0], ("a1", "c0"): [1, 2], ("a1", "c1"): [99, 98], ("a0", "c2"): [5, 5]}
+    found = one(spec(kind="greater", cells={"a": "a1"}), rows(cells, factors), factors)
+    assert (found.estimate, found.sets, found.verdict) == (1.5, 1, "undecided")
+
+
+def test_only_replicates_that_all_cells_have_are_used():
+    data = pd.concat([SLEEP, rows({("first",): [9.0] * 12}, FACTORS).iloc[10:]])
+    assert one(spec(kind="greater", cells={"drug": "second"}), data).n == 10
+
+
+def test_failed_trials_are_left_out_and_said():
+    factors = {"a": ["a0", "a1"], "c": ["c0", "c1"]}
+    cells = {("a0", "c0"): [0, 0, 1], ("a1", "c0"): [1, 2, 3], ("a0", "c1"): [1, 1, 1], ("a1", "c1"): [math.nan] * 3}
+    found = one(spec(kind="greater", cells={"a": "a1"}), rows(cells, factors), factors)
+    assert (found.estimate, found.sets) == (pytest.approx(5 / 3), 1)
+    assert "1 of 2 matched comparisons have no results" in found.note
+
+
+def test_excluded_cells_are_no_cells():
+    data = SLEEP.assign(status=["excluded"] * 10 + ["done"] * 10)
+    found = one(spec(kind="greater", cells={"drug": "second"}), data)
+    assert found.note.startswith("no cells of this design are matched")
+
+
+@pytest.mark.parametrize(
+    ("second", "note"),
+    [
+        ([], "no results yet"),
+        ([1.0], "1 replicate in common, and so no interval"),
+        ([1.2, 2.2, 3.2], "exactly the same amount"),
+    ],
+)
+def test_too_little_to_decide(second, note):
+    cells = {("first",): [1.0, 2.0, 3.0], ("second",): second + [math.nan] * (3 - len(second))}
+    found = one(spec(kind="greater", cells={"drug": "second"}), rows(cells, FACTORS))
+    assert (found.verdict, found.note.startswith(note) or note in found.note) == ("undecided", True)
+    assert math.isnan(found.p_adjusted)
+
+
+def test_p_values_are_adjusted_over_all_claims():
+    """Holm by hand: the second claim's p of 0.0028 stands first of three; claims without results count."""
+    data = pd.concat([SLEEP, rows({("third",): [math.nan]}, FACTORS)])
+    factors = {"drug": ["first", "second", "third"]}
+    claims = [
+        spec(kind="greater", cells={"drug": "third"}),
+        spec(kind="greater", cells={"drug": "second"}),
+        spec(kind="greater", cells={"drug": "second"}, margin=0.6),
+    ]
+    _, second, third = judge(claims, data, factors)
+    assert second.p_adjusted == pytest.approx(3 * 0.002833, abs=1e-5)
+    assert third.p_value == pytest.approx(2 * stats.t.sf((1.58 - 0.6) / 0.38896, 9), rel=1e-3)
+    assert third.p_adjusted == pytest.approx(2 * third.p_value)
+    assert third.verdict == "undecided"
+    assert third.note == "its own interval would decide it, but not among 3 claims (Holm)"
+
+
+def test_names_may_be_any_text():
+    cells = {labels: [float(i), i + 1.5, i + 2.0] for i, labels in enumerate(itertools.product(*NASTY.values()))}
+    cells["C(x)", "%s\n"] = [9.0, 10.0, 12.0]
+    first = next(iter(NASTY))
+    found = one(spec(kind="greater", cells={first: "C(x)"}), rows(cells, NASTY), NASTY)
+    assert found.sets == 2
+
+
+def test_two_results_of_one_trial_are_refused():
+    with pytest.raises(StudyError, match="two results for replicate 1 of cell drug=first"):
+        one(spec(kind="greater", cells={"drug": "second"}), pd.concat([SLEEP, SLEEP]))
+
+
+def test_missing_metric_is_refused_with_what_there_is():
+    with pytest.raises(StudyError, match="no column 'test_accuracy'; they have 'drug', 'replicate', 'value'"):
+        one(spec(kind="greater", cells={"drug": "second"}, metric="test_accuracy"))
+
+
+def test_table_has_a_row_per_claim_and_its_columns_even_without_claims():
+    table = verdict_table(judge([spec(kind="greater", cells={"drug": "second"})], SLEEP, FACTORS))
+    assert table.loc[0, "verdict"] == "supported"
+    assert list(verdict_table([]).columns) == list(table.columns)
+
+
+finite = st.floats(-3, 3)
+regions = st.tuples(st.one_of(finite, st.just(-math.inf)), st.one_of(finite, st.just(math.inf)), st.booleans())
+
+
+@given(st.floats(-5, 5), st.floats(0.01, 3), st.integers(1, 30), regions, st.floats(0.001, 0.4))
+@settings(deadline=None)
+def test_p_values_say_where_the_interval_lies(mean, error, df, ends, alpha):
+    """The rule of the module: under alpha exactly where the 1 - alpha interval is wholly in, or wholly out."""
+    low, high = min(ends[:2]), max(ends[:2])
+    support, refute = region_p_values(mean, error, df, Region(low, high, ends[2]))
+    half = stats.t.isf(alpha / 2, df) * error
+    inside = mean - half > low and mean + half < high
+    outside = mean + half < low or mean - half > high
+    supported, refuted = (inside, outside) if ends[2] else (outside, inside)
+    for p_value, decided in ((support, supported), (refute, refuted)):
+        if abs(p_value - alpha) > 1e-9:
+            assert (p_value < alpha) == decided

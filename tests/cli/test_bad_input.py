@@ -1,0 +1,313 @@
+"""Every mistake in a grid is one clear message: file, line, key, value, and what was possible; nothing is written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from study.design.study import load
+from study.planning.plan import make_plan
+from study.store.results import Store
+from study.utils.errors import StudyError
+
+TEXT = """\
+study: example
+question: What does it take?
+baseline:
+  encoder:
+    width: 12
+    depth: 3
+  finetune:
+    dataset: digits
+factors:
+  heads:
+    path: encoder.num_kv_heads
+    levels:
+      - 1
+      - 3
+  width:
+    path: encoder.width
+    levels:
+      - 12
+      - 24
+"""
+
+ENCODER, FINETUNE = "baseline.encoder", "baseline.finetune"
+LEVEL = "factors.heads.levels[0]"
+WHEN = "exclude[0].when"
+
+# what is replaced by what in TEXT, and the line, key and words of the complaint
+PARTS = [
+    ("study: example", "studdy: example", 1, "studdy", "unknown key 'studdy'; did you mean 'study'?"),
+    ("study: example\n", "", 1, "study", "'study' is missing"),
+    ("study: example", "study: ../up", 1, "study", '"../up" is not possible'),
+    ("study: example", "study: 12", 1, "study", "12 is not possible; it must be text"),
+    ("question: What does it take?", "question:", 2, "question", "null is not possible; it must be text"),
+    ("question: What does it take?", "question: ''", 2, "question", "it must not be empty"),
+    ("study:", "design: both\nstudy:", 1, "design", "possible: one_factor, leave_one_out, add_one, factorial,"),
+    ("study:", "design: leave_on_out\nstudy:", 1, "design", "did you mean 'leave_one_out'?"),
+    ("study:", "design: [one_factor]\nstudy:", 1, "design", "the one list there is, is [leave_one_out, add_one]"),
+    ("study:", "design: [add_one, leave_one_out]\nstudy:", 1, "design", "is [leave_one_out, add_one]"),
+    ("study:", "resolution: 4\nstudy:", 1, "resolution", "belongs to design: fractional, but this one is one_factor"),
+    ("study:", "resolution: 6\nstudy:", 1, "resolution", "6 is not possible; it must be 3, 4 or 5"),
+    ("study:", "sample: 5\nstudy:", 1, "sample", "belongs to design: factorial, but this one is one_factor"),
+    ("study:", "sample: 1\nstudy:", 1, "sample", "1 is not possible; it must be 2 or more"),
+    ("study:", "sample: {method: random}\nstudy:", 1, "sample.cells", "'cells' is missing: how many cells"),
+    ("study:", "sample: {cells: 4, methd: x}\nstudy:", 1, "sample.methd", "did you mean 'method'?"),
+    ("study:", "paired: [heads, width]\nstudy:", 1, "paired[0]", "it must be a list"),
+    ("study:", "paired: [[heads]]\nstudy:", 1, "paired[0]", "it must name two factors or more"),
+    ("study:", "paired: [[heads, widht]]\nstudy:", 1, "paired[0]", "no factor 'widht'; did you mean 'width'?"),
+    ("study:", "paired: [[heads, heads]]\nstudy:", 1, "paired[0]", "'heads' stands twice"),
+    ("study:", "paired: [[heads, width]]\nstudy:", 1, "paired[0]", "number 2 in 'heads' and number 1 in 'width'"),
+    ("study:", "replicates: 0\nstudy:", 1, "replicates", "0 is not possible; it must be 1 or more"),
+    ("study:", "replicates: 2.0\nstudy:", 1, "replicates", "it must be a whole number"),
+    ("study:", "replicates: 999999999\nstudy:", 1, "design", "are more than 1,000,000 trials"),
+    ("study:", "seed: -1\nstudy:", 1, "seed", "it must be 0 or more"),
+    ("study:", "resources: {cpu: 0}\nstudy:", 1, "resources.cpu", "it must be above 0"),
+    ("study:", "resources: {gpu: .nan}\nstudy:", 1, "resources.gpu", "it must be a finite number"),
+    ("study:", "resources: [1]\nstudy:", 1, "resources", "a mapping with keys among cpu, gpu"),
+]
+BASELINES = [
+    ("    width: 12", "    widht: 12", 5, f"{ENCODER}.widht", "did you mean 'width'?"),
+    ("    width: 12", "    width: '12'", 5, f"{ENCODER}.width", '"12" is not possible; it must be a whole number'),
+    ("    width: 12", "    width: true", 5, f"{ENCODER}.width", "true is not possible; it must be a whole number"),
+    ("    width: 12", "    width: 0", 5, f"{ENCODER}.width", "0 is not possible; it must be 1 or more"),
+    ("    width: 12", "    width: 1e12", 5, f"{ENCODER}.width", "1000000000000.0 is not possible"),
+    ("    width: 12", "    width: 99999999999999", 5, f"{ENCODER}.width", "it must be 65,536 or less"),
+    ("    depth: 3", "    depth: 3\n    num_heads: 5", 7, f"{ENCODER}.num_heads", "it can be 1, 2, 3, 4, 6, 12"),
+    ("    depth: 3", "    depth: 3\n    top_k: 4", 7, f"{ENCODER}.top_k", "it can be 1 to 3"),
+    ("    depth: 3", "    depth: 3\n    patch_size: 5", 7, f"{ENCODER}.patch_size", "5 does not divide image_size 36"),
+    ("    depth: 3", "    depth: 2", 4, f"{ENCODER}.experts_by_depth", "has 3 stages but depth is 2"),
+    ("    depth: 3", "    depth: 3\n    preset: M", 7, f"{ENCODER}.preset", "'M' is unknown; presets are S, XS, XXS"),
+    ("    depth: 3", "    experts_by_depth: [3, x]", 6, f"{ENCODER}.experts_by_depth[1]", '"x" is not possible'),
+    ("  finetune:", "  finetunes:", 7, "baseline.finetunes", "did you mean 'finetune'?"),
+    ("  finetune:\n    dataset: digits\n", "", 3, "baseline.finetune", "'finetune' is missing"),
+    ("  finetune:\n    dataset: digits\n", "  finetune: digits\n", 7, "baseline.finetune", "a mapping with keys among"),
+    ("    dataset: digits", "    epochs: 3", 7, f"{FINETUNE}.dataset", "'dataset' is missing"),
+    ("    dataset: digits", "    dataset: digits\n    mode: probe", 9, f"{FINETUNE}.mode", "but pretrain is null"),
+    ("    dataset: digits", "    dataset: digits\n    compile: yes", 9, f"{FINETUNE}.compile", "'auto', 'on' or 'off'"),
+    ("    dataset: digits", "    dataset: digits\n    augment: {flop: true}", 9, f"{FINETUNE}.augment.flop", "'flip'?"),
+]
+DATASETS = [
+    ("    dataset: digits", "    dataset: digit", 8, f"{FINETUNE}.dataset", "Did you mean 'digits'?"),
+    ("    dataset: digits", "    dataset: photos", 8, f"{FINETUNE}.dataset", "'photos' has no labels"),
+    ("    dataset: digits", "    dataset: 'parquet:'", 8, f"{FINETUNE}.dataset", "write parquet:PATH"),
+    ("    dataset: digits", "    dataset: imagefolder:/nowhere", 8, f"{FINETUNE}.dataset", "there is no /nowhere"),
+    ("    dataset: digits", "    dataset: digits\n    train_images: 1078", 9, f"{FINETUNE}.train_images", "the 1,077"),
+    ("  finetune:", "  pretrain: {dataset: cifar}\n  finetune:", 7, "baseline.pretrain.dataset", "mean 'cifar10'?"),
+    ("encoder.width\n    levels:\n      - 12\n      - 24", "finetune.dataset\n    levels: [minst]", 17,
+     "factors.width.levels[0]", "cell 'width=minst': finetune.dataset: data set 'minst' is unknown"),
+]  # fmt: skip
+FACTORS = [
+    (
+        "    path: encoder.num_kv_heads\n    levels:\n      - 1\n",
+        "    path: pretrain\n    baseline: scratch\n    levels:\n      - none\n",
+        14,
+        "factors.heads.levels[0]",
+        '"none" is not possible; it must be a mapping with keys among dataset, epochs',
+    ),
+    (
+        "    path: encoder.num_kv_heads\n    levels:\n      - 1\n",
+        "    path: pretrain\n    baseline: scratch\n    levels:\n      - none\n",
+        14,
+        "factors.heads.levels[0]",
+        "decoder, or null",
+    ),
+    (
+        "    dataset: digits",
+        "    dataset: digits\n    train_images: none",
+        9,
+        f"{FINETUNE}.train_images",
+        "it must be a whole number, or null",
+    ),
+    ("  heads:\n", "  '':\n", 10, "factors.", "must not be empty"),
+    ("  heads:\n", f"  {'h' * 81}:\n", 10, "factors." + "h" * 77, "at most 80 characters"),
+    ("  heads:\n", '  "a b ":\n', 10, "factors.a b ", "it must be one line"),
+    ("  heads:\n", "  status:\n", 10, "factors.status", "is a column of results.csv"),
+    ("    path: encoder.num_kv_heads", "    paht: x", 11, "factors.heads.paht", "did you mean 'path'?"),
+    ("    path: encoder.num_kv_heads", "    path: encoder.kv", 11, "factors.heads.path", "there is no encoder.kv"),
+    ("    path: encoder.num_kv_heads", "    path: encoder.width.x", 11, "factors.heads.path", "has no fields of its"),
+    (
+        "    path: encoder.num_kv_heads",
+        "    path: num_kv_heads",
+        11,
+        "factors.heads.path",
+        "did you mean 'pretrain.decoder.num_kv_heads' or 'encoder.num_kv_heads'?",
+    ),
+    ("    path: encoder.num_kv_heads", "    path: coder", 11, "factors.heads.path", "did you mean 'encoder'?"),
+    ("    path: encoder.num_kv_heads\n", "", 12, LEVEL, "needs the factor's 'path'"),
+    ("    levels:\n      - 1\n      - 3", "    levels: []", 12, "factors.heads.levels", "must not be empty"),
+    ("    levels:\n      - 1\n      - 3", "    levels: 3", 12, "factors.heads.levels", "3 is not possible"),
+    ("    levels:\n      - 1\n      - 3", "    levels: [3]", 10, "factors.heads", "changes nothing"),
+    ("      - 3\n", "      - 3\n    baseline: b\n", 15, "factors.heads.baseline", "level '3' equals the baseline"),
+    ("      - 3\n", "    baseline: '1'\n", 10, "factors.heads", "would be '1' like another"),
+]
+LEVELS = [
+    ("      - 1\n", "      -\n", 13, LEVEL, "cell 'heads=none': encoder.num_kv_heads: null is not possible"),
+    ("      - 1\n", "      - ''\n", 13, LEVEL, '"" cannot name a level'),
+    ("      - 1\n", "      - []\n", 13, LEVEL, "[] cannot name a level"),
+    ("      - 1\n", "      - {}\n", 13, LEVEL, "either 'value'"),
+    ("      - 1\n", "      - {label: a}\n", 13, LEVEL, "either 'value'"),
+    ("      - 1\n", "      - {value: 1, set: {encoder.depth: 4}}\n", 13, LEVEL, "either 'value'"),
+    ("      - 1\n", "      - {label: a, vale: 1}\n", 13, f"{LEVEL}.vale", "did you mean 'value'?"),
+    ("      - 1\n", "      - {label: a, set: {}}\n", 13, f"{LEVEL}.set", "an empty level"),
+    ("      - 1\n", "      - {label: a, set: {encoder.dpth: 4}}\n", 13, f"{LEVEL}.set.encoder.dpth", "'depth'?"),
+    ("      - 1\n", "      - set: {encoder.depth: 4, encoder.bias: false}\n", 13, LEVEL, "needs a 'label'"),
+    ("      - 1\n", "      - {label: a, set: {encoder: 4, encoder.bias: false}}\n", 13, LEVEL, "has no fields"),
+    ("      - 1\n", "      - 4\n", 13, LEVEL, "cell 'heads=4': encoder.num_kv_heads: 4 does not divide num_heads 6"),
+    ("      - 24\n", "      - 13\n", 19, "factors.width.levels[1]", "encoder.num_heads: 6 does not divide width 13"),
+    ("      - 3\n", "      - 1\n", 14, "factors.heads.levels[1]", "duplicate level: is called '1', on line 13"),
+    (
+        "      - 1\n",
+        "      - {label: '3', value: 2}\n",
+        14,
+        "factors.heads.levels[1]",
+        "duplicate level: is called '3'",
+    ),
+    (
+        "      - 1\n",
+        "      - {label: three, value: 3}\n",
+        14,
+        "factors.heads.levels[1]",
+        "does the same as 'three', on",
+    ),
+]
+EXCLUSIONS = [
+    ("study:", "exclude: {}\nstudy:", 1, "exclude", "it must be a list"),
+    ("study:", "exclude: [{when: {heads: 1}}]\nstudy:", 1, "exclude[0].reason", "'reason' is missing"),
+    ("study:", "exclude: [{when: {}, reason: r}]\nstudy:", 1, WHEN, "must not be empty"),
+    ("study:", "exclude: [{when: {head: 1}, reason: r}]\nstudy:", 1, f"{WHEN}.head", "did you mean 'heads'?"),
+    ("study:", "exclude: [{when: {heads: 2}, reason: r}]\nstudy:", 1, f"{WHEN}.heads", "no level '2'; possible: 3, 1"),
+    ("study:", "exclude: [{when: {encoder.dept: 1}, reason: r}]\nstudy:", 1, f"{WHEN}.encoder.dept", "'depth'?"),
+    ("study:", "exclude: [{when: {encoder.depth: 9}, reason: r}]\nstudy:", 1, "exclude[0]", "covers no cell"),
+    ("study:", "exclude: [{when: {encoder.depth: 3}, reason: r}]\nstudy:", 1, "exclude[0]", "excludes the baseline"),
+    ("study:", "only: [{when: {heads: 1}}]\nstudy:", 1, "only[0].reason", "'reason' is missing"),
+    ("study:", "only: [{when: {head: 1}, reason: r}]\nstudy:", 1, "only[0].when.head", "did you mean 'heads'?"),
+    ("study:", "only: [{when: {heads: 1}, reason: r}]\nstudy:", 1, "only[0]", "add '3' to 'heads'"),
+    ("study:", "only: [{when: {encoder.width: 24}, reason: r}]\nstudy:", 1, "only[0]", "add 12 to 'encoder.width'"),
+    ("study:", "only: [{when: {heads: 3, width: 12}, reason: r}]\nstudy:", 1, "only", "leaves only the baseline"),
+    (
+        "study:",
+        "exclude: [{when: {heads: 1}, reason: r}, {when: {width: 24}, reason: r}]\nstudy:",
+        1,
+        "exclude",
+        "leaves only the baseline",
+    ),
+]
+CLAIM = "study:"  # the claim under test stands above it, on lines 1 to 3
+
+
+def claims(*written: str) -> str:
+    return "claims:\n" + "".join(f"  - {{{claim}}}\n" for claim in written) + "study:"
+
+
+GOOD = "claim: c, kind: greater, cells: {heads: 1}"
+INTERACTION = "claim: c, kind: interaction, cells: {heads: 1, width: 24}"
+EXCLUDE = "exclude: [{when: {heads: 1}, reason: r}]\n"
+CLAIMS = [
+    (CLAIM, "claims: {}\nstudy:", 1, "claims", "it must be a list"),
+    (CLAIM, claims("kind: greater"), 2, "claims[0].claim", "'claim' is missing: the hypothesis in words"),
+    (CLAIM, claims("claim: c, cells: {heads: 1}"), 2, "claims[0].kind", "'kind' is missing"),
+    (CLAIM, claims("claim: c, kind: more"), 2, "claims[0].kind", "it must be 'greater', 'less', 'equivalent'"),
+    (CLAIM, claims("claim: c, kind: greater"), 2, "claims[0]", "'cells' names no factor"),
+    (CLAIM, claims("claim: c, kind: equivalent, cells: {heads: 1}"), 2, "claims[0]", "needs a margin above 0"),
+    (CLAIM, claims(f"{GOOD}, margin: -1"), 2, "claims[0].margin", "it must be 0 or more"),
+    (CLAIM, claims(f"{GOOD}, margin: a"), 2, "claims[0].margin", "it must be a number"),
+    (CLAIM, claims(f"{GOOD}, against: high"), 2, "claims[0].against", '"high" is not possible; it must be a number'),
+    (CLAIM, claims(f"{GOOD}, against: .inf"), 2, "claims[0].against", "it must be a finite number"),
+    (CLAIM, claims(f"{GOOD}, against: {{width: 24}}"), 2, "claims[0].against", "name the same factors"),
+    (CLAIM, claims(f"{GOOD}, against: {{head: 3}}"), 2, "claims[0].against.head", "no factor 'head'; did you mean"),
+    (CLAIM, claims(f"{GOOD}, wher: {{}}"), 2, "claims[0].wher", "did you mean 'where'?"),
+    (CLAIM, claims(GOOD, GOOD), 3, "claims[1].claim", "is written a second time, see claims[0]"),
+    (CLAIM, claims(f"{GOOD}, metric: test_acc"), 2, "claims[0].metric", "did you mean 'test_accuracy'?"),
+    (CLAIM, claims(f"{GOOD}, metric: params"), 2, "claims[0].metric", "no metric 'params' that differs by replicate"),
+    (CLAIM, claims("claim: c, kind: greater, cells: {head: 1}"), 2, "claims[0].cells.head", "did you mean 'heads'?"),
+    (CLAIM, claims("claim: c, kind: greater, cells: {heads: 2}"), 2, "claims[0].cells.heads", "no level '2'"),
+    (CLAIM, claims("claim: c, kind: greater, cells: {heads: 3}"), 2, "claims[0].cells.heads", "compared with itself"),
+    (CLAIM, claims(f"{GOOD}, where: {{width: 24}}"), 2, "claims[0]", "have heads=1 and heads=3, where width=24"),
+    (CLAIM, claims(f"{GOOD}, where: {{width: 13}}"), 2, "claims[0].where.width", "no level '13'; possible: 12, 24"),
+    (CLAIM, claims("claim: c, kind: interaction, cells: {heads: 1, width: 24}"), 2, "claims[0]", "design: factorial"),
+    (CLAIM, claims("claim: c, kind: greater, cells: {heads: 1, width: 24}, against: 0.9"), 2, "claims[0]",
+     "no cell of this design has heads=1, width=24"),
+    (CLAIM, EXCLUDE + claims(GOOD), 3, "claims[0]", "'exclude[0]' on line 1 leaves out heads=1; change it, or drop"),
+    (CLAIM, EXCLUDE + claims("claim: c, kind: greater, cells: {heads: 1}, against: 0.9"), 3, "claims[0]",
+     "no cell of this design has heads=1, width=12; 'exclude[0]' on line 1 leaves out heads=1"),
+    (CLAIM, "design: factorial\n" + EXCLUDE + claims(f"{GOOD}, where: {{width: 24}}"), 4, "claims[0]",
+     "'exclude[0]' on line 2 leaves out heads=1, width=24"),
+    (CLAIM, "only: [{when: {heads: 3}, reason: r}]\n" + claims(GOOD), 3, "claims[0]", "'only' on line 1 leaves out"),
+    (CLAIM, "design: factorial\nsample: 2\n" + claims(INTERACTION), 4, "claims[0]", "'sample' on line 2 leaves out"),
+]  # fmt: skip
+TUNE = "tune: {budget: 2, parameters: {finetune.learning_rate: {low: 1e-4, high: 1e-2}}"
+TUNING = [
+    (CLAIM, "tune: {budget: 2, parameters: {learning_rate: {low: 1e-4, high: 1e-2}}}\nstudy:", 1,
+     "tune.parameters.learning_rate",
+     "there is no learning_rate; did you mean 'finetune.learning_rate' or 'pretrain.learning_rate'?"),
+    (CLAIM, "tune: {trials: 2}\nstudy:", 1, "tune.trials",
+     "did you mean 'budget'? Possible: budget, parameters, warm_start, parallel"),
+    (CLAIM, f"{TUNE}, early_stopping: true}}\nstudy:", 1, "tune.early_stopping", "which biases the effects of factors"),
+    (CLAIM, "early_stopping: asha\nstudy:", 1, "early_stopping", "trials that are cut short are judged"),
+    (CLAIM, "search: {budget: 9}\nstudy:", 1, "search.budget", "did you mean 'trials'?"),
+]  # fmt: skip
+ADAPTIVE = [
+    (CLAIM, "replicates: {min: 3}\nstudy:", 1, "replicates.max", "'max' is missing: most replicates of any cell"),
+    (CLAIM, "replicates: {min: 1, max: 3, until: claims}\nstudy:", 1, "replicates.min", "it must be 2 or more"),
+    (CLAIM, "replicates: {min: 4, max: 4, until: claims}\nstudy:", 1, "replicates.max", "it must be above min, which"),
+    (CLAIM, "replicates: {min: 3, max: 4, until: claim}\nstudy:", 1, "replicates.until", "it must be 'claims'"),
+    (CLAIM, "replicates: {min: 3, mux: 4}\nstudy:", 1, "replicates.mux", "did you mean 'max'?"),
+    (CLAIM, "replicates: {min: 3, max: 4, until: claims}\nstudy:", 1, "replicates.until", "there are no claims"),
+    (CLAIM, "replicates: many\nstudy:", 1, "replicates", "it must be a whole number"),
+]
+
+
+@pytest.fixture
+def complaint(tmp_path: Path) -> Callable[[str], str]:
+    """The error for a grid given as text, without the folder of the file."""
+
+    def make(text: str) -> str:
+        path = tmp_path / "bad.yaml"
+        path.write_text(text)
+        with pytest.raises(StudyError) as caught:
+            make_plan(load(path), Store(tmp_path / "store"))
+        assert [file.name for file in tmp_path.iterdir()] == ["bad.yaml"]
+        return str(caught.value).removeprefix(f"{tmp_path}/")
+
+    return make
+
+
+def test_the_text_itself_is_right(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(TEXT)
+    assert len(make_plan(load(tmp_path / "good.yaml"), Store(tmp_path)).trials) == 9
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "words"),
+    [*PARTS, *BASELINES, *DATASETS, *FACTORS, *LEVELS, *EXCLUSIONS, *CLAIMS, *TUNING, *ADAPTIVE],
+)
+def test_a_mistake_is_told_with_file_line_key_and_what_was_possible(
+    complaint: Callable[[str], str], old: str, new: str, line: int, key: str, words: str
+) -> None:
+    assert old in TEXT
+    message = complaint(TEXT.replace(old, new, 1))
+    assert message.startswith(f"bad.yaml:{line}: {key}")
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", ["null", "[]", "{}", "3", "[1]"])
+@pytest.mark.parametrize("key", ["study", "question", "baseline", "factors"])
+def test_every_part_has_its_type(complaint: Callable[[str], str], key: str, value: str) -> None:
+    parts = {
+        "study": "x",
+        "question": "x",
+        "baseline": "{finetune: {dataset: digits}}",
+        "factors": "{f: {levels: [1]}}",
+    }
+    lines = [f"{name}: {written}\n" for name, written in {**parts, key: value}.items()]
+    assert complaint("".join(lines)).startswith(f"bad.yaml:{list(parts).index(key) + 1}: {key}")
+
+
+def test_an_unknown_data_set_of_an_excluded_cell_does_not_matter(tmp_path: Path) -> None:
+    lines = TEXT.partition("  width:\n")[0] + "  data: {path: finetune.dataset, levels: [unknown]}\n"
+    (tmp_path / "grid.yaml").write_text(lines + "exclude: [{when: {data: unknown}, reason: not to be had}]\n")
+    plan = make_plan(load(tmp_path / "grid.yaml"), Store(tmp_path))
+    assert [item.params is None for item in plan.cells] == [False, False, True]

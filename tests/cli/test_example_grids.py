@@ -1,0 +1,125 @@
+"""Every grid that comes with the project is run, at reduced size: one epoch on few images, once or twice per cell, real
+Ray, one for all of them. Data sets that would be downloaded are stood in for by small folders of images."""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helpers.paths import GRIDS
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from study import execution
+from study.design.study import Study, load
+from study.design.yaml_file import read
+from study.planning.events import Listener
+from study.planning.plan import make_plan
+from study.report import collect
+from study.report.sections import Code, outline
+from study.report.summary import answers
+from study.report.tables import TABLES
+from study.store.results import Store
+from study.tuning.stage_source import TuningWork
+from study.vit.settings import Resources
+
+EXAMPLES = sorted(GRIDS.glob("*.yaml"))
+LOCAL = {"digits", "photos"}
+IMAGES = 40
+MOST = {"epochs": 1, "warmup_epochs": 0.5, "batch_size": 20}
+ROUNDS = 12  # of plan and fan-out, for studies that want more as results come in
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of digits, in place of what would be downloaded: cifar10/3/17.png."""
+    root, digits = tmp_path_factory.mktemp("images"), load_digits()
+    for name in ("cifar10", "cifar100", "svhn"):
+        for i in range(80):
+            path = root / name / str(digits.target[i]) / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((digits.images[i] * 15).astype("uint8")).save(path)
+    return root
+
+
+def reduced(value: Any, images: Path, name: str = "") -> Any:
+    """A part of a grid with less to do: every size is made small, and different ones stay different."""
+    last = name.rpartition(".")[2]
+    if isinstance(value, dict):
+        inside = {key: reduced(inner, images, key) for key, inner in value.items()}
+        return {**inside, "levels": reduced(value["levels"], images, value["path"])} if "path" in value else inside
+    if isinstance(value, list):
+        return [reduced(inner, images, name) for inner in value]
+    if last == "dataset" and value not in LOCAL:
+        return f"imagefolder:{images / value}"
+    if last == "train_images" and value is not None:
+        return value // 10
+    return min(value, MOST[last]) if last in MOST and value is not None else value
+
+
+def smaller(data: dict[str, Any], images: Path) -> dict[str, Any]:
+    """A grid with less to do, of the same design."""
+    made: dict[str, Any] = reduced(data, images)
+    for section in ("pretrain", "finetune"):
+        if made["baseline"].get(section):
+            made["baseline"][section] |= {"train_images": IMAGES, "epochs": 1}
+    made["baseline"]["encoder"] |= {"image_size": 8, "patch_size": 4}
+    adaptive = isinstance(made.get("replicates"), dict)
+    made["replicates"] = {**made["replicates"], "min": 2, "max": 3} if adaptive else 1
+    if "sample" in made:
+        made["sample"] = 4
+    if "tune" in made:
+        made["tune"]["budget"] = 2
+    if "search" in made:
+        made["search"]["trials"] = 4
+    if "tune" in made:
+        made["tune"]["parameters"].pop("finetune.warmup_epochs", None)  # up to more epochs than there are now
+    return made
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The reduced grids by the names of their files, and the store that has their results."""
+
+    studies: dict[str, Study]
+    store: Store
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Ran:
+    """All grids in one sweep: what they share is computed once, and workers start once."""
+    folder = tmp_path_factory.mktemp("grids")
+    for path in GRIDS:
+        (folder / path.name).write_text(yaml.safe_dump(smaller(read(path).data, images), sort_keys=False))
+    found = Ran({path.stem: load(folder / path.name) for path in GRIDS}, Store(folder / "store"))
+    cluster = execution.connect(None)
+    try:
+        for study in found.studies.values():
+            if study.space is not None:
+                execution.fan_out(TuningWork(study, found.store), found.store, Resources(), cluster, Listener(), "test")
+        for _ in range(ROUNDS):
+            plans = [make_plan(study, found.store) for study in found.studies.values()]
+            missing = {stage.key: stage for plan in plans for stage in plan.missing}
+            if not missing:
+                break
+            outcomes, _ = execution.fan_out([*missing.values()], found.store, Resources(), cluster, Listener(), "test")
+            assert [outcome.error for outcome in outcomes if outcome.status != "done"] == []
+    finally:
+        execution.disconnect()
+    return found
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_grid_runs(path: Path, ran: Ran) -> None:
+    study = ran.studies[path.stem]
+    assert study.design == load(path).design
+    results = collect(study, ran.store)
+    assert set(results.trials["status"]) <= {"done", "excluded"}
+    assert not any(math.isnan(value) for value in results.done["test_accuracy"])
+    assert answers(results)
+    shown = "\n".join(cell.written for cell in outline(results) if isinstance(cell, Code))
+    assert set(re.findall(r'table\(results, "(\w+)"\)', shown)) <= TABLES.keys()
+    assert all(table(results).columns for table in TABLES.values())  # those that it does not show, too

@@ -1,0 +1,158 @@
+"""Claims as written: what is accepted, what is refused, and which cells they select."""
+
+import math
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from study.design import claims
+from study.design.claims import ClaimSpec, Region
+from study.design.comparison import ClaimError, select
+
+FACTORS = {
+    "experts by depth": ["3-4-5", "4-4-4"],
+    "shared projections": ["both", "none"],
+    "widths": ["narrowing", "constant"],
+    "pre-training": ["none", "photos", "elsewhere"],
+    "kv heads": ["6", "1"],
+    "size": ["XXS", "S"],
+}
+
+
+def spec(**keys):
+    return ClaimSpec.model_validate({"claim": "c", **keys})
+
+
+def documented():
+    """The claims in the module's own text."""
+    text = claims.__doc__.split("claims:\n", 1)[1].split("What each kind")[0]
+    return [ClaimSpec.model_validate(claim) for claim in yaml.safe_load(text)]
+
+
+def test_the_documented_claims_are_accepted_and_select_cells():
+    written = documented()
+    assert [claim.kind for claim in written] == [
+        *("non_inferior", "greater", "equivalent", "interaction", "greater", "less")
+    ]
+    for claim in written:
+        select(claim, FACTORS)
+
+
+@pytest.mark.parametrize(
+    ("keys", "region"),
+    [
+        ({"kind": "greater"}, Region(0.0, math.inf)),
+        ({"kind": "greater", "margin": 0.5}, Region(0.5, math.inf)),
+        ({"kind": "less"}, Region(-math.inf, -0.0)),
+        ({"kind": "less", "margin": 0.5}, Region(-math.inf, -0.5)),
+        ({"kind": "equivalent", "margin": 0.5}, Region(-0.5, 0.5)),
+        ({"kind": "non_inferior", "margin": 0.5}, Region(-0.5, math.inf)),
+        ({"kind": "non_inferior", "margin": 0.5, "better": "lower"}, Region(-math.inf, 0.5)),
+        ({"kind": "interaction"}, Region(-0.0, 0.0, inside=False)),
+        ({"kind": "interaction", "margin": 0.5}, Region(-0.5, 0.5, inside=False)),
+        ({"kind": "interaction", "direction": "less"}, Region(-math.inf, -0.0)),
+    ],
+)
+def test_region_of_each_kind(keys, region):
+    cells = {"size": "S", "kv heads": 1} if keys["kind"] == "interaction" else {"size": "S"}
+    assert spec(cells=cells, **keys).region == region
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"kind": "equivalent", "cells": {"size": "S"}}, "needs a margin above 0"),
+        ({"kind": "non_inferior", "cells": {"size": "S"}, "margin": 0.0}, "needs a margin above 0"),
+        ({"kind": "greater", "cells": {"size": "S"}, "margin": -1.0}, "greater than or equal to 0"),
+        ({"kind": "greater", "cells": {"size": "S"}, "better": "lower"}, "'better' belongs to kind non_inferior"),
+        ({"kind": "less", "cells": {"size": "S"}, "direction": "less"}, "'direction' belongs to kind interaction"),
+        ({"kind": "interaction", "cells": {"size": "S"}}, "needs two factors"),
+        ({"kind": "interaction", "cells": {"size": "S", "kv heads": 1}, "against": 0.9}, "no number"),
+        ({"kind": "greater"}, "'cells' names no factor"),
+        ({"kind": "greater", "cells": {"size": "S"}, "where": {"size": "XXS"}}, "both name 'size'"),
+        ({"kind": "better", "cells": {"size": "S"}}, "'greater', 'less'"),
+        ({"kind": "greater", "cells": {"size": "S"}, "level": "x"}, "Extra inputs"),
+        ({"kind": "greater", "cells": {"size": "S"}, "against": math.inf}, "finite"),
+    ],
+)
+def test_impossible_claims_are_refused(keys, message):
+    with pytest.raises(ValidationError, match=message):
+        spec(**keys)
+
+
+def test_against_defaults_to_the_baselines_levels():
+    selection = select(spec(kind="greater", cells={"size": "S", "kv heads": 1}), FACTORS)
+    assert [corner.levels for corner in selection.corners] == [
+        {"size": "S", "kv heads": "1"},
+        {"size": "XXS", "kv heads": "6"},
+    ]
+
+
+def test_a_list_that_is_a_level_is_one_level():
+    selection = select(spec(kind="greater", cells={"experts by depth": [4, 4, 4]}), FACTORS)
+    assert selection.corners[0].levels == {"experts by depth": "4-4-4"}
+
+
+def test_a_list_under_where_names_several_levels():
+    claim = spec(kind="greater", cells={"size": "S"}, where={"pre-training": ["photos", "elsewhere"]})
+    assert select(claim, FACTORS).where == {"pre-training": {"photos", "elsewhere"}}
+
+
+def test_against_a_number_the_factors_not_named_keep_the_baselines_level():
+    selection = select(spec(kind="greater", cells={"size": "S"}, against=0.9), {"size": ["XXS", "S"], "bias": ["on"]})
+    assert selection.where == {"bias": {"on"}}
+    assert selection.constant == 0.9
+
+
+def test_signs_of_an_interaction():
+    selection = select(spec(kind="interaction", cells={"size": "S", "kv heads": 1}), FACTORS)
+    assert [(corner.sign, *corner.levels.values()) for corner in selection.corners] == [
+        *((1, "S", "1"), (-1, "XXS", "1"), (-1, "S", "6"), (1, "XXS", "6"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "where", "message"),
+    [
+        ({"cells": {"sise": "S"}}, ("cells", "sise"), "no factor 'sise'; did you mean 'size'"),
+        ({"cells": {"size": "M"}}, ("cells", "size"), "has no level 'M'; possible: XXS, S"),
+        ({"cells": {"size": "S"}, "where": {"kv heads": [1, 2]}}, ("where", "kv heads"), "has no level '2'"),
+        ({"cells": {"size": ["S", "XXS"]}}, ("cells", "size"), "names several levels"),
+        ({"cells": {"size": "XXS"}}, ("cells", "size"), "compared with itself: the baseline has it too"),
+        ({"cells": {"size": "S"}, "against": {"size": "S"}}, ("cells", "size"), "'against' names it too"),
+        (
+            {"cells": {"size": "S"}, "against": {"widths": "constant"}},
+            ("against",),
+            "names 'widths', and 'cells' 'size'",
+        ),
+        ({"cells": {"size": "S"}, "against": {"sise": "XXS"}}, ("against", "sise"), "no factor 'sise'; did you mean"),
+        ({"cells": {"sise": "S"}, "against": {"size": "XXS"}}, ("cells", "sise"), "no factor 'sise'; did you mean"),
+    ],
+)
+def test_claims_that_do_not_fit_the_study_are_refused_with_their_place(keys, where, message):
+    with pytest.raises(ClaimError, match=message) as caught:
+        select(spec(kind="greater", **keys), FACTORS)
+    assert caught.value.keys == where
+
+
+def test_an_interaction_needs_both_factors_to_change():
+    with pytest.raises(ClaimError, match="compared with itself"):
+        select(spec(kind="interaction", cells={"size": "S", "kv heads": 6}), FACTORS)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"kind": "non_inferior", "margin": 1.0}, "a point is 0.01; did you mean 0.01"),
+        ({"kind": "non_inferior", "margin": 2.5, "metric": "val_accuracy"}, "did you mean 0.025"),
+        ({"kind": "greater", "against": 90.0}, "shares from 0 to 1; did you mean 0.9"),
+    ],
+)
+def test_percentage_points_are_not_taken_for_shares(keys, message):
+    with pytest.raises(ValidationError, match=message):
+        spec(cells={"size": "S"}, **keys)
+
+
+def test_seconds_may_differ_by_more_than_one():
+    assert spec(kind="less", cells={"size": "S"}, margin=30.0, metric="train_seconds").margin == 30

@@ -1,0 +1,228 @@
+"""What a stage's key depends on, and what not; which stages a trial has, and which trials share them."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field, create_model
+
+from study.design import stages
+from study.design.stages import Stage, canonical_json, stages_of, unique_stages
+from study.design.study import expand, load
+from study.vit.settings import Augment, Decoder, Encoder, Finetune, Pretrain
+
+PRETRAIN = Stage(
+    Encoder(image_size=8, patch_size=2, channels=1, experts_by_depth=(2, 3)),
+    Pretrain(dataset="digits", epochs=10, decoder=Decoder(depth=1)),
+    seed=3532969643,
+)
+FINETUNE = Stage(PRETRAIN.encoder, Finetune(dataset="digits", epochs=15, learning_rate=3e-4), PRETRAIN.seed, PRETRAIN)
+SCRATCH = Stage(PRETRAIN.encoder, FINETUNE.recipe, PRETRAIN.seed)
+
+
+# --- keys ---
+
+
+def test_golden_keys() -> None:
+    """If these change without a VERSION being raised, every result stored anywhere is lost to its study."""
+    assert PRETRAIN.key == "88dbf825871d96688084a9bbbce26dd3b6a1acad7033596af2ebc46543111b94"
+    assert FINETUNE.key == "b7f4608f55c53f9d728eeac8660d7bb1461c88796c93b0f42af708cce919441f"
+
+
+def test_a_key_is_the_sha_256_of_what_the_result_depends_on() -> None:
+    """Worked out by hand: sorted keys, no spaces, changed fields only."""
+    text = (
+        '{"encoder":{"channels":1,"experts_by_depth":[2,3],"image_size":8,"patch_size":2},'
+        '"parent":null,'
+        '"pretrain":{"dataset":"digits","decoder":{"depth":1},"epochs":10},'
+        '"seed":3532969643,"stage":"pretrain","version":1}'
+    )
+    assert canonical_json(PRETRAIN.identity) == text
+    assert PRETRAIN.key == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_fine_tuning_carries_the_key_of_its_pre_training() -> None:
+    assert FINETUNE.identity["parent"] == PRETRAIN.key
+    assert SCRATCH.identity["parent"] is None
+    assert FINETUNE.key != SCRATCH.key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Stage(Encoder(image_size=8, patch_size=2, channels=1), PRETRAIN.recipe, PRETRAIN.seed),
+        Stage(PRETRAIN.encoder, Pretrain(dataset="photos", epochs=10, decoder=Decoder(depth=1)), PRETRAIN.seed),
+        Stage(PRETRAIN.encoder, Pretrain(dataset="digits", epochs=11, decoder=Decoder(depth=1)), PRETRAIN.seed),
+        Stage(PRETRAIN.encoder, Pretrain(dataset="digits", epochs=10), PRETRAIN.seed),
+        Stage(PRETRAIN.encoder, PRETRAIN.recipe, PRETRAIN.seed + 1),
+        Stage(PRETRAIN.encoder, Finetune(dataset="digits", epochs=10), PRETRAIN.seed),
+    ],
+)
+def test_whatever_changes_the_result_changes_the_key(other: Stage) -> None:
+    assert other.key != PRETRAIN.key
+
+
+def test_a_change_to_the_pre_training_reaches_the_fine_tuning() -> None:
+    other = Stage(PRETRAIN.encoder, Pretrain(dataset="photos", epochs=10), PRETRAIN.seed)
+    assert Stage(FINETUNE.encoder, FINETUNE.recipe, FINETUNE.seed, other).key != FINETUNE.key
+
+
+def test_a_version_raised_makes_new_keys_of_that_kind_and_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [PRETRAIN.key, FINETUNE.key, SCRATCH.key]
+
+    def keys() -> list[str]:
+        parent = Stage(PRETRAIN.encoder, PRETRAIN.recipe, PRETRAIN.seed)
+        child = Stage(FINETUNE.encoder, FINETUNE.recipe, FINETUNE.seed, parent)
+        return [parent.key, child.key, Stage(SCRATCH.encoder, SCRATCH.recipe, SCRATCH.seed).key]
+
+    monkeypatch.setitem(stages.VERSIONS, "finetune", 2)
+    assert [new == old for new, old in zip(keys(), before, strict=True)] == [True, False, False]
+    monkeypatch.setitem(stages.VERSIONS, "finetune", 1)
+    monkeypatch.setitem(stages.VERSIONS, "pretrain", 2)
+    assert [new == old for new, old in zip(keys(), before, strict=True)] == [False, False, True]
+
+
+def test_a_new_neutral_knob_keeps_old_keys() -> None:
+    """A field that did not exist when a result was stored, at its default."""
+    newer = create_model("Encoder", __base__=Encoder, new_knob=(float, Field(0.0)))
+    same = newer(**PRETRAIN.encoder.model_dump())
+    turned = newer(**PRETRAIN.encoder.model_dump(), new_knob=0.1)
+    assert Stage(same, PRETRAIN.recipe, PRETRAIN.seed).key == PRETRAIN.key
+    assert Stage(turned, PRETRAIN.recipe, PRETRAIN.seed).key != PRETRAIN.key
+
+
+def test_how_a_value_is_written_does_not_matter() -> None:
+    """1 and 1.0, 1e-3 and 0.001, lists and tuples, a default left out or written, a preset or its fields."""
+    one = Finetune.model_validate(
+        {"dataset": "digits", "warmup_epochs": 1, "learning_rate": 0.001, "weight_decay": 0.05}
+    )
+    other = Finetune.model_validate({"learning_rate": 1e-3, "warmup_epochs": 1.0, "augment": {}, "dataset": "digits"})
+    encoders = [
+        {"preset": "XXS", "experts_by_depth": [3, 4, 5]}, {"experts_by_depth": (3, 4, 5)}, {"width": 108, "depth": 9},
+    ]  # fmt: skip
+    keys = {Stage(Encoder.model_validate(e), recipe, 1).key for e in encoders for recipe in (one, other)}
+    assert len(keys) == 1
+
+
+def test_where_and_how_a_stage_is_run_is_no_part_of_it(tmp_path: Path) -> None:
+    """Neither the study's name and file, nor its resources, question and replicates, nor other factors and levels."""
+    text = (
+        "study: {study}\nquestion: {study}?\nreplicates: {replicates}\nresources: {resources}\n"
+        "baseline: {{finetune: {{dataset: digits}}}}\nfactors: {{f: {{path: encoder.depth, levels: {levels}}}}}\n"
+    )
+    keys = []
+    for study, replicates, resources, levels in [("a", 1, "{cpu: 1}", [10]), ("b", 9, "{cpu: 8, gpu: 0.5}", [9, 12])]:
+        path = tmp_path / study / "grid.yaml"
+        path.parent.mkdir()
+        path.write_text(text.format(study=study, replicates=replicates, resources=resources, levels=levels))
+        keys.append(stages_of(expand(load(path))[0])[0].key)
+    assert keys[0] == keys[1]
+
+
+def test_keys_are_names_of_files() -> None:
+    assert re.fullmatch(r"[0-9a-f]{64}", PRETRAIN.key)
+
+
+# --- specs, as they are stored and sent to workers ---
+
+
+@pytest.mark.parametrize("stage", [PRETRAIN, FINETUNE, SCRATCH])
+def test_a_stage_survives_being_written_and_read(stage: Stage) -> None:
+    again = Stage.from_spec(json.loads(json.dumps(stage.spec())))
+    assert again == stage
+    assert again.key == stage.key
+
+
+def test_a_spec_holds_every_setting() -> None:
+    spec = FINETUNE.spec()
+    assert spec["encoder"].keys() == Encoder.model_fields.keys()
+    assert spec["recipe"].keys() == Finetune.model_fields.keys()
+    assert spec["parent"]["recipe"].keys() == Pretrain.model_fields.keys()
+
+
+recipes = st.builds(
+    Finetune,
+    dataset=st.text(max_size=20),
+    epochs=st.integers(1, 1000),
+    learning_rate=st.floats(1e-9, 1e9),
+    weight_decay=st.floats(0, 1e3),
+    augment=st.builds(Augment, flip=st.booleans(), shift=st.floats(0, 1, exclude_max=True)),
+)
+
+
+@given(recipes, recipes, st.integers(0, 2**32 - 1))
+def test_equal_stages_and_only_they_have_equal_keys(one: Finetune, other: Finetune, seed: int) -> None:
+    first, second = Stage(Encoder(), one, seed), Stage(Encoder(), other, seed)
+    assert (first == second) == (first.key == second.key)
+    assert Stage.from_spec(json.loads(json.dumps(first.spec()))).key == first.key
+
+
+# --- canonical JSON ---
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"b": 1, "a": [1, 2.5, None, True]}, '{"a":[1,2.5,null,true],"b":1}'),
+        ("é\u2028", '"\\u00e9\\u2028"'),
+        (1e-3, "0.001"),
+        (1e22, "1e+22"),
+        ((1, 2), "[1,2]"),
+    ],
+)
+def test_canonical_json(value: Any, text: str) -> None:
+    assert canonical_json(value) == text
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": -float("inf")}])
+def test_what_json_cannot_say_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical_json(value)
+
+
+# --- stages of trials ---
+
+
+def test_a_trial_is_pre_trained_then_fine_tuned_from_one_seed(tiny: Path) -> None:
+    trial = expand(load(tiny))[0]
+    pretraining, finetuning = stages_of(trial)
+    assert (pretraining.kind, finetuning.kind) == ("pretrain", "finetune")
+    assert finetuning.parent is pretraining
+    assert pretraining.parent is None
+    assert {pretraining.seed, finetuning.seed} == {trial.seed}
+
+
+def test_without_pre_training_there_is_one_stage(tiny: Path) -> None:
+    trial = next(trial for trial in expand(load(tiny)) if trial.settings.pretrain is None)
+    assert [stage.kind for stage in stages_of(trial)] == ["finetune"]
+
+
+def test_cells_that_differ_in_fine_tuning_alone_share_their_pre_training(tiny: Path) -> None:
+    """Four cells: baseline and probe share one pre-training a replicate, kv heads has its own, one has none."""
+    trials = expand(load(tiny))
+    unique = unique_stages(trials)
+    assert sum(len(stages_of(trial)) for trial in trials) == 14
+    assert [stage.kind for stage in unique].count("pretrain") == 4
+    assert [stage.kind for stage in unique].count("finetune") == 8
+    first = {trial.cell.name: stages_of(trial)[0].key for trial in trials if trial.replicate == 1}
+    assert first["baseline"] == first["mode=probe"]
+    assert len(set(first.values())) == 3
+
+
+def test_replicates_share_nothing(tiny: Path) -> None:
+    keys: dict[int, set[str]] = {}
+    for trial in expand(load(tiny)):
+        keys.setdefault(trial.replicate, set()).update(stage.key for stage in stages_of(trial))
+    assert keys[1].isdisjoint(keys[2])
+
+
+def test_parents_come_before_their_children(tiny: Path) -> None:
+    seen: set[str] = set()
+    for stage in unique_stages(expand(load(tiny))):
+        assert stage.parent is None or stage.parent.key in seen
+        seen.add(stage.key)

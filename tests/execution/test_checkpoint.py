@@ -1,0 +1,299 @@
+"""Unfinished stages: a kill at any epoch costs that epoch at most, and changes no bit of the result."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from study.design.stages import Stage
+from study.execution import checkpoint
+from study.execution.checkpoint import Checkpoints
+from study.execution.run_stage import run_stage
+from study.store.results import Result, Store
+from study.utils.errors import StudyError
+from study.vit.settings import Encoder, Finetune, Pretrain
+from study.vit.training import Diverged, Snapshot
+
+ENCODER = Encoder(
+    image_size=8, patch_size=4, channels=1, width=16, depth=2, num_heads=2, num_kv_heads=1,
+    experts_by_depth=(2, 3), ffn_width_first=8, ffn_width_last=4,
+)  # fmt: skip
+JITTER = {"shift": 0.1, "rotate": 10.0, "erase": 0.3}
+SHARED: dict[str, Any] = {"dataset": "digits", "epochs": 6, "train_images": 150, "batch_size": 32, "warmup_epochs": 1.5}
+DECODER = {"width": 16, "depth": 1, "ffn_width": 8, "num_heads": 2, "num_kv_heads": 1}
+PRETRAIN = Stage(ENCODER, Pretrain.model_validate(SHARED | {"augment": JITTER, "decoder": DECODER}), 7)
+
+
+def finetuning(**changes: Any) -> Stage:
+    return Stage(ENCODER, Finetune.model_validate(SHARED | {"augment": JITTER | {"mixup": 0.2}} | changes), 7)
+
+
+STAGES = {
+    "pretrain": PRETRAIN,
+    "finetune": finetuning(layer_decay=0.8, learning_rate=0.01),
+    "best": finetuning(keep="best", learning_rate=0.03),
+    "probe": replace(finetuning(mode="probe"), parent=PRETRAIN),
+    "probe, best, plain": replace(finetuning(mode="probe", keep="best", augment={}), parent=PRETRAIN),
+}
+TIMINGS = {"seconds", "train_seconds", "images_per_second"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Killed(BaseException):
+    """Ends a stage as a kill would: nothing that it could do about it runs."""
+
+
+def train(stage: Stage, store: Store, kill_after: float = 99.0, every: float = 0.0) -> Result:
+    """Run a stage; right before the epoch after `kill_after` is put aside, it ends."""
+
+    def epoch(row: dict[str, float]) -> None:
+        if row["epoch"] > kill_after:
+            raise Killed
+
+    return run_stage(stage, store, "cpu", epoch, "abc", every)
+
+
+def bits(stage: Stage, store: Store) -> tuple[bytes, dict[str, float], list[dict[str, float]], list[list[float]]]:
+    """All that a stage leaves, timings aside."""
+    result = store.find(stage)
+    assert result is not None
+    metrics = {name: value for name, value in result.metrics.items() if name not in TIMINGS}
+    history = [{name: value for name, value in row.items() if name not in TIMINGS} for row in result.history]
+    return store.weights(stage), metrics, history, result.expert_load
+
+
+def checkpoint_of(stage: Stage, store: Store) -> Path:
+    return store.root / "unfinished" / stage.key
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_goes_on_bit_for_bit_from_any_epoch(name: str, tmp_path: Path) -> None:
+    stage, whole, torn = STAGES[name], Store(tmp_path / "whole"), Store(tmp_path / "torn")
+    for store in (whole, torn):
+        if stage.parent is not None:
+            train(stage.parent, store)
+    train(stage, whole)
+    for epochs in (1, 3, 4):  # three kills, each after some epochs more
+        with pytest.raises(Killed):
+            train(stage, torn, epochs)
+    seen: list[float] = []
+    result = run_stage(stage, torn, "cpu", lambda row: seen.append(row["epoch"]), "def", 0.0)
+    assert seen == [5, 6]
+    assert bits(stage, torn) == bits(stage, whole)
+    assert [(part["commit"], part["epochs"]) for part in result.provenance["parts"]] == [
+        ("abc", 1),
+        ("abc", 3),
+        ("abc", 4),
+    ]
+    assert not checkpoint_of(stage, torn).exists()
+
+
+def test_a_process_killed_at_an_epochs_end_goes_on(tmp_path: Path) -> None:
+    """kill -9 in a process of its own, while an epoch's record is being handed over."""
+    script = """
+import json, os, signal, sys
+import torch
+from study.run import run_stage
+from study.stages import Stage
+from study.store import Store
+torch.set_num_threads(1)
+spec, root, last = sys.argv[1:]
+def epoch(row):
+    if row["epoch"] > int(last):
+        os.kill(os.getpid(), signal.SIGKILL)
+run_stage(Stage.from_spec(json.loads(spec)), Store(root), "cpu", epoch, "abc", 0.0)
+"""
+    stage, torn, whole = STAGES["best"], Store(tmp_path / "torn"), Store(tmp_path / "whole")
+    command = [sys.executable, "-c", script, json.dumps(stage.spec()), str(torn.root), "3"]
+    assert subprocess.run(command, check=False, env=os.environ).returncode == -signal.SIGKILL
+    assert checkpoint_of(stage, torn).exists()
+    assert not torn.has(stage)
+    train(stage, torn)
+    train(stage, whole)
+    assert bits(stage, torn) == bits(stage, whole)
+
+
+@pytest.mark.parametrize("place", [0, 30, 64, 65, 72, 300, -1])
+def test_a_damaged_checkpoint_is_dropped_and_said_so(place: int, tmp_path: Path) -> None:
+    stage, torn, whole = STAGES["finetune"], Store(tmp_path / "torn"), Store(tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(stage, torn, 3)
+    data = bytearray(checkpoint_of(stage, torn).read_bytes())
+    data[place] ^= 1
+    checkpoint_of(stage, torn).write_bytes(data)
+    result = train(stage, torn)
+    train(stage, whole)
+    assert bits(stage, torn) == bits(stage, whole)
+    assert result.provenance["parts"] == []
+    assert len(result.provenance["notes"]) == 1
+    assert "checksum" in result.provenance["notes"][0]
+
+
+@pytest.mark.parametrize("length", [0, 10, 65, 200])
+def test_a_checkpoint_cut_short_is_dropped(length: int, tmp_path: Path) -> None:
+    stage, store = STAGES["finetune"], Store(tmp_path)
+    with pytest.raises(Killed):
+        train(stage, store, 3)
+    os.truncate(checkpoint_of(stage, store), length)
+    assert "checksum" in train(stage, store).provenance["notes"][0]
+
+
+def test_a_checkpoint_of_another_stage_other_data_or_other_code_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, store = STAGES["finetune"], Store(tmp_path)
+    tensors = {"a": torch.zeros(1)}
+
+    def snapshot() -> Snapshot:
+        return Snapshot(tensors, {"history": [], "micro_batch": None})
+
+    def note(asked: Stage, data: str) -> str:
+        found = Checkpoints(asked, store, {}, data)
+        assert found.latest() is None
+        assert not checkpoint_of(asked, store).exists()
+        return found.notes[0]
+
+    def keep() -> None:
+        Checkpoints(stage, store, {}, "data", 0.0).keep(snapshot)
+
+    keep()
+    assert Checkpoints(stage, store, {}, "data").latest() == Snapshot(tensors, snapshot().course)
+    assert "another data set content" in note(stage, "other")
+    keep()
+    other = STAGES["best"]
+    checkpoint_of(stage, store).rename(checkpoint_of(other, store))
+    assert "another stage" in note(other, "data")
+    keep()
+    monkeypatch.setattr(checkpoint, "code", lambda: "new")
+    assert "another code" in note(stage, "data")
+    store.keep_unfinished(stage, b"no safetensors")
+    assert "cannot be read" in note(stage, "data")
+
+
+def test_a_stage_is_put_aside_no_more_often_than_asked(tmp_path: Path) -> None:
+    stage, store = STAGES["finetune"], Store(tmp_path)
+    with pytest.raises(Killed):
+        train(stage, store, 3, every=3600.0)
+    assert not checkpoint_of(stage, store).exists()
+
+
+def test_putting_aside_takes_a_hundredth_of_the_time_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that takes 2 seconds for it: the next one is not before 200 seconds have passed."""
+    now = [0.0]
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    store, taken = Store(tmp_path), []
+    checkpoints = Checkpoints(STAGES["finetune"], store, {}, "data", 10.0)
+
+    def take() -> Snapshot:
+        taken.append(now[0])
+        now[0] += 2.0
+        return Snapshot({}, {"history": []})
+
+    while now[0] < 500:
+        checkpoints.keep(take)
+        now[0] += 1.0
+    assert taken == [10.0, 212.0, 414.0]
+
+
+def test_a_store_that_cannot_take_a_checkpoint_stops_nothing(tmp_path: Path) -> None:
+    stage, store = STAGES["finetune"], Store(tmp_path)
+    (tmp_path / "unfinished").write_text("in the way")
+    result = train(stage, store)
+    assert "could not be" in result.provenance["notes"][0]
+
+
+def test_a_diverged_stage_leaves_no_checkpoint(tmp_path: Path) -> None:
+    stage, store = finetuning(learning_rate=1e30, clip_norm=0.0, warmup_epochs=6.0), Store(tmp_path)
+    with pytest.raises(Diverged, match=r"diverged in epoch \d: .* not finite; last finite values: "):
+        train(stage, store)
+    assert not checkpoint_of(stage, store).exists()
+
+
+@contextmanager
+def room_for(images: int) -> Iterator[list[int]]:
+    """A GPU that has memory for so many images while training; yields how many were asked for each time."""
+    asked: list[int] = []
+
+    def look(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        if type(module).__name__ in {"Classifier", "MaskedAutoencoder"} and module.training:
+            asked.append(len(arguments[0]))
+            if asked[-1] > images:
+                raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {asked[-1]} MiB.\nmore")
+
+    handle = nn.modules.module.register_module_forward_pre_hook(look)
+    try:
+        yield asked
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("name", ["pretrain", "finetune"])
+def test_out_of_memory_is_tried_again_in_parts_of_the_same_batch(name: str, tmp_path: Path) -> None:
+    """Without router noise and balance losses, which belong to the parts, the result is that of whole batches."""
+    stage = STAGES[name]
+    plain = ENCODER.model_copy(update={"router_noise": False, "importance_weight": 0.0, "load_weight": 0.0})
+    stage = replace(stage, encoder=plain, recipe=stage.recipe.model_copy(update={"clip_norm": 0.5}))
+    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    expected = train(stage, whole)
+    with room_for(10) as asked:
+        result = train(stage, parts)
+    assert result.provenance["micro_batch"] == 8
+    assert expected.provenance["micro_batch"] is None
+    assert asked[:5] == [30, 8, 8, 8, 6]
+    for row, other in zip(result.history, expected.history, strict=True):
+        assert row == pytest.approx(other | {"seconds": row["seconds"]}, rel=2e-3, abs=2e-3)
+    assert result.history[0]["train_loss"] == pytest.approx(expected.history[0]["train_loss"], rel=1e-5)
+
+
+def test_one_step_in_parts_is_one_step_of_the_whole_batch(tmp_path: Path) -> None:
+    """After a single step the weights agree to float rounding."""
+    plain = ENCODER.model_copy(update={"router_noise": False, "importance_weight": 0.0, "load_weight": 0.0})
+    changes = {"epochs": 1, "batch_size": 150, "warmup_epochs": 0.0}
+    stage = Stage(plain, Finetune.model_validate(SHARED | changes), 7)
+    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    expected = train(stage, whole)
+    with room_for(40):
+        result = train(stage, parts)
+    assert result.provenance["micro_batch"] == 38
+    assert result.metrics["val_loss"] == pytest.approx(expected.metrics["val_loss"], rel=1e-5)
+    assert result.history[0]["train_loss"] == pytest.approx(expected.history[0]["train_loss"], rel=1e-6)
+
+
+def test_out_of_memory_twice_fails_with_the_numbers(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with room_for(7), pytest.raises(StudyError) as caught:
+        train(STAGES["finetune"], store)
+    assert "out of memory with 32 images at a time, and again with 8" in str(caught.value)
+    assert "Tried to allocate 30 MiB" in str(caught.value)
+    assert "Tried to allocate 8 MiB" in str(caught.value)
+    assert "more\n" not in str(caught.value)
+
+
+def test_a_stage_in_parts_goes_on_in_parts(tmp_path: Path) -> None:
+    stage, whole, torn = STAGES["finetune"], Store(tmp_path / "whole"), Store(tmp_path / "torn")
+    with room_for(10):
+        train(stage, whole)
+        with pytest.raises(Killed):
+            train(stage, torn, 3)
+    with room_for(10) as asked:
+        result = train(stage, torn)
+    assert max(asked) == 8
+    assert result.provenance["micro_batch"] == 8
+    assert bits(stage, torn) == bits(stage, whole)

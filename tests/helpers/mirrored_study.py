@@ -1,0 +1,42 @@
+"""A study whose first stages are trained and mirrored in a real MLflow."""
+
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from study.design import study as design
+from study.design.stages import Stage, unique_stages
+from study.execution.run_stage import run_stage
+from study.planning.events import Outcome
+from study.store.results import Store
+from study.tracking import PARENT, Tracker, default_uri
+
+
+class Scene:
+    """A study with its first two stages done: a pre-training and a fine-tuning."""
+
+    def __init__(self, grid: Path, store: Path) -> None:
+        self.study = design.load(grid)
+        self.store = Store(store)
+        self.stages = unique_stages(design.expand(self.study))[:2]
+        self.uri = default_uri(self.store)
+
+    def tracker(self, uri: str | None = None) -> Tracker:
+        return Tracker(self.study, self.store, uri or self.uri, {"commit": "abc"})
+
+    def train(self, tracker: Tracker | None, stage: Stage) -> None:
+        if tracker:
+            tracker.on_start(stage)
+        run_stage(stage, self.store, "cpu", lambda row: tracker.on_epochs(stage, [row]) if tracker else None, "abc")
+        if tracker:
+            tracker.on_done(Outcome(stage, "done"))
+
+    def runs(self) -> list[Run]:
+        client = MlflowClient(self.uri)
+        experiment = client.get_experiment_by_name(self.study.name)
+        assert experiment is not None
+        return list(client.search_runs([experiment.experiment_id]))
+
+    def nested(self) -> dict[str, Run]:
+        return {run.data.tags["key"]: run for run in self.runs() if PARENT in run.data.tags}

@@ -1,0 +1,99 @@
+"""Real MLflow servers that can be killed and started again, and a slow line to them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from helpers.ports import free_port
+
+
+class Server:
+    """`mlflow server` on SQLite, in a process group of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self, wait: bool = True) -> None:
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"),
+            *("--serve-artifacts", "--artifacts-destination", str(self.folder / "artifacts")),
+        ]  # fmt: skip
+        environment = os.environ | {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # nine processes that nobody needs
+        }
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=environment, start_new_session=True, cwd=self.folder
+            )
+        if wait:
+            self.wait()
+
+    def wait(self, seconds: float = 120.0) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.2)
+        raise TimeoutError(f"no MLflow server came up: {(self.folder / 'server.log').read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """kill -9 of the server and its workers."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+        self._process = None
+
+
+@contextmanager
+def slow_line(port: int, delay: float, at: int = 0) -> Iterator[int]:
+    """A port (`at`, or any free one) that leads to another one, whose answers arrive `delay` seconds later."""
+    listener = socket.create_server(("127.0.0.1", at))
+    ended = threading.Event()
+
+    def pipe(source: socket.socket, sink: socket.socket, pause: float) -> None:
+        try:
+            while data := source.recv(65536):
+                if ended.wait(pause):
+                    break
+                sink.sendall(data)
+        except OSError:
+            pass  # either side has hung up
+        finally:
+            for end in (source, sink):
+                end.close()
+
+    def serve() -> None:
+        while not ended.is_set():
+            try:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", port))
+            except OSError:
+                continue
+            for source, sink, pause in ((near, far, 0.0), (far, near, delay)):
+                threading.Thread(target=pipe, args=(source, sink, pause), daemon=True).start()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        ended.set()
+        listener.close()
+        thread.join(5)

@@ -1,0 +1,392 @@
+"""Each trap is laid for real where this machine allows it; what is found, and its cure."""
+
+import http.server
+import io
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import namedtuple
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from study.launch import preflight
+from study.launch.preflight import Finding
+from study.utils.errors import StudyError
+from study.utils.provenance import versions
+from study.vit.settings import Resources
+
+TOKEN = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A home folder with a token of Ray."""
+    path = tmp_path / "home" / ".ray" / "auth_token"
+    path.parent.mkdir(parents=True)
+    path.write_text(TOKEN)
+    path.chmod(0o600)
+    return tmp_path / "home"
+
+
+def test_a_token_of_ones_own_is_fine(home):
+    assert preflight.token("auto", {}, home).status == "ok"
+
+
+def test_a_token_that_others_may_read(home):
+    (home / ".ray" / "auth_token").chmod(0o644)
+    found = preflight.token(None, {}, home)
+    assert (found.status, found.cure) == ("warn", f"chmod 600 {home}/.ray/auth_token")
+
+
+def test_no_token_is_a_fault_only_where_a_cluster_is_joined(tmp_path):
+    assert preflight.token(None, {}, tmp_path).status == "ok"  # Ray writes one
+    found = preflight.token("auto", {}, tmp_path)
+    assert found.status == "bad"
+    assert "every node needs the same one" in found.what
+
+
+def test_a_token_file_that_is_named_must_hold_one(home, tmp_path):
+    found = preflight.token(None, {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "none")}, home)
+    assert (found.status, "No such file" in found.what) == ("bad", True)
+    (tmp_path / "empty").write_text("\n")
+    found = preflight.token(None, {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "empty")}, home)
+    assert (found.status, "is empty" in found.what) == ("bad", True)
+
+
+def test_authentication_that_is_off(home):
+    found = preflight.token(None, {"RAY_AUTH_MODE": "disabled"}, home)
+    assert (found.status, found.cure) == ("warn", "unset RAY_AUTH_MODE")
+
+
+def test_an_address_by_name_needs_the_mode_said(home):
+    assert preflight.token("10.0.0.1:6379", {}, home).cure == "export RAY_AUTH_MODE=token"
+    assert preflight.token("10.0.0.1:6379", {"RAY_AUTH_MODE": "token"}, home).status == "ok"
+
+
+def test_the_token_itself_is_never_shown(home):
+    for address in (None, "auto", "ray://x"):
+        for environ in ({}, {"RAY_AUTH_TOKEN": TOKEN}):
+            assert TOKEN not in str(preflight.token(address, environ, home))
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Nothing can be written (said by the system's own answer: root, who may run these tests, could)."""
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+
+
+def test_a_home_that_cannot_be_written(tmp_path, read_only):
+    found = preflight.token(None, {}, tmp_path)
+    assert (found.status, "cannot write its token" in found.what) == ("bad", True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is another one elsewhere")
+def test_socket_paths_up_to_the_systems_limit(tmp_path):
+    """107 bytes: a socket can be bound at the longest path that is called fine, and not one byte further."""
+    longest = 107 - len("/" + preflight.RAYS_OWN_PATH)
+    fine, long = ({"RAY_TMPDIR": "/" + "t" * (length - 1)} for length in (longest, longest + 1))
+    assert preflight.socket_path(fine) == Finding("socket path", "ok", "107 of 107 bytes")
+    assert preflight.socket_path(long).status == "bad"
+    assert preflight.socket_path({"TMPDIR": "/" + "t" * 60}).status == "bad"
+    folder = tmp_path
+    for length, works in ((107, True), (108, False)):
+        path = str(folder / ("s" * (length - len(str(folder)) - 1)))
+        with socket.socket(socket.AF_UNIX) as probe:
+            if works:
+                probe.bind(path)
+            else:
+                with pytest.raises(OSError, match="too long"):
+                    probe.bind(path)
+
+
+def test_little_shared_memory(tmp_path):
+    assert preflight.shared_memory(tmp_path, least=0.0).status == "ok"
+    found = preflight.shared_memory(tmp_path, least=1e9)
+    assert (found.status, "--shm-size" in found.cure) == ("warn", True)
+    assert preflight.shared_memory(tmp_path / "none").status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("per_stage", "given", "status"),
+    [(1.0, None, "ok"), (1.0, "1", "ok"), (1.0, "4", "warn"), (4.0, "4", "ok"), (0.5, "1", "ok"), (5.0, None, "bad")],
+)
+def test_threads_of_a_stage_against_processors(per_stage, given, status):
+    environ = {} if given is None else {"OMP_NUM_THREADS": given}
+    assert preflight.threads(per_stage, environ, usable=4).status == status
+
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+server:/home /home nfs4 rw 0 0
+/dev/sdb1 /home/local\\040disk xfs rw 0 0
+bucket /mnt/bucket fuse.gcsfuse rw 0 0
+overlay /mnt/layers fuse.fuse-overlayfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [
+        ("/var/mlflow.db", "ext4", "ok"),
+        ("/home/me/.study/mlflow.db", "nfs4", "bad"),
+        ("/homestead/mlflow.db", "ext4", "ok"),
+        ("/mnt/bucket/mlflow.db", "fuse.gcsfuse", "bad"),
+        ("/mnt/layers/mlflow.db", "fuse.fuse-overlayfs", "ok"),
+    ],
+)
+def test_sqlite_on_network_file_systems(path, kind, status, monkeypatch):
+    monkeypatch.setattr(preflight, "_existing", lambda path: path)  # these mounts are not of this machine
+    assert preflight.filesystem(Path(path), MOUNTS) == kind
+    found = preflight.sqlite(f"sqlite:///{path}", MOUNTS)
+    assert found.status == status
+    if status == "bad":
+        assert "--tracking-uri" in found.cure
+
+
+def test_this_machines_own_mounts_are_read(tmp_path):
+    found = preflight.filesystem(tmp_path / "not" / "there" / "yet")
+    if shutil.which("findmnt"):
+        command = ["findmnt", "--noheadings", "--output", "FSTYPE", "--target", str(tmp_path)]
+        assert found == subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_tracking_server_has_no_sqlite_of_ours():
+    assert preflight.sqlite("http://mlflow:5000").status == "ok"
+
+
+@pytest.fixture
+def answer():
+    """A server that gives one answer to all requests; returns its address."""
+    servers = []
+
+    def answer(code=200, body=b"{}", date=None):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response_only(code)
+                self.send_header("Date", self.date_time_string(date))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                """Quiet."""
+
+        found = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        servers.append(found)
+        return f"http://127.0.0.1:{found.server_port}"
+
+    yield answer
+    for found in servers:
+        found.shutdown()
+        found.server_close()
+
+
+def test_a_server_that_answers_in_time(answer):
+    assert [finding.status for finding in preflight.server(answer())] == ["ok", "ok"]
+
+
+def test_a_server_whose_clock_is_wrong(answer):
+    found = preflight.server(answer(date=time.time() + 600))[1]
+    assert (found.name, found.status) == ("clock of the MLflow server", "warn")
+    assert re.search(r"(59\d|600) seconds ahead", found.what)
+
+
+@pytest.mark.parametrize(("code", "status"), [(401, "bad"), (500, "warn"), (404, "warn")])
+def test_a_server_that_refuses(answer, code, status):
+    assert preflight.server(answer(code))[0].status == status
+
+
+def test_a_server_that_is_not_there_stops_nothing():
+    found = preflight.server("http://127.0.0.1:9", timeout=1)
+    assert [finding.status for finding in found] == ["warn"]
+    assert "study sync" in found[0].cure
+
+
+def test_a_password_in_the_address_is_not_repeated():
+    found = preflight.server("http://me:hunter2@127.0.0.1:9")
+    assert found[0].status == "warn"
+    assert "hunter2" not in str(found)
+
+
+def test_mlflow_refuses_names_it_does_not_know(tmp_path):
+    """The real server, told that its name is another one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--allowed-hosts", "mlflow.example.org"]
+    environ = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (tmp_path / "log").open("w") as log:
+        running = subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
+    try:
+        end = time.monotonic() + 90
+        found = preflight.server(f"http://127.0.0.1:{port}")
+        while found[0].status == "warn" and time.monotonic() < end:
+            time.sleep(0.2)
+            found = preflight.server(f"http://127.0.0.1:{port}")
+    finally:
+        os.killpg(running.pid, 15)
+        running.wait()
+    assert found[0].status == "bad", (tmp_path / "log").read_text()
+    assert "does not accept that name" in found[0].what
+    assert "MLFLOW_SERVER_ALLOWED_HOSTS" in found[0].cure
+
+
+def test_the_stores_clock_is_that_of_its_files(tmp_path, monkeypatch):
+    assert preflight.store_clock(tmp_path).status == "ok"
+    slow = time.time() - 60
+    monkeypatch.setattr(time, "time", lambda: slow)
+    assert preflight.store_clock(tmp_path).status == "warn"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_at_an_address_needs_its_package(monkeypatch):
+    monkeypatch.setattr(preflight.importlib.util, "find_spec", lambda name: None)
+    found = preflight.store_place("s3://bucket/study")
+    assert (found.status, found.cure) == ("bad", "python -m pip install s3fs")
+    assert preflight.store_place(Path("gs://bucket/study")).cure == "python -m pip install gcsfs"
+
+
+def test_a_store_that_cannot_be_written(tmp_path, read_only):
+    assert preflight.store_place(tmp_path / "store").status == "bad"
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.mark.parametrize(("free", "status"), [(100.0, "ok"), (3.0, "warn"), (0.5, "bad")])
+def test_a_disk_that_runs_full(tmp_path, monkeypatch, free, status):
+    usage = Usage(100 * preflight.GIB, int((100 - free) * preflight.GIB), int(free * preflight.GIB))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    assert preflight.disk("disk", tmp_path).status == status
+
+
+def nvidia_smi(folder, text, monkeypatch):
+    """A driver's program that says `text`."""
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+def test_no_gpu_is_fine_unless_stages_ask_for_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert preflight.gpus(0).status == "ok"
+    assert preflight.gpus(0.5).status == "bad"
+
+
+def test_a_driver_that_fails(monkeypatch, tmp_path):
+    nvidia_smi(tmp_path, "echo 'Failed to initialize NVML: Driver/library version mismatch'; exit 18", monkeypatch)
+    found = preflight.gpus(0)
+    assert (found.status, "version mismatch" in found.what) == ("bad", True)
+
+
+@pytest.mark.parametrize(
+    ("built", "seen", "environ", "status", "said"),
+    [
+        ("13.0", 2, {}, "ok", "PyTorch sees them all"),
+        ("13.0", 1, {"CUDA_VISIBLE_DEVICES": "0"}, "warn", "CUDA_VISIBLE_DEVICES='0'"),
+        ("13.0", 0, {}, "bad", "PyTorch sees 0 of 2"),
+        (None, 0, {}, "bad", "built without CUDA"),
+    ],
+)
+def test_what_pytorch_sees_of_the_drivers_gpus(built, seen, environ, status, said, monkeypatch, tmp_path):
+    import torch
+
+    nvidia_smi(tmp_path, "echo 'GPU 0: X (UUID: a)'; echo 'GPU 1: X (UUID: b)'", monkeypatch)
+    monkeypatch.setattr(torch.version, "cuda", built)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    found = preflight.gpus(1, environ)
+    assert found.status == status
+    assert said in found.what
+
+
+def test_a_whole_examination_of_this_machine(tiny, tmp_path):
+    found = preflight.examine(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", None, tiny)
+    names = [finding.name for finding in found]
+    assert names == [
+        "token authentication",
+        "store",
+        "MLflow database",
+        "clock of the store",
+        "socket path",
+        "shared memory",
+        "threads",
+        "GPUs",
+        "disk for temporary files",
+        "data set digits",
+        "disk of the store",
+    ]
+    assert all(finding.cure for finding in found if finding.status != "ok")
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]  # it leaves nothing behind
+
+
+def test_a_grid_that_does_not_load_is_said_as_ever(tiny, tmp_path):
+    tiny.write_text("study: x")
+    with pytest.raises(StudyError, match="tiny"):
+        preflight.examine(tmp_path, "http://127.0.0.1:9", None, tiny)
+
+
+def test_data_that_is_missing(tmp_path):
+    found = preflight.dataset(f"imagefolder:{tmp_path}/none")
+    assert found.status == "bad"
+
+
+def test_every_node_is_looked_at(tiny, tmp_path):
+    """Here the nodes are this machine, once as it is and once made to differ; a cluster does the same with Ray."""
+
+    def each_node(inspect):
+        node = inspect()
+        other = replace(
+            node, host="far", clock=node.clock - 100, versions=versions() | {"torch": "1.0"}, sees_store=False
+        )
+        return {"a": replace(node, host="near"), "b": other}
+
+    found = preflight.examine(tmp_path, "http://127.0.0.1:9", "auto", tiny, each_node)
+    by_name = {finding.name: finding for finding in found}
+    assert by_name["data set digits on near"].status == by_name["data set digits on far"].status == "ok"
+    assert by_name["clock of near"].status == "ok"
+    assert (by_name["clock of far"].status, by_name["clock of far"].what[:3]) == ("warn", "100")
+    assert "torch 1.0 (here" in by_name["versions on far"].what
+    assert "versions on near" not in by_name
+    assert "is not the same folder on far" in next(f.what for f in found if f.name == "store" and f.status == "bad")
+
+
+def test_the_marker_tells_a_node_that_sees_the_store(tmp_path):
+    marker = tmp_path / "marker"
+    assert not preflight.inspect_node((), Resources(), str(marker)).sees_store
+    marker.touch()
+    assert preflight.inspect_node((), Resources(), str(marker)).sees_store
+
+
+def test_the_table_shows_cures_and_the_exit_code_tells_scripts():
+    found = [Finding("a", "ok", "fine [x]"), Finding("b", "warn", "so so", "mend [it]")]
+    console = Console(width=80, record=True, file=io.StringIO())
+    preflight.show(found, console)
+    text = console.export_text()
+    assert "fine [x]" in text
+    assert "mend [it]" in text
+    assert "0 bad, 1 to mind, 1 fine" in text
+    assert preflight.exit_code(found) == 0
+    assert preflight.exit_code([*found, Finding("c", "bad", "broken", "mend")]) == 1
+
+
+def test_looking_starts_neither_ray_nor_mlflow():
+    code = "import sys; from study.launch import preflight; print(sorted({'ray', 'mlflow', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_plan_says_what_this_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert preflight.fits(Resources(cpu=1)) == []
+    many, gpu = preflight.fits(Resources(cpu=4096, gpu=1))
+    assert "would wait for ever" in many.what
+    assert "a stage takes 1 of a GPU, but there is none here" in gpu.what

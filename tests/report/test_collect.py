@@ -1,0 +1,155 @@
+"""From the store to tables: statuses and their reasons, columns, provenance."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from helpers.report_samples import (
+    BASELINE,
+    COMMITS,
+    KV_HEADS,
+    PRETRAINING,
+    SCRIPT,
+    fill,
+    made_up,
+    make_study,
+    put,
+    ramp,
+)
+
+from study.design.factors import RESULT_COLUMNS
+from study.design.stages import stages_of, unique_stages
+from study.design.study import Study, expand
+from study.report import Results, collect
+from study.store.results import Store
+
+
+def statuses(results: Results) -> list[str]:
+    return results.trials["status"].tolist()
+
+
+def test_a_row_per_trial_in_order_of_cells_with_result_columns_and_factors(study: Study, tmp_path: Path) -> None:
+    trials = collect(study, fill(study, tmp_path / "store")).trials
+    assert list(trials.columns) == [*RESULT_COLUMNS, "kv heads", "pre-training"]
+    assert trials["cell"].tolist() == [cell.name for cell in study.cells for _ in range(3)]
+    assert trials["replicate"].tolist() == [1, 2, 3] * 5
+    assert trials["kv heads"].tolist() == ["2"] * 3 + ["1"] * 3 + ["4"] * 3 + ["2"] * 6
+    assert set(trials["status"]) == {"done"}
+
+
+def test_a_done_trial_has_its_metrics_facts_keys_and_run(study: Study, tmp_path: Path) -> None:
+    store = fill(study, tmp_path / "store")
+    first = expand(study)[0]
+    pretraining, finetuning = stages_of(first)
+    row = collect(study, store, {finetuning.key: "run-1"}).trials.iloc[0]
+    assert (row["key"], row["pretrain_key"], row["run_id"]) == (finetuning.key, pretraining.key, "run-1")
+    assert (row["test_accuracy"], row["val_accuracy"]) == (ramp(first), ramp(first) - 0.01)
+    assert (row["params"], row["train_seconds"], row["pretrain_seconds"]) == (51_840, 12.5, 12.5)
+    assert (row["seed"], row["device"], row["commit"]) == (first.seed, "a processor", COMMITS[0])
+
+
+def test_a_failed_stage_gives_the_first_line_of_its_error(study: Study, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.fail(stages_of(expand(study)[0])[-1], "\nValueError: wrong\n  File ...\n")
+    row = collect(study, store).trials.iloc[0]
+    assert (row["status"], row["reason"]) == ("failed", "ValueError: wrong")
+
+
+def test_a_failed_pretraining_fails_the_trial_that_waits_for_it(study: Study, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.fail(stages_of(expand(study)[0])[0], "out of memory")
+    row = collect(study, store).trials.iloc[0]
+    assert (row["status"], row["reason"]) == ("failed", "pre-training failed: out of memory")
+
+
+def test_missing_trials_say_what_they_wait_for(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {"pre-training": {"path": "pretrain", "levels": [None]}}, replicates=1)
+    results = collect(study, Store(tmp_path / "store"))
+    assert statuses(results) == ["missing", "missing"]
+    assert results.trials["reason"].tolist() == ["its pre-training has not been run", "has not been run"]
+
+
+def test_an_old_failure_does_not_count_beside_a_result(study: Study, tmp_path: Path) -> None:
+    store = fill(study, tmp_path / "store")
+    store.fail(stages_of(expand(study)[0])[-1], "from before")
+    assert set(statuses(collect(study, store))) == {"done"}
+
+
+def test_a_finished_trial_stays_done_when_its_pretraining_is_discarded(study: Study, tmp_path: Path) -> None:
+    store = fill(study, tmp_path / "store")
+    store.discard(stages_of(expand(study)[0])[0])
+    assert set(statuses(collect(study, store))) == {"done"}
+
+
+def test_a_damaged_result_is_a_failure_with_its_reason_and_stops_nothing(study: Study, tmp_path: Path) -> None:
+    store = fill(study, tmp_path / "store")
+    stage = stages_of(expand(study)[0])[-1]
+    (store.root / "finetune" / stage.key / "result.json").write_text("{")
+    row = collect(study, store).trials.iloc[0]
+    assert row["status"] == "failed"
+    assert "checksum" in row["reason"]
+
+
+def test_an_excluded_cell_is_one_row_with_its_reason(tmp_path: Path) -> None:
+    exclude = [{"when": {"kv heads": 4}, "reason": "too wide"}]
+    study = make_study(tmp_path, KV_HEADS, exclude=exclude, replicates=2)
+    trials = collect(study, fill(study, tmp_path / "store")).trials
+    rows = trials[trials["status"] == "excluded"]
+    assert rows[["cell", "reason", "kv heads"]].values.tolist() == [["kv heads=4", "too wide", "4"]]
+    assert rows["replicate"].isna().all()
+
+
+def test_history_and_load_have_the_rows_of_every_distinct_stage(study: Study, tmp_path: Path) -> None:
+    results = collect(study, fill(study, tmp_path / "store"))
+    stages = unique_stages(expand(study))
+    assert results.history.groupby("key").size().to_dict() == {stage.key: stage.recipe.epochs for stage in stages}
+    assert set(results.expert_load["key"]) == {stage.key for stage in stages}
+    shares = results.expert_load.groupby(["key", "block"])["share"].sum()
+    assert (shares.sub(1).abs() < 1e-12).all()
+
+
+def test_origins_group_stages_by_code_and_place_and_name_their_cells(tmp_path: Path) -> None:
+    study = make_study(tmp_path, KV_HEADS, replicates=1)
+    store = Store(tmp_path / "store")
+    for i, trial in enumerate(expand(study)):
+        put(store, trial, 0.9, commit=COMMITS[i == 2], started=f"2026-01-0{3 - i}T00:00:00+00:00")
+    early, late = collect(study, store).facts.origins
+    assert (early.commit, early.stages, early.cells) == (COMMITS[1], 2, ("kv heads=4",))
+    assert (late.commit, late.stages, late.cells) == (COMMITS[0], 4, ("baseline", "kv heads=1"))
+    assert (late.first, late.seconds) == ("2026-01-02T00:00:00+00:00", 4 * 12.5)
+
+
+def test_a_result_without_provenance_is_of_unknown_origin(tmp_path: Path) -> None:
+    study = make_study(tmp_path, KV_HEADS, baseline={**BASELINE, "pretrain": None}, replicates=1)
+    store = Store(tmp_path / "store")
+    stage = stages_of(expand(study)[0])[0]
+    plain = made_up(stage, 0.9)
+    store.save(stage, type(plain)(plain.metrics, plain.facts, plain.history, plain.expert_load), b"", {})
+    (origin,) = collect(study, store).facts.origins
+    assert (origin.commit, origin.threads, origin.stages) == ("unknown", None, 1)
+
+
+def test_facts_recognise_pretraining_from_the_settings(tmp_path: Path) -> None:
+    study = make_study(tmp_path, {**KV_HEADS, **PRETRAINING})
+    facts = collect(study, Store(tmp_path / "store")).facts
+    assert [cell.pretrain_dataset for cell in facts.cells] == ["digits", "digits", "digits", None, "photos"]
+    assert facts.cells[0].besides_pretraining == facts.cells[3].besides_pretraining
+    assert facts.cells[0].besides_pretraining != facts.cells[1].besides_pretraining
+
+
+def test_a_grid_outside_the_working_folder_is_named_without_its_folder(study: Study, tmp_path: Path) -> None:
+    assert collect(study, Store(tmp_path / "store")).facts.grid == "grid.yaml"
+
+
+def test_names_are_kept_as_written(tmp_path: Path) -> None:
+    study = make_study(
+        tmp_path, {SCRIPT: {"path": "encoder.num_kv_heads", "levels": [2, {"label": "none", "value": 1}]}}
+    )
+    trials = collect(study, Store(tmp_path / "store")).trials
+    assert trials[SCRIPT].unique().tolist() == ["2", "none"]
+
+
+def test_reporting_imports_no_torch_and_no_mlflow() -> None:
+    code = "import sys, study.report; print([m for m in ('torch', 'mlflow', 'ray', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,75 @@
+"""`study.load`: models of a real study, from its store and from its MLflow runs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import study
+from study import tracking
+from study.design import study as design
+from study.design.stages import Stage, stages_of
+from study.execution.run_stage import run_stage
+from study.store.results import Store
+from study.tracking import Tracker
+from study.tracking.ledger import Ledger
+from study.utils.errors import StudyError
+
+
+@pytest.fixture
+def finished(tiny: Path, place: Path) -> tuple[design.Study, list[Stage], Store]:
+    """One trial of the tiny study, run for real into `.study`."""
+    made, store = design.load(tiny), Store(place / ".study")
+    stages = stages_of(design.expand(made)[0])
+    store.prepare()
+    for stage in stages:
+        run_stage(stage, store, "cpu", lambda _: None)
+    return made, stages, store
+
+
+def test_a_stage_by_its_key(finished: tuple[design.Study, list[Stage], Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, (pretrained, finetuned), store = finished
+    images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    model = study.load(finetuned.key)
+    assert model(images).shape == (2, 10)
+    assert torch.equal(study.load(finetuned.key[:8])(images), model(images))
+    assert torch.equal(study.load(store.root / "finetune" / finetuned.key)(images), model(images))
+    assert study.load(pretrained.key)(images).shape == (2, 16)  # an encoder gives features
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("STUDY_STORE", str(store.root))
+    assert torch.equal(study.load(finetuned.key)(images), model(images))
+
+
+def test_a_stage_by_its_run(finished: tuple[design.Study, list[Stage], Store], place: Path) -> None:
+    made, (_, finetuned), store = finished
+    uri = tracking.default_uri(store)
+    with Tracker(made, store, uri, {}) as tracker:
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert tracker.problem is None
+    run_id = Ledger(store, made.name).runs(uri)[finetuned.key]
+    images = torch.rand(2, 1, 8, 8)
+    assert torch.equal(study.load(run_id)(images), study.load(finetuned.key)(images))
+    with pytest.raises(StudyError, match=f"has no model of run {'0' * 32}"):
+        study.load("0" * 32)
+
+
+def test_what_is_not_there(place: Path) -> None:
+    with pytest.raises(StudyError, match=r"no stage in .*\.study has a key that begins with 'abcdef'"):
+        study.load("abcdef")
+    with pytest.raises(StudyError, match="'abc' is too little of a stage's key: give four of its digits at least"):
+        study.load("abc")
+    with pytest.raises(StudyError, match="there is no MLflow database at sqlite"):
+        study.load("0" * 32)
+    with pytest.raises(StudyError, match=r"elsewhere/config\.json: no model is stored here"):
+        study.load("elsewhere")
+
+
+def test_digits_that_begin_two_keys(place: Path) -> None:
+    for key in ("abcd0", "abcd1"):
+        (place / ".study" / "finetune" / key).mkdir(parents=True)
+        (place / ".study" / "finetune" / key / "checksums.json").write_text("{}")
+    with pytest.raises(
+        StudyError, match=r"'abcd' begins the keys of 2 stages in [^ ]*: finetune/abcd0, finetune/abcd1"
+    ):
+        study.load("abcd")

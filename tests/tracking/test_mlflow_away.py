@@ -1,0 +1,260 @@
+"""MLflow away, slow, or killed in the middle: nothing lost, nothing doubled, nothing waited for without end."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.mirrored_study import Scene
+from helpers.mlflow_servers import Server, slow_line
+from helpers.ports import free_port
+from mlflow import MlflowClient
+
+from study.design.stages import Stage, unique_stages
+from study.execution.run_stage import run_stage
+from study.planning.events import Outcome
+from study.planning.trials import wanted
+from study.tracking import PARENT, Tracker, delivery_queue, undelivered
+from study.tracking.delivery_queue import Courier
+from study.tracking.ledger import Ledger
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("server"))
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def scene(tiny: Path, place: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """Five stages, on an experiment of the server that no other test uses."""
+    monkeypatch.setattr(delivery_queue, "FIRST_WAIT", 0.1)
+    monkeypatch.setattr(delivery_queue, "LONGEST_WAIT", 0.5)
+    tiny.write_text(tiny.read_text().replace("study: tiny", f"study: {place.name[:40]}"))
+    made = Scene(tiny, place / "store")
+    made.stages = unique_stages(wanted(made.study, made.store))[:5]
+    made.uri = server.uri
+    return made
+
+
+def statuses(scene: Scene) -> dict[str, Counter[str]]:
+    """How the runs of each stage ended, by its key."""
+    found: dict[str, Counter[str]] = {stage.key: Counter() for stage in scene.stages}
+    for run in scene.runs():
+        if PARENT in run.data.tags:
+            found[run.data.tags["key"]][run.info.status] += 1
+    return found
+
+
+def assert_mirrored(scene: Scene, uri: str | None = None) -> None:
+    """Every stage has one finished run, that which the ledger names, with every epoch once; nothing is left open."""
+    client, named = MlflowClient(scene.uri), Ledger(scene.store, scene.study.name).runs(uri or scene.uri)
+    assert {run.info.status for run in scene.runs()} <= {"FINISHED", "KILLED", "FAILED"}
+    finished = [run for run in scene.runs() if PARENT in run.data.tags and run.info.status == "FINISHED"]
+    assert {run.data.tags["key"]: run.info.run_id for run in finished} == {s.key: named[s.key] for s in scene.stages}
+    assert len(finished) == len(scene.stages)
+    for stage in scene.stages:
+        points = client.get_metric_history(named[stage.key], "epoch/train_loss")
+        assert [point.step for point in points] == list(range(1, stage.recipe.epochs + 1))
+
+
+def test_a_server_killed_and_started_again_during_a_sweep(scene: Scene, server: Server) -> None:
+    with scene.tracker() as tracker:
+        scene.train(tracker, scene.stages[0])
+        tracker.flush()
+        tracker.on_start(scene.stages[1])
+        server.kill()
+        run_stage(scene.stages[1], scene.store, "cpu", lambda row: tracker.on_epochs(scene.stages[1], [row]), "abc")
+        tracker.on_done(Outcome(scene.stages[1], "done"))
+        tracker.on_done(Outcome(scene.stages[4], "failed", "its worker died"))
+        scene.train(tracker, scene.stages[2])
+        tracker.flush()
+        assert tracker.problem is not None
+        server.start()
+        scene.train(tracker, scene.stages[3])
+        tracker.flush()
+        assert tracker.problem is None
+        assert statuses(scene)[scene.stages[4].key] == Counter(FAILED=1)
+        scene.train(tracker, scene.stages[4])
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert_mirrored(scene)
+
+
+def test_deliveries_go_on_by_themselves_once_the_server_is_back(scene: Scene, server: Server) -> None:
+    """Nobody answers at an address until the sweep is over; then somebody does."""
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    with scene.tracker(uri) as tracker:
+        for stage in scene.stages:
+            scene.train(tracker, stage)
+        assert undelivered(scene.study, scene.store, uri) == scene.stages
+        with slow_line(server.port, 0.0, port):
+            deadline = time.monotonic() + 60
+            while undelivered(scene.study, scene.store, uri) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            tracker.finish("FINISHED", None)
+    assert_mirrored(scene, uri)
+
+
+def deliver(scene: Scene, uri: str) -> None:
+    """As `study sync` does."""
+    with scene.tracker(uri) as tracker:
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert tracker.problem is None
+    assert undelivered(scene.study, scene.store, uri) == []
+
+
+def test_what_failed_while_nobody_was_there_is_delivered_by_a_later_sweep_once(scene: Scene, server: Server) -> None:
+    stored, failed = scene.stages[:2]
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    with scene.tracker(uri) as tracker:
+        scene.train(tracker, stored)
+        fail(scene, tracker, failed, "loss is NaN in epoch 3")
+    assert undelivered(scene.study, scene.store, uri) == [stored, failed]
+    with slow_line(server.port, 0.0, port):
+        deliver(scene, uri)
+        (run,) = (run for run in scene.runs() if run.data.tags.get("key") == failed.key)
+        assert (run.info.status, run.data.tags["error"]) == ("FAILED", "loss is NaN in epoch 3")
+        Ledger(scene.store, scene.study.name).path.unlink()  # as if killed before it could be written: the server knows
+        deliver(scene, uri)
+        assert statuses(scene)[failed.key] == Counter(FAILED=1)
+        with scene.tracker(uri) as tracker:
+            fail(scene, tracker, failed, "loss is NaN in epoch 3")  # tried again, in vain
+            tracker.flush()
+            tracker.finish("FAILED", None)
+        assert undelivered(scene.study, scene.store, uri) == []
+        deliver(scene, uri)
+        assert statuses(scene)[failed.key] == Counter(FAILED=2)
+        with scene.tracker(uri) as tracker:
+            scene.train(tracker, failed)
+            tracker.flush()
+            tracker.finish("FINISHED", None)
+        assert statuses(scene)[failed.key] == Counter(FAILED=2, FINISHED=1)
+    scene.stages = [stored, failed]
+    assert_mirrored(scene, uri)
+
+
+def fail(scene: Scene, tracker: Tracker, stage: Stage, error: str) -> None:
+    """As the fan-out does: the store is told first."""
+    tracker.on_start(stage)
+    tracker.on_done(Outcome(stage, "failed", error, note=scene.store.fail(stage, error)))
+
+
+def test_a_failure_noted_before_notes_had_names_was_delivered_then(scene: Scene) -> None:
+    stage = scene.stages[0]
+    scene.store.note(f"failed/{stage.key}.json", b'{"error": "out of memory"}')
+    assert scene.store.failure(stage) == "out of memory"
+    assert undelivered(scene.study, scene.store, scene.uri) == []
+
+
+def test_a_slow_server_holds_nothing_up_and_gets_the_rest_later(scene: Scene, server: Server) -> None:
+    """Every answer takes a while, the sweep's end waits for half a second: then the rest stays for later."""
+    scene.stages = scene.stages[:2]
+    with slow_line(server.port, 0.2) as port:
+        slow = f"http://127.0.0.1:{port}"
+        with scene.tracker(slow) as tracker:
+            for stage in scene.stages:
+                scene.train(tracker, stage)
+            began = time.monotonic()
+            tracker.flush(0.5)
+            assert time.monotonic() - began < 2.0
+            tracker.finish("FINISHED", None)
+        assert tracker.problem == "it is too slow"
+        assert undelivered(scene.study, scene.store, slow)
+        with scene.tracker(slow) as tracker:
+            tracker.flush()
+            tracker.finish("FINISHED", None)
+        assert tracker.problem is None
+        assert_mirrored(scene, slow)
+
+
+def test_answers_that_come_too_late_double_nothing(
+    scene: Scene, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server does what it is asked, but its answers take longer than anybody waits; later the line is quick."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    for stage in scene.stages:
+        run_stage(stage, scene.store, "cpu", lambda row: None, "abc")
+    with slow_line(server.port, 2.0) as port, scene.tracker(f"http://127.0.0.1:{port}") as tracker:
+        for _ in range(3):
+            tracker.flush()
+        assert tracker.problem is not None
+    with scene.tracker() as tracker:
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert_mirrored(scene)
+
+
+def test_a_kill_between_the_last_request_and_the_ledger_doubles_nothing(scene: Scene) -> None:
+    """The run is finished, but the ledger does not know: the server is asked before anything is delivered again."""
+    with scene.tracker() as tracker:
+        for stage in scene.stages:
+            scene.train(tracker, stage)
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    ledger = Ledger(scene.store, scene.study.name)
+    before = ledger.runs(scene.uri)
+    ledger.path.unlink()
+    with scene.tracker() as tracker:
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert ledger.runs(scene.uri) == before
+    assert_mirrored(scene)
+
+
+def test_a_damaged_stage_does_not_keep_the_others_from_the_server(scene: Scene) -> None:
+    for stage in scene.stages:
+        run_stage(stage, scene.store, "cpu", lambda row: None, "abc")
+    damaged = scene.stages[0]
+    weights = scene.store.root / damaged.kind / damaged.key / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with scene.tracker() as tracker:
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert "checksum" in (tracker.problem or "")
+    assert undelivered(scene.study, scene.store, scene.uri) == [damaged]
+    scene.stages = scene.stages[1:]
+
+
+def test_nobody_there_is_no_reason_to_wait(scene: Scene) -> None:
+    with scene.tracker(f"http://127.0.0.1:{free_port()}") as tracker:
+        scene.train(tracker, scene.stages[0])
+        began = time.monotonic()
+        tracker.flush(60.0)
+        tracker.finish("FINISHED", None)
+    assert time.monotonic() - began < 10
+    assert tracker.problem is not None
+
+
+class Receiver:
+    """Away until told otherwise."""
+
+    def __init__(self) -> None:
+        self.away, self.connected, self.got = True, 0, list[str]()
+
+    def connect(self) -> None:
+        self.connected += 1
+        if self.away:
+            raise ConnectionError("nobody there")
+
+
+def test_pauses_between_attempts_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_queue, "FIRST_WAIT", 0.05)
+    monkeypatch.setattr(delivery_queue, "LONGEST_WAIT", 10.0)
+    receiver = Receiver()
+    made = Courier(receiver.connect, lambda: None)
+    made.start()
+    time.sleep(0.7)  # attempts at 0, 0.05, 0.15, 0.35, (0.75)
+    assert 2 <= receiver.connected <= 4
+    made.send(lambda: receiver.got.append("lost"))
+    receiver.away = False
+    assert made.flush(5.0)
+    made.send(lambda: receiver.got.append("first"))
+    assert made.stop(lambda: receiver.got.append("last"), 5.0)
+    assert receiver.got == ["first", "last"]

@@ -1,0 +1,160 @@
+"""A search: what it is refused for, what it suggests, and what its report says."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers.tuning_samples import TUNED, Writer, run_here
+
+from study.analysis.search_front import beats, searched
+from study.design import study as design
+from study.design.stages import stages_of
+from study.planning import tuning_state
+from study.planning.plan import make_plan
+from study.planning.trials import wanted
+from study.planning.tuning_state import Tried, Tuning
+from study.report import build, collect, read
+from study.report.sections import outline
+from study.report.tables import TABLES
+from study.store.results import Store
+from study.tuning.stage_source import TuningWork, importances
+from study.utils.errors import StudyError
+
+HEAD = TUNED[: TUNED.index("factors:")]
+SEARCH = f"""{HEAD}
+design: search
+search:
+  trials: 12
+  parallel: 3
+  objectives: [params, val_accuracy]
+  space:
+    encoder.width: {{low: 4, high: 12, step: 4}}
+    encoder.depth: {{low: 1, high: 2}}
+    finetune.learning_rate: {{low: 1e-3, high: 1e-1, log: true}}
+replicates: 1
+"""
+FACTORS = f"""{HEAD}
+factors:
+  size: {{levels: [{{label: small, set: {{encoder.width: 8}}}}, {{label: large, set: {{encoder.width: 12}}}}]}}
+  kv heads: {{path: encoder.num_kv_heads, levels: [1, 2]}}
+design: search
+search: {{trials: 5, objectives: [val_accuracy]}}
+"""
+
+BAD = {
+    ("params, val_accuracy", "params, macs"): "without val_accuracy the smallest model wins",
+    ("params, val_accuracy", "params, params"): "an objective is written twice",
+    ("design: search", "design: factorial"): "search: belongs to design: search",
+    ("replicates: 1", "tune: {budget: 1, parameters: {finetune.epochs: {low: 1, high: 2}}}"): "tune: does not go with",
+    ("encoder.width: {low: 4", "encoder.wide: {low: 4"): "there is no encoder.wide",
+    ("encoder.width: {low: 4, high: 12, step: 4}", "encoder.width: {low: 5, high: 7}"): "5 is not possible",
+    ("replicates: 1", "factors: {kv heads: {path: encoder.num_kv_heads, levels: [2]}}"): "and both are written",
+    ("  space:\n", "  sampler: nsga3\n  space:\n"): "sampler",
+}
+
+
+@pytest.mark.parametrize(("change", "told"), BAD.items())
+def test_a_mistake_is_told(grid: Writer, change: tuple[str, str], told: str) -> None:
+    with pytest.raises(StudyError) as error:
+        design.load(grid(change, text=SEARCH))
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_a_search_is_a_function_of_its_grid(grid: Writer, tmp_path: Path, sampler: str) -> None:
+    """Also through kills; each setting is run once, and the baseline with seeds of its own."""
+    study = design.load(grid(("  parallel: 3", f"  parallel: 3\n  sampler: {sampler}"), text=SEARCH))
+    whole, pieces = Store(tmp_path / "whole"), Store(tmp_path / "pieces")
+    ran = run_here(TuningWork(study, whole), whole)
+    while run_here(TuningWork(study, pieces), pieces, most=5):
+        pass
+    (one,), (other,) = tuning_state.load(study, whole), tuning_state.load(study, pieces)
+    assert one == other
+    assert one.finished
+    assert len({stage.key for stage in ran}) == len(ran)
+    for tried in one.tried:
+        assert tried.val_accuracy is not None
+        found = whole.find(stages_of(one.trial(tried))[-1])
+        assert found is not None
+        assert tried.costs == {"params": found.facts["params"]}
+    assert [trial.replicate for trial in wanted(study, whole)] == [1]
+    assert make_plan(study, whole).finished
+
+
+def test_the_levels_of_factors_can_be_the_space(grid: Writer, tmp_path: Path) -> None:
+    study, store = design.load(grid(text=FACTORS)), Store(tmp_path / "store")
+    run_here(TuningWork(study, store), store)
+    (one,) = tuning_state.load(study, store)
+    assert one.finished
+    for tried in one.tried:
+        settings = one.trial(tried).settings
+        assert settings.encoder.width == {"small": 8, "large": 12}[tried.values["size"]]
+        assert settings.encoder.num_kv_heads == int(tried.values["kv heads"])
+
+
+def test_the_front_by_hand() -> None:
+    """Of (params, accuracy): 1/0.5 and 3/0.9 are on it; 3/0.8 and 2/0.5 are beaten; a twin of one on it stays."""
+    points = [(-1, 0.5), (-3, 0.9), (-3, 0.8), (-2, 0.5), (-1, 0.5)]
+    on = [not any(beats(other, own) for other in points) for own in points]
+    assert on == [True, True, False, False, True]
+
+
+def test_importances_find_what_matters(grid: Writer) -> None:
+    """Accuracy made to depend on the learning rate alone, parameters on the width."""
+    study = design.load(grid(text=SEARCH))
+    assert study.space is not None
+    tried = tuple(
+        Tried(
+            i + 1,
+            {"encoder.width": width, "encoder.depth": depth, "finetune.learning_rate": rate},
+            "done",
+            val_accuracy=10 * rate,
+            costs={"params": 100 * width},
+        )
+        for i, (width, depth, rate) in enumerate(
+            (width, depth, rate) for width in (4, 8, 12) for depth in (1, 2) for rate in (1e-3, 1e-2, 5e-2, 9e-2)
+        )
+    )
+    found = importances(Tuning(study.baseline, study.space, 0, None, tried))
+    for method in ("fanova", "ped_anova"):
+        shares = found["val_accuracy"][method]
+        assert max(shares, key=lambda name: shares[name]) == "finetune.learning_rate"
+        assert sum(shares.values()) == pytest.approx(1)
+        shares = found["params"][method]
+        assert max(shares, key=lambda name: shares[name]) == "encoder.width"
+
+
+def test_a_report_of_a_search(grid: Writer, tmp_path: Path) -> None:
+    study, store = design.load(grid(text=SEARCH)), Store(tmp_path / "store")
+    run_here(TuningWork(study, store), store)
+    results = collect(study, store)
+    found = searched(results)
+    assert len(found) == 12
+    assert found["on_front"].any()
+    front = found[found["on_front"]]
+    assert front["val_accuracy"].is_monotonic_increasing
+    report = build(results, tmp_path / "report")
+    assert any(sentence.startswith("Search: 12 of 12 trials finished") for sentence in report.summary)
+    pd.testing.assert_frame_equal(read(report.folder).tuning, results.tuning)
+    assert (report.folder / "figures" / "search_front.svg").is_file()
+    text = report.html.read_text()
+    for told in ("fANOVA", "Pareto front", "every trial"):
+        assert told in text
+    assert "Effect of each factor" not in text  # a space of its own has none
+
+
+def test_a_report_of_a_search_that_has_not_begun(grid: Writer, tmp_path: Path) -> None:
+    results = collect(design.load(grid(text=SEARCH)), Store(tmp_path / "store"))
+    assert outline(results)
+    for name in ("search", "search_trials", "importances"):
+        table = TABLES[name](results)
+        assert table.columns
+        assert table.rows == []
+
+
+def test_latency_is_an_objective(grid: Writer, tmp_path: Path) -> None:
+    path = grid(("params, val_accuracy", "latency, val_accuracy"), ("trials: 12", "trials: 3"), text=SEARCH)
+    study, store = design.load(path), Store(tmp_path / "store")
+    run_here(TuningWork(study, store), store)
+    (one,) = tuning_state.load(study, store)
+    assert all(0 < tried.costs["latency"] < 1000 for tried in one.tried)

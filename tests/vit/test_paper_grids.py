@@ -1,0 +1,72 @@
+"""The paper's claims as grids: they hold what their comments say, and the small one runs."""
+
+from pathlib import Path
+
+import pytest
+from helpers.paths import GRIDS
+
+from study.design.study import Study, load
+from study.execution.run_stage import run_stage
+from study.planning.plan import make_plan
+from study.report import collect
+from study.store.results import Store
+
+PAPER, REAL = GRIDS / "paper.yaml", GRIDS / "paper_cifar100.yaml"
+
+
+def params(study: Study) -> dict[str, int]:
+    plan = make_plan(study, Store(Path("nowhere")))
+    return {item.cell.name: item.params.total for item in plan.cells if item.params}
+
+
+@pytest.mark.parametrize("path", [PAPER, REAL], ids=["digits", "cifar100"])
+def test_what_is_compared_at_equal_parameters_has_them(path: Path) -> None:
+    """Within 0.3 %, and as the grid's comments say."""
+    found, text = params(load(path)), path.read_text()
+    for cell in ("experts by depth=constant", "widths=constant"):
+        assert found[cell] == pytest.approx(found["baseline"], rel=0.003)
+        assert f"{found[cell]:,} parameters" in text
+    for cell in ("baseline", "shared projections=none"):
+        assert f"{found[cell]:,} parameters" in text
+
+
+def test_the_real_one_has_067m_parameters_and_a_claim_of_that() -> None:
+    study = load(REAL)
+    assert f"{params(study)['baseline'] / 1e6:.2f}M" == "0.67M"
+    assert any("0.67M" in claim.claim and claim.against == 0.7088 for claim in study.grid.claims)
+
+
+def test_both_state_the_claims_of_the_abstract() -> None:
+    for path in (PAPER, REAL):
+        told = " ".join(claim.claim for claim in load(path).grid.claims)
+        for words in (
+            "sharing V and W2",
+            "constant experts",
+            "constant widths",
+            "key/value head",
+            "helps",
+            "transfers",
+        ):
+            assert words in told
+
+
+def test_the_small_one_runs_to_verdicts(tmp_path: Path) -> None:
+    """With one epoch each and two to three replicates: all its cells train, and every claim gets a verdict."""
+    text = (
+        PAPER.read_text()
+        .replace("{min: 3, max: 8", "{min: 2, max: 3")
+        .replace("pretrain.epochs: 6", "pretrain.epochs: 1")
+    )
+    for written in ("epochs: 26", "epochs: 30"):
+        text = text.replace(written, "epochs: 1")
+    text = text.replace("train_images: 600", "train_images: 64").replace("warmup_epochs: 2", "warmup_epochs: 0")
+    text = text.replace("mask_ratio: 0.5", "train_images: 64")
+    (tmp_path / "paper.yaml").write_text(text)
+    study, store = load(tmp_path / "paper.yaml"), Store(tmp_path / "store")
+    while missing := make_plan(study, store).missing:
+        for stage in missing:
+            run_stage(stage, store, "cpu", lambda row: None)
+    verdicts = collect(study, store).verdicts
+    assert len(verdicts) == 6
+    assert verdicts["estimate"].notna().all()
+    assert set(verdicts["n"]) <= {2, 3}

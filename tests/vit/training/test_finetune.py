@@ -1,0 +1,194 @@
+"""Supervised training and the linear probe: what comes back, what is looked at when, what it refuses."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from helpers.training_samples import dataset, finetuning, numbers, pretraining, random_split
+from torch import Tensor
+
+from study.utils.errors import StudyError
+from study.vit import settings
+from study.vit.data import Dataset, Split, load
+from study.vit.models import Classifier, build_encoder
+from study.vit.training import Trained, finetune, pretrain
+from study.vit.training.finetune import BestWeights
+
+
+def ignore(record: dict[str, float]) -> None:
+    pass
+
+
+def run(encoder: settings.Encoder, weights: dict[str, Tensor] | None = None, seed: int = 1, **changes: Any) -> Trained:
+    return finetune(encoder, finetuning(**changes), weights, seed, "cpu", ignore)
+
+
+LEARNS = {"train_images": None, "epochs": 12, "learning_rate": 6e-3, "warmup_epochs": 1.0, "batch_size": 64}
+EVERYTHING = {
+    "flip": True,
+    "shift": 0.1,
+    "zoom": 0.1,
+    "rotate": 10.0,
+    "brightness": 0.1,
+    "contrast": 0.1,
+    "erase": 0.5,
+    "mixup": 0.2,
+}
+
+
+def test_it_learns_digits_from_scratch(encoder: settings.Encoder) -> None:
+    trained = run(encoder, **LEARNS, augment={"shift": 0.05})
+    assert trained.metrics["val_accuracy"] > 0.85  # chance: 0.1
+    assert trained.metrics["test_accuracy"] > 0.85
+
+
+def test_what_comes_back(encoder: settings.Encoder) -> None:
+    records: list[dict[str, float]] = []
+    trained = finetune(encoder, finetuning(epochs=3), None, 1, "cpu", records.append)
+    assert trained.history == records
+    for name in ("epoch", "train_loss", "train_accuracy", "learning_rate", "val_loss", "val_accuracy", "seconds"):
+        assert name in records[0]
+    scores = {"val_accuracy", "val_loss", "test_accuracy", "test_loss"}
+    assert trained.metrics.keys() == scores | {"train_seconds", "images_per_second"}
+    assert trained.metrics["val_accuracy"] == records[-1]["val_accuracy"]
+    assert [len(load) for load in trained.expert_load] == list(encoder.num_experts)
+    assert set(trained.normalization) == {"mean", "std"}
+    Classifier(build_encoder(encoder), 10).load_state_dict(trained.weights)
+
+
+@pytest.mark.parametrize("mode", ["finetune", "probe"])
+def test_equal_seeds_give_equal_bits_whatever_the_caller_draws(encoder: settings.Encoder, mode: str) -> None:
+    start = build_encoder(encoder).state_dict()
+    first = run(encoder, start, mode=mode, augment=EVERYTHING, label_smoothing=0.1, layer_decay=0.8, keep="best")
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    second = run(encoder, start, mode=mode, augment=EVERYTHING, label_smoothing=0.1, layer_decay=0.8, keep="best")
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(weight, second.weights[name]) for name, weight in first.weights.items())
+    assert [*map(numbers, first.history)] == [*map(numbers, second.history)]
+    assert numbers(first.metrics) == numbers(second.metrics)
+
+
+def test_evaluation_in_between_does_not_change_training(
+    encoder: settings.Encoder, serve: Callable[[Dataset], None]
+) -> None:
+    digits = load("digits", 8)
+    whole = run(encoder)
+    serve(replace(digits, validation=Split(digits.validation.images[:20], digits.validation.labels[:20])))
+    judged_on_less = run(encoder)
+    assert all(torch.equal(weight, judged_on_less.weights[name]) for name, weight in whole.weights.items())
+
+
+def test_training_starts_from_the_weights_it_is_given(encoder: settings.Encoder) -> None:
+    start = pretrain(encoder, pretraining(epochs=1), 5, "cpu", ignore).weights
+    trained = run(encoder, start, learning_rate=1e-12)
+    for name, weight in start.items():
+        torch.testing.assert_close(trained.weights[f"encoder.{name}"], weight)
+
+
+class Watched:
+    """A data set that notes when its test split is looked at."""
+
+    def __init__(self, real: Dataset, events: list[str]) -> None:
+        self.info, self.train, self.validation, self._test, self._events = (
+            real.info,
+            real.train,
+            real.validation,
+            real.test,
+            events,
+        )
+
+    @property
+    def test(self) -> Split:
+        self._events.append("test")
+        return self._test
+
+
+@pytest.mark.parametrize("mode", ["finetune", "probe"])
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_test_images_are_looked_at_once_and_after_everything_else(
+    encoder: settings.Encoder, serve: Callable[[Any], None], mode: str, keep: str
+) -> None:
+    events: list[str] = []
+    serve(Watched(load("digits", 8), events))
+    recipe = finetuning(epochs=3, mode=mode, keep=keep)
+    start = build_encoder(encoder).state_dict()
+    finetune(encoder, recipe, start, 1, "cpu", lambda record: events.append("epoch"))
+    assert events == ["epoch"] * 3 + ["test"]
+
+
+def test_keep_best_gives_back_the_weights_of_the_best_epoch(encoder: settings.Encoder) -> None:
+    restless = {"epochs": 8, "learning_rate": 3e-2, "train_images": 300, "batch_size": 32}
+    last, best = run(encoder, **restless), run(encoder, **restless, keep="best")
+    assert [*map(numbers, last.history)] == [*map(numbers, best.history)]
+    ranked = max(best.history, key=lambda record: (record["val_accuracy"], -record["val_loss"]))
+    assert best.metrics["best_epoch"] == ranked["epoch"]
+    assert best.metrics["val_accuracy"] == ranked["val_accuracy"]
+    assert best.metrics["val_loss"] == ranked["val_loss"]
+    assert best.metrics["val_accuracy"] >= last.metrics["val_accuracy"]
+
+
+def test_the_best_epoch_has_the_highest_accuracy_then_the_lowest_loss_then_comes_first(
+    encoder: settings.Encoder,
+) -> None:
+    model, passed_on = Classifier(build_encoder(encoder), 2), []
+    best = BestWeights(model, passed_on.append)
+    for epoch, (accuracy, loss) in enumerate([(0.5, 0.1), (0.9, 0.4), (0.9, 0.3), (0.9, 0.3), (0.8, 0.2)], start=1):
+        torch.nn.init.constant_(model.head.bias, epoch)
+        best({"epoch": float(epoch), "val_accuracy": accuracy, "val_loss": loss})
+    assert best.restore() == 3
+    assert model.head.bias.tolist() == [3, 3]
+    assert len(passed_on) == 5
+
+
+def test_a_probe_trains_the_head_alone(encoder: settings.Encoder) -> None:
+    start = pretrain(encoder, pretraining(epochs=4, train_images=None, learning_rate=5e-3), 1, "cpu", ignore).weights
+    trained = run(encoder, start, mode="probe", epochs=60, train_images=None, learning_rate=3e-2)
+    assert all(torch.equal(trained.weights[f"encoder.{name}"], weight) for name, weight in start.items())
+    assert trained.metrics["val_accuracy"] > 0.4  # chance: 0.1
+    assert trained.metrics["val_accuracy"] == pytest.approx(trained.history[-1]["val_accuracy"], abs=1e-12)
+
+
+def test_a_probe_on_augmented_images_sees_what_the_encoder_makes_of_them(encoder: settings.Encoder) -> None:
+    start = build_encoder(encoder).state_dict()
+    plain = run(encoder, start, mode="probe")
+    barely = run(encoder, start, mode="probe", augment={"brightness": 1e-12})
+    shifted = run(encoder, start, mode="probe", augment={"shift": 0.2})
+    assert barely.metrics["val_loss"] == pytest.approx(plain.metrics["val_loss"], abs=1e-5)
+    assert shifted.metrics["val_loss"] != pytest.approx(plain.metrics["val_loss"], abs=1e-5)
+
+
+def test_learning_rates_are_recorded_and_layers_may_learn_slower(encoder: settings.Encoder) -> None:
+    trained = run(encoder, epochs=4, batch_size=128, learning_rate=0.01, warmup_epochs=2.0)
+    assert [record["learning_rate"] for record in trained.history] == pytest.approx([0.005, 0.01, 0.01, 0.005])
+    frozen = run(encoder, epochs=1, learning_rate=1e-3, layer_decay=1e-6)
+    torch.testing.assert_close(
+        frozen.weights["encoder.patch_embedding.weight"],
+        run(encoder, epochs=1, learning_rate=1e-12).weights["encoder.patch_embedding.weight"],
+    )
+
+
+def test_bfloat16_trains_too(encoder: settings.Encoder) -> None:
+    assert 0 < run(encoder, precision="bfloat16").metrics["val_loss"] < 3
+
+
+def test_a_data_set_without_test_images_has_no_test_metrics(
+    encoder: settings.Encoder, serve: Callable[[Dataset], None]
+) -> None:
+    serve(dataset(random_split(20), random_split(10), random_split(0), 2))
+    metrics = run(encoder, train_images=None).metrics
+    assert "val_accuracy" in metrics
+    assert not any(name.startswith("test_") for name in metrics)
+
+
+def test_images_without_labels_cannot_be_fine_tuned_on(encoder: settings.Encoder) -> None:
+    with pytest.raises(StudyError, match="'photos' has no labels; it can be used for pre-training only"):
+        run(encoder, dataset="photos")
+
+
+def test_weights_of_another_encoder_are_refused(encoder: settings.Encoder) -> None:
+    other = build_encoder(encoder.model_copy(update={"depth": 2}))
+    with pytest.raises(StudyError, match="another encoder's"):
+        run(encoder, other.state_dict())
