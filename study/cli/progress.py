@@ -106,7 +106,7 @@ class SweepProgress(Listener):
             error = outcome.error.splitlines()[0]
             self._console.print(f"[red]failed[/]  {escape(self._names[outcome.stage.key])}: {escape(error)}")
         elif outcome.status == "stopped":
-            after = f"stopped early after {outcome.epochs} of {outcome.stage.recipe.epochs} epochs"
+            after = f"stopped early after {outcome.epochs} of {outcome.stage.epochs} epochs"
             number = f"{self._ended}/{self._total()}"
             self._console.print(f"{number}  {escape(self._names[outcome.stage.key])}  {after}", highlight=False)
         elif not self._live:
@@ -135,7 +135,7 @@ class _Live:
 
     def add(self, stage: Stage, name: str) -> None:
         short = name if len(name) <= 44 else f"{name[:43]}…"
-        self._tasks[stage.key] = self._bars.add_task(escape(short), total=stage.recipe.epochs, note="")
+        self._tasks[stage.key] = self._bars.add_task(escape(short), total=stage.epochs, note="")
 
     def update(self, stage: Stage, row: dict[str, float]) -> None:
         note = f"val {row['val_accuracy']:.1%}" if "val_accuracy" in row else f"loss {row['train_loss']:.3f}"

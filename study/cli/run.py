@@ -14,6 +14,7 @@ from rich.markup import escape
 from study import BEGAN, tracking
 from study.cli import signals
 from study.cli.progress import SweepProgress
+from study.design.resources import Resources
 from study.planning import plan as planning
 from study.planning.events import Listeners, Outcome
 from study.planning.plan import Plan
@@ -26,8 +27,7 @@ from study.utils.errors import StudyError
 from study.utils.provenance import commit
 from study.utils.redact import masked
 from study.utils.text import clock_time, plural
-from study.vit import data
-from study.vit.settings import Resources
+from study.vit import subject
 
 if TYPE_CHECKING:
     from study import execution
@@ -89,7 +89,7 @@ def _run(plan: Plan, places: Places, console: Console) -> int:
         report(plan, places, console, rebuild=False)
         return int(bool(damaged))
     for name in planning.datasets(plan.study):
-        data.available(name)
+        subject.available(name)
     with _cluster(plan, places, console) as cluster:  # before anything is written: it may not answer, or be too small
         _prepare(places)
         tags = {"commit": commit(), "grid": str(plan.study.path)}

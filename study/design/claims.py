@@ -55,7 +55,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from study.vit.settings import FieldError, Frozen
+from study.utils.frozen_model import FieldError, Frozen
 
 Kind = Literal["greater", "less", "equivalent", "non_inferior", "interaction"]
 Sentence = Annotated[str, Field(min_length=1, max_length=2000, strict=True)]

@@ -10,7 +10,7 @@ from study.design.grid import MAX_LABEL, FactorSpec, LevelSpec, is_one_line
 from study.design.overrides import InvalidError, canonical, laid_over, path_problem, settings, value_at
 from study.design.validation_errors import complaints
 from study.design.yaml_file import Place, did_you_mean, shown
-from study.vit.settings import Settings
+from study.vit.subject import Settings
 
 RESULT_COLUMNS = (
     *("study", "cell", "replicate", "status", "key", "run_id", "test_accuracy", "val_accuracy"),

@@ -7,8 +7,9 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from study.design.claims import Adaptive, ClaimSpec
+from study.design.resources import Resources
 from study.design.yaml_file import did_you_mean, shown
-from study.vit.settings import Frozen, NonNegativeInt, PositiveInt, Refusal, Resources, StrictBool, whole
+from study.utils.frozen_model import Frozen, NonNegativeInt, PositiveInt, Refusal, StrictBool, whole
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 

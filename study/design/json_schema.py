@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from study.design.grid import Grid, LevelSpec
-from study.design.overrides import paths
-from study.vit.settings import PRESETS, Settings
+from study.design.overrides import SECTIONS, paths
+from study.utils.frozen_model import Frozen
+from study.vit.subject import Settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = "#/$defs/{model}"
@@ -20,7 +21,10 @@ def grid_schema() -> dict[str, Any]:
         known |= own.pop("$defs", {}) | {model.__name__: own}
     baseline = schema["properties"]["baseline"]
     schema["properties"]["baseline"] = {"$ref": "#/$defs/Settings", "description": baseline["description"]}
-    known["Encoder"]["properties"]["preset"] = {"enum": [*PRESETS], "description": "a size; fields beside it win"}
+    for section in SECTIONS.values():
+        if issubclass(section, Frozen) and section.presets:
+            preset = {"enum": [*section.presets], "description": "a size; fields beside it win"}
+            known[section.__name__]["properties"]["preset"] = preset
     known["FactorSpec"]["properties"]["path"] |= {"$ref": "#/$defs/Path"}
     known["FactorSpec"]["properties"]["path"].pop("anyOf")
     known["FactorSpec"]["properties"]["levels"]["items"] = {

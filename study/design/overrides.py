@@ -10,9 +10,12 @@ from pydantic_core import to_jsonable_python
 
 from study.design.validation_errors import complaints, fields_at, model_at, or_null
 from study.design.yaml_file import Keys, did_you_mean
-from study.vit.settings import PRESETS, Encoder, Finetune, Pretrain, Settings
+from study.utils.frozen_model import Frozen
+from study.vit.subject import Settings
 
-SECTIONS: dict[str, type[BaseModel]] = {"encoder": Encoder, "pretrain": Pretrain, "finetune": Finetune}
+SECTIONS: dict[str, type[BaseModel]] = {
+    name: model for name in Settings.model_fields if (model := model_at(Settings, (name,))) is not None
+}
 
 
 class InvalidError(Exception):
@@ -84,8 +87,9 @@ def value_at(raw: Mapping[str, Any], path: str) -> Any:
     for depth, key in enumerate(keys):
         if not isinstance(value, Mapping):
             return None
-        preset = PRESETS.get(str(value.get("preset")), {}) if depth == 1 and keys[0] == "encoder" else {}
-        value = {**_defaults(keys[:depth]), **preset, **value}.get(key)
+        model = model_at(Settings, keys[:depth])
+        presets = model.presets if model and issubclass(model, Frozen) else {}
+        value = {**_defaults(keys[:depth]), **presets.get(str(value.get("preset")), {}), **value}.get(key)
     return value
 
 
@@ -103,7 +107,8 @@ def settings(raw: Mapping[str, Any]) -> Settings:
     for name, value in raw.items():
         if name not in SECTIONS:
             raise InvalidError((name,), f"unknown key {name!r}; {did_you_mean(name, SECTIONS)}")
-        sections[name] = None if name == "pretrain" and value is None else _section(name, canonical(value))
+        null = value is None and or_null(Settings, (name,)) != ""
+        sections[name] = None if null else _section(name, canonical(value))
     try:
         return Settings(**sections)
     except ValidationError as error:

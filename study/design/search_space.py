@@ -12,7 +12,7 @@ from study.design.grid import Objective, ParameterSpec, SearchSpec, TuneSpec
 from study.design.overrides import InvalidError, canonical, laid_over, overlaps, path_problem, settings
 from study.design.validation_errors import model_at
 from study.design.yaml_file import Place, shown
-from study.vit.settings import Settings
+from study.vit.subject import Settings, stages_of
 
 Kind = Literal["float", "int", "choice"]
 Values = Mapping[str, Any]  # by the parameter's name
@@ -49,7 +49,7 @@ class Parameter:
 
     def belongs_to(self, cell: Settings) -> bool:
         """Whether a cell has the field: one that is trained from scratch has none of a pre-training's."""
-        return cell.pretrain is not None or not self.name.startswith("pretrain.")
+        return getattr(cell, self.name.partition(".")[0], cell) is not None
 
     @property
     def samples(self) -> tuple[Any, ...]:
@@ -160,11 +160,12 @@ def _halving(spec: SearchSpec, parameters: tuple[Parameter, ...], baseline: Sett
             "trials are stopped for their validation accuracy, and a cheap one with less of it may be on the front"
         )
         raise (at / "early_stopping").error(f"{message}; leave it out, or write objectives: [val_accuracy]")
-    epochs, warmup = baseline.finetune.epochs, baseline.finetune.warmup_epochs
+    last = stages_of(baseline)[-1]
+    epochs, warmup = last.epochs, last.warmup_epochs
     for parameter in parameters:
         for sample in parameter.samples:
             try:
-                tried = with_values(baseline, parameter.fields(sample)).finetune
+                tried = stages_of(with_values(baseline, parameter.fields(sample)))[-1]
             except InvalidError:  # told elsewhere, where it cannot stand beside another parameter's value either
                 continue
             if tried.epochs != epochs:

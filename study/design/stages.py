@@ -1,4 +1,4 @@
-"""The units of work: a pre-training, a fine-tuning, and how they depend on each other.
+"""The units of work: stages, and how they depend on each other.
 
 A stage's key is the SHA-256 of the canonical JSON of what its result depends on: kind, version, the settings that
 differ from their defaults, seed, and the key of its parent. Cells that share a pre-training share its key, so it is
@@ -6,44 +6,44 @@ computed once; device, paths and workers are no part of it.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar, Literal, cast
+from typing import Any
 
 from study.design.study import Trial
-from study.vit.settings import Encoder, Finetune, Pretrain
-
-Kind = Literal["pretrain", "finetune"]
-
-VERSIONS: dict[Kind, int] = {"pretrain": 1, "finetune": 1}
-"""Raised when a change to the code changes a stage's results, so that old results are not taken for new ones."""
+from study.utils.canonical_json import canonical_json
+from study.vit import subject
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One unit of work. `parent` is the pre-training that a fine-tuning starts from, None from scratch."""
+    """One unit of work. `parent` is the stage whose weights it starts from; None: from random weights."""
 
-    encoder: Encoder
-    recipe: Pretrain | Finetune
+    settings: subject.StageSettings
     seed: int
     parent: "Stage | None" = None
 
-    RECIPES: ClassVar[dict[Kind, type[Pretrain] | type[Finetune]]] = {"pretrain": Pretrain, "finetune": Finetune}
+    @property
+    def kind(self) -> str:
+        """As in pretrain, finetune."""
+        return self.settings.kind
 
     @property
-    def kind(self) -> Kind:
-        return "pretrain" if isinstance(self.recipe, Pretrain) else "finetune"
+    def dataset(self) -> str:
+        return self.settings.dataset
+
+    @property
+    def epochs(self) -> int:
+        return self.settings.epochs
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What the result depends on, as plain JSON."""
         return {
             "stage": self.kind,
-            "version": VERSIONS[self.kind],
-            "encoder": self.encoder.changed(),
-            self.kind: self.recipe.changed(),
+            "version": self.settings.version,
+            **self.settings.changed(),
             "seed": self.seed,
             "parent": self.parent.key if self.parent else None,
         }
@@ -57,44 +57,34 @@ class Stage:
         """The whole stage as plain JSON, defaults included: what is stored, and sent to workers."""
         return {
             "stage": self.kind,
-            "encoder": self.encoder.model_dump(mode="json"),
-            "recipe": self.recipe.model_dump(mode="json"),
+            **self.settings.dump(),
             "seed": self.seed,
             "parent": self.parent.spec() if self.parent else None,
         }
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> "Stage":
-        """The inverse of `spec`; raises pydantic's ValidationError for data that are no stage."""
+        """The inverse of `spec`. Raises pydantic's ValidationError or KeyError for data that are no stage."""
         return cls(
-            encoder=Encoder.model_validate(spec["encoder"]),
-            recipe=cls.RECIPES[cast(Kind, spec["stage"])].model_validate(spec["recipe"]),
+            settings=subject.StageSettings.load(spec["stage"], spec),
             seed=spec["seed"],
             parent=cls.from_spec(spec["parent"]) if spec["parent"] else None,
         )
 
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def canonical_json(value: Any) -> str:
-    """Equal data, equal text: sorted keys, no spaces, ASCII; NaN is refused."""
-    return _CANONICAL.encode(value)
-
-
 def stages_of(trial: Trial) -> list[Stage]:
-    """A trial's stages in order: its pre-training, if it has one, and its fine-tuning, whose result is the trial's."""
-    settings = trial.settings
-    if settings.pretrain is None:
-        return [Stage(settings.encoder, settings.finetune, trial.seed)]
-    pretraining = _pretraining(settings.encoder, settings.pretrain, trial.seed)
-    return [pretraining, Stage(settings.encoder, settings.finetune, trial.seed, pretraining)]
+    """A trial's stages in order, every parent before its child; the result of the last is the trial's."""
+    *before, last = subject.stages_of(trial.settings)
+    stages: list[Stage] = []
+    for settings in before:
+        stages.append(_shared(settings, trial.seed, stages[-1] if stages else None))
+    return [*stages, Stage(last, trial.seed, stages[-1] if stages else None)]
 
 
 @lru_cache(maxsize=10_000)
-def _pretraining(encoder: Encoder, recipe: Pretrain, seed: int) -> Stage:
+def _shared(settings: subject.StageSettings, seed: int, parent: Stage | None) -> Stage:
     """One object for all trials that share it, so that its key is made once."""
-    return Stage(encoder, recipe, seed)
+    return Stage(settings, seed, parent)
 
 
 def unique_stages(trials: Iterable[Trial]) -> list[Stage]:

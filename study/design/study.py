@@ -32,7 +32,7 @@ from study.design.tied_factors import pair
 from study.design.validation_errors import complaints
 from study.design.yaml_file import GridFile, Place, read
 from study.utils.errors import StudyError
-from study.vit.settings import Settings
+from study.vit.subject import Settings
 
 MAX_TRIALS = 1_000_000
 

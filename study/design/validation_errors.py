@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from study.design.yaml_file import Keys, did_you_mean, shown
-from study.vit.settings import FieldError, Frozen, Refusal
+from study.utils.frozen_model import FieldError, Frozen, Refusal
 
 
 def complaints(error: ValidationError, model: type[BaseModel], data: Any) -> Iterator[tuple[Keys, str]]:
@@ -29,7 +29,7 @@ def fields_at(model: type[BaseModel], keys: Keys) -> list[str]:
     if found is None:
         return []
     possible = [name for name, field in found.model_fields.items() if not _is_refused(field)]
-    return [*possible, *(["preset"] if found.__name__ == "Encoder" else [])]
+    return [*possible, *(["preset"] if issubclass(found, Frozen) and found.presets else [])]
 
 
 def _is_refused(field: FieldInfo) -> bool:

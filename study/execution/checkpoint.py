@@ -11,20 +11,20 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from study.design.stages import Stage, canonical_json
+from study.design.stages import Stage
 from study.store.results import Store
-from study.vit.training import Snapshot
+from study.utils.canonical_json import canonical_json
+from study.vit import runner
+from study.vit.runner import Snapshot
 
 SHARE = 0.01  # of a stage's time goes into putting it aside, at most
 EVERY = 60.0  # seconds between two snapshots, at least: what a kill may cost
-CODE = Path(__file__).parents[1] / "vit"
 
 
 @dataclass
@@ -107,6 +107,6 @@ def _header(data: bytes) -> dict[str, Any]:
 def code() -> str:
     """SHA-256 over the code that trains and torch's version: between two of them nobody promises equal bits."""
     digest = hashlib.sha256(torch.__version__.encode())
-    for file in sorted(path for part in ("training", "models", "data") for path in (CODE / part).glob("*.py")):
+    for file in sorted(runner.SOURCE.rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()

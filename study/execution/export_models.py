@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 
@@ -17,17 +16,12 @@ from study.design.stages import Stage, stages_of
 from study.design.study import Study, Trial
 from study.planning.trials import wanted
 from study.store import measurements
-from study.store.measurements import Footprint, Form
+from study.store.measurements import Footprint
 from study.store.results import Store
 from study.utils.errors import StudyError
 from study.utils.provenance import commit, now, processor, provenance
-from study.vit.data import Split
-from study.vit.export import onnx, pretrained
-from study.vit.settings import Finetune
-from study.vit.training.batches import prepare
+from study.vit import model_files
 
-RUNS = 200  # single images whose median time is the latency
-AT_ONCE = 256  # validation images
 TOLERANCE = 0.01  # of validation accuracy: a hundredth of the images
 
 
@@ -39,7 +33,7 @@ def run(study: Study, store: Store, folder: Path, tolerance: float, console: Con
     folder: where the files go, `KEY.onnx` and `KEY.int8.onnx` (only where int8 keeps its accuracy), with the first
     twelve digits of the key.
     """
-    onnx.need()
+    model_files.require_packages()
     trials = list(first_done(study, store))
     if not trials:
         raise StudyError(
@@ -67,21 +61,17 @@ def first_done(study: Study, store: Store) -> Iterator[Trial]:
 
 
 def export_stage(stage: Stage, store: Store, folder: Path, tolerance: float) -> Footprint:
-    """Write one model's files, measure them, and note what was found."""
+    """Write one model's files, measure them, and record the measurements."""
     started = now()
-    with store.folder(stage) as stored:
-        model = pretrained.load(stored)
-    assert isinstance(stage.recipe, Finetune), "a trial ends in a fine-tuning"
-    images = prepare(stage.recipe, stage.encoder, torch.device("cpu")).validation
     with tempfile.TemporaryDirectory(dir=folder, prefix=".exporting-") as place:
-        fp32, int8 = Path(place) / "fp32.onnx", Path(place) / "int8.onnx"
-        onnx.export_onnx(model, fp32)
-        onnx.quantize_onnx(fp32, int8)
+        files = Path(place) / "fp32.onnx", Path(place) / "int8.onnx"
+        with store.folder(stage) as stored:
+            fp32, int8 = model_files.export_and_measure(stage.settings, stored, *files)
         origin = provenance(commit(), processor(), 1, started) | {"onnxruntime": version("onnxruntime")}
-        found = Footprint(_form(fp32, images), _form(int8, images), tolerance, origin)
-        fp32.replace(_file(folder, stage, "onnx"))
+        found = Footprint(fp32, int8, tolerance, origin)
+        files[0].replace(_file(folder, stage, "onnx"))
         if found.int8_kept:
-            int8.replace(_file(folder, stage, "int8.onnx"))
+            files[1].replace(_file(folder, stage, "int8.onnx"))
         else:
             _file(folder, stage, "int8.onnx").unlink(missing_ok=True)
     measurements.write(store, stage, found)
@@ -97,18 +87,6 @@ def _is_done(store: Store, stage: Stage, folder: Path, tolerance: float) -> bool
 
 def _file(folder: Path, stage: Stage, ending: str) -> Path:
     return folder / f"{stage.key[:12]}.{ending}"
-
-
-def _form(path: Path, images: Split) -> Form:
-    measured = onnx.footprint(path, RUNS)
-    return Form(measured.file_bytes, measured.milliseconds, _accuracy(path, images))
-
-
-def _accuracy(path: Path, images: Split) -> float:
-    """The share of a labelled split's images that an ONNX file reads correctly."""
-    assert images.labels is not None, "fine-tuning has labels"
-    logits = [onnx.run_onnx(path, part / 255) for part in torch.split(images.images, AT_ONCE)]
-    return float((torch.cat(logits).argmax(1) == images.labels).double().mean())
 
 
 def _words(made: Footprint) -> str:

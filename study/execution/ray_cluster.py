@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from study.design.resources import Resources
 from study.utils import stale_dirs
 from study.utils.errors import StudyError
 from study.utils.process import children
-from study.vit.settings import Resources
 
 T = TypeVar("T")
 

@@ -20,6 +20,7 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from study.design.early_stopping import Halving
+from study.design.resources import Resources
 from study.design.stages import Stage
 from study.execution import worker
 from study.execution.ray_cluster import Cluster, session
@@ -28,7 +29,6 @@ from study.planning.events import Listener, Outcome
 from study.planning.stage_source import Work
 from study.store.leases import Leases
 from study.store.results import Store, StoreError
-from study.vit.settings import Resources
 
 
 def fan_out(

@@ -1,8 +1,6 @@
 """Runs one stage: looks it up, loads its parent, trains, stores. All reading and writing of results is here."""
 
 import gc
-from collections.abc import Callable
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -12,12 +10,8 @@ from study.execution.checkpoint import EVERY, Checkpoints
 from study.store.results import Result, Store
 from study.utils.errors import StudyError
 from study.utils.provenance import now, processor, provenance
-from study.vit import counts
-from study.vit.data import describe, load
-from study.vit.settings import Finetune, Pretrain
-from study.vit.training import Diverged, Execution, Trained, finetune, pretrain
-
-OnEpoch = Callable[[dict[str, float]], None]
+from study.vit import runner, subject
+from study.vit.runner import Diverged, Execution, OnEpoch, Trained
 
 PARTS = 4  # of a batch that memory has no room for
 
@@ -40,8 +34,7 @@ def run_stage(
         return stored
     started = now()
     name = torch.cuda.get_device_name() if device == "cuda" else processor()
-    # own data may change under the same path: this tells which content was trained on
-    data = load(stage.recipe.dataset, stage.encoder.image_size, device).digest
+    data = runner.load_data(stage.settings, device)
     place = {"commit": commit, "device": name, "threads": torch.get_num_threads(), "started": started}
     checkpoints = Checkpoints(stage, store, place, data, checkpoint_seconds)
     try:
@@ -51,21 +44,9 @@ def run_stage(
         raise
     origin = provenance(commit, name, torch.get_num_threads(), started)
     origin |= {"data": data, "micro_batch": micro_batch, "parts": checkpoints.parts, "notes": checkpoints.notes}
-    result = Result(trained.metrics, facts(stage), trained.history, trained.expert_load, origin)
-    store.save(stage, result, safetensors.torch.save(trained.weights), _model_config(stage, trained))
+    result = Result(trained.metrics, subject.stage_facts(stage.settings), trained.history, trained.expert_load, origin)
+    store.save(stage, result, safetensors.torch.save(trained.weights), runner.model_config(stage.settings, trained))
     return result
-
-
-def facts(stage: Stage) -> dict[str, int]:
-    """Parameters and multiply-adds of the model a stage trains, from their closed forms."""
-    if isinstance(stage.recipe, Pretrain):
-        macs = counts.pretrain_macs(stage.encoder, stage.recipe)
-        params = counts.pretrain_params(stage.encoder, stage.recipe)
-    else:
-        classes = _classes(stage.recipe)
-        macs = counts.classifier_macs(stage.encoder, classes)
-        params = counts.classifier_params(stage.encoder, classes)
-    return {"params": params.total, "params_active": params.active, "macs": macs.executed, "macs_active": macs.active}
 
 
 def _train_within_memory(
@@ -82,7 +63,7 @@ def _train_within_memory(
     if device == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
-    at_once = micro_batch or stage.recipe.batch_size
+    at_once = micro_batch or stage.settings.batch_size
     smaller = -(-at_once // PARTS)
     try:
         execution = Execution(checkpoints.latest(), checkpoints.keep, smaller)
@@ -96,30 +77,9 @@ def _train_within_memory(
 
 
 def _train(stage: Stage, store: Store, device: str, on_epoch: OnEpoch, execution: Execution) -> Trained:
-    if isinstance(stage.recipe, Pretrain):
-        return pretrain(stage.encoder, stage.recipe, stage.seed, device, on_epoch, execution)
     weights = None
     if stage.parent is not None:
         if not store.has(stage.parent):
             raise StudyError(f"the pre-training {stage.parent.key[:12]} that this stage starts from is not stored")
         weights = safetensors.torch.load(store.weights(stage.parent))
-    return finetune(stage.encoder, stage.recipe, weights, stage.seed, device, on_epoch, execution)
-
-
-def _classes(recipe: Finetune) -> int:
-    classes = describe(recipe.dataset).classes
-    if classes is None:
-        raise StudyError(f"data set {recipe.dataset!r} has no labels; it can be used for pre-training only")
-    return classes
-
-
-def _model_config(stage: Stage, trained: Trained) -> dict[str, Any]:
-    """What is needed to build the model and to feed it: its settings, and how its images are normalised."""
-    config: dict[str, Any] = {
-        "encoder": stage.encoder.model_dump(mode="json"),
-        "normalization": trained.normalization,
-        "dataset": stage.recipe.dataset,
-    }
-    if isinstance(stage.recipe, Finetune):
-        config["num_classes"] = _classes(stage.recipe)
-    return config
+    return runner.train(stage.settings, weights, stage.seed, device, on_epoch, execution)

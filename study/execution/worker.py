@@ -8,11 +8,11 @@ from typing import Any
 import ray
 from ray import tune
 
+from study.design.resources import Resources
 from study.design.stages import Stage
 from study.execution.scheduler import Ending
 from study.store.results import Store, StoreError
 from study.utils.errors import StudyError
-from study.vit.settings import Resources
 
 REPORT_EVERY = 1.0  # seconds between a worker's reports: each costs a round trip to the driver
 
@@ -38,7 +38,7 @@ def _run(spec: str, store: str, device: str, commit: str, resources: Resources, 
     reports.begin()
     try:
         stage = Stage.from_spec(json.loads(spec))
-        reports.epochs = stage.recipe.epochs
+        reports.epochs = stage.epochs
         run_stage(stage, Store(store), device, reports.add, commit, resources.checkpoint_seconds)
     except Exception as error:
         unwritten = isinstance(error, StoreError)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from study.launch import mlflow_server, rayup
 from study.launch.cluster import Cluster, Place, Steps, Word, held_to
 from study.launch.text import as_yaml
-from study.vit.settings import StrictBool
+from study.utils.frozen_model import StrictBool
 
 MACHINES = {0: ("m7i.2xlarge", 8), 1: ("g6.2xlarge", 8), 4: ("g6.12xlarge", 48), 8: ("g6.48xlarge", 192)}  # GPUs: L4
 HEAD = "m7i.xlarge"

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from study.vit.settings import Frozen, NonNegativeInt, PositiveInt
+from study.utils.frozen_model import Frozen, NonNegativeInt, PositiveInt
 
 OWN_DATA = ("parquet:", "imagefolder:")  # data sets that are paths
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from study.launch import mlflow_server, rayup
 from study.launch.cluster import Cluster, Place, Steps, Word, held_to
 from study.launch.text import as_yaml
-from study.vit.settings import StrictBool
+from study.utils.frozen_model import StrictBool
 
 MACHINES = {  # GPUs: L4
     0: ("n2-standard-8", 8),

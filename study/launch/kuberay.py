@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from study.launch import mlflow_pods, rayup
 from study.launch.cluster import Cluster, Location, Place, Server, Steps, held_to
 from study.launch.text import as_yaml, command
-from study.vit.settings import PositiveInt
+from study.utils.frozen_model import PositiveInt
 
 MOUNT = "/study"  # of the claim
 SECRETS = "study-secrets"  # optional: credentials of the bucket and of MLflow, as environment variables

@@ -28,12 +28,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from study.design import study as design
+from study.design.resources import Resources
 from study.planning import plan
 from study.utils.errors import StudyError
 from study.utils.provenance import versions
 from study.utils.redact import masked
-from study.vit import data
-from study.vit.settings import Resources
+from study.vit import subject
 
 GIB = 2**30
 SOCKET_BYTES = 107 if sys.platform == "linux" else 103  # sizeof(sun_path), less the closing zero
@@ -263,7 +263,7 @@ def disk(name: str, path: Path) -> Finding:
 def dataset(name: str) -> Finding:
     """Whether a data set can be had here."""
     try:
-        data.available(name)
+        subject.available(name)
     except StudyError as error:
         return Finding(f"data set {name}", "bad", str(error), "make it available on every node")
     return Finding(f"data set {name}", "ok", "is here")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from study.launch import mlflow_server
 from study.launch.cluster import Cluster, Location, PathText, Place, Steps, Word
 from study.launch.text import assignments
-from study.vit.settings import PositiveInt
+from study.utils.frozen_model import PositiveInt
 
 GRACE = 300  # seconds before the time limit at which the driver is asked to stop; Ray takes over a minute to end
 

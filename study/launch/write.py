@@ -14,7 +14,7 @@ from study.launch import catalogue, readme
 from study.launch.cluster import OWN_DATA, Cluster, Place, Steps
 from study.planning import plan
 from study.utils.errors import StudyError
-from study.vit import data
+from study.vit import subject
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,7 +46,7 @@ def write(
     datasets = tuple(plan.datasets(study))
     for name in datasets:
         if not name.startswith(OWN_DATA):  # own ones need not lie on this machine
-            data.describe(name)
+            subject.describe(name)
     folder = (folder or root / "launch" / f"{study.name}-{kind}").resolve()
     place = Place(
         study=study.name,

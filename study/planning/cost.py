@@ -15,21 +15,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from study.analysis.stats.power import detectable_effect
-from study.design.stages import Stage, canonical_json, stages_of
+from study.design.resources import Resources
+from study.design.stages import Stage, stages_of
 from study.design.study import Cell
 from study.planning.plan import Plan
 from study.utils.text import clock_time, plural, points
-from study.vit.settings import Resources
 
 if TYPE_CHECKING:
-    from study.vit.training.pace import Pace
+    from study.vit.runner import Pace
 
 GPU_CONTEXT = 600 * 2**20  # bytes that a process's CUDA context and libraries take beside its tensors (own choice)
 GPU_MARGIN = 1.15  # of what was measured: longer runs fragment memory (own choice)
 STEP = 0.05  # GPU fractions are rounded up to it
 UNITS = (("G", 2**30), ("M", 2**20))
-# what neither time nor memory depends on
-NEUTRAL: dict[str, Any] = {"epochs": 1, "learning_rate": 1.0, "weight_decay": 0.0, "warmup_epochs": 0.0}
 
 
 @dataclass(frozen=True)
@@ -42,17 +40,11 @@ class Machine:
     gpu_share: float  # of a GPU that a trial asks for; 0 without
 
 
-def shape(stage: Stage) -> str:
-    """Stages with the same shape take the same time per epoch and the same memory."""
-    recipe = stage.recipe.model_copy(update=NEUTRAL)
-    return canonical_json({"kind": stage.kind, "encoder": stage.encoder.changed(), "recipe": recipe.changed()})
-
-
 def shapes(plan: Plan) -> dict[str, Stage]:
     """One stage of each distinct shape among those that are to be run."""
     found: dict[str, Stage] = {}
     for stage in plan.missing:
-        found.setdefault(shape(stage), stage)
+        found.setdefault(stage.settings.shape, stage)
     return found
 
 
@@ -65,7 +57,7 @@ class Forecast:
     paces: Mapping[str, "Pace"]  # by shape
 
     def seconds(self, stage: Stage) -> float:
-        return self.paces[shape(stage)].seconds(stage.recipe.epochs)
+        return self.paces[stage.settings.shape].seconds(stage.epochs)
 
     @property
     def compute_seconds(self) -> float:
@@ -95,7 +87,7 @@ class Forecast:
             if last.key in missing and trial.cell.name not in seen:
                 seen.add(trial.cell.name)
                 own = [stage for stage in own if stage.key in missing]
-                yield trial.cell, [self.paces[shape(stage)] for stage in own], sum(map(self.seconds, own))
+                yield trial.cell, [self.paces[stage.settings.shape] for stage in own], sum(map(self.seconds, own))
 
 
 def make_forecast(plan: Plan, on_shape: Callable[[int, int], None] = lambda done, of: None) -> Forecast:
@@ -105,7 +97,7 @@ def make_forecast(plan: Plan, on_shape: Callable[[int, int], None] = lambda done
     """
     import torch
 
-    from study.vit.training.pace import measure
+    from study.vit.runner import measure
 
     resources, distinct = plan.study.grid.resources, shapes(plan)
     torch.set_num_threads(max(1, int(resources.cpu)))
@@ -114,8 +106,8 @@ def make_forecast(plan: Plan, on_shape: Callable[[int, int], None] = lambda done
     for i, (name, stage) in enumerate(distinct.items()):
         on_shape(i, len(distinct))
         if i == 0:  # what the first steps of a process wait for is no part of any shape's pace
-            measure(stage.encoder, stage.recipe, here.device, budget=0.0)
-        paces[name] = measure(stage.encoder, stage.recipe, here.device)
+            measure(stage.settings, here.device, budget=0.0)
+        paces[name] = measure(stage.settings, here.device)
     return Forecast(plan, here, paces)
 
 

@@ -3,8 +3,8 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from rich.console import Console
@@ -19,16 +19,13 @@ from study.planning.trials import wanted
 from study.planning.tuning_state import Tuning
 from study.store.results import Store
 from study.utils.errors import StudyError
+from study.utils.frozen_model import FieldError
 from study.utils.text import plural
-from study.vit import counts
-from study.vit.data import DatasetInfo, describe
-from study.vit.settings import Encoder, Finetune, Pretrain
+from study.vit import subject
 
 MAX_ROWS = 200  # of the table for people
+SIZES = [field.name for field in fields(subject.ModelSize)]
 MAX_NAMED = 10  # cells left out for the same reason
-
-_params = lru_cache(maxsize=10_000)(counts.classifier_params)  # cells that differ in training alone share a size
-_macs = lru_cache(maxsize=10_000)(counts.classifier_macs)
 
 
 @dataclass(frozen=True)
@@ -41,18 +38,9 @@ class CellPlan:
     wanted: int  # trials of it
 
     @cached_property
-    def params(self) -> counts.Count | None:
+    def size(self) -> subject.ModelSize | None:
         """None for an excluded cell."""
-        return _params(self._encoder, self.classes) if self._encoder and self.classes else None
-
-    @cached_property
-    def macs(self) -> counts.Macs | None:
-        """None for an excluded cell."""
-        return _macs(self._encoder, self.classes) if self._encoder and self.classes else None
-
-    @property
-    def _encoder(self) -> Encoder | None:
-        return self.cell.settings.encoder if self.cell.settings else None
+        return subject.model_size(self.cell.settings, self.classes) if self.cell.settings and self.classes else None
 
 
 @dataclass(frozen=True)
@@ -108,41 +96,36 @@ def make_plan(study: Study, store: Store) -> Plan:
 
 def datasets(study: Study) -> list[str]:
     """The names of all data sets that a study's trials read."""
-    return list(dict.fromkeys(recipe.dataset for _, _, recipe in _recipes(study)))
+    return list(dict.fromkeys(stage.dataset for _, stage in _stage_settings(study)))
 
 
-def _recipes(study: Study) -> Iterator[tuple[Cell, str, Pretrain | Finetune]]:
-    """Every recipe that is to be run: its cell, and the section it stands in."""
-    for cell in study.cells:
-        if cell.excluded is None and cell.settings is not None:
-            if cell.settings.pretrain is not None:
-                yield cell, "pretrain", cell.settings.pretrain
-            yield cell, "finetune", cell.settings.finetune
+def _stage_settings(study: Study) -> Iterator[tuple[Cell, subject.StageSettings]]:
+    """The stages of every included cell."""
+    for cell in study.included:
+        if cell.settings is not None:
+            yield from ((cell, stage) for stage in subject.stages_of(cell.settings))
 
 
-def _describe_all(study: Study) -> dict[str, DatasetInfo]:
-    """The data sets by name. Raises StudyError for an unknown one, or one that cannot serve a recipe."""
-    infos: dict[str, DatasetInfo] = {}
-    for cell, section, recipe in _recipes(study):
-        name = recipe.dataset
+def _describe_all(study: Study) -> dict[str, subject.DatasetInfo]:
+    """The data sets by name. Raises StudyError for an unknown one, or one that does not suit its stage."""
+    infos: dict[str, subject.DatasetInfo] = {}
+    for cell, stage in _stage_settings(study):
+        name = stage.dataset
         try:
-            info = infos[name] = infos.get(name) or describe(name)
+            info = infos[name] = infos.get(name) or subject.describe(name)
+            subject.check_data(stage, info)
         except StudyError as error:
-            raise study.error(cell, f"{section}.dataset", str(error)) from None
-        if section == "finetune" and info.classes is None:
-            message = f"{name!r} has no labels, so it can only be pre-trained on; choose a labelled data set"
-            raise study.error(cell, "finetune.dataset", message)
-        images = info.splits["train"] if info.splits else None
-        if images is not None and (recipe.train_images or 0) > images:
-            message = f"{recipe.train_images} is more than the {images:,} training images of {name!r}"
-            raise study.error(cell, f"{section}.train_images", message)
+            raise study.error(cell, f"{stage.kind}.dataset", str(error)) from None
+        except FieldError as error:
+            raise study.error(cell, f"{stage.kind}.{error.field}", str(error)) from None
     return infos
 
 
-def _classes(cell: Cell, infos: Mapping[str, DatasetInfo]) -> int | None:
+def _classes(cell: Cell, infos: Mapping[str, subject.DatasetInfo]) -> int | None:
+    """Classes that a cell's last stage is trained for; None for an excluded cell."""
     if cell.excluded is not None or cell.settings is None:
         return None
-    return infos[cell.settings.finetune.dataset].classes
+    return infos[subject.stages_of(cell.settings)[-1].dataset].classes
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -161,13 +144,12 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "trials": len(plan.trials),
         "stages": [
             {"key": stage.key, "stage": stage.kind, "parent": stage.parent.key if stage.parent else None,
-             "dataset": stage.recipe.dataset, "seed": stage.seed, "done": stage.key in plan.done}
+             "dataset": stage.dataset, "seed": stage.seed, "done": stage.key in plan.done}
             for stage in plan.stages
         ],
         "cells": [
             {"cell": item.cell.name, "levels": dict(item.cell.labels), "excluded": item.cell.excluded,
-             "params": item.params and item.params.total, "params_active": item.params and item.params.active,
-             "macs": item.macs and item.macs.executed, "macs_active": item.macs and item.macs.active,
+             **{name: item.size and getattr(item.size, name) for name in SIZES},
              "done": item.done, "wanted": item.wanted}
             for item in plan.cells
         ],
@@ -246,8 +228,7 @@ def _excluded(plan: Plan) -> Iterator[str]:
 
 
 def _row(item: CellPlan) -> list[str]:
-    params, macs = item.params, item.macs
-    numbers = (params.total, params.active, macs.executed, macs.active) if params and macs else ()
+    numbers = [getattr(item.size, name) for name in SIZES] if item.size else []
     done = f"{item.done}/{item.wanted}"
     return [escape(item.cell.name), *map(short, numbers), f"[green]{done}[/]" if item.done == item.wanted else done]
 

@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 from study.design.overrides import InvalidError
 from study.design.search_space import Parameter, Space, Values, suggested
-from study.design.stages import canonical_json
 from study.design.study import Cell, Study, Trial, tuning_seed
 from study.store.results import Store
+from study.utils.canonical_json import canonical_json
 from study.utils.errors import StudyError
-from study.vit.settings import Settings
+from study.vit.subject import Settings
 
 VERSION = 1  # raised when a change to the code changes what is suggested
 

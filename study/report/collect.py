@@ -22,7 +22,7 @@ from study.analysis.results import (
 )
 from study.design.overrides import InvalidError
 from study.design.search_space import Parameter
-from study.design.stages import Stage, canonical_json, stages_of, unique_stages
+from study.design.stages import Stage, stages_of, unique_stages
 from study.design.study import Cell, Study, Trial, replicate_seed
 from study.planning import tuning_state
 from study.planning.trials import wanted
@@ -30,6 +30,8 @@ from study.planning.tuning_state import Tried, Tuning
 from study.report.design_notes import designed
 from study.store import measurements
 from study.store.results import CorruptError, Result, Store
+from study.utils.canonical_json import canonical_json
+from study.vit import subject
 
 MODELINE = "# yaml-language-server:"
 
@@ -280,18 +282,18 @@ def _parameter_facts(parameter: Parameter, study: Study) -> ParameterFacts:
 
 
 def _cell_facts(cell: Cell) -> CellFacts:
-    pretrain = cell.settings.pretrain if cell.settings else None
+    stages = subject.stages_of(cell.settings) if cell.settings else ()
     besides = None
     if cell.settings is not None:
-        text = canonical_json(cell.settings.model_dump(mode="json", exclude={"pretrain"}))
+        text = canonical_json(subject.without_pretraining(cell.settings))
         besides = hashlib.sha256(text.encode()).hexdigest()[:12]
     return CellFacts(
         name=cell.name,
         labels=dict(cell.labels),
         changed=cell.changed,
         excluded=cell.excluded,
-        pretrain_dataset=pretrain.dataset if pretrain else None,
-        finetune_dataset=cell.settings.finetune.dataset if cell.settings else None,
+        pretrain_dataset=stages[0].dataset if len(stages) > 1 else None,
+        finetune_dataset=stages[-1].dataset if stages else None,
         besides_pretraining=besides,
     )
 

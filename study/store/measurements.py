@@ -8,16 +8,7 @@ from typing import Any
 from study.design.stages import Stage
 from study.store.results import Store
 from study.utils.errors import StudyError
-
-
-@dataclass(frozen=True)
-class Form:
-    """One file of a model: its bytes, the median milliseconds for one image on one CPU core, and its validation
-    accuracy (a share from 0 to 1)."""
-
-    file_bytes: int
-    milliseconds: float
-    val_accuracy: float
+from study.vit.subject import Form
 
 
 @dataclass(frozen=True)

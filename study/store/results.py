@@ -22,10 +22,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from study.design.stages import VERSIONS, Stage, canonical_json
+from study.design.stages import Stage
 from study.store.backends import Folder, open_storage
+from study.utils.canonical_json import canonical_json
 from study.utils.errors import StudyError
 from study.utils.redact import masked
+from study.vit.subject import STAGE_KINDS
 
 WEIGHTS = "model.safetensors"
 CHECKSUMS = "checksums.json"
@@ -111,7 +113,7 @@ class Store:
     def keys(self) -> frozenset[str]:
         """The keys of all stages that have a result. Raises StoreError where the store cannot be looked at."""
         with self._said("read"):
-            return frozenset(name for kind in VERSIONS for name in self.storage.folders(kind))
+            return frozenset(name for kind in STAGE_KINDS for name in self.storage.folders(kind))
 
     def find(self, stage: Stage) -> Result | None:
         """The stored result, None where there is none. Raises CorruptError if it is damaged or not this stage's."""
@@ -148,7 +150,7 @@ class Store:
     def paths_of(self, beginning: str) -> list[str]:
         """Where the stages lie whose keys begin so, fine-tunings first: `finetune/KEY`. Raises StoreError."""
         with self._said("read"):
-            listed = {kind: self.storage.folders(kind) for kind in sorted(VERSIONS)}
+            listed = {kind: self.storage.folders(kind) for kind in sorted(STAGE_KINDS)}
         return [f"{kind}/{key}" for kind, keys in listed.items() for key in sorted(keys) if key.startswith(beginning)]
 
     @contextlib.contextmanager
@@ -233,7 +235,7 @@ class Store:
         kept = set(keep)
         ended = self.keys() - kept
         with self._said("written"):
-            folders = (*VERSIONS, "failed", "unfinished")
+            folders = (*STAGE_KINDS, "failed", "unfinished")
             swept = sum(self.storage.sweep(folder, kept, age, ended) for folder in folders)
             for key in ended & self.storage.listed("unfinished").keys():
                 self.storage.remove(f"unfinished/{key}")

@@ -12,7 +12,7 @@ from study.design.study import Study
 from study.planning.trials import StageNames, everything
 from study.store.results import CorruptError, Store
 from study.utils.errors import StudyError
-from study.vit import data
+from study.vit import subject
 
 THREADS = 16  # reading and hashing let other threads run; a store at an address is waited for
 
@@ -96,20 +96,20 @@ def _outdated(stages: list[Stage], store: Store) -> list[tuple[Stage, str]]:
     found = []
     for stage in stages:
         for one in filter(None, (stage.parent, stage)):
-            name, size = place = one.recipe.dataset, one.encoder.image_size
-            if not data.is_own(name):
+            name, place = one.dataset, one.settings.data
+            if not subject.is_own_data(name):
                 continue
             if place not in present:
-                present[place] = _digest(name, size)
+                present[place] = _digest(one)
             if present[place] and _trained_on(one, store) not in (None, present[place]):
                 found.append((stage, f"{name} is not what it was when this was computed"))
                 break
     return found
 
 
-def _digest(name: str, size: int) -> str | None:
+def _digest(stage: Stage) -> str | None:
     try:
-        return data.digest(name, size)
+        return subject.data_digest(stage.settings)
     except StudyError:
         return None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.design.stages import Stage
 from study.tracking.ledger import server_of
-from study.vit.data import describe
+from study.vit.subject import describe
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param
@@ -19,8 +19,7 @@ def params_of(stage: Stage) -> "list[Param]":
     """All settings, flat."""
     from mlflow.entities import Param
 
-    spec = stage.spec()
-    flat = _flatten({"encoder": spec["encoder"], stage.kind: spec["recipe"], "seed": spec["seed"]})
+    flat = _flatten({**stage.settings.by_section(), "seed": stage.seed})
     return [Param(key, str(value)[:MAX_PARAM]) for key, value in flat]
 
 
@@ -28,7 +27,7 @@ def dataset_of(stage: Stage) -> "DatasetInput":
     """The data set it trains on."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    info = describe(stage.recipe.dataset)
+    info = describe(stage.dataset)
     profile = json.dumps({"classes": info.classes, "channels": info.channels})
     data = Dataset(info.name[:500], server_of(info.name), "study", info.name, profile=profile)
     return DatasetInput(data, [InputTag("mlflow.data.context", stage.kind)])

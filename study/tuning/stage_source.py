@@ -7,7 +7,6 @@ early: who is stopped, and what is suggested then, depends on who came first.
 """
 
 import json
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from study.design.early_stopping import Halving
 from study.design.overrides import InvalidError
 from study.design.search_space import VAL_ACCURACY, Parameter
-from study.design.stages import Stage, canonical_json, stages_of
+from study.design.stages import Stage, stages_of
 from study.design.study import Study, named_seed
 from study.planning import tuning_state
 from study.planning.events import Outcome
@@ -35,9 +34,9 @@ from study.planning.stage_source import Work
 from study.planning.trials import wanted
 from study.planning.tuning_state import Tried, Tuning
 from study.store.results import Result, Store
+from study.utils.canonical_json import canonical_json
 
 POPULATION = 10  # trials of a generation of NSGA-II
-REPEATS = 50  # of one image, for a model's latency
 STATES = {
     "open": TrialState.RUNNING,
     "done": TrialState.COMPLETE,
@@ -279,38 +278,18 @@ def _failed(tried: Tried, error: str) -> Tried:
 
 
 class Latencies:
-    """How long models take for one image on one thread of this machine's CPU, each shape measured once."""
+    """Latencies of models on this machine, each shape measured once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, float] = {}
 
     def of(self, stage: Stage) -> float:
-        """Milliseconds: the least of `REPEATS`, since whatever else runs here can only slow a model down."""
-        shape = canonical_json(stage.encoder.changed())
+        """Milliseconds for one image on one thread."""
+        shape = stage.settings.model_shape
         if shape not in self._known:
-            self._known[shape] = self._measured(stage)
+            from study.vit.model_files import latency_ms  # imports torch: a search by parameters does without
+
+            with self._store.folder(stage) as folder:
+                self._known[shape] = latency_ms(folder)
         return self._known[shape]
-
-    def _measured(self, stage: Stage) -> float:
-        import torch  # a search by parameters does without
-
-        from study.vit.export.pretrained import load
-
-        size, channels = stage.encoder.image_size, stage.encoder.channels
-        with self._store.folder(stage) as folder:
-            model = load(folder)
-        image = torch.zeros(1, channels, size, size, dtype=torch.uint8)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with torch.inference_mode():
-                return 1000 * min(_seconds(lambda: model(image)) for _ in range(REPEATS))
-        finally:
-            torch.set_num_threads(threads)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began

@@ -12,25 +12,20 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-# The upper bounds are far beyond use: a slip of the finger shall be an error, not an hour of arithmetic.
-PositiveInt = Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
-NonNegativeInt = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
-Size = Annotated[int, Field(ge=1, le=65_536, strict=True)]  # pixels, widths
-Count = Annotated[int, Field(ge=1, le=1_000, strict=True)]  # blocks, heads, experts
-PositiveFloat = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, lt=1, strict=True)]  # 0 up to, not including, 1
-StrictBool = Annotated[bool, Field(strict=True)]
-
-
-def whole(value: Any) -> Any:
-    """For literals that are whole numbers: `true` and 1.0 equal 1, and would pass for it."""
-    if isinstance(value, bool | float):
-        raise ValueError(f"{str(value).lower()} is not possible; it must be a whole number")
-    return value
-
+from study.utils.frozen_model import (
+    Count,
+    FieldError,
+    Frozen,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    Size,
+    StrictBool,
+    whole,
+)
 
 Channels = Annotated[Literal[1, 3], BeforeValidator(whole)]
 
@@ -40,32 +35,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "XS": {"width": 128, "depth": 12, "ffn_width_first": 96, "ffn_width_last": 32, "num_heads": 8, "num_kv_heads": 4},
     "XXS": {"width": 108, "depth": 9, "ffn_width_first": 81, "ffn_width_last": 27, "num_heads": 6, "num_kv_heads": 3},
 }
-
-
-class FieldError(ValueError):
-    """A field whose value is of the right type but cannot be, beside the others; `field` is its dotted path."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-
-
-class Refusal:
-    """Marks a key that is never possible where it stands, and is read only to say why."""
-
-
-class Frozen(BaseModel):
-    """Immutable, hashable, and strict about names: an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-    meant: ClassVar[Mapping[str, str]] = {}  # what else a key might be called: the key it stands for
-
-    def changed(self) -> dict[str, Any]:
-        """The fields that differ from their defaults, as plain JSON values.
-
-        Keys are made from this, so that a new knob whose default is neutral leaves old keys as they are.
-        """
-        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 def _check_divides(field: str, value: int, whole: str, number: int) -> None:
@@ -89,6 +58,8 @@ class Encoder(Frozen):
 
     `preset: S | XS | XXS` is accepted as a short form; fields written beside it win over it.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     image_size: Size = Field(36, description="height and width in pixels; images are resized to it")
     patch_size: Size = Field(3, description="height and width of a patch in pixels; divides image_size")
@@ -287,13 +258,3 @@ class Settings(Frozen):
         elif self.finetune.mode == "probe":
             raise FieldError("finetune.mode", "'probe' needs a pre-trained encoder, but pretrain is null")
         return self
-
-
-class Resources(Frozen):
-    """What one trial takes; fractions are allowed. `gpu: null` takes one GPU where the cluster has any, else none."""
-
-    cpu: PositiveFloat = Field(1.0, description="processor cores")
-    gpu: NonNegativeFloat | None = Field(None, description="GPUs, or a share of one; null: one where there are any")
-    checkpoint_seconds: NonNegativeFloat = Field(
-        60.0, description="a long stage is put aside so often at most, to go on from there; 0: after every epoch"
-    )

@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from study import execution
+from study.design.resources import Resources
 from study.design.study import Study, load
 from study.design.yaml_file import read
 from study.planning.events import Listener
@@ -24,7 +25,6 @@ from study.report.summary import answers
 from study.report.tables import TABLES
 from study.store.results import Store
 from study.tuning.stage_source import TuningWork
-from study.vit.settings import Resources
 
 EXAMPLES = sorted(GRIDS.glob("*.yaml"))
 LOCAL = {"digits", "photos"}

@@ -9,10 +9,11 @@ from study.design.stages import Stage
 from study.planning.events import Outcome
 from study.utils.text import clock_time
 from study.vit.settings import Encoder, Finetune, Pretrain
+from study.vit.stages import StageSettings
 
-PRETRAIN = Stage(Encoder(), Pretrain(dataset="digits"), 1)
-FIRST = Stage(Encoder(), Finetune(dataset="digits"), 1, PRETRAIN)
-SECOND = Stage(Encoder(), Finetune(dataset="digits"), 2)
+PRETRAIN = Stage(StageSettings(Encoder(), Pretrain(dataset="digits")), 1)
+FIRST = Stage(StageSettings(Encoder(), Finetune(dataset="digits")), 1, PRETRAIN)
+SECOND = Stage(StageSettings(Encoder(), Finetune(dataset="digits")), 2)
 STAGES = [PRETRAIN, FIRST, SECOND]
 NAMES = {PRETRAIN.key: "pretrain for 2 cells r1", FIRST.key: "finetune [a] r1", SECOND.key: "finetune b r2"}
 

@@ -3,14 +3,16 @@
 import pytest
 
 from study.cli.run import busy
+from study.design.resources import Resources
 from study.design.stages import Stage
 from study.execution import Cluster, connect
 from study.planning.events import Outcome
 from study.utils.errors import StudyError
-from study.vit.settings import Encoder, Finetune, Resources
+from study.vit.settings import Encoder, Finetune
+from study.vit.stages import StageSettings
 
 OUTCOMES = [
-    Outcome(Stage(Encoder(), Finetune(dataset="digits"), seed), "done", seconds=seconds)
+    Outcome(Stage(StageSettings(Encoder(), Finetune(dataset="digits")), seed), "done", seconds=seconds)
     for seed, seconds in enumerate([60.0, 70.0, 40.0])
 ]
 

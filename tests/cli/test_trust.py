@@ -11,8 +11,8 @@ from study.design.stages import unique_stages
 from study.design.study import expand, load
 from study.execution.run_stage import run_stage
 from study.store.results import WEIGHTS, Store
+from study.tracking.trained_models import load as load_model
 from study.utils.errors import StudyError
-from study.vit.export.pretrained import load as load_model
 
 SECRET = "hunter2"
 

@@ -11,18 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, create_model
 
-from study.design import stages
 from study.design.stages import Stage, canonical_json, stages_of, unique_stages
 from study.design.study import expand, load
 from study.vit.settings import Augment, Decoder, Encoder, Finetune, Pretrain
+from study.vit.stages import VERSIONS, StageSettings
 
+ENCODER = Encoder(image_size=8, patch_size=2, channels=1, experts_by_depth=(2, 3))
 PRETRAIN = Stage(
-    Encoder(image_size=8, patch_size=2, channels=1, experts_by_depth=(2, 3)),
-    Pretrain(dataset="digits", epochs=10, decoder=Decoder(depth=1)),
-    seed=3532969643,
+    StageSettings(ENCODER, Pretrain(dataset="digits", epochs=10, decoder=Decoder(depth=1))), seed=3532969643
 )
-FINETUNE = Stage(PRETRAIN.encoder, Finetune(dataset="digits", epochs=15, learning_rate=3e-4), PRETRAIN.seed, PRETRAIN)
-SCRATCH = Stage(PRETRAIN.encoder, FINETUNE.recipe, PRETRAIN.seed)
+FINETUNE = Stage(
+    StageSettings(ENCODER, Finetune(dataset="digits", epochs=15, learning_rate=3e-4)),
+    PRETRAIN.seed,
+    PRETRAIN,
+)
+SCRATCH = Stage(StageSettings(ENCODER, FINETUNE.settings.recipe), PRETRAIN.seed)
 
 
 # --- keys ---
@@ -55,12 +58,18 @@ def test_a_fine_tuning_carries_the_key_of_its_pre_training() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Stage(Encoder(image_size=8, patch_size=2, channels=1), PRETRAIN.recipe, PRETRAIN.seed),
-        Stage(PRETRAIN.encoder, Pretrain(dataset="photos", epochs=10, decoder=Decoder(depth=1)), PRETRAIN.seed),
-        Stage(PRETRAIN.encoder, Pretrain(dataset="digits", epochs=11, decoder=Decoder(depth=1)), PRETRAIN.seed),
-        Stage(PRETRAIN.encoder, Pretrain(dataset="digits", epochs=10), PRETRAIN.seed),
-        Stage(PRETRAIN.encoder, PRETRAIN.recipe, PRETRAIN.seed + 1),
-        Stage(PRETRAIN.encoder, Finetune(dataset="digits", epochs=10), PRETRAIN.seed),
+        Stage(StageSettings(Encoder(image_size=8, patch_size=2, channels=1), PRETRAIN.settings.recipe), PRETRAIN.seed),
+        Stage(
+            StageSettings(ENCODER, Pretrain(dataset="photos", epochs=10, decoder=Decoder(depth=1))),
+            PRETRAIN.seed,
+        ),
+        Stage(
+            StageSettings(ENCODER, Pretrain(dataset="digits", epochs=11, decoder=Decoder(depth=1))),
+            PRETRAIN.seed,
+        ),
+        Stage(StageSettings(ENCODER, Pretrain(dataset="digits", epochs=10)), PRETRAIN.seed),
+        Stage(PRETRAIN.settings, PRETRAIN.seed + 1),
+        Stage(StageSettings(ENCODER, Finetune(dataset="digits", epochs=10)), PRETRAIN.seed),
     ],
 )
 def test_whatever_changes_the_result_changes_the_key(other: Stage) -> None:
@@ -68,32 +77,36 @@ def test_whatever_changes_the_result_changes_the_key(other: Stage) -> None:
 
 
 def test_a_change_to_the_pre_training_reaches_the_fine_tuning() -> None:
-    other = Stage(PRETRAIN.encoder, Pretrain(dataset="photos", epochs=10), PRETRAIN.seed)
-    assert Stage(FINETUNE.encoder, FINETUNE.recipe, FINETUNE.seed, other).key != FINETUNE.key
+    other = Stage(StageSettings(ENCODER, Pretrain(dataset="photos", epochs=10)), PRETRAIN.seed)
+    assert Stage(FINETUNE.settings, FINETUNE.seed, other).key != FINETUNE.key
 
 
 def test_a_version_raised_makes_new_keys_of_that_kind_and_below(monkeypatch: pytest.MonkeyPatch) -> None:
     before = [PRETRAIN.key, FINETUNE.key, SCRATCH.key]
 
     def keys() -> list[str]:
-        parent = Stage(PRETRAIN.encoder, PRETRAIN.recipe, PRETRAIN.seed)
-        child = Stage(FINETUNE.encoder, FINETUNE.recipe, FINETUNE.seed, parent)
-        return [parent.key, child.key, Stage(SCRATCH.encoder, SCRATCH.recipe, SCRATCH.seed).key]
+        parent = Stage(PRETRAIN.settings, PRETRAIN.seed)
+        child = Stage(FINETUNE.settings, FINETUNE.seed, parent)
+        return [
+            parent.key,
+            child.key,
+            Stage(SCRATCH.settings, SCRATCH.seed).key,
+        ]
 
-    monkeypatch.setitem(stages.VERSIONS, "finetune", 2)
+    monkeypatch.setitem(VERSIONS, "finetune", 2)
     assert [new == old for new, old in zip(keys(), before, strict=True)] == [True, False, False]
-    monkeypatch.setitem(stages.VERSIONS, "finetune", 1)
-    monkeypatch.setitem(stages.VERSIONS, "pretrain", 2)
+    monkeypatch.setitem(VERSIONS, "finetune", 1)
+    monkeypatch.setitem(VERSIONS, "pretrain", 2)
     assert [new == old for new, old in zip(keys(), before, strict=True)] == [False, False, True]
 
 
 def test_a_new_neutral_knob_keeps_old_keys() -> None:
     """A field that did not exist when a result was stored, at its default."""
     newer = create_model("Encoder", __base__=Encoder, new_knob=(float, Field(0.0)))
-    same = newer(**PRETRAIN.encoder.model_dump())
-    turned = newer(**PRETRAIN.encoder.model_dump(), new_knob=0.1)
-    assert Stage(same, PRETRAIN.recipe, PRETRAIN.seed).key == PRETRAIN.key
-    assert Stage(turned, PRETRAIN.recipe, PRETRAIN.seed).key != PRETRAIN.key
+    same = newer(**ENCODER.model_dump())
+    turned = newer(**ENCODER.model_dump(), new_knob=0.1)
+    assert Stage(StageSettings(same, PRETRAIN.settings.recipe), PRETRAIN.seed).key == PRETRAIN.key
+    assert Stage(StageSettings(turned, PRETRAIN.settings.recipe), PRETRAIN.seed).key != PRETRAIN.key
 
 
 def test_how_a_value_is_written_does_not_matter() -> None:
@@ -105,7 +118,7 @@ def test_how_a_value_is_written_does_not_matter() -> None:
     encoders = [
         {"preset": "XXS", "experts_by_depth": [3, 4, 5]}, {"experts_by_depth": (3, 4, 5)}, {"width": 108, "depth": 9},
     ]  # fmt: skip
-    keys = {Stage(Encoder.model_validate(e), recipe, 1).key for e in encoders for recipe in (one, other)}
+    keys = {Stage(StageSettings(Encoder.model_validate(e), recipe), 1).key for e in encoders for recipe in (one, other)}
     assert len(keys) == 1
 
 
@@ -157,7 +170,7 @@ recipes = st.builds(
 
 @given(recipes, recipes, st.integers(0, 2**32 - 1))
 def test_equal_stages_and_only_they_have_equal_keys(one: Finetune, other: Finetune, seed: int) -> None:
-    first, second = Stage(Encoder(), one, seed), Stage(Encoder(), other, seed)
+    first, second = Stage(StageSettings(Encoder(), one), seed), Stage(StageSettings(Encoder(), other), seed)
     assert (first == second) == (first.key == second.key)
     assert Stage.from_spec(json.loads(json.dumps(first.spec()))).key == first.key
 

@@ -22,6 +22,7 @@ from study.execution.run_stage import run_stage
 from study.store.results import Result, Store
 from study.utils.errors import StudyError
 from study.vit.settings import Encoder, Finetune, Pretrain
+from study.vit.stages import StageSettings
 from study.vit.training import Diverged, Snapshot
 
 ENCODER = Encoder(
@@ -31,11 +32,13 @@ ENCODER = Encoder(
 JITTER = {"shift": 0.1, "rotate": 10.0, "erase": 0.3}
 SHARED: dict[str, Any] = {"dataset": "digits", "epochs": 6, "train_images": 150, "batch_size": 32, "warmup_epochs": 1.5}
 DECODER = {"width": 16, "depth": 1, "ffn_width": 8, "num_heads": 2, "num_kv_heads": 1}
-PRETRAIN = Stage(ENCODER, Pretrain.model_validate(SHARED | {"augment": JITTER, "decoder": DECODER}), 7)
+PRETRAIN = Stage(StageSettings(ENCODER, Pretrain.model_validate(SHARED | {"augment": JITTER, "decoder": DECODER})), 7)
 
 
 def finetuning(**changes: Any) -> Stage:
-    return Stage(ENCODER, Finetune.model_validate(SHARED | {"augment": JITTER | {"mixup": 0.2}} | changes), 7)
+    return Stage(
+        StageSettings(ENCODER, Finetune.model_validate(SHARED | {"augment": JITTER | {"mixup": 0.2}} | changes)), 7
+    )
 
 
 STAGES = {
@@ -110,9 +113,9 @@ def test_a_process_killed_at_an_epochs_end_goes_on(tmp_path: Path) -> None:
     script = """
 import json, os, signal, sys
 import torch
-from study.run import run_stage
-from study.stages import Stage
-from study.store import Store
+from study.execution.run_stage import run_stage
+from study.design.stages import Stage
+from study.store.results import Store
 torch.set_num_threads(1)
 spec, root, last = sys.argv[1:]
 def epoch(row):
@@ -249,7 +252,7 @@ def test_out_of_memory_is_tried_again_in_parts_of_the_same_batch(name: str, tmp_
     """Without router noise and balance losses, which belong to the parts, the result is that of whole batches."""
     stage = STAGES[name]
     plain = ENCODER.model_copy(update={"router_noise": False, "importance_weight": 0.0, "load_weight": 0.0})
-    stage = replace(stage, encoder=plain, recipe=stage.recipe.model_copy(update={"clip_norm": 0.5}))
+    stage = replace(stage, encoder=plain, recipe=stage.settings.recipe.model_copy(update={"clip_norm": 0.5}))
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
     expected = train(stage, whole)
     with room_for(10) as asked:
@@ -266,7 +269,7 @@ def test_one_step_in_parts_is_one_step_of_the_whole_batch(tmp_path: Path) -> Non
     """After a single step the weights agree to float rounding."""
     plain = ENCODER.model_copy(update={"router_noise": False, "importance_weight": 0.0, "load_weight": 0.0})
     changes = {"epochs": 1, "batch_size": 150, "warmup_epochs": 0.0}
-    stage = Stage(plain, Finetune.model_validate(SHARED | changes), 7)
+    stage = Stage(StageSettings(plain, Finetune.model_validate(SHARED | changes)), 7)
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
     expected = train(stage, whole)
     with room_for(40):

@@ -20,6 +20,7 @@ from study.store import measurements
 from study.store.measurements import Footprint, Form
 from study.store.results import Store
 from study.utils.errors import StudyError
+from study.vit.export import benchmark
 from study.vit.export.onnx import run_onnx
 
 HOSTILE = "<script>x</script> a|b $c$"
@@ -42,7 +43,7 @@ def test_what_is_exported_is_measured_noted_and_shown(
 ) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason="an optional extra")
-    monkeypatch.setattr(export_models, "RUNS", 3)
+    monkeypatch.setattr(benchmark, "RUNS", 3)
     made, store, stage = finished
     assert tables.device(collect(made, store)).rows == []
     with Console(quiet=True).capture():

@@ -12,13 +12,13 @@ import torch
 
 from study import execution
 from study.design import study as design
+from study.design.resources import Resources
 from study.design.stages import Stage, unique_stages
 from study.execution import Cluster
 from study.execution.run_stage import run_stage
 from study.planning.events import Listener, Outcome
 from study.planning.stage_source import Work
 from study.store.results import Store, StoreError
-from study.vit.settings import Resources
 
 
 class Log(Listener):
@@ -57,7 +57,7 @@ def test_every_stage_runs_once_and_parents_first(tiny: Path, tmp_path: Path, clu
     assert all(outcome.status == "done" for outcome in outcomes)
     assert len([event for event in log.events if event[0] == "start"]) == len(stages) == 12
     for stage in stages:
-        assert log.epochs[stage.key] == list(range(1, stage.recipe.epochs + 1))
+        assert log.epochs[stage.key] == list(range(1, stage.epochs + 1))
         if stage.parent is not None:
             assert log.events.index(("done", stage.parent.key)) < log.events.index(("start", stage.key))
         result = store.find(stage)
@@ -161,7 +161,7 @@ class Killer(Log):
 
 def long(stage: Stage) -> Stage:
     """Long enough to be killed."""
-    return replace(stage, recipe=stage.recipe.model_copy(update={"epochs": 200}))
+    return replace(stage, recipe=stage.settings.recipe.model_copy(update={"epochs": 200}))
 
 
 @pytest.mark.system

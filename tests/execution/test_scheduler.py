@@ -15,11 +15,12 @@ from study.planning.stage_source import Work
 from study.store.leases import Leases
 from study.store.results import Result, Store, StoreError
 from study.vit.settings import Encoder, Finetune, Pretrain
+from study.vit.stages import StageSettings
 
 RESULT = Result({"test_accuracy": 0.5}, {}, [], [])
-PARENTS = [Stage(Encoder(), Pretrain(dataset="digits"), seed) for seed in range(3)]
-CHILDREN = [Stage(Encoder(), Finetune(dataset="digits"), seed, PARENTS[seed % 3]) for seed in range(9)]
-FREE = [Stage(Encoder(), Finetune(dataset="digits"), seed) for seed in range(20)]
+PARENTS = [Stage(StageSettings(Encoder(), Pretrain(dataset="digits")), seed) for seed in range(3)]
+CHILDREN = [Stage(StageSettings(Encoder(), Finetune(dataset="digits")), seed, PARENTS[seed % 3]) for seed in range(9)]
+FREE = [Stage(StageSettings(Encoder(), Finetune(dataset="digits")), seed) for seed in range(20)]
 
 
 def done(seconds: float = 0.01) -> Ending:
@@ -108,7 +109,7 @@ def test_the_last_stages_are_spread_over_the_workers(desks: type[Desk]) -> None:
 
 
 def test_a_bundle_is_never_endless(desks: type[Desk]) -> None:
-    many = [Stage(Encoder(), Finetune(dataset="digits"), seed) for seed in range(1000)]
+    many = [Stage(StageSettings(Encoder(), Finetune(dataset="digits")), seed) for seed in range(1000)]
     desk = desks(many)
     desk.run("a", seconds=0.0)
     assert len(desk.take("b")) == BUNDLE_STAGES

@@ -113,7 +113,7 @@ def everything(folder: Path) -> tuple[Study, Store]:
 
 def made_up(stage: Stage, accuracy: float, **origin: Any) -> Result:
     """A result with these accuracies, and everything else from a formula."""
-    epochs = range(1, stage.recipe.epochs + 1)
+    epochs = range(1, stage.epochs + 1)
     history = [_epoch(stage.kind, epoch, len(epochs), accuracy) for epoch in epochs]
     provenance = {
         "commit": COMMITS[0],
@@ -129,7 +129,7 @@ def made_up(stage: Stage, accuracy: float, **origin: Any) -> Result:
     if stage.kind == "finetune":
         metrics |= {"val_accuracy": accuracy - 0.01, "test_accuracy": accuracy, "test_loss": 1 - accuracy}
         metrics |= {"images_per_second": 1600.0}
-    return Result(metrics, sizes(stage.encoder), history, load_of(stage.encoder), provenance)
+    return Result(metrics, sizes(stage.settings.encoder), history, load_of(stage.settings.encoder), provenance)
 
 
 def sizes(encoder: Encoder) -> dict[str, int]:

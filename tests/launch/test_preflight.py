@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from study.design.resources import Resources
 from study.launch import preflight
 from study.launch.preflight import Finding
 from study.utils.errors import StudyError
 from study.utils.provenance import versions
-from study.vit.settings import Resources
 
 TOKEN = "0123456789abcdef" * 4
 
@@ -380,7 +380,7 @@ def test_the_table_shows_cures_and_the_exit_code_tells_scripts():
 
 
 def test_looking_starts_neither_ray_nor_mlflow():
-    code = "import sys; from study.launch import preflight; print(sorted({'ray', 'mlflow', 'torch'} & set(sys.modules)))"
+    code = "import sys, study.launch.preflight; print(sorted({'ray', 'mlflow', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 

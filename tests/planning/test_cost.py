@@ -12,11 +12,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from study.cli.app import app
-from study.design.stages import Stage
 from study.design.study import load
-from study.planning.cost import Forecast, Machine, as_json, detectable, safe_gpu_share, shape, shapes, show, spread_of
+from study.planning.cost import Forecast, Machine, as_json, detectable, safe_gpu_share, shapes, show, spread_of
 from study.planning.plan import Plan, make_plan
 from study.store.results import Result, Store
+from study.vit.stages import StageSettings
 from study.vit.training.pace import Pace, measure
 
 CPU = Machine("cpu", slots=2.0, gpu_bytes=None, gpu_share=0.0)
@@ -71,10 +71,10 @@ def test_a_safe_share_holds_margin_and_context() -> None:
 
 def test_stages_that_differ_in_length_and_rate_alone_share_a_shape(plan: Plan) -> None:
     stage = plan.stages[0]
-    longer = stage.recipe.model_copy(update={"epochs": 9, "learning_rate": 0.5})
-    assert shape(stage) == shape(Stage(stage.encoder, longer, seed=99))
-    smaller = stage.recipe.model_copy(update={"batch_size": 7})
-    assert shape(stage) != shape(Stage(stage.encoder, smaller, stage.seed))
+    longer = stage.settings.recipe.model_copy(update={"epochs": 9, "learning_rate": 0.5})
+    assert stage.settings.shape == StageSettings(stage.settings.encoder, longer).shape
+    smaller = stage.settings.recipe.model_copy(update={"batch_size": 7})
+    assert stage.settings.shape != StageSettings(stage.settings.encoder, smaller).shape
     assert len(shapes(plan)) == 2 + 3  # kv heads 1 and 2; and the probe
 
 
@@ -116,7 +116,7 @@ def test_measuring_trains_for_real_and_leaves_no_trace(plan: Plan) -> None:
     expected = torch.rand(3)
     torch.manual_seed(3)
     for stage in shapes(plan).values():
-        pace = measure(stage.encoder, stage.recipe, "cpu", budget=0.05)
+        pace = measure(stage.settings.encoder, stage.settings.recipe, "cpu", budget=0.05)
         assert pace.epoch_seconds > 0
         assert pace.final_seconds > 0
         assert pace.peak_bytes is None or 50 * 2**20 < pace.peak_bytes < 16 * 2**30

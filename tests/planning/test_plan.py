@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -88,13 +89,15 @@ def test_sizes_are_those_of_the_model(tiny: Path, store: Store) -> None:
     plan = make_plan(load(tiny), store)
     for item in plan.cells:
         assert item.cell.settings is not None
-        assert item.params == counts.classifier_params(item.cell.settings.encoder, 10)
-        assert item.macs == counts.classifier_macs(item.cell.settings.encoder, 10)
+        assert item.size is not None
+        params = counts.classifier_params(item.cell.settings.encoder, 10)
+        macs = counts.classifier_macs(item.cell.settings.encoder, 10)
+        assert astuple(item.size) == (params.total, params.active, macs.executed, macs.active)
     baseline, more_heads = plan.cells[:2]
-    assert baseline.params is not None
-    assert more_heads.params is not None
+    assert baseline.size is not None
+    assert more_heads.size is not None
     # two blocks, and a second key and a second value head of width 8 in each, from width 16 and with biases
-    assert more_heads.params.total - baseline.params.total == 2 * 2 * 8 * (16 + 1)
+    assert more_heads.size.params - baseline.size.params == 2 * 2 * 8 * (16 + 1)
 
 
 def test_for_programs(tiny: Path, store: Store) -> None:

@@ -102,7 +102,7 @@ def test_an_excluded_cell_is_one_row_with_its_reason(tmp_path: Path) -> None:
 def test_history_and_load_have_the_rows_of_every_distinct_stage(study: Study, tmp_path: Path) -> None:
     results = collect(study, fill(study, tmp_path / "store"))
     stages = unique_stages(expand(study))
-    assert results.history.groupby("key").size().to_dict() == {stage.key: stage.recipe.epochs for stage in stages}
+    assert results.history.groupby("key").size().to_dict() == {stage.key: stage.epochs for stage in stages}
     assert set(results.expert_load["key"]) == {stage.key for stage in stages}
     shares = results.expert_load.groupby(["key", "block"])["share"].sum()
     assert (shares.sub(1).abs() < 1e-12).all()

@@ -19,8 +19,8 @@ from study.execution.run_stage import run_stage
 from study.store.backends import Folder, Storage, open_storage
 from study.store.backends.objects import Objects
 from study.store.results import Store, StoreError
+from study.tracking.trained_models import load as load_model
 from study.utils.errors import StudyError
-from study.vit.export.pretrained import load as load_model
 
 FILES = {"a.json": b"{}", "model.safetensors": b"\0" * 100}
 

@@ -11,15 +11,13 @@ from pathlib import Path
 
 import pytest
 from helpers.paths import ROOT
+from helpers.store_samples import STAGE
 
-from study.design.stages import Stage
 from study.store import leases as module
 from study.store.leases import DRIVERS, STAGES, Leases, machine
 from study.store.results import Result, Store
 from study.utils.process import me
-from study.vit.settings import Encoder, Finetune
 
-STAGE = Stage(Encoder(), Finetune(dataset="digits"), 1)
 OTHER = replace(STAGE, seed=2)
 RESULT = Result({"test_accuracy": 0.5}, {}, [], [])
 
@@ -147,9 +145,9 @@ def test_a_driver_killed_leaves_no_lock(tmp_path: Path) -> None:
     """kill -9: the next driver of this machine goes on at once."""
     script = f"""
         import os, signal
-        from study.leases import Leases
+        from study.store.leases import Leases
         from study.store.results import Store
-        from tests.test_leases import STAGE
+        from tests.helpers.store_samples import STAGE
         with Leases(Store({str(tmp_path)!r})) as leases:
             assert leases.take(STAGE)
             os.kill(os.getpid(), signal.SIGKILL)

@@ -11,22 +11,15 @@ from pathlib import Path
 
 import pytest
 from helpers.paths import ROOT
+from helpers.store_samples import PRETRAIN, RESULT, STAGE
 
 from study.design.stages import Stage
 from study.store import results as store_module
 from study.store.results import WEIGHTS, CorruptError, Failure, Result, Store, StoreError
 from study.utils.errors import StudyError
-from study.vit.settings import Encoder, Finetune, Pretrain
+from study.vit.settings import Encoder, Finetune
+from study.vit.stages import StageSettings
 
-PRETRAIN = Stage(Encoder(), Pretrain(dataset="digits"), seed=1)
-STAGE = Stage(Encoder(), Finetune(dataset="digits"), 1, PRETRAIN)
-RESULT = Result(
-    metrics={"test_accuracy": 0.1 + 0.2, "train_seconds": 1e-300},
-    facts={"params": 123},
-    history=[{"epoch": 1.0, "val_accuracy": 0.5}],
-    expert_load=[[0.25, 0.75]],
-    provenance={"commit": "abc", "versions": {"python": "3.11"}},
-)
 FILES = ["stage.json", "result.json", "config.json", WEIGHTS, "checksums.json"]
 
 
@@ -79,7 +72,7 @@ def test_a_stage_lies_in_one_folder_named_by_its_key(folder: Path) -> None:
 def test_keys_are_those_of_finished_stages(store: Store, folder: Path) -> None:
     assert store.keys() == {STAGE.key}
     store.save(PRETRAIN, RESULT, b"", {})
-    store.fail(Stage(Encoder(), Finetune(dataset="digits"), 2), "no memory")
+    store.fail(Stage(StageSettings(Encoder(), Finetune(dataset="digits")), 2), "no memory")
     (folder.parent / f".{STAGE.key}-half-written").mkdir()
     assert store.keys() == {STAGE.key, PRETRAIN.key}
 
@@ -153,7 +146,7 @@ def test_missing_weights_are_found(store: Store, folder: Path) -> None:
 
 def test_a_stage_under_the_name_of_another_is_found(store: Store, folder: Path) -> None:
     folder.rename(folder.with_name("0" * 64))
-    other = Stage(Encoder(), Finetune(dataset="digits", epochs=7), 1, PRETRAIN)
+    other = Stage(StageSettings(Encoder(), Finetune(dataset="digits", epochs=7)), 1, PRETRAIN)
     (folder.parent / ("0" * 64)).rename(folder.parent / other.key)
     with pytest.raises(CorruptError, match="describes another stage"):
         store.find(other)
@@ -254,7 +247,7 @@ def test_a_kill_while_writing_leaves_no_result(store: Store) -> None:
     script = f"""
         import os, signal
         from study.store.results import Store
-        from tests.test_store import RESULT, STAGE
+        from tests.helpers.store_samples import RESULT, STAGE
         os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
         Store({str(store.root)!r}).save(STAGE, RESULT, b"weights", {{}})
     """
@@ -307,7 +300,7 @@ def python(script: str) -> "subprocess.CompletedProcess[str]":
 LIMITED = """
     import resource
     from study.store.results import Store
-    from tests.test_store import RESULT, STAGE
+    from tests.helpers.store_samples import RESULT, STAGE
     store = Store({root!r})
     store.fail(STAGE, "noted before")
     resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))  # as a disk with so many bytes left

@@ -8,8 +8,9 @@ from study.design.stages import Stage
 from study.store.results import Store
 from study.tracking.ledger import Ledger, server_of
 from study.vit.settings import Encoder, Finetune
+from study.vit.stages import StageSettings
 
-ONE, TWO, THREE = (Stage(Encoder(), Finetune(dataset="digits"), seed) for seed in (1, 2, 3))
+ONE, TWO, THREE = (Stage(StageSettings(Encoder(), Finetune(dataset="digits")), seed) for seed in (1, 2, 3))
 
 
 @pytest.fixture

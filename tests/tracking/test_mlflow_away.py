@@ -58,7 +58,7 @@ def assert_mirrored(scene: Scene, uri: str | None = None) -> None:
     assert len(finished) == len(scene.stages)
     for stage in scene.stages:
         points = client.get_metric_history(named[stage.key], "epoch/train_loss")
-        assert [point.step for point in points] == list(range(1, stage.recipe.epochs + 1))
+        assert [point.step for point in points] == list(range(1, stage.epochs + 1))
 
 
 def test_a_server_killed_and_started_again_during_a_sweep(scene: Scene, server: Server) -> None:

@@ -1,11 +1,10 @@
 """Fixtures of the tests of tuning."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
-from helpers.tuning_samples import TUNED, Writer
+from helpers.tuning_fixtures import grid as grid
 
 
 @pytest.fixture(autouse=True)
@@ -15,18 +14,3 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture
-def grid(tmp_path: Path) -> Writer:
-    """Writes the study with some of its text replaced."""
-
-    def write(*changes: tuple[str, str], text: str = TUNED) -> Path:
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        path = tmp_path / "tuned.yaml"
-        path.write_text(text)
-        return path
-
-    return write

@@ -13,6 +13,7 @@ from study import execution
 from study.analysis.search_front import searched
 from study.design import study as design
 from study.design.early_stopping import Halving
+from study.design.resources import Resources
 from study.design.stages import Stage, stages_of
 from study.design.study import Study
 from study.execution import Cluster
@@ -27,7 +28,6 @@ from study.tracking import Tracker, undelivered
 from study.tracking.ledger import Ledger
 from study.tuning.stage_source import TuningWork
 from study.utils.errors import StudyError
-from study.vit.settings import Resources
 
 PRETRAIN = TUNED[TUNED.index("  pretrain:") : TUNED.index("  finetune:")]
 EPOCHS, RUNGS = 10, [2, 8]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from study.vit.settings import PRESETS, Augment, Decoder, Encoder, FieldError, Finetune, Pretrain, Resources, Settings
+from study.design.resources import Resources, Settings
+from study.vit.settings import PRESETS, Augment, Decoder, Encoder, FieldError, Finetune, Pretrain
 
 
 def problem(model: type[BaseModel], **fields: Any) -> tuple[str, str]:

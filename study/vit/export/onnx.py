@@ -10,7 +10,6 @@ import statistics
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,7 @@ from study.utils.errors import StudyError
 from study.vit.models.predictor import Predictor
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """What a device pays: bytes of the file, and the median milliseconds for one image on one CPU core."""
-
-    file_bytes: int
-    milliseconds: float
-
-
-def need() -> None:
+def require_packages() -> None:
     """Raise StudyError unless all packages are there."""
     for module in ("onnx", "onnxscript", "onnxruntime"):
         _need(module)
@@ -73,8 +64,11 @@ def run_onnx(path: str | Path, images: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(_session(path, threads=0).run(None, {"images": images.numpy()})[0])
 
 
-def footprint(path: str | Path, runs: int = 50) -> Footprint:
-    """Size and single-image latency of an ONNX file. Raises StudyError where onnxruntime is missing."""
+def latency_ms(path: str | Path, runs: int = 50) -> float:
+    """Median milliseconds of an ONNX file for one image on one thread.
+
+    Raises StudyError where onnxruntime is missing.
+    """
     session = _session(path, threads=1)
     shape = [size if isinstance(size, int) else 1 for size in session.get_inputs()[0].shape]
     images = torch.rand(1, *shape[1:]).numpy()
@@ -83,7 +77,7 @@ def footprint(path: str | Path, runs: int = 50) -> Footprint:
         start = time.perf_counter()
         session.run(None, {"images": images})
         seconds.append(time.perf_counter() - start)
-    return Footprint(Path(path).stat().st_size, statistics.median(seconds[3:]) * 1000)  # the first three warm up
+    return statistics.median(seconds[3:]) * 1000  # the first three warm up
 
 
 @contextlib.contextmanager

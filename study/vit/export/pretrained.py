@@ -10,9 +10,6 @@ A model is also one of the Hugging Face Hub's: `model.push_to_hub("NAME/MODEL")`
 import contextlib
 import hashlib
 import json
-import os
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,17 +19,13 @@ from huggingface_hub import ModelCard, ModelHubMixin, snapshot_download
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
-from study.store.backends import open_storage
-from study.store.backends.address import is_address
-from study.store.results import CHECKSUMS, WEIGHTS, Store
 from study.utils.errors import StudyError
 from study.vit import settings
 from study.vit.models.predictor import Predictor
 
 CONFIG = "config.json"
-KEY = re.compile(r"[0-9a-f]{4,64}")
-TOO_SHORT = re.compile(r"[0-9a-f]{1,3}")
-RUN_ID = re.compile(r"[0-9a-f]{32}")
+WEIGHTS = "model.safetensors"
+CHECKSUMS = "checksums.json"  # of a stored stage's files
 
 
 class Model(
@@ -61,7 +54,7 @@ class Model(
         **_: Any,
     ) -> "Model":
         if Path(model_id).is_dir():
-            return _from_folder(Path(model_id))
+            return load_folder(Path(model_id))
         folder = snapshot_download(
             model_id,
             revision=revision,
@@ -71,58 +64,18 @@ class Model(
             token=token,
             allow_patterns=[WEIGHTS, CONFIG],
         )
-        return _from_folder(Path(folder))
+        return load_folder(Path(folder))
 
     def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
         """What the model is, how big, what it reads, and how to load it."""
         return ModelCard(card(self))
 
 
-def load(source: str | Path, store: str | None = None, tracking_uri: str | None = None) -> Model:
-    """A finished model, in evaluation mode on the CPU.
+def load_folder(folder: Path) -> Model:
+    """The model in a folder that holds `model.safetensors` and `config.json`, in evaluation mode on the CPU.
 
-    source: a folder that holds `model.safetensors` and `config.json`, or its s3:// or gs:// address; the key of a
-    stored stage or its first digits (four or more, of one stage only); or the id of an MLflow run. store: where to
-    look for keys (default: STUDY_STORE, or `.study`). tracking_uri: where to look for runs (default:
-    MLFLOW_TRACKING_URI, or the store's own). Raises StudyError where there is no such model.
+    Raises StudyError where there is none, or where the weights do not have the checksum that the folder records.
     """
-    with _folder_of(str(source), Store(store or os.environ.get("STUDY_STORE", ".study")), tracking_uri) as folder:
-        return _from_folder(folder)
-
-
-@contextlib.contextmanager
-def _folder_of(source: str, store: Store, tracking_uri: str | None) -> Iterator[Path]:
-    """The folder that `source` names, as `load` says, on this machine for as long as the context lasts."""
-    if is_address(source):
-        with _fetched(source) as folder:
-            yield folder
-    elif TOO_SHORT.fullmatch(source) and not Path(source).exists():
-        raise StudyError(f"{source!r} is too little of a stage's key: give four of its digits at least")
-    elif Path(source).exists() or not KEY.fullmatch(source):
-        yield Path(source)
-    elif path := _stored(source, store):
-        with store.local(path) as folder:
-            yield folder
-    elif RUN_ID.fullmatch(source):
-        from study import tracking  # MLflow takes seconds to import
-
-        with tracking.model_of(source, tracking_uri or tracking.default_uri(store)) as folder:
-            yield folder
-    else:
-        where = store.root.resolve() if store.is_folder else store
-        raise StudyError(f"no stage in {where} has a key that begins with {source!r}; a study's report has its keys")
-
-
-def _stored(beginning: str, store: Store) -> str | None:
-    """Where in the store the one stage lies whose key begins so."""
-    found = store.paths_of(beginning)
-    if len(found) > 1:
-        some = ", ".join(found[:3])
-        raise StudyError(f"{beginning!r} begins the keys of {len(found)} stages in {store}: {some}; give more digits")
-    return found[0] if found else None
-
-
-def _from_folder(folder: Path) -> Model:
     described = _described(folder / CONFIG)
     path = folder / WEIGHTS
     try:
@@ -199,19 +152,6 @@ def card(predictor: Predictor) -> str:
         channels=shape.channels,
         gives=f"features of width {shape.width}" if classes is None else f"logits of {classes} classes",
     )
-
-
-@contextlib.contextmanager
-def _fetched(address: str) -> Iterator[Path]:
-    """A stored stage's folder on this machine, for as long as the context lasts."""
-    store, _, folder = address.rstrip("/").rpartition("/")
-    try:
-        with open_storage(store).as_local(folder) as copy:
-            yield copy
-    except FileNotFoundError:
-        raise StudyError(f"{address}: no model is stored here; give STORE/finetune/KEY") from None
-    except OSError as error:
-        raise StudyError(f"{address}: cannot be read: {error.strerror}") from None
 
 
 def _described(path: Path) -> dict[str, Any]:

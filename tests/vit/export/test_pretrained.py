@@ -11,7 +11,7 @@ from helpers.model_samples import with_large_weights
 import study
 from study.utils.errors import StudyError
 from study.vit import settings
-from study.vit.export.pretrained import Model, load, save
+from study.vit.export.pretrained import Model, load_folder, save
 from study.vit.models import Predictor
 
 SMALL = settings.Encoder(image_size=6, width=12, depth=3, ffn_width_first=5, ffn_width_last=3)
@@ -28,7 +28,7 @@ def predictor(num_classes: int | None = 4, encoder: settings.Encoder = SMALL) ->
 def test_what_is_loaded_is_what_was_saved(tmp_path: Path, num_classes: int | None, shared: str) -> None:
     model = predictor(num_classes, SMALL.model_copy(update={"shared_projections": shared}))
     save(model, tmp_path / "new" / "folder")
-    loaded = load(tmp_path / "new" / "folder")
+    loaded = load_folder(tmp_path / "new" / "folder")
     images = torch.rand(3, 3, 6, 6)
     assert torch.equal(loaded(images), model(images))
     assert loaded(images).shape == (3, num_classes or 12)
@@ -59,11 +59,11 @@ def test_floats_that_are_no_shares_are_refused() -> None:
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"config\.json: no model is stored here .*model\.safetensors"):
-        load(tmp_path / "nowhere")
+        load_folder(tmp_path / "nowhere")
     save(predictor(), tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(StudyError, match=r"model\.safetensors: the weights cannot be read"):
-        load(tmp_path)
+        load_folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
 def test_a_config_that_describes_no_model(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(StudyError, match=r"config\.json: does not describe a model"):
-        load(tmp_path)
+        load_folder(tmp_path)
 
 
 def test_weights_that_do_not_fit(tmp_path: Path) -> None:
@@ -81,10 +81,10 @@ def test_weights_that_do_not_fit(tmp_path: Path) -> None:
     described = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**described, "num_classes": 5}))
     with pytest.raises(StudyError, match=r"model\.safetensors: not the weights of the model"):
-        load(tmp_path)
+        load_folder(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(StudyError, match=r"model\.safetensors: not the weights of the model"):
-        load(tmp_path)
+        load_folder(tmp_path)
 
 
 def test_a_folder_is_loaded_as_the_hub_loads_it(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_pushing_sends_the_three_files(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("huggingface_hub.HfApi.create_repo", create_repo)
     monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", upload_folder)
     save(predictor(), tmp_path)
-    assert load(tmp_path).push_to_hub("somebody/something") == "https://hub"
+    assert load_folder(tmp_path).push_to_hub("somebody/something") == "https://hub"
     assert sent == {"somebody/something": ["README.md", "config.json", "model.safetensors"]}
 
 
@@ -129,4 +129,4 @@ def test_weights_that_changed_since_they_were_stored(tmp_path: Path) -> None:
     save(predictor(), tmp_path)
     (tmp_path / "checksums.json").write_text(json.dumps({"model.safetensors": "0" * 64}))
     with pytest.raises(StudyError, match="do not have the checksum they were stored with"):
-        load(tmp_path)
+        load_folder(tmp_path)

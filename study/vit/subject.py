@@ -1,0 +1,98 @@
+"""What the harness uses of the vision transformer without torch. Other rooms import this module and `runner` alone.
+
+Settings, StageSettings, stages_of   what a trial is made of
+describe, available, is_own_data     its data sets
+check_data, model_size, stage_facts  what a stage needs, and how large its model is
+"""
+
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+from study.utils.errors import StudyError
+from study.utils.frozen_model import FieldError
+from study.vit import counts
+from study.vit.data import DatasetInfo, available, describe
+from study.vit.data import digest as _digest
+from study.vit.data import is_own as is_own_data
+from study.vit.export.form import Form
+from study.vit.settings import Encoder, Pretrain, Settings
+from study.vit.stages import VERSIONS, StageSettings, stages_of, without_pretraining
+
+__all__ = [
+    "STAGE_KINDS",
+    "DatasetInfo",
+    "Form",
+    "ModelSize",
+    "Settings",
+    "StageSettings",
+    "available",
+    "check_data",
+    "data_digest",
+    "describe",
+    "is_own_data",
+    "model_size",
+    "stage_facts",
+    "stages_of",
+    "without_pretraining",
+]
+
+
+STAGE_KINDS = tuple(VERSIONS)
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Parameters and multiply-adds of one image, in all and as far as they bear on one token (active experts)."""
+
+    params: int
+    params_active: int
+    macs: int
+    macs_active: int
+
+
+def check_data(stage: StageSettings, info: DatasetInfo) -> None:
+    """Raise FieldError, below the stage's section, where a data set cannot serve a stage."""
+    if stage.kind == "finetune" and info.classes is None:
+        raise FieldError(
+            "dataset",
+            f"{stage.dataset!r} has no labels and can be used for pre-training only; choose a labelled data set",
+        )
+    images = info.splits["train"] if info.splits else None
+    if images is not None and (stage.recipe.train_images or 0) > images:
+        raise FieldError(
+            "train_images",
+            f"{stage.recipe.train_images} is more than the {images:,} training images of {stage.dataset!r}",
+        )
+
+
+def data_digest(stage: StageSettings) -> str:
+    """SHA-256 of the images and labels that a stage would train on now. Raises StudyError where they cannot be read."""
+    return _digest(stage.dataset, stage.encoder.image_size)
+
+
+def model_size(settings: Settings, classes: int) -> ModelSize:
+    """The size of a trial's classifier, from closed forms."""
+    return _classifier_size(settings.encoder, classes)
+
+
+def stage_facts(stage: StageSettings) -> dict[str, int]:
+    """Parameters and multiply-adds of the model that a stage trains. Raises StudyError for data without labels."""
+    if isinstance(stage.recipe, Pretrain):
+        macs = counts.pretrain_macs(stage.encoder, stage.recipe)
+        params = counts.pretrain_params(stage.encoder, stage.recipe)
+        return asdict(ModelSize(params.total, params.active, macs.executed, macs.active))
+    return asdict(_classifier_size(stage.encoder, num_classes(stage)))
+
+
+def num_classes(stage: StageSettings) -> int:
+    """Classes of a fine-tuning's data set. Raises StudyError where it has no labels."""
+    classes = describe(stage.dataset).classes
+    if classes is None:
+        raise StudyError(f"data set {stage.dataset!r} has no labels and can be used for pre-training only")
+    return classes
+
+
+@lru_cache(maxsize=10_000)  # cells that differ in training alone share a size
+def _classifier_size(encoder: Encoder, classes: int) -> ModelSize:
+    params, macs = counts.classifier_params(encoder, classes), counts.classifier_macs(encoder, classes)
+    return ModelSize(params.total, params.active, macs.executed, macs.active)
