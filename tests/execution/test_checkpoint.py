@@ -252,7 +252,8 @@ def test_out_of_memory_is_tried_again_in_parts_of_the_same_batch(name: str, tmp_
     """Without router noise and balance losses, which belong to the parts, the result is that of whole batches."""
     stage = STAGES[name]
     plain = ENCODER.model_copy(update={"router_noise": False, "importance_weight": 0.0, "load_weight": 0.0})
-    stage = replace(stage, encoder=plain, recipe=stage.settings.recipe.model_copy(update={"clip_norm": 0.5}))
+    recipe = stage.settings.recipe.model_copy(update={"clip_norm": 0.5})
+    stage = replace(stage, settings=StageSettings(plain, recipe))
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
     expected = train(stage, whole)
     with room_for(10) as asked:
