@@ -1,19 +1,48 @@
-"""Fans stages out over processors and GPUs with Ray Tune; the only package that imports Ray."""
+"""Runs stages: fans them out with Ray Tune, trains them, stores them. The only room that imports Ray.
 
+ray_cluster    starts or joins a Ray cluster
+ray_tune       one Tune experiment that distributes all stages
+scheduler      the queue of stages: parents before children, short stages in batches
+worker         what runs inside a Tune trial
+run_stage      one stage: look up, load its parent, train, store
+checkpoint     checkpoints of long stages
+export_models  trained models as ONNX, measured
+
+Ray is imported on first use: `run_stage` works on machines that have torch but not Ray.
+"""
+
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
-# before Ray is imported, which reads some of these then
+# Ray reads some of these when it is imported
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
-# Ray's coming default, said aloud to silence a warning
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # Tune's banner: progress is shown by us
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # parquet:PATH may be relative: workers stay where we are
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # Ctrl-C is heeded in study/interrupt.py
-os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a pre-training has no accuracy to be judged by
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # per-trial files that nobody reads
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's future default; unset, it logs a warning
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # no Tune banner: study/cli/progress.py shows the progress
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # parquet:PATH may be relative: workers keep the working folder
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # study/cli/signals.py handles Ctrl-C
+os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a pre-training reports no accuracy
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # no log files per trial
 
-from study.execution.ray_cluster import Cluster, check_kept, check_resources, connect, disconnect, on_every_node
-from study.execution.ray_tune import fan_out
-from study.execution.scheduler import ATTEMPTS
+if TYPE_CHECKING:
+    from study.execution.ray_cluster import Cluster as Cluster
+    from study.execution.ray_cluster import check_kept as check_kept
+    from study.execution.ray_cluster import check_resources as check_resources
+    from study.execution.ray_cluster import connect as connect
+    from study.execution.ray_cluster import disconnect as disconnect
+    from study.execution.ray_cluster import on_every_node as on_every_node
+    from study.execution.ray_tune import fan_out as fan_out
+    from study.execution.scheduler import ATTEMPTS as ATTEMPTS
 
-__all__ = ["ATTEMPTS", "Cluster", "check_kept", "check_resources", "connect", "disconnect", "fan_out", "on_every_node"]
+_HOMES = {
+    "ray_cluster": ("Cluster", "check_kept", "check_resources", "connect", "disconnect", "on_every_node"),
+    "ray_tune": ("fan_out",),
+    "scheduler": ("ATTEMPTS",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"study.execution.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
