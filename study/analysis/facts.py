@@ -1,11 +1,14 @@
 """What a report knows of its study besides its tables: the content of `study.json`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from study.analysis.stats.sequential import look_schedule
 from study.design.claims import ClaimSpec
+
+IMPORTANCE_METHODS = {"fanova": "fANOVA", "ped_anova": "PED-ANOVA"}  # in `study.json`: in print
 
 
 class Facts(BaseModel):
@@ -98,7 +101,8 @@ class TuningFacts(Facts):
     objectives: tuple[str, ...] = ("val_accuracy",)
     sampler: str = "tpe"
     rungs: tuple[int, ...] = ()  # epochs after which trials that fell behind were stopped; none where none was
-    importances: dict[str, dict[str, dict[str, float]]] = {}  # objective, method, parameter
+    importances: Mapping[str, Mapping[str, Mapping[str, float]]] = {}  # objective, method, parameter
+    unavailable_importances: Mapping[str, Mapping[str, str]] = {}  # objective, method: why it could not be computed
 
 
 class StudyFacts(Facts):

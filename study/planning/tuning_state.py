@@ -1,11 +1,10 @@
-"""How far the tuning of each cell has come: one small file per cell, written after every step.
+"""The state of each cell's tuning: one small file per cell, rewritten after every trial.
 
-    STORE/tuning/KEY.json    the trials that were suggested, in order, and how each ended
+    STORE/tuning/KEY.json    the suggested trials, in order, and how each ended
 
-The key is the SHA-256 of all that the suggestions depend on (the cell's settings, the parameters, the seed), so that a
-changed space starts afresh and a larger budget goes on. The results themselves are ordinary stages of the store: a
-file that is lost is made again from them, without training anything; save for the trials that a search stopped early,
-of which nothing else is kept.
+The key is the SHA-256 of everything the suggestions depend on (the cell's settings, the parameters, the seed). So a
+changed space starts from the beginning, and a larger budget continues. Results are ordinary stages of the store: a lost
+file is rebuilt from them without training, except for trials that were stopped early, which are recorded only here.
 """
 
 import hashlib
@@ -33,16 +32,26 @@ class Tried:
     number: int  # from 1
     values: Values
     status: Literal["open", "done", "failed", "stopped"] = "open"
-    val_accuracy: float | None = None  # of a trial that is done; of one that was stopped early, the last
-    costs: Mapping[str, float] = field(default_factory=dict)  # a search's other objectives
-    error: str = ""  # of one that failed
-    attributes: Mapping[str, Any] = field(default_factory=dict)  # what Optuna's sampler notes on a trial
-    course: Mapping[str, float] = field(default_factory=dict)  # of one that was stopped: validation accuracy by epoch
+    val_accuracy: float | None = None  # of a stopped trial: the last one
+    costs: Mapping[str, float] = field(default_factory=dict)  # the other objectives of a search
+    error: str = ""  # of a failed trial
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # system attributes of Optuna's sampler
+    course: Mapping[str, float] = field(default_factory=dict)  # of a stopped trial: validation accuracy by epoch
 
     @property
     def epochs(self) -> int:
-        """How far one came that was stopped early; 0 for others."""
+        """Epochs of a trial that was stopped early; 0 for others."""
         return max(map(int, self.course), default=0)
+
+
+@dataclass(frozen=True)
+class Importances:
+    """Parameter importances of a search; see `study.tuning.importance`."""
+
+    shares: Mapping[str, Mapping[str, Mapping[str, float]]] = field(
+        default_factory=dict
+    )  # objective, method, parameter
+    unavailable: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # objective, method: the reason
 
 
 @dataclass(frozen=True)
@@ -52,18 +61,18 @@ class Tuning:
     cell: Cell
     space: Space
     seed: int  # the study's
-    warm: Values | None  # values that it begins with
+    warm: Values | None  # values of the first trial
     tried: tuple[Tried, ...] = ()
-    importances: Mapping[str, Any] = field(default_factory=dict)  # of a search that has ended
+    importances: Importances = Importances()  # of a finished search
 
     @cached_property
     def settings(self) -> Settings:
-        assert self.cell.settings is not None, "only cells that are run are tuned"
+        assert self.cell.settings is not None, "excluded cells are not tuned"
         return self.cell.settings
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those that this cell has."""
+        """The tuned parameters that this cell has."""
         return self.space.of(self.settings)
 
     @cached_property
@@ -80,33 +89,36 @@ class Tuning:
         return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
 
     @property
+    def within_budget(self) -> tuple[Tried, ...]:
+        """The trials that count: a reduced budget ignores the later ones."""
+        return self.tried[: self.space.budget]
+
+    @property
     def open(self) -> list[Tried]:
         """Trials that were suggested and have not ended."""
-        return [tried for tried in self.within_budget if tried.status == "open"]
+        return [trial for trial in self.within_budget if trial.status == "open"]
 
     @property
     def ended(self) -> int:
-        """Trials that have ended, of the present budget."""
-        return sum(tried.status != "open" for tried in self.within_budget)
+        """Number of trials within the budget that have ended."""
+        return sum(trial.status != "open" for trial in self.within_budget)
 
     @property
     def failed(self) -> int:
-        """Trials that have failed, of the present budget; they count against it."""
-        return sum(tried.status == "failed" for tried in self.within_budget)
+        """Number of trials within the budget that failed; they count against it."""
+        return sum(trial.status == "failed" for trial in self.within_budget)
 
     @property
     def due(self) -> int:
-        """How many trials are to be suggested now: a round, once the one before has ended; where trials are stopped
-        early, one for each that has ended, since the others of its round would hold up its worker."""
-        busy = len(self.open)
-        if busy and self.space.halving is None:
-            return 0
-        return max(0, min(self.space.parallel - busy, self.space.budget - len(self.tried)))
+        """How many trials to suggest now.
 
-    @property
-    def within_budget(self) -> tuple[Tried, ...]:
-        """A budget that was cut leaves the later trials out of account."""
-        return self.tried[: self.space.budget]
+        A round of `space.parallel` trials starts when the previous round has ended. With early stopping, each trial
+        that ends is replaced at once, so that no worker idles until the longest trial of a round has ended.
+        """
+        running = len(self.open)
+        if running and self.space.halving is None:
+            return 0
+        return max(0, min(self.space.parallel - running, self.space.budget - len(self.tried)))
 
     @property
     def finished(self) -> bool:
@@ -115,37 +127,49 @@ class Tuning:
 
     @property
     def hopeless(self) -> bool:
-        """Whether the budget is spent and every trial has failed."""
+        """Whether the budget is spent and every trial failed."""
         return self.finished and self.best is None
 
     @property
     def best(self) -> Tried | None:
         """The trial of the highest validation accuracy so far; the earliest of equals."""
-        done = [tried for tried in self.within_budget if tried.status == "done"]
-        return max(done, key=lambda tried: (tried.val_accuracy, -tried.number), default=None)
-
-    def twin(self, tried: Tried) -> Tried | None:
-        """An earlier trial of the same values that ended without a result: it would end so again."""
-        lost = (other for other in self.within_budget if other.status in ("failed", "stopped"))
-        return next((other for other in lost if other.number < tried.number and other.values == tried.values), None)
-
-    def trial(self, tried: Tried) -> Trial:
-        """What is to be run for it. Raises InvalidError for values that do not go together."""
-        settings = suggested(self.settings, self.parameters, tried.values)
-        return Trial(self.cell, settings, 0, tuning_seed(self.seed), tried.number)
+        done = [trial for trial in self.within_budget if trial.status == "done"]
+        return max(done, key=lambda trial: (trial.val_accuracy, -trial.number), default=None)
 
     def tuned(self) -> Settings | None:
-        """The cell's settings at the best values, None as long as the tuning has not ended."""
+        """The cell's settings at the best values; None until the tuning has finished."""
         best = self.best if self.finished else None
         return suggested(self.settings, self.parameters, best.values) if best else None
 
-    def ending(self, tried: Tried) -> "Tuning":
-        """The same, with one trial replaced by how it ended."""
-        return replace(self, tried=tuple(tried if old.number == tried.number else old for old in self.tried))
+    def twin(self, trial: Tried) -> Tried | None:
+        """An earlier trial of the same values that ended without a result: this one would end the same way."""
+        return next(
+            (
+                other
+                for other in self.within_budget
+                if other.status in ("failed", "stopped")
+                and other.number < trial.number
+                and other.values == trial.values
+            ),
+            None,
+        )
+
+    def trial(self, tried: Tried) -> Trial:
+        """What to run for a tuning trial. Raises InvalidError for values that exclude each other."""
+        settings = suggested(self.settings, self.parameters, tried.values)
+        return Trial(self.cell, settings, 0, tuning_seed(self.seed), tried.number)
+
+    def with_trial(self, trial: Tried) -> "Tuning":
+        """A copy in which `trial` replaces the one of the same number."""
+        return replace(self, tried=tuple(trial if old.number == trial.number else old for old in self.tried))
 
 
 def load(study: Study, store: Store) -> list[Tuning]:
-    """The tunings of all cells that can begin, in order of cells; none where nothing is tuned."""
+    """The tunings of all cells that can start, in order of cells; empty if nothing is tuned.
+
+    With a warm start, the other cells follow once the tuning of the baseline has finished. Raises StudyError for a
+    damaged record.
+    """
     if study.space is None:
         return []
     baseline = _loaded(Tuning(study.baseline, study.space, study.grid.seed, None), store)
@@ -157,26 +181,30 @@ def load(study: Study, store: Store) -> list[Tuning]:
 
 
 def save(tuning: Tuning, store: Store) -> None:
-    """Write how far it has come, so that a kill loses nothing."""
-    record: dict[str, Any] = {"cell": tuning.cell.name, "trials": [asdict(tried) for tried in tuning.tried]}
-    record["importances"] = dict(tuning.importances)
+    """Write the record of a tuning; a killed sweep continues from it."""
+    record = {
+        "cell": tuning.cell.name,
+        "trials": [asdict(trial) for trial in tuning.tried],
+        "importances": tuning.importances.shares,
+        "importances_unavailable": tuning.importances.unavailable,
+    }
     store.note(_path(tuning), json.dumps(record, indent=1).encode())
 
 
-def trials(tunings: list[Tuning]) -> list[Trial]:
-    """The trials suggested so far that could be run."""
+def trials(tunings: Iterable[Tuning]) -> list[Trial]:
+    """The trials suggested so far, except those of invalid values, which ended as failed."""
     found = []
     for tuning in tunings:
         for tried in tuning.tried:
             try:
                 found.append(tuning.trial(tried))
-            except InvalidError:  # ended as failed, with the reason
+            except InvalidError:
                 continue
     return found
 
 
 def to_come(study: Study, tunings: Iterable[Tuning]) -> tuple[int, int]:
-    """How many tuning trials have not been suggested yet, and how many replicates wait for a tuning to end."""
+    """How many tuning trials have not been suggested yet, and how many replicates wait for a tuning to finish."""
     if study.space is None:
         return 0, 0
     known = {one.cell.name: one for one in tunings}
@@ -186,16 +214,19 @@ def to_come(study: Study, tunings: Iterable[Tuning]) -> tuple[int, int]:
 
 
 def _loaded(tuning: Tuning, store: Store) -> Tuning:
+    """The tuning with its recorded trials, if there is a record."""
     data = store.noted(_path(tuning))
     if data is None:
         return tuning
     try:
         record = json.loads(data)
         tried = tuple(Tried(**one) for one in record["trials"])
-        return replace(tuning, tried=tried, importances=record.get("importances", {}))
-    except (TypeError, KeyError, ValueError):
-        message = "is not what tuning writes; remove it: it is made again from stored results"
-        raise StudyError(f"{store}/{_path(tuning)} {message}") from None
+        # older records have no importances, or none with a reason
+        importances = Importances(record.get("importances", {}), record.get("importances_unavailable", {}))
+    except (AttributeError, TypeError, KeyError, ValueError):
+        message = "invalid tuning record; remove the file and run again: it is rebuilt from the stored results"
+        raise StudyError(f"{store}/{_path(tuning)}: {message}") from None
+    return replace(tuning, tried=tried, importances=importances)
 
 
 def _path(tuning: Tuning) -> str:

@@ -255,6 +255,7 @@ def _tuning_facts(study: Study, shelf: _Shelf) -> TuningFacts | None:
     if study.space is None:
         return None
     parameters = tuple(_parameter_facts(parameter, study) for parameter in study.space.parameters)
+    importances = shelf.tunings[0].importances
     return TuningFacts(
         budget=study.space.budget,
         warm_start=study.space.warm_start,
@@ -263,7 +264,8 @@ def _tuning_facts(study: Study, shelf: _Shelf) -> TuningFacts | None:
         objectives=study.space.objectives,
         sampler=study.space.sampler,
         rungs=tuple(study.space.halving.rungs) if study.space.halving else (),
-        importances=dict(shelf.tunings[0].importances) if study.space.searches else {},
+        importances=importances.shares,
+        unavailable_importances=importances.unavailable,
     )
 
 

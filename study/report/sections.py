@@ -12,7 +12,7 @@ from typing import Any
 
 from study.analysis.effects import is_matched
 from study.analysis.factorial import is_factorial
-from study.analysis.facts import FactorFacts, StudyFacts
+from study.analysis.facts import IMPORTANCE_METHODS, FactorFacts, StudyFacts, TuningFacts
 from study.analysis.results import GRID_FILE, Results
 from study.analysis.tuned_values import edge_sentences
 from study.report import design_notes
@@ -187,6 +187,8 @@ def _search(results: Results) -> Iterator[Text | Code]:
     yield Code('table(results, "search")')
     if facts.importances:
         yield Code('table(results, "importances")')
+    if facts.unavailable_importances:
+        yield Text(_unavailable_importances(facts))
     sampler = {"tpe": "a tree-structured Parzen estimator", "nsga2": "NSGA-II"}[facts.sampler]
     yield Text(
         f"{formats.plural(facts.budget, 'trial')}, suggested by {sampler} (Optuna) for: {', '.join(facts.objectives)}. "
@@ -196,6 +198,16 @@ def _search(results: Results) -> Iterator[Text | Code]:
     if facts.rungs:
         yield Text(_stopping(results, facts.rungs))
     yield Code('table(results, "search_trials")')
+
+
+def _unavailable_importances(facts: TuningFacts) -> str:
+    """Which importances could not be computed, and why."""
+    reasons = (
+        f"{IMPORTANCE_METHODS.get(method, method)} of {objective} ({escape.markdown(reason)})"
+        for objective, methods in facts.unavailable_importances.items()
+        for method, reason in methods.items()
+    )
+    return f"Importances that could not be computed: {'; '.join(reasons)}."
 
 
 def _stopping(results: Results, rungs: tuple[int, ...]) -> str:

@@ -12,6 +12,7 @@ from study.analysis.add_vs_remove import adding_and_removing
 from study.analysis.cells import skewed
 from study.analysis.effects import is_matched
 from study.analysis.expert_load import loads
+from study.analysis.facts import IMPORTANCE_METHODS
 from study.analysis.findings import findings
 from study.analysis.pretraining import pretraining
 from study.analysis.results import Results
@@ -338,16 +339,18 @@ def importances(results: Results) -> Table:
     """Which parameters of a search matter."""
     found = results.facts.tuning.importances if results.facts.tuning else {}
     rows = [
-        (objective, name, share, methods["ped_anova"].get(name, float("nan")))
+        (objective, name, *(methods.get(method, {}).get(name, math.nan) for method in IMPORTANCE_METHODS))
         for objective, methods in found.items()
-        for name, share in methods["fanova"].items()
+        for name in dict.fromkeys(name for shares in methods.values() for name in shares)
     ]
     return Table(
         (
             Column.text("objective", [row[0] for row in rows]),
             Column.text("parameter", [row[1] for row in rows]),
-            Column.of("fANOVA, %", formats.percent, [row[2] for row in rows]),
-            Column.of("PED-ANOVA, %", formats.percent, [row[3] for row in rows]),
+            *(
+                Column.of(f"{title}, %", formats.percent, [row[2 + i] for row in rows])
+                for i, title in enumerate(IMPORTANCE_METHODS.values())
+            ),
         ),
         "Shares of an objective's variation that each parameter brings about: fANOVA over the whole space; PED-ANOVA, "
         "which asks what separates the best tenth of the trials from the rest, as a cross-check: with few trials that "

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Hyper-parameter suggestions; the only package that imports Optuna."""

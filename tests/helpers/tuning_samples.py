@@ -1,4 +1,4 @@
-"""A study of two cells whose trials take a tenth of a second, and a way to run it without Ray."""
+"""Tuned and searched studies whose trials take a tenth of a second, and a function that runs them without Ray."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +39,27 @@ tune:
     finetune.batch_size: {low: 10, high: 50, step: 20}
     finetune.augment: {choices: [{}, {flip: true}]}
 replicates: 2
+"""
+
+_BASELINE = TUNED[: TUNED.index("factors:")]
+SEARCH = f"""{_BASELINE}
+design: search
+search:
+  trials: 12
+  parallel: 3
+  objectives: [params, val_accuracy]
+  space:
+    encoder.width: {{low: 4, high: 12, step: 4}}
+    encoder.depth: {{low: 1, high: 2}}
+    finetune.learning_rate: {{low: 1e-3, high: 1e-1, log: true}}
+replicates: 1
+"""
+SEARCH_FACTORS = f"""{_BASELINE}
+factors:
+  size: {{levels: [{{label: small, set: {{encoder.width: 8}}}}, {{label: large, set: {{encoder.width: 12}}}}]}}
+  kv heads: {{path: encoder.num_kv_heads, levels: [1, 2]}}
+design: search
+search: {{trials: 5, objectives: [val_accuracy]}}
 """
 
 Writer = Callable[..., Path]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.tuning_samples import TUNED, Writer, run_here
+from helpers.tuning_samples import SEARCH, SEARCH_FACTORS, Writer, run_here
 
 from study.analysis.search_front import beats, searched
 from study.design import study as design
@@ -12,34 +12,12 @@ from study.design.stages import stages_of
 from study.planning import tuning_state
 from study.planning.plan import make_plan
 from study.planning.trials import wanted
-from study.planning.tuning_state import Tried, Tuning
 from study.report import build, collect, read
 from study.report.sections import outline
 from study.report.tables import TABLES
 from study.store.results import Store
-from study.tuning.stage_source import TuningWork, importances
+from study.tuning.stage_source import TuningWork
 from study.utils.errors import StudyError
-
-HEAD = TUNED[: TUNED.index("factors:")]
-SEARCH = f"""{HEAD}
-design: search
-search:
-  trials: 12
-  parallel: 3
-  objectives: [params, val_accuracy]
-  space:
-    encoder.width: {{low: 4, high: 12, step: 4}}
-    encoder.depth: {{low: 1, high: 2}}
-    finetune.learning_rate: {{low: 1e-3, high: 1e-1, log: true}}
-replicates: 1
-"""
-FACTORS = f"""{HEAD}
-factors:
-  size: {{levels: [{{label: small, set: {{encoder.width: 8}}}}, {{label: large, set: {{encoder.width: 12}}}}]}}
-  kv heads: {{path: encoder.num_kv_heads, levels: [1, 2]}}
-design: search
-search: {{trials: 5, objectives: [val_accuracy]}}
-"""
 
 BAD = {
     ("params, val_accuracy", "params, macs"): "without val_accuracy the smallest model wins",
@@ -82,7 +60,7 @@ def test_a_search_is_a_function_of_its_grid(grid: Writer, tmp_path: Path, sample
 
 
 def test_the_levels_of_factors_can_be_the_space(grid: Writer, tmp_path: Path) -> None:
-    study, store = design.load(grid(text=FACTORS)), Store(tmp_path / "store")
+    study, store = design.load(grid(text=SEARCH_FACTORS)), Store(tmp_path / "store")
     run_here(TuningWork(study, store), store)
     (one,) = tuning_state.load(study, store)
     assert one.finished
@@ -97,31 +75,6 @@ def test_the_front_by_hand() -> None:
     points = [(-1, 0.5), (-3, 0.9), (-3, 0.8), (-2, 0.5), (-1, 0.5)]
     on = [not any(beats(other, own) for other in points) for own in points]
     assert on == [True, True, False, False, True]
-
-
-def test_importances_find_what_matters(grid: Writer) -> None:
-    """Accuracy made to depend on the learning rate alone, parameters on the width."""
-    study = design.load(grid(text=SEARCH))
-    assert study.space is not None
-    tried = tuple(
-        Tried(
-            i + 1,
-            {"encoder.width": width, "encoder.depth": depth, "finetune.learning_rate": rate},
-            "done",
-            val_accuracy=10 * rate,
-            costs={"params": 100 * width},
-        )
-        for i, (width, depth, rate) in enumerate(
-            (width, depth, rate) for width in (4, 8, 12) for depth in (1, 2) for rate in (1e-3, 1e-2, 5e-2, 9e-2)
-        )
-    )
-    found = importances(Tuning(study.baseline, study.space, 0, None, tried))
-    for method in ("fanova", "ped_anova"):
-        shares = found["val_accuracy"][method]
-        assert max(shares, key=lambda name: shares[name]) == "finetune.learning_rate"
-        assert sum(shares.values()) == pytest.approx(1)
-        shares = found["params"][method]
-        assert max(shares, key=lambda name: shares[name]) == "encoder.width"
 
 
 def test_a_report_of_a_search(grid: Writer, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from study.planning.plan import make_plan, summary
 from study.planning.trials import everything, wanted
 from study.report import collect
 from study.store.results import Store
-from study.tuning.stage_source import STARTUP, TuningWork, suggest
+from study.tuning.sampler import NUM_STARTUP_TRIALS, suggest
+from study.tuning.stage_source import TuningWork
 
 ALWAYS_DIVERGES = (
     ("finetune.learning_rate: {low: 1e-4, high: 1e-2, log: true}", "finetune.learning_rate: {low: 1e30, high: 1e31}"),
@@ -112,7 +113,7 @@ def test_suggestions_are_a_function_of_the_cell_and_of_what_came_before(grid: Wr
     run_here(TuningWork(study, again), again)
     assert records(again) == records(store)
     first, second = tuning_state.load(study, store)
-    assert len(first.tried) == 9 > STARTUP
+    assert len(first.tried) == 9 > NUM_STARTUP_TRIALS
     assert [tried.values for tried in first.tried] != [tried.values for tried in second.tried]
     assert len({json.dumps(tried.values) for tried in first.tried}) == 9
     for tried in first.tried:
@@ -181,7 +182,7 @@ def test_a_damaged_record_is_told(grid: Writer, tmp_path: Path) -> None:
     run_here(TuningWork(study, store), store, most=1)
     path = next((store.root / "tuning").iterdir())
     path.write_text('{"trials": [{"nummer": 1}]}')
-    with pytest.raises(Exception, match="is not what tuning writes; remove it"):
+    with pytest.raises(Exception, match="invalid tuning record; remove the file"):
         tuning_state.load(study, store)
 
 
