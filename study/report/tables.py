@@ -534,7 +534,7 @@ def _term(row: pd.Series) -> str:
 def _aliased(row: pd.Series, aliased: Mapping[str, str]) -> str:
     """What stands in the way of a term, by the design's own alias table where it has one."""
     if row["df"] == 0 and row["term"] in aliased:
-        return f"this design cannot tell it from {aliased[row['term']]}"
+        return f"aliased with {aliased[row['term']]}"
     return str(row["note"])
 
 

@@ -230,8 +230,8 @@ def test_a_fraction_names_the_aliases_beside_each_effect(tmp_path: Path) -> None
         "a × b": "c",  # noqa: RUF001
     }
     notes = {row[0]: row[-1] for row in TABLES["anova"](results).rows}
-    assert notes["a × b"] == f"this design cannot tell it from {found['a × b']}"  # noqa: RUF001
-    assert notes["c"] == "assumes no a × b, from which this design cannot tell it"  # noqa: RUF001
+    assert notes["a × b"] == f"aliased with {found['a × b']}"  # noqa: RUF001
+    assert notes["c"] == "assumes no a × b, with which it is aliased"  # noqa: RUF001
     assert all("assumes no" in row[-1] for row in TABLES["effects"](results).rows)
     assert "adjusted for the other factors" in told(results)["a"]
     assert "from a fit of all cells" in told(results)["How sure"]

@@ -1,4 +1,4 @@
-"""Several tests at once: p-values adjusted so that any false finding among them stays rare."""
+"""Multiple testing: p-values adjusted so that the family-wise error rate is controlled."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +9,10 @@ Floats = npt.NDArray[np.float64]
 def holm(p_values: npt.ArrayLike) -> Floats:
     """Holm-adjusted p-values along the last axis, of the same shape.
 
-    The i-th smallest of m is multiplied by m - i + 1 and is never below a smaller one's (Holm 1979, Scand. J.
-    Statist. 6:65-70): rejecting where the result is at most alpha keeps the chance of any false rejection at or
-    under alpha, however the tests depend on each other. A test without a p-value (nan) stays nan, and counts in m:
-    a family is fixed before its data are seen.
+    The i-th smallest of m is multiplied by m - i + 1, capped at 1 and made non-decreasing (Holm 1979, Scand. J.
+    Statist. 6:65-70). Rejecting where the result is at most alpha keeps the probability of any false rejection at or
+    below alpha, for any dependence between the tests. A test without a p-value (nan) stays nan and counts in m: the
+    family is fixed before the data are seen.
     """
     p = np.asarray(p_values, dtype=np.float64)
     filled = np.where(np.isnan(p), 1.0, p)

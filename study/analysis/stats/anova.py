@@ -1,4 +1,4 @@
-"""The analysis of variance of a design: what each term explains, of type II, and what this design cannot tell apart."""
+"""The analysis of variance of a design: type II sums of squares, and which terms are aliased."""
 
 import itertools
 import math
@@ -14,13 +14,13 @@ from study.analysis.stats.adjust import holm
 from study.analysis.stats.model import Fit, Floats, Residual, Term, Trials
 
 TIMES = "\u00d7"
-MOST_CONTRASTS = 3_000  # that are fitted at once: a second's work and a third of a GiB
+MAX_CONTRASTS = 3_000  # fitted at once: takes 1 s and 0.3 GiB
 COLUMNS = ["term", "kind", "ss", "df", "ms", "f", "p_value", "p_adjusted", "eta_squared", "omega_squared", "note"]
 
 
 @dataclass(frozen=True)
 class Explained:
-    """What a term adds to a fit: sum of squares and degrees of freedom (0: it cannot be estimated)."""
+    """What a term adds to a fit: sum of squares and degrees of freedom (0: not estimable)."""
 
     ss: float
     df: int
@@ -32,11 +32,11 @@ class Explained:
 
 
 class Anova:
-    """The fits behind the table, from at least one trial. The mean square of `error` is what effects are held against.
+    """The fits behind the table, from at least one trial. Effects are tested against the mean square of `error`.
 
-    The error is what is left within cells and replicates. Only where nothing is (one replicate per cell) do the
-    interactions of three and more factors serve instead. Interactions of more than `MOST_CONTRASTS` contrasts in all
-    are not fitted, the largest first (`left_out`).
+    The error is the variation within cells and replicates. With one replicate per cell there is none; then the
+    interactions of three and more factors are used instead. If the interactions have more than `MAX_CONTRASTS`
+    contrasts together, the largest ones are not fitted (`left_out`).
     """
 
     def __init__(self, trials: Trials) -> None:
@@ -72,7 +72,7 @@ class Anova:
         return table
 
     def fit(self, terms: Iterable[Term]) -> Fit:
-        """Replicates and these terms: main effects first, whatever their order here."""
+        """The fit of replicates and these terms, main effects first, whatever their order here."""
         key = frozenset(terms)
         if key not in self._fits:
             self._fits[key] = Fit(self.trials, sorted(key, key=lambda term: (len(term), term)))
@@ -82,7 +82,7 @@ class Anova:
         return f" {TIMES} ".join(self.trials.names[i] for i in term)
 
     def main(self, term: Term) -> Explained:
-        """A main effect, after all other terms that do not contain it; interactions aliased with it are set aside."""
+        """A main effect, after all other terms that do not contain it, except interactions aliased with it."""
         others = [other for other in self.mains if other != term]
         apart = [pair for pair in self.pairs if term[0] not in pair]
         alone, after = self._added(term, others), self._added(term, [*others, *apart])
@@ -94,7 +94,7 @@ class Anova:
         if after.df < alone.df:
             confounded = [pair for pair in apart if self._gain(term, [*others, pair]) < alone.df]
             named = self._either(confounded) if confounded else "interactions"
-            return Explained(alone.ss, alone.df, f"assumes no {named}, from which this design cannot tell it")
+            return Explained(alone.ss, alone.df, f"assumes no {named}, with which it is aliased")
         return after
 
     def pair(self, term: Term) -> Explained:
@@ -108,7 +108,7 @@ class Anova:
         return self._lacking(term, found, others)
 
     def _joint(self) -> Mapping[str, Explained]:
-        """Interactions that only their sum can be estimated of, by name."""
+        """Sums of interactions that cannot be estimated separately, by name."""
         found: dict[str, Explained] = {}
         for term in self.pairs:
             aliases = self._aliases(term, [*self.mains, *(other for other in self.pairs if other != term)])
@@ -116,7 +116,9 @@ class Anova:
             if aliases and all(other in self.pairs for other in group):
                 rest = [other for other in self.pairs if other not in group]
                 joint = _difference(self.fit([*self.mains, *rest]).residual, self._whole)
-                found[" + ".join(self.name(other) for other in group)] = Explained(joint.ss, joint.df, "their sum")
+                found[" + ".join(self.name(other) for other in group)] = Explained(
+                    joint.ss, joint.df, "sum of aliased interactions"
+                )
         return found
 
     def _added(self, term: Term, others: Iterable[Term]) -> Explained:
@@ -127,10 +129,10 @@ class Anova:
         return self.fit(others).residual.df - self.fit([*others, term]).residual.df
 
     def _aliases(self, term: Term, others: list[Term]) -> list[Term]:
-        """The other terms without any one of which more of this one could be estimated.
+        """The other terms of which each, if left out, would make more of this one estimable.
 
-        They are found in the null space of the model's columns: what of the term is lost lies in its rows there, and
-        leaving out another term leaves only the null vectors that are zero in the other's rows.
+        Computed from the null space of the model's columns. The term's rows there span what is not estimable of it.
+        Leaving out another term keeps only the null vectors that are zero in the rows of that term.
         """
         if self._gain(term, others) == self.trials.width(term):
             return []
@@ -144,21 +146,21 @@ class Anova:
 
     @property
     def _rest(self) -> str:
-        """What is in cells beyond the terms that are fitted."""
+        """Name of the variation between cells beyond the fitted terms."""
         return "all other interactions" if self.left_out else "three or more factors"
 
     def _lacking(self, term: Term, found: Explained, others: list[Term]) -> Explained:
-        """The same, saying what stands in the way."""
+        """A copy with a note of the terms it is aliased with."""
         aliases = self._aliases(term, others)
         which = self._either(aliases) if aliases else "other terms together"
-        how = "" if found.df == 0 else f"{found.df} of {self.trials.width(term)} contrasts: in part "
-        return replace(found, note=f"{how}this design cannot tell it from {which}")
+        how = "" if found.df == 0 else f"{found.df} of {self.trials.width(term)} contrasts: partly "
+        return replace(found, note=f"{how}aliased with {which}")
 
     def _either(self, terms: Iterable[Term]) -> str:
         return " or ".join(self.name(term) for term in terms)
 
     def _empty(self, term: Term) -> str:
-        """The first combination of two factors' levels without results, and how many there are; empty if none."""
+        """The first combination of levels without results and the number of others; empty if there is none."""
         seen = {tuple(map(int, row)) for row in self.trials.codes_TF[:, term]}
         codes = itertools.product(*(range(self.trials.num_levels[i]) for i in term))
         empty = [both for both in codes if both not in seen]
@@ -171,12 +173,12 @@ class Anova:
     def _error(self) -> Explained:
         left = self._cells if self._cells.df else self._whole
         if not left.df:
-            note = "nothing is left to measure chance by: run more replicates"
+            note = "no degrees of freedom left for the error: run more replicates"
         elif left is self._whole:
             which = "all other interactions" if self.left_out else "interactions of three or more factors"
-            note = f"one replicate per cell: {which} serve as error"
+            note = f"one replicate per cell: {which} are used as the error"
         else:
-            note = "" if left.ss else "results do not vary beyond cells and replicates: there is no test"
+            note = "" if left.ss else "no variation within cells and replicates: no test"
         return Explained(left.ss, left.df, note)
 
     def _row(self, term: str, kind: str, found: Explained, base: float) -> dict[str, Any]:
@@ -195,21 +197,21 @@ class Anova:
 
 
 def _difference(smaller: Residual, larger: Residual) -> Explained:
-    """What the larger model explains beyond the smaller one in it."""
+    """What the larger model explains beyond the smaller one."""
     df = smaller.df - larger.df
     return Explained(max(smaller.ss - larger.ss, 0.0) if df else 0.0, df)
 
 
 def _affordable(pairs: Sequence[Term], trials: Trials) -> list[Term]:
-    """The interactions that are fitted: all, or as many of the smallest as are within `MOST_CONTRASTS`."""
+    """The interactions to fit: all, or as many of the smallest as have `MAX_CONTRASTS` together."""
     by_width = sorted(pairs, key=trials.width)
     totals = itertools.accumulate(trials.width(pair) for pair in by_width)
-    kept = {pair for pair, total in zip(by_width, totals, strict=True) if total <= MOST_CONTRASTS}
+    kept = {pair for pair, total in zip(by_width, totals, strict=True) if total <= MAX_CONTRASTS}
     return [pair for pair in pairs if pair in kept]
 
 
 def _without_rounding(null_PK: Floats) -> Floats:
-    """Rounding would count as rank."""
+    """Rounding errors set to 0; they would count as rank."""
     return np.where(np.abs(null_PK) < 1e-9, 0.0, null_PK)
 
 

@@ -1,9 +1,9 @@
-"""Are the statistics honest? Simulated studies with known truth, and how often each statement about them was right.
+"""Calibration of the statistics: how often their statements about simulated studies of known truth are right.
 
     python -m study.analysis.stats.calibrate --out reports/calibration
 
-writes `calibration.csv` and `calibration.md`, and ends with 1 if any line misses its bounds. Every line is drawn from
-a seed of its own, so the same seed and number of studies give the same table, and lines can be added.
+writes `calibration.csv` and `calibration.md`, and exits with 1 if any line is out of bounds. Every line has its own
+seed, so the same seed and number of studies give the same table, and lines can be appended.
 """
 
 import argparse
@@ -43,11 +43,11 @@ INFINITY = math.inf
 
 @dataclass(frozen=True)
 class Question:
-    """One line of the table: what is measured, where, and the bounds that it must keep (none: it only informs)."""
+    """One line of the table: what is measured, in which setting, and its bounds (none: for information only)."""
 
     measure: str
     setting: str
-    share: int  # of the studies asked for, 1 / share are simulated: some questions are slow
+    share: int  # 1 / share of the requested studies are simulated: some questions are slow
     hits: Callable[[int, np.random.Generator], Floats]  # studies -> (studies,) 0 to 1 each
     low: float = -INFINITY
     high: float = INFINITY
@@ -55,7 +55,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """A share of studies, with its Monte-Carlo standard error. `ok`: within the bounds, give or take 3 of those."""
+    """A share of studies with its Monte Carlo standard error. `ok`: within the bounds, up to 3 standard errors."""
 
     measure: str
     setting: str
@@ -68,13 +68,13 @@ class Answer:
 
 
 def calibrate(studies: int = 20_000, seed: int = 0) -> pd.DataFrame:
-    """Measure every question on so many simulated studies (slow ones on fewer); one row per Answer."""
+    """Measure every question on this number of simulated studies (slow ones on fewer); one row per Answer."""
     answers = [_answer(question, studies, seed, i) for i, question in enumerate(questions())]
     return pd.DataFrame([asdict(answer) for answer in answers])
 
 
 def questions() -> Iterator[Question]:
-    """All that is measured, in the order of the table."""
+    """All questions, in the order of the table."""
     yield from _coverage()
     yield from _errors()
     yield from _power()
@@ -84,14 +84,14 @@ def _answer(question: Question, studies: int, seed: int, index: int) -> Answer:
     rng, left = np.random.default_rng([seed, index]), max(studies // question.share, 1)
     parts = [question.hits(min(CHUNK, left - done), rng) for done in range(0, left, CHUNK)]
     hits = np.concatenate(parts)
-    spread = np.append(hits, (0.0, 1.0)).std()  # one miss and one hit more: never 0, however few studies
+    spread = np.append(hits, (0.0, 1.0)).std()  # one miss and one hit added: never 0, even for few studies
     error = float(spread) / math.sqrt(len(hits))
     measured, slack = float(hits.mean()), 3 * error
     ok = question.low - slack <= measured <= question.high + slack
     return Answer(question.measure, question.setting, left, measured, error, question.low, question.high, ok)
 
 
-# Coverage: how often a 95 % interval holds the truth.
+# Coverage: how often a 95% interval contains the true value.
 
 
 def _coverage() -> Iterator[Question]:
@@ -114,14 +114,14 @@ def _mean_covered(n: int, noise: Noise, studies: int, rng: np.random.Generator) 
 
 
 def _difference_covered(n: int, studies: int, rng: np.random.Generator) -> Floats:
-    """Two cells that share what the seed does; one spreads four times as much as the other; the truth is 1."""
+    """Two cells with a shared seed effect, one with four times the SD of the other; the true difference is 1."""
     shared, noise = 2 * rng.standard_normal((studies, n)), rng.standard_normal((2, studies, n))
     pairs = zip(shared + 4 * noise[0] + 1, shared + noise[1], strict=True)
     return np.array([_holds(paired_difference(dict(enumerate(x)), dict(enumerate(y))), 1.0) for x, y in pairs])
 
 
 def _effect_covered(n: int, studies: int, rng: np.random.Generator) -> Floats:
-    """The share of a study's main effects whose interval holds the truth."""
+    """The share of a study's main effects whose interval contains the true value."""
     factors = {"a": ["0", "1", "2"], "b": ["0", "1"]}
     means: dict[Labels, float] = {
         (a, b): float(int(a) + 2 * int(b)) for a, b in itertools.product(*factors.values()) if a + b != "21"
@@ -145,7 +145,7 @@ def _holds(found: Interval | Difference, truth: float) -> float:
     return float(found.low <= truth <= found.high)
 
 
-# Errors: how often any of a study's verdicts is false, supported or refuted.
+# Errors: how often any verdict of a study is false, supported or refuted.
 
 
 def _errors() -> Iterator[Question]:
@@ -156,7 +156,7 @@ def _errors() -> Iterator[Question]:
 
 
 def scenarios(least: int, most: int) -> Iterator[Scenario]:
-    """Truths that make errors as likely as they can be: no effect where one is claimed, differences at the margin."""
+    """The true states with the highest error rates: no effect where one is claimed, differences at the margin."""
     make = partial(_against_baseline, least=least, most=most)
     none = [_claim("greater", i) for i in range(1, 8)]
     yield make("1 claim, no effect", [0.0], none[:1])
@@ -186,14 +186,14 @@ def _against_baseline(
     noise: Noise = normal,
     step: float = 0.0,
 ) -> Scenario:
-    """A baseline and one cell per effect, each claimed of against the baseline, which all share."""
+    """A baseline and one cell per effect; every claim compares a cell with the shared baseline."""
     labels = [str(i) for i in range(len(effects) + 1)]
     means: dict[Labels, float] = {(label,): mean for label, mean in zip(labels, [0.0, *effects], strict=True)}
     return Scenario(name, {"x": labels}, means, tuple(claims), least, most, sd, shared_sd, noise, step)
 
 
 def _crossed(least: int, most: int) -> Scenario:
-    """Two factors without interaction; claims of main effects that are not there, and of an interaction."""
+    """Two factors without any effect; claims of main effects and of an interaction."""
     factors = {"a": ["0", "1"], "b": ["0", "1"]}
     means = dict.fromkeys(itertools.product(*factors.values()), 0.0)
     claims = (
@@ -223,7 +223,7 @@ def _any_false(scenario: Scenario, studies: int, rng: np.random.Generator) -> Fl
     return np.asarray(false_verdicts(scenario, judged.verdicts_SM).any(axis=1), dtype=np.float64)
 
 
-# Power: how often a true claim is supported, beside what `power` forecasts. Differences have sd 1 here.
+# Power: how often a true claim is supported, compared with the forecast of `power`. Differences have SD 1.
 
 
 def _power() -> Iterator[Question]:
@@ -260,14 +260,14 @@ def _supported(scenario: Scenario, studies: int, rng: np.random.Generator) -> Fl
 
 
 def markdown(table: pd.DataFrame, seed: int) -> str:
-    """The table as Markdown, percentages with their Monte-Carlo standard errors."""
+    """The table as Markdown, percentages with their Monte Carlo standard errors."""
     lines = [
         "# Calibration",
         "",
-        "How often statements about simulated studies, whose truth is known, were right. Written by",
-        f"`nox -s calibrate` with seed {seed}. The error is the Monte-Carlo standard error of the",
-        "measured share; a line is ok when it is within its bounds, give or take three of those. Lines without bounds",
-        "inform.",
+        "How often statements about simulated studies of known truth were right. Written by",
+        f"`nox -s calibrate` with seed {seed}. The error is the Monte Carlo standard error of the",
+        "measured share; a line is ok if it is within its bounds, up to three standard errors. Lines without bounds",
+        "are for information only.",
         "",
         "| measure | setting | studies | measured | bounds | ok |",
         "|---|---|--:|--:|--:|---|",
@@ -291,7 +291,7 @@ def _bounds(answer: Answer) -> str:
 
 
 def write(table: pd.DataFrame, folder: Path, seed: int) -> None:
-    """Write `calibration.csv` and `calibration.md` into a folder, which is made."""
+    """Write `calibration.csv` and `calibration.md`; creates the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(folder / "calibration.csv", index=False)
     (folder / "calibration.md").write_text(markdown(table, seed), encoding="utf-8")
@@ -301,12 +301,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m study.analysis.stats.calibrate", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--studies", type=int, default=20_000, help="simulated studies per line (slow lines: fewer)")
+    parser.add_argument("--studies", type=int, default=20_000, help="simulated studies per line (fewer for slow lines)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder for calibration.csv and calibration.md")
     options = parser.parse_args(arguments)
     if options.studies < 1:
-        parser.error(f"--studies {options.studies} is not possible; it is at least 1")
+        parser.error(f"invalid value --studies {options.studies}: must be 1 or more")
     table = calibrate(options.studies, options.seed)
     write(table, options.out, options.seed)
     print(markdown(table, options.seed))

@@ -1,4 +1,4 @@
-"""From results to one number per replicate: the difference that a claim speaks of."""
+"""The difference that a claim is about, as one number per replicate."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ Values = Mapping[int, float]  # by replicate
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference by replicate, averaged over the matched sets of cells that have results."""
+    """A difference by replicate, averaged over the matched sets of cells with results."""
 
     by_replicate: Values
-    sets: int  # matched sets that the mean is taken over
-    lacking: int  # matched sets of which a cell has no result at all
-    cells: tuple[Labels, ...]  # all cells it needs
-    scale: float  # largest value in it, against which rounding is judged
-    entered: tuple[tuple[int, Labels], ...] = ()  # the cells whose results are in it, each with its sign
+    sets: int  # matched sets that are averaged
+    lacking: int  # matched sets left out because a cell has no result
+    cells: tuple[Labels, ...]  # of all matched sets
+    scale: float  # largest absolute value: differences below its rounding error are 0
+    entered: tuple[tuple[int, Labels], ...] = ()  # the cells that are averaged, each with its sign
 
     @property
     def n(self) -> int:
@@ -34,15 +34,15 @@ class Contrast:
 
 
 def results_by_cell(data: pd.DataFrame, factors: Factors, metric: str) -> dict[Labels, Values]:
-    """Each cell's metric by replicate; a cell all of whose trials lack the metric is there with none.
+    """Each cell's metric by replicate; empty for a cell whose trials all lack the metric.
 
-    `data` has one row per trial: a column per factor holding labels, `replicate`, and the metric (nan or None where
-    a trial has no result). Rows whose `status`, if there is one, is "excluded" are no cells. Raises StudyError for a
-    missing column, and for two results of one trial.
+    `data` has one row per trial: a column of labels per factor, `replicate`, and the metric (nan or None for a trial
+    without a result). Rows of `status` "excluded", if there is such a column, are ignored. Raises StudyError for a
+    missing column and for two results of one trial.
     """
     for column in (*factors, "replicate", metric):
         if column not in data.columns:
-            raise StudyError(f"the results have no column {column!r}; they have {', '.join(map(repr, data.columns))}")
+            raise StudyError(f"column {column!r} not found in the results; found {', '.join(map(repr, data.columns))}")
     trials = _with_status(data, lambda status: status != "excluded")
     found: dict[Labels, dict[int, float]] = {}
     values = pd.to_numeric(trials[metric]).to_numpy(dtype=np.float64, na_value=np.nan)
@@ -52,19 +52,19 @@ def results_by_cell(data: pd.DataFrame, factors: Factors, metric: str) -> dict[L
             continue
         if int(replicate) in of_cell:
             named = ", ".join(f"{name}={label}" for name, label in zip(factors, cell, strict=True))
-            raise StudyError(f"two results for replicate {replicate} of cell {named}; leave one of them out")
+            raise StudyError(f"two results for replicate {replicate} of cell {named}; remove one of them")
         of_cell[int(replicate)] = float(value)
     return dict(found)
 
 
 def attempted(data: pd.DataFrame, factors: Factors) -> set[tuple[Labels, int]]:
-    """Cell and replicate of each trial that was run, done or failed: whose `status`, if any, is not "missing"."""
+    """Cell and replicate of each trial that ran, done or failed: `status`, if there is one, is not "missing"."""
     trials = _with_status(data, lambda status: ~status.isin(["missing", "excluded"]))
     return set(zip(_cells(trials, factors), trials["replicate"].astype(int), strict=True))
 
 
-def _with_status(data: pd.DataFrame, wanted: Callable[["pd.Series[str]"], "pd.Series[bool]"]) -> pd.DataFrame:
-    return data[wanted(data["status"])] if "status" in data.columns else data
+def _with_status(data: pd.DataFrame, keep: Callable[["pd.Series[str]"], "pd.Series[bool]"]) -> pd.DataFrame:
+    return data[keep(data["status"])] if "status" in data.columns else data
 
 
 def _cells(data: pd.DataFrame, factors: Factors) -> list[Labels]:
@@ -72,7 +72,7 @@ def _cells(data: pd.DataFrame, factors: Factors) -> list[Labels]:
 
 
 def contrast(selection: Selection, results: Mapping[Labels, Values], factors: Factors) -> Contrast:
-    """The selected difference in every replicate that all its cells have."""
+    """The selected difference in every replicate that all of its cells have."""
     sets = selection.sets(list(results), factors)
     usable = [group for group in sets if all(results[cell] for cell in group)]
     cells = tuple(dict.fromkeys(cell for group in sets for cell in group))

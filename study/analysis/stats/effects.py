@@ -1,9 +1,9 @@
 """Main effects and two-factor interactions of a design, from a least-squares fit.
 
 The model: metric = replicate + main effects + two-factor interactions + error. Cells are paired by replicate, so the
-replicate is a block, and what all cells of a replicate have in common is no error. Sums of squares are of type II: a
-term is judged after all others that do not contain it, which does not need equal numbers in all cells: designs may
-have exclusions and failed trials. What a design cannot tell apart is said so, in words, and not estimated.
+replicate is a block: what all cells of a replicate have in common is not part of the error. Sums of squares are of type
+II: a term is tested after all others that do not contain it. That does not need equal numbers in all cells, so designs
+may have exclusions and failed trials. Aliased terms are not estimated; a note names what they are aliased with.
 """
 
 import itertools
@@ -33,21 +33,21 @@ INTERACTION_COLUMNS = ["factor_a", "level_a", "factor_b", "level_b", "n", "mean"
 
 @dataclass(frozen=True)
 class Effects:
-    """What a fit says, as tables; nan where something cannot be estimated, with the reason in the row's `note`.
+    """The tables of a fit; what cannot be estimated is nan, with the reason in the `note` of its row.
 
     anova, a row per term (kinds: replicate, main, interaction, higher order, error, total): `ss`, `df`, `ms`, `f`,
     `p_value`, Holm-adjusted over main effects and interactions (`p_adjusted`), and the share of variance.
-    `eta_squared` is ss / (total less replicates). `omega_squared` corrects it for what chance alone would give:
+    `eta_squared` is ss / (total less replicates). `omega_squared` corrects it for the share expected by chance:
     (ss - df ms_error) / (that total + ms_error), at least 0 (Hays 1963; Olejnik & Algina 2003, Psychol. Methods
     8:434-447). In an unbalanced design shares need not sum to 1.
 
     effects, a row per level of each factor: the least-squares mean (over equally weighted levels of the other factors;
-    where no cell changes two factors, at their first levels) and its `difference` from the factor's first level,
+    if no cell changes two factors, at their first levels) and its `difference` from the factor's first level,
     adjusted for the other main effects; p-values Holm-adjusted over all differences. `n` counts trials.
 
     interactions, a row per pair of levels of any two factors that vary together: least-squares means.
 
-    Intervals hold the replicates fixed: they are for comparing within a table. `notes` is what a reader must know.
+    Intervals hold the replicates fixed: they are for comparisons within a table. `notes` are caveats of the whole fit.
     """
 
     anova: pd.DataFrame
@@ -61,16 +61,24 @@ def estimate(
 ) -> Effects:
     """Fit the model to all trials that have a result.
 
-    `data` has a row per trial: a column of labels per factor, `replicate`, and the metric (nan where a trial has no
-    result). `factors` maps each factor to its labels, the baseline's first. `paired` false is for runs that share
-    nothing across cells: replicates are no blocks then. Raises StudyError for missing columns, for a level that its
-    factor does not have, and for two results of one trial.
+    `data` has a row per trial: a column of labels per factor, `replicate`, and the metric (nan for a trial without a
+    result). `factors` maps each factor to its labels, the baseline's first. Set `paired` to False if the replicates of
+    different cells have nothing in common; then they are not blocks. If the model cannot be fitted, the tables are
+    empty and `notes` has the reason. Raises StudyError for missing columns, for a level that its factor does not have,
+    and for two results of one trial.
     """
     trials = _trials(data, factors, metric, paired)
     if trials is None:
-        empty = [pd.DataFrame(columns=names) for names in (anova.COLUMNS, EFFECT_COLUMNS, INTERACTION_COLUMNS)]
-        return Effects(empty[0], empty[1], empty[2], ("no trial has a result: nothing can be estimated",))
-    return _Tables(trials, factors, level).effects()
+        return _not_fitted("no trial has a result: nothing can be estimated")
+    try:
+        return _Tables(trials, factors, level).effects()
+    except np.linalg.LinAlgError as error:  # scipy's is the same class
+        return _not_fitted(f"the least-squares fit failed: {error}")
+
+
+def _not_fitted(reason: str) -> Effects:
+    empty = [pd.DataFrame(columns=names) for names in (anova.COLUMNS, EFFECT_COLUMNS, INTERACTION_COLUMNS)]
+    return Effects(empty[0], empty[1], empty[2], (reason,))
 
 
 def _trials(data: pd.DataFrame, factors: Factors, metric: str, paired: bool) -> Trials | None:
@@ -93,13 +101,13 @@ def _trials(data: pd.DataFrame, factors: Factors, metric: str, paired: bool) -> 
 def _observed(name: str, seen: set[str], factors: Factors) -> tuple[str, ...]:
     """A factor's labels that have results, in the factor's order."""
     if unknown := sorted(seen.difference(factors[name])):
-        possible = ", ".join(map(repr, factors[name]))
-        raise StudyError(f"the results have level {unknown[0]!r} of factor {name!r}, whose levels are {possible}")
+        levels = ", ".join(map(repr, factors[name]))
+        raise StudyError(f"invalid level {unknown[0]!r} of factor {name!r} in the results: must be one of {levels}")
     return tuple(label for label in factors[name] if label in seen)
 
 
 class _Tables:
-    """Least-squares means and differences, held against the error of the analysis of variance."""
+    """Least-squares means and differences, tested against the error of the analysis of variance."""
 
     def __init__(self, trials: Trials, factors: Factors, level: float) -> None:
         self.trials, self.factors, self.level = trials, factors, level
@@ -114,7 +122,7 @@ class _Tables:
         return Effects(self.anova.table(), effects, interactions, tuple(self._notes()))
 
     def _weights(self, count: int) -> Floats:
-        """How a factor's levels are averaged: equally, or the first alone (see Effects)."""
+        """Weights of a factor's levels in a mean: equal, or the first level only (see `Effects`)."""
         together = self.anova.pairs or self.anova.left_out
         return np.full(count, 1 / count) if together else np.eye(count)[0]
 
@@ -147,21 +155,21 @@ class _Tables:
                 yield dict(zip(INTERACTION_COLUMNS, values, strict=True))
 
     def _count(self, at: Mapping[int, str]) -> int:
-        """Trials at these levels."""
+        """Number of trials at these levels."""
         if any(label not in self.trials.labels[i] for i, label in at.items()):
             return 0
         codes = [self.trials.labels[i].index(label) for i, label in at.items()]
         return int((self.trials.codes_TF[:, list(at)] == codes).all(axis=1).sum())
 
     def _mean_weights(self, terms: Sequence[Term], at: Mapping[int, str]) -> Floats | None:
-        """Weights of the mean at these levels, None where one has no results."""
+        """Weights of the mean at these levels; None if one of them has no results."""
         if any(label not in self.trials.labels[i] for i, label in at.items()):
             return None
         codes = {i: self.trials.labels[i].index(label) for i, label in at.items()}
         return self.trials.mean_weights(terms, codes, self.others)
 
     def _with_intervals(self, fit: Fit, weights: Sequence[Floats | None]) -> list[list[float]]:
-        """Estimate, low, high and two-sided p-value against zero, of each; nan where they cannot be had."""
+        """Estimate, low, high and two-sided p-value against zero, of each; nan if not estimable."""
         found_R4 = np.full((len(weights), 4), math.nan)
         known = [i for i, own in enumerate(weights) if own is not None]
         weights_RP = np.array([own for own in weights if own is not None]).reshape(len(known), fit.num_columns)
@@ -182,10 +190,10 @@ class _Tables:
             yield self.anova.error.note
         if self.anova.left_out:
             named = ", ".join(map(self.anova.name, self.anova.left_out))
-            yield f"not fitted, for they have too many contrasts: {named}; main effects are judged without them"
+            yield f"not fitted (too many contrasts): {named}; main effects are estimated without them"
         if not (self.anova.pairs or self.anova.left_out):
             if len(self.factors) > 1:
-                yield "no cell changes two factors: effects are those at the first levels of the others"
+                yield "no cell changes two factors: effects are estimated at the first level of all others"
             return
         cells, counts = np.unique(self.trials.codes_TF, axis=0, return_counts=True)
         combinations = math.prod(len(labels) for labels in self.factors.values())

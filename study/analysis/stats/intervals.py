@@ -1,7 +1,7 @@
 """A mean with its interval, and a difference of two cells paired by replicate.
 
-Replicate r of every cell starts from the same seed, so cells are compared replicate by replicate: what the seed
-does to both cancels.
+Replicate r of every cell starts from the same seed, so cells are compared replicate by replicate: an effect that the
+seed has on both cancels.
 """
 
 import math
@@ -24,7 +24,7 @@ _ROUNDING = 1e-9  # relative; differences of counts such as 337/360 - 331/360 ti
 class Interval:
     """A mean with its Student t interval, all in the unit of the values.
 
-    n = 0: everything is nan. n = 1: low, high and sd are nan, for one value says nothing of spread.
+    n = 0: all others are nan. n = 1: low, high and sd are nan, since one value has no standard deviation.
     """
 
     n: int
@@ -38,9 +38,9 @@ class Interval:
 class Difference:
     """The mean difference of two cells over the replicates that both have, with its paired t-test.
 
-    With fewer than 2 common replicates, low, high, sd, p_value and effect_size are nan (n = 0: mean too). Where all
-    differences are equal, low = high = mean, and p_value is 1 if they are zero and nan otherwise: without spread
-    there is nothing to hold a difference against, and equal counts on a small test set do happen by chance.
+    With fewer than 2 common replicates, low, high, sd, p_value and effect_size are nan (n = 0: mean too). If all
+    differences are equal, low = high = mean, and p_value is 1 if they are zero and nan otherwise: the t-test is
+    undefined for an SD of 0, and equal counts on a small test set happen by chance.
     """
 
     n: int
@@ -55,7 +55,7 @@ class Difference:
 def interval(values: Collection[float], level: float = 0.95) -> Interval:
     """The mean of independent values with its two-sided Student t interval.
 
-    Raises StudyError for values that are not finite, and for a level outside (0, 1).
+    Raises StudyError for values that are not finite and for a level outside (0, 1).
     """
     x = _finite(values)
     mean, sd = moments(x)
@@ -64,9 +64,9 @@ def interval(values: Collection[float], level: float = 0.95) -> Interval:
 
 
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float], level: float = 0.95) -> Difference:
-    """`values` minus `baseline`, each a metric by replicate number; replicates that only one has are left out.
+    """`values` minus `baseline`, each a metric by replicate number, over the replicates that both have.
 
-    Raises StudyError for values that are not finite, and for a level outside (0, 1).
+    Raises StudyError for values that are not finite and for a level outside (0, 1).
     """
     x, y = common(values, baseline)
     d = x - y
@@ -79,16 +79,16 @@ Bounded = TypeVar("Bounded", Interval, Difference)
 
 
 def bounded(found: Bounded, least: float, most: float) -> Bounded:
-    """The same, its interval cut to what the true value can be: from `least` to `most`.
+    """A copy whose interval is clipped to the possible true values, from `least` to `most`.
 
-    A true value always lies there, so the part of the interval that does holds it exactly as often as the whole
-    (Mandelkern 2002, Statist. Sci. 17:149-172). Mean and spread stay as they are.
+    The true value is always in that range, so clipping does not change the coverage (Mandelkern 2002, Statist. Sci.
+    17:149-172). Mean and standard deviation are unchanged.
     """
-    return replace(found, low=max(found.low, least), high=min(found.high, most))  # nan stays, being first
+    return replace(found, low=max(found.low, least), high=min(found.high, most))  # max and min keep a nan that is first
 
 
 def common(values: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[Floats, Floats]:
-    """Both cells' values at the replicates that both have, in order of replicate: two arrays of shape (n,)."""
+    """Both cells' values at their common replicates, in order of replicate: two arrays of shape (n,)."""
     replicates = sorted(values.keys() & baseline.keys())
     return _finite([values[r] for r in replicates]), _finite([baseline[r] for r in replicates])
 
@@ -96,7 +96,7 @@ def common(values: Mapping[int, float], baseline: Mapping[int, float]) -> tuple[
 def moments(x: Floats, scale: float | None = None) -> tuple[float, float]:
     """Mean and standard deviation (n - 1), nan where undefined.
 
-    What is within rounding of `scale` (by default the largest value) is exactly 0.
+    Results that are 0 up to rounding, relative to `scale` (default: the largest absolute value), are exactly 0.
     """
     rounding = _ROUNDING * (_scale(x) if scale is None else scale)
     mean = float(x.mean()) if len(x) else math.nan
@@ -105,11 +105,11 @@ def moments(x: Floats, scale: float | None = None) -> tuple[float, float]:
 
 
 def hedges_g_av(x: Floats, y: Floats) -> float:
-    """Mean difference in units of the cells' own spread, corrected for small n; nan where that spread is unknown or 0.
+    """Mean difference in units of the cells' own SD, corrected for small n; nan where that SD is unknown or 0.
 
     d_av = mean(x - y) / ((sd_x + sd_y) / 2), times J(2 (n - 1)) (Lakens 2013, doi 10.3389/fpsyg.2013.00863, eq. 10
     and its Hedges correction, here with the exact J of Hedges 1981 and not its approximation). Standardised by the
-    cells' spread rather than by that of the differences (d_z), it does not grow merely because pairing works well.
+    SD of the cells rather than of the differences (d_z), it does not grow merely because pairing is effective.
     """
     n = len(x)
     if n < 2:
@@ -125,7 +125,7 @@ def small_sample_factor(df: int) -> float:
 
 def _half_width(n: int, sd: float, level: float) -> float:
     if not 0 < level < 1:
-        raise StudyError(f"level {level!r} of an interval is not possible; it is a probability such as 0.95")
+        raise StudyError(f"invalid confidence level {level!r}: must be between 0 and 1, such as 0.95")
     return float(special.stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n) if n > 1 else math.nan
 
 
@@ -140,7 +140,7 @@ def _p_value(n: int, mean: float, sd: float) -> float:
 def _finite(values: Collection[float]) -> Floats:
     x = np.asarray(list(values), dtype=np.float64)
     if not np.isfinite(x).all():
-        raise StudyError(f"{x[~np.isfinite(x)][0]} among the values has no place in a mean; leave out such trials")
+        raise StudyError(f"invalid value {x[~np.isfinite(x)][0]}: must be finite; leave out trials without a result")
     return x
 
 

@@ -1,7 +1,7 @@
 """A linear model of a design: columns for the replicates, the main effects and the two-factor interactions.
 
-Factors and levels enter by position, never by name, so their names may be any text. A model of which parts cannot be
-told apart is fitted all the same (least squares by pseudo-inverse): what can be estimated is, and `estimable` tells.
+Factors and levels enter by position, never by name, so their names may be any text. A rank-deficient model is fitted as
+well (least squares by pseudo-inverse); `Fit.estimable` is true for the combinations of coefficients that it determines.
 
 Shapes: T trials, F factors, P columns.
 """
@@ -19,31 +19,31 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Term = tuple[int, ...]  # positions of the factors in it: (i,) a main effect, (i, j) an interaction
 
-CHUNK = 1_024  # rows whose columns are held at a time
+CHUNK = 1_024  # rows whose columns are in memory at a time
 _ROUNDING = 1e-9  # relative to the largest value
-_DEPENDENT = 1e-10  # of the largest eigenvalue: what is under it is rounding
-_INDEPENDENT = 1e-6  # of the longest column's squared length: what is left of a column above it is not rounding
+_DEPENDENT = 1e-10  # of the largest eigenvalue: smaller ones are 0 up to rounding
+_INDEPENDENT = 1e-6  # of the largest squared column norm: a larger pivot is not rounding
 _ALL = slice(None)
 
 
 @dataclass(frozen=True)
 class Residual:
-    """What a model leaves unexplained: sum of squares (0 where within rounding), and degrees of freedom."""
+    """Residual sum of squares (0 if within rounding) and degrees of freedom."""
 
     ss: float
     df: int
 
 
 class Fit:
-    """A least-squares fit of all trials to columns (T, P) that may depend on each other.
+    """A least-squares fit of all trials to columns (T, P) that may be linearly dependent.
 
-    By the normal equations. They square the columns' condition, which is harmless here: columns hold small whole
-    numbers, whose products are exact, and of a design with thousands of columns nothing larger than (P, P) is held.
+    Uses the normal equations. They square the condition number, which is harmless here: columns hold small integers,
+    whose products are exact. For a design with thousands of columns, no array is larger than (P, P).
     """
 
     def __init__(self, trials: "Trials", terms: Iterable[Term]) -> None:
         self._trials, self._terms = trials, tuple(terms)
-        self._offset = float(trials.values_T.mean())  # taken off and put back: large values would lose digits
+        self._offset = float(trials.values_T.mean())  # subtracted for the fit: large values would lose digits
         products_PP, moments_P = self._sums()
         self._covariance_PP, self._null_PK = _pseudo_inverse(products_PP)
         self._coefficients_P = self._covariance_PP @ moments_P
@@ -55,7 +55,7 @@ class Fit:
         return len(self._coefficients_P)
 
     def estimable(self, weights_RP: Floats) -> npt.NDArray[np.bool_]:
-        """(R,) whether the data determine these combinations of coefficients: whether they lie in the row space."""
+        """(R,) whether the data determine these combinations of coefficients, i.e. they are in the row space."""
         lost_RP = (weights_RP @ self._null_PK) @ self._null_PK.T
         return np.asarray(np.abs(lost_RP).max(axis=1, initial=0.0) < 1e-8)
 
@@ -71,7 +71,7 @@ class Fit:
         return self._null_PK[start : start + self._trials.width(term)]
 
     def _rows(self) -> Iterator[tuple[Floats, Floats]]:
-        """Values less their mean, and columns, some trials at a time."""
+        """Values minus their mean, and columns, `CHUNK` trials at a time."""
         for start in range(0, len(self._trials.values_T), CHUNK):
             rows = slice(start, start + CHUNK)
             yield self._trials.values_T[rows] - self._offset, self._trials.columns(self._terms, rows)
@@ -92,7 +92,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Trials:
-    """Finished trials as numbers. `blocks` are codes of the replicates, `codes` of the levels, both from 0.
+    """Finished trials as numbers. `blocks` are the codes of the replicates, `codes` of the levels, both from 0.
 
     Only levels that have results count; `names` and `labels` are theirs, for tables.
     """
@@ -112,20 +112,20 @@ class Trials:
         return tuple(len(labels) for labels in self.labels)
 
     def width(self, term: Term) -> int:
-        """A term's columns: its degrees of freedom where all of it can be estimated."""
+        """Number of columns of a term: its degrees of freedom if all of it can be estimated."""
         return math.prod(self.num_levels[i] - 1 for i in term)
 
     def columns(self, terms: Iterable[Term], rows: slice = _ALL) -> Floats:
-        """(T, P) intercept, replicates, then each term; of some of the trials."""
+        """(T, P) intercept, replicates, then each term; for the trials of `rows`."""
         blocks_T = self.blocks_T[rows]
         blocks = _indicators(blocks_T, self.num_blocks)
         return np.hstack([np.ones((len(blocks_T), 1)), blocks, *(self._term(term, rows) for term in terms)])
 
     def within_cells(self, blocked: bool = True) -> Residual:
-        """What a mean of its own for each cell and, if blocked, for each replicate leaves: error alone.
+        """The residual after a mean for each cell and, if blocked, for each replicate: the error.
 
-        Values and blocks are taken relative to their cell's mean, and then one fitted to the other (Frisch & Waugh
-        1933), for there may be thousands of cells.
+        There may be thousands of cells, so values and blocks are centred per cell first and then regressed on each
+        other (Frisch & Waugh 1933).
         """
         cells_T = np.asarray(np.unique(self.codes_TF, axis=0, return_inverse=True)[1]).reshape(-1)
         values_T1, count = _within(self.values_T[:, None], cells_T), int(cells_T.max()) + 1
@@ -152,8 +152,8 @@ class Trials:
     def _term(self, term: Term, rows: slice) -> Floats:
         """(T, P) products of the codings of the term's factors.
 
-        Each factor is coded to sum to zero over its levels, so that an interaction's columns are its own alone: with
-        0/1 coding they would hold part of the main effects.
+        Each factor is coded to sum to zero over its levels. With 0/1 coding, the columns of an interaction would
+        contain part of the main effects.
         """
         codes_TF = self.codes_TF[rows]
         found = np.ones((len(codes_TF), 1))
@@ -164,12 +164,12 @@ class Trials:
 
 
 def _indicators(codes_T: Integers, count: int) -> Floats:
-    """(T, count - 1), one column for each code but 0."""
+    """(T, count - 1), one column for each code except 0."""
     return np.asarray(codes_T[:, None] == np.arange(1, count)[None, :], dtype=np.float64)
 
 
 def _within(columns_TK: Floats, groups_T: Integers) -> Floats:
-    """(T, K) each column less its mean over the row's group."""
+    """(T, K) each column minus its mean over the group of the row."""
     counts = np.bincount(groups_T)[:, None]
     sums = np.zeros((len(counts), columns_TK.shape[1]))
     np.add.at(sums, groups_T, columns_TK)
@@ -183,9 +183,7 @@ def _residual(ss: float, df: int, values_T: Floats) -> Residual:
 
 def _pseudo_inverse(products_PP: Floats) -> tuple[Floats, Floats]:
     """(P, P) of a matrix of columns' products, and (P, K) a basis of its null space."""
-    with contextlib.suppress(
-        linalg.LinAlgError
-    ):  # far faster than eigenvalues, but only where the rank is clearly full
+    with contextlib.suppress(linalg.LinAlgError):  # Cholesky is far faster, but needs a clearly full rank
         factor_PP = linalg.cholesky(products_PP, lower=True)
         if np.diag(factor_PP).min() ** 2 > _INDEPENDENT * np.diag(products_PP).max():
             return linalg.cho_solve((factor_PP, True), np.eye(len(products_PP))), np.empty((len(products_PP), 0))

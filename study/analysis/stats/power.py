@@ -1,7 +1,7 @@
-"""What a number of replicates can show: power, replicates needed, smallest detectable effect.
+"""Power of paired t-tests, replicates needed, and smallest detectable effect.
 
 `sd` is always the standard deviation of the paired differences (of two cells, over replicates), `effect` the true
-mean difference, both in the metric's unit. Where m claims share alpha, alpha / m gives a forecast on the safe side.
+mean difference, both in the metric's unit. If m claims share alpha, use alpha / m: a conservative estimate.
 """
 
 import math
@@ -18,10 +18,10 @@ Integers = npt.NDArray[np.int64]
 
 
 def paired_power(n: int, effect: float, sd: float, alpha: float = 0.05) -> float:
-    """The chance that a two-sided paired t-test of n replicates finds a true difference of `effect`.
+    """The probability that a two-sided paired t-test of n replicates detects a true difference of `effect`.
 
     From the noncentral t distribution with n - 1 degrees of freedom and noncentrality |effect| sqrt(n) / sd (Cohen
-    1988, ch. 2); 0 below 2 replicates. Finding the difference with the wrong sign counts as not finding it.
+    1988, ch. 2); 0 below 2 replicates. Rejection with the wrong sign does not count.
     """
     _check(sd, alpha)
     return float(_powers(np.array([n]), effect, np.array([sd]), alpha)[0])
@@ -30,9 +30,9 @@ def paired_power(n: int, effect: float, sd: float, alpha: float = 0.05) -> float
 def needed_replicates(
     effect: float, sd: float, power: float = 0.8, alpha: float = 0.05, most: int = 10_000
 ) -> int | None:
-    """The fewest replicates whose paired t-test finds a difference of `effect` with the wanted power.
+    """The fewest replicates whose paired t-test detects a difference of `effect` with the given power.
 
-    None where more than `most` would be needed. Raises StudyError for an impossible power, alpha or sd.
+    None if more than `most` would be needed. Raises StudyError for an invalid power, alpha or sd.
     """
     return needed_by_sd(effect, [sd], power, alpha, most)[0]
 
@@ -40,7 +40,7 @@ def needed_replicates(
 def needed_by_sd(
     effect: float, sds: Sequence[float], power: float = 0.8, alpha: float = 0.05, most: int = 10_000
 ) -> list[int | None]:
-    """`needed_replicates` for each of these standard deviations: thousands in the time of a few."""
+    """`needed_replicates` for each of these standard deviations, vectorised."""
     for sd in sds:
         _check(sd, alpha)
     _check_power(power, alpha)
@@ -55,9 +55,9 @@ def needed_by_sd(
 
 
 def detectable_effect(n: int, sd: float, power: float = 0.8, alpha: float = 0.05) -> float:
-    """The smallest true difference that n replicates find with the wanted power; nan below 2 replicates.
+    """The smallest true difference that n replicates detect with the given power; nan below 2 replicates.
 
-    Raises StudyError for an impossible power, alpha or sd.
+    Raises StudyError for an invalid power, alpha or sd.
     """
     _check(sd, alpha)
     _check_power(power, alpha)
@@ -70,12 +70,12 @@ def detectable_effect(n: int, sd: float, power: float = 0.8, alpha: float = 0.05
 
 
 def inside_power(n: int, effect: float, sd: float, low: float, high: float, alpha: float = 0.05) -> float:
-    """The chance that the 1 - alpha t interval of n paired differences lies wholly between low and high.
+    """The probability that the 1 - alpha t interval of n paired differences is entirely between low and high.
 
     Either end may be infinite. With low = -margin and high = margin it is the power of the two one-sided tests of
     equivalence, each at alpha / 2 (Schuirmann 1987); with one end infinite, that of a one-sided test. The mean is
-    normal given the standard deviation, over whose chi distribution the chance is averaged (Gauss-Legendre over
-    the distribution's own quantiles, 400 points).
+    normal given the standard deviation, over whose chi distribution the probability is averaged (Gauss-Legendre
+    over the quantiles of the distribution, 400 points).
     """
     _check(sd, alpha)
     if n < 2:
@@ -83,29 +83,29 @@ def inside_power(n: int, effect: float, sd: float, low: float, high: float, alph
     points, weights = np.polynomial.legendre.leggauss(400)
     sample_sd = sd * np.sqrt(stats.chi2.ppf((points + 1) / 2, n - 1) / (n - 1))
     half, error = stats.t.isf(alpha / 2, n - 1) * sample_sd / math.sqrt(n), sd / math.sqrt(n)
-    chance = special.ndtr((high - half - effect) / error) - special.ndtr((low + half - effect) / error)
-    return float((weights / 2 * np.maximum(chance, 0.0)).sum())
+    inside = special.ndtr((high - half - effect) / error) - special.ndtr((low + half - effect) / error)
+    return float((weights / 2 * np.maximum(inside, 0.0)).sum())
 
 
-def not_distinguishable(ns: Sequence[int], sds: Sequence[float], effect: float, told: str) -> list[str]:
-    """What to say of each difference that n replicates do not show; `effect` would matter, and is called `told`.
+def not_distinguishable(ns: Sequence[int], sds: Sequence[float], effect: float, effect_text: str) -> list[str]:
+    """A message for each difference that n replicates do not show; `effect_text` is how it names `effect`.
 
     For example: not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points.
     """
     known = [n >= 2 and sd > 0 for n, sd in zip(ns, sds, strict=True)]
     needed = iter(needed_by_sd(effect, [sd for sd, one in zip(sds, known, strict=True) if one]))
     return [
-        f"not distinguishable at n = {n}{_needs(n, next(needed), told) if one else ': its spread is not known'}"
+        f"not distinguishable at n = {n}{_needs(n, next(needed), effect_text) if one else ': SD unknown'}"
         for n, one in zip(ns, known, strict=True)
     ]
 
 
-def _needs(n: int, needed: int | None, told: str) -> str:
+def _needs(n: int, needed: int | None, effect_text: str) -> str:
     if needed is None:
-        return f": more than 10,000 replicates would be needed to see {told}"
+        return f": more than 10,000 replicates would be needed to see {effect_text}"
     if needed <= n:
-        return f", though {needed} replicates would see {told} four times in five"
-    return f": about {needed} replicates would be needed to see {told}"
+        return f", although {needed} replicates have 80% power for {effect_text}"
+    return f": about {needed} replicates would be needed to see {effect_text}"
 
 
 def _powers(n_R: Integers, effect: float, sd_R: Floats, alpha: float) -> Floats:
@@ -114,18 +114,18 @@ def _powers(n_R: Integers, effect: float, sd_R: Floats, alpha: float) -> Floats:
     critical_R = stats.t.isf(alpha / 2, df_R)
     noncentrality_R = abs(effect) * np.sqrt(n_R) / sd_R
     found_R = stats.nct.sf(critical_R, df_R, noncentrality_R)
-    # where scipy's series gives up, far in the tail, T is as good as normal about its centre
+    # far in the tail, where scipy returns nan, the normal approximation is accurate
     found_R = np.where((found_R >= 0) & (found_R <= 1), found_R, special.ndtr(noncentrality_R - critical_R))
     return np.where(n_R < 2, 0.0, found_R)
 
 
 def _check(sd: float, alpha: float) -> None:
     if not (math.isfinite(sd) and sd > 0):
-        raise StudyError(f"a standard deviation of {sd!r} is not possible here; it must be above 0")
+        raise StudyError(f"invalid standard deviation {sd!r}: must be finite and above 0")
     if not 0 < alpha < 1:
-        raise StudyError(f"alpha {alpha!r} is not possible; it is a probability such as 0.05")
+        raise StudyError(f"invalid alpha {alpha!r}: must be between 0 and 1, such as 0.05")
 
 
 def _check_power(power: float, alpha: float) -> None:
     if not alpha < power < 1:
-        raise StudyError(f"power {power!r} is not possible; it lies between alpha ({alpha:g}) and 1, such as 0.8")
+        raise StudyError(f"invalid power {power!r}: must be between alpha ({alpha:g}) and 1, such as 0.8")

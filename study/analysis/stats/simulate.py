@@ -1,6 +1,6 @@
-"""Simulated studies with known truth: thousands at once, judged by the rules that real ones are judged by.
+"""Simulated studies of known truth, evaluated by the same rules as real ones and vectorised over studies.
 
-A value is its cell's true mean, plus what the replicate's seed does to all cells alike, plus noise of its own.
+A value is the true mean of its cell, plus an effect of the replicate's seed that all cells share, plus noise.
 
 Shapes: S studies, N replicates, C cells, M claims.
 """
@@ -31,25 +31,25 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 
 
 def skewed(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Standardised gamma of shape 4 turned over: skewness -1, a tail of bad runs."""
+    """Negated standardised gamma of shape 4: skewness -1, a tail of bad runs."""
     return 2.0 - rng.gamma(4.0, 0.5, shape)
 
 
 def heavy(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Student t with 5 degrees of freedom, standardised: now and then a run far off."""
+    """Standardised Student t with 5 degrees of freedom: occasional outliers."""
     return np.asarray(rng.standard_t(5, shape) / np.sqrt(5 / 3))
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A truth, and what is claimed of it. Means and sd are in one unit; `sd` may differ between cells."""
+    """A true state and the claims about it. Means and sd share one unit; `sd` may differ between cells."""
 
     name: str
     factors: Factors
     means: Mapping[Labels, float]
     claims: tuple[ClaimSpec, ...]
     least: int  # replicates at the first look
-    most: int  # and at the last; the same where there is only one
+    most: int  # and at the last; equal if there is only one
     sd: float | tuple[float, ...] = 1.0
     shared_sd: float = 1.0
     noise: Noise = field(default=normal)
@@ -57,7 +57,7 @@ class Scenario:
 
     @cached_property
     def contrasts(self) -> Floats:
-        """(M, C) each claim's difference in terms of the cells, by the same selection that real claims go through."""
+        """(M, C) the weights of the cells in each claim's difference, from the same selection as for real claims."""
         cells, found = list(self.means), np.zeros((len(self.claims), len(self.means)))
         for m, claim in enumerate(self.claims):
             selection = select(claim, self.factors)
@@ -73,7 +73,7 @@ class Scenario:
         return np.asarray(self.contrasts @ np.array(list(self.means.values())))
 
     def draw(self, studies: int, rng: np.random.Generator) -> Floats:
-        """(S, N, C) values of so many studies, each run to the last look."""
+        """(S, N, C) values of this number of studies, each run to the last look."""
         shape = (studies, self.most, len(self.means))
         shared = self.shared_sd * rng.standard_normal((studies, self.most, 1))
         values = np.array(list(self.means.values())) + shared + np.asarray(self.sd) * self.noise(rng, shape)
@@ -82,14 +82,14 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Judged:
-    """Verdicts of simulated studies, and the replicates that each was reached with: both (S, M)."""
+    """Verdicts of simulated studies, and the number of replicates at each decision: both (S, M)."""
 
     verdicts_SM: Integers
     replicates_SM: Integers
 
 
 def judge_all(scenario: Scenario, values_SNC: Floats) -> Judged:
-    """What `sequential.look` says of every study's claims after its last look; tests hold the two together."""
+    """The verdicts of `sequential.look` after the last look of every study; a test compares the two."""
     differences_SNM = values_SNC @ scenario.contrasts.T
     shape = (len(values_SNC), len(scenario.claims))
     verdicts_SM = np.zeros(shape, dtype=np.int64)
@@ -97,7 +97,7 @@ def judge_all(scenario: Scenario, values_SNC: Floats) -> Judged:
     schedule = look_schedule(scenario.least, scenario.most)
     for n, share in zip(schedule, look_shares(schedule), strict=True):
         p_SM, supports_SM = _decisive(scenario, differences_SNM[:, :n])
-        # a decided claim at p = 0 stands first and so passes its alpha on to the others
+        # p = 0 puts decided claims first, so that they pass their alpha on to the others
         adjusted_SM = holm(np.where(verdicts_SM == UNDECIDED, p_SM / share, 0.0))
         now = (verdicts_SM == UNDECIDED) & (adjusted_SM <= 0.05)
         verdicts_SM[now] = np.where(supports_SM, SUPPORTED, REFUTED)[now]
@@ -106,7 +106,7 @@ def judge_all(scenario: Scenario, values_SNC: Floats) -> Judged:
 
 
 def false_verdicts(scenario: Scenario, verdicts_SM: Integers) -> npt.NDArray[np.bool_]:
-    """(S, M) which verdicts are wrong. Where the truth lies on a region's boundary (no effect at all), both are."""
+    """(S, M) which verdicts are false. If the truth is on the boundary of the region (no effect), both are."""
     wrong = np.zeros(verdicts_SM.shape, dtype=np.bool_)
     for m, (claim, truth) in enumerate(zip(scenario.claims, scenario.truth, strict=True)):
         region, verdicts = claim.region, verdicts_SM[:, m]
@@ -118,7 +118,7 @@ def false_verdicts(scenario: Scenario, verdicts_SM: Integers) -> npt.NDArray[np.
 
 
 def as_results(scenario: Scenario, values_NC: Floats) -> pd.DataFrame:
-    """One simulated study as `claims.judge` and `sequential.look` take it: a row per trial, the metric in `value`."""
+    """One simulated study as input of `claims.judge` and `sequential.look`: a row per trial, metric `value`."""
     return pd.DataFrame(
         [
             {**dict(zip(scenario.factors, cell, strict=True)), "replicate": r, "value": float(values_NC[r - 1, c])}
@@ -129,7 +129,7 @@ def as_results(scenario: Scenario, values_NC: Floats) -> pd.DataFrame:
 
 
 def _decisive(scenario: Scenario, differences_SNM: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """(S, M) p-values, nan where the differences do not vary, and whether they support the claim."""
+    """(S, M) p-values, nan if the differences do not vary, and whether they support the claim."""
     n = differences_SNM.shape[1]
     means_SM, sd_SM = differences_SNM.mean(axis=1), differences_SNM.std(axis=1, ddof=1)
     errors_SM = np.where(sd_SM > 1e-9 * np.abs(differences_SNM).max(axis=1), sd_SM, np.nan) / np.sqrt(n)

@@ -1,4 +1,4 @@
-"""Holm's adjustment, by hand, by loop, and against statsmodels."""
+"""Holm's adjustment against hand computation, a plain loop and statsmodels."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 
 def plain_holm(p):
-    """Holm 1979 as written: walk through the p-values from the smallest, multiplying by how many are left."""
+    """Holm 1979 as published: from the smallest p-value on, multiply by the number that are left."""
     adjusted, floor = [0.0] * len(p), 0.0
     for step, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
         floor = max(floor, min(1.0, p[i] * (len(p) - step)))
@@ -21,7 +21,7 @@ def plain_holm(p):
 
 
 def test_worked_example():
-    """Encyclopaedia example of Holm's method: of 0.01, 0.04, 0.03, 0.005, the first and the last hold at 5 %.
+    """Of 0.01, 0.04, 0.03, 0.005, the first and the last are significant at 5%.
 
     By hand: 4 x 0.005 = 0.02; 3 x 0.01 = 0.03; 2 x 0.03 = 0.06; 1 x 0.04 = 0.04, raised to 0.06.
     """
@@ -56,7 +56,7 @@ def test_order_does_not_matter(p, random):
 
 
 @given(p_values)
-def test_lies_between_the_plain_and_the_bonferroni_values(p):
+def test_is_between_the_raw_and_the_bonferroni_values(p):
     adjusted = holm(p)
     assert (adjusted >= np.array(p) - 1e-12).all()
     assert (adjusted <= np.minimum(np.array(p) * len(p), 1) + 1e-12).all()

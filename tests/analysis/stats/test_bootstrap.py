@@ -1,4 +1,4 @@
-"""The bootstrap interval, as a check on the t interval."""
+"""Bootstrap intervals of means."""
 
 import math
 
@@ -24,7 +24,7 @@ def test_is_narrower_than_the_t_interval_on_few_values():
     assert high - low < interval(values).high - interval(values).low
 
 
-def test_leans_towards_the_tail_of_skewed_values():
+def test_extends_towards_the_tail_of_skewed_values():
     values = np.random.default_rng(2).exponential(size=40)
     low, high = bootstrap_interval(values)
     assert high - values.mean() > values.mean() - low
@@ -41,20 +41,20 @@ def test_equal_values_have_no_width():
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0]])
-def test_too_few_values_have_none(values):
+def test_too_few_values_have_no_interval(values):
     assert all(math.isnan(end) for end in bootstrap_interval(values))
 
 
-def test_many_samples_at_once_are_each_as_if_alone():
-    """To the last bit, also where resampled means tie: counts out of 360, samples of several sizes, groups of one."""
+def test_a_batch_gives_the_same_intervals_as_one_call_per_sample():
+    """Bit for bit, also if resampled means tie: counts out of 360, samples of several sizes, batches of one."""
     rng = np.random.default_rng(5)
     samples = [list(rng.integers(330, 360, size=n) / 360) for n in (5, 2, 5, 7, 1, 5, 3, 12)] + [[0.5] * 5]
     alone = [bootstrap_interval(values, resamples=199) for values in samples]
     np.testing.assert_array_equal(bootstrap_intervals(samples, resamples=199), alone)
 
 
-def test_no_more_is_drawn_at_a_time_than_fits(monkeypatch):
+def test_smaller_batches_give_the_same_intervals(monkeypatch):
     samples = [[0.1, 0.2, 0.4], [0.3, 0.5, 0.9], [0.2, 0.6, 0.7]]
     whole = bootstrap_intervals(samples, resamples=99)
-    monkeypatch.setattr(bootstrap, "AT_ONCE", 2 * 3 * 99)
+    monkeypatch.setattr(bootstrap, "MAX_DRAWN", 2 * 3 * 99)
     assert bootstrap_intervals(samples, resamples=99) == whole

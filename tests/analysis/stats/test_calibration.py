@@ -1,4 +1,4 @@
-"""Calibration in small, and the vectorised simulation against the real rules, study by study."""
+"""Calibration with few studies, and the vectorised simulation against the real rules, study by study."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def plain_verdicts(scenario, values_NC):
 
 
 @pytest.mark.parametrize("replicates", [(3, 3), (3, 10)])
-def test_simulated_studies_are_judged_as_real_ones_are(replicates):
+def test_simulation_agrees_with_the_real_rules(replicates):
     decided = 0
     for index, scenario in enumerate(scenarios(*replicates)):
         values = scenario.draw(4, np.random.default_rng(index))
@@ -40,7 +40,7 @@ def test_simulated_studies_are_judged_as_real_ones_are(replicates):
     assert decided > 10
 
 
-def test_one_look_is_the_plain_judgement():
+def test_a_single_look_agrees_with_judge():
     scenario = next(one for one in scenarios(5, 5) if "large effects" in one.name)
     values = scenario.draw(3, np.random.default_rng(0))
     for study, verdicts in zip(values, judge_all(scenario, values).verdicts_SM, strict=True):
@@ -85,7 +85,7 @@ def test_noise_is_standardised(noise):
     assert values.std() == pytest.approx(1, abs=0.02)
 
 
-def test_looks_stop_early_where_the_effect_is_clear():
+def test_looks_stop_early_if_the_effect_is_large():
     means = {("0",): 0.0, ("1",): 8.0}
     scenario = Scenario("", {"x": ["0", "1"]}, means, (claim(kind="greater", cells={"x": "1"}),), 3, 10)
     judged = judge_all(scenario, scenario.draw(300, np.random.default_rng(0)))
@@ -95,18 +95,18 @@ def test_looks_stop_early_where_the_effect_is_clear():
 
 @pytest.fixture(scope="module")
 def small():
-    """All questions on few studies: seconds."""
+    """All questions on few studies; takes seconds."""
     return calibrate.calibrate(studies=1_000, seed=1)
 
 
-def test_calibration_holds_in_small(small):
+def test_all_lines_are_within_bounds(small):
     missed = small[~small["ok"]]
     assert missed.empty, missed.to_string()
     assert set(small["measure"]) == {question.measure for question in questions()}
 
 
 def test_false_verdicts_are_rare_over_all_settings(small):
-    """One setting of 1,000 studies is coarse; all of them together are not."""
+    """A single setting of 1,000 studies is imprecise; all settings together are not."""
     assert small.loc[small["high"] == 0.05, "measured"].mean() < 0.05
 
 
@@ -132,7 +132,7 @@ def test_table_is_written_as_csv_and_markdown(tmp_path, small):
     assert text.count("\n| ") == len(small) + 1
 
 
-def test_command_line_ends_with_one_where_a_line_misses(tmp_path, monkeypatch, capsys):
+def test_command_exits_with_1_if_a_line_is_out_of_bounds(tmp_path, monkeypatch, capsys):
     bad = calibrate.Question("m", "s", 1, lambda studies, _: np.ones(studies), high=0.05)
     monkeypatch.setattr(calibrate, "questions", lambda: iter([bad]))
     assert calibrate.main(["--studies", "10", "--out", str(tmp_path)]) == 1

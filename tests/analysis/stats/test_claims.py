@@ -207,7 +207,9 @@ def test_two_results_of_one_trial_are_refused():
 
 
 def test_missing_metric_is_refused_with_what_there_is():
-    with pytest.raises(StudyError, match="no column 'test_accuracy'; they have 'drug', 'replicate', 'value'"):
+    with pytest.raises(
+        StudyError, match="column 'test_accuracy' not found in the results; found 'drug', 'replicate', 'value'"
+    ):
         one(spec(kind="greater", cells={"drug": "second"}, metric="test_accuracy"))
 
 

@@ -1,4 +1,4 @@
-"""Effects of designs: published analyses of variance, statsmodels' own, and designs that leave things open."""
+"""Effects of designs against published analyses of variance and statsmodels; incomplete and aliased designs."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ from study.analysis.stats.effects import estimate
 from study.analysis.stats.intervals import paired_difference
 from study.utils.errors import StudyError
 
-X = None  # a lost observation
+X = None  # a missing observation
 
 # Montgomery, Design and Analysis of Experiments, example 5.1: battery life by plate material and temperature.
 BATTERY = {
@@ -165,7 +165,7 @@ def test_agrees_with_statsmodels_type_two(seed, lost):
 
 
 def test_one_factor_design_gives_plain_differences_from_the_baseline():
-    """Levels change one at a time: means are the cells' own, and no interaction can be seen."""
+    """Levels change one at a time: means are those of the cells, and no interaction can be estimated."""
     cells = {
         ("a0", "b0"): [1.0, 2.0, 4.0],
         ("a1", "b0"): [3.0, 3.0, 7.0],
@@ -181,7 +181,7 @@ def test_one_factor_design_gives_plain_differences_from_the_baseline():
     assert effects.loc[("a", "a0"), "mean"] == effects.loc[("b", "b0"), "mean"] == pytest.approx(7 / 3)
     assert "interaction" not in set(found.anova["kind"])
     assert found.interactions.empty
-    assert found.notes == ("no cell changes two factors: effects are those at the first levels of the others",)
+    assert found.notes == ("no cell changes two factors: effects are estimated at the first level of all others",)
 
 
 def test_two_cells_give_the_paired_t_test():
@@ -194,7 +194,7 @@ def test_two_cells_give_the_paired_t_test():
     assert by_term(found.anova).loc["a", "p_value"] == pytest.approx(paired.p_value)
 
 
-def test_an_empty_cell_leaves_part_of_the_interaction_and_says_so():
+def test_an_empty_cell_leaves_part_of_the_interaction_with_a_note():
     factors = {"a": ["a0", "a1", "a2"], "b": ["b0", "b1", "b2"]}
     cells = simulated(factors, keep=lambda labels: labels != ("a2", "b1"))
     found = fitted(cells, factors)
@@ -212,11 +212,11 @@ def test_an_empty_cell_leaves_part_of_the_interaction_and_says_so():
     assert "8 of 9 combinations have results: effects come from a least-squares fit" in found.notes
 
 
-def test_factors_that_change_together_are_not_told_apart():
+def test_factors_that_change_together_are_aliased():
     cells = {("a0", "b0"): [1.0, 2.0], ("a1", "b1"): [3.0, 5.0]}
     found = fitted(cells, ["a", "b"])
     table = by_term(found.anova)
-    assert table.loc["a", "note"] == "this design cannot tell it from b"
+    assert table.loc["a", "note"] == "aliased with b"
     assert math.isnan(table.loc["a", "ss"])
     assert found.effects["difference"].isna().all()
     assert found.effects["mean"].isna().all()
@@ -232,13 +232,13 @@ def fraction(generator, factors):
 
 
 def test_half_fraction_of_resolution_three():
-    """2^(3-1), C = AB: main effects stand if interactions are assumed away (Box, Hunter & Hunter, ch. 6)."""
+    """2^(3-1), C = AB: main effects are estimable if there are no interactions (Box, Hunter & Hunter, ch. 6)."""
     cells, names = fraction((0, 1), ["A", "B", "C"])
     found = estimate(rows(cells, names), {name: ["-", "+"] for name in names})
     table = by_term(found.anova)
     assert table.loc["A", "df"] == 1
-    assert table.loc["A", "note"] == f"assumes no B {TIMES} C, from which this design cannot tell it"
-    assert table.loc[f"B {TIMES} C", "note"] == "this design cannot tell it from A"
+    assert table.loc["A", "note"] == f"assumes no B {TIMES} C, with which it is aliased"
+    assert table.loc[f"B {TIMES} C", "note"] == "aliased with A"
     assert math.isnan(table.loc[f"B {TIMES} C", "p_value"])
     plus = np.mean([v for labels, values in cells.items() if labels[0] == "+" for v in values])
     minus = np.mean([v for labels, values in cells.items() if labels[0] == "-" for v in values])
@@ -252,7 +252,7 @@ def test_half_fraction_of_resolution_four():
     found = estimate(rows(cells, names), {name: ["-", "+"] for name in names})
     table = by_term(found.anova)
     assert table.loc[names, "note"].eq("").all()
-    assert table.loc[f"A {TIMES} B", "note"] == f"this design cannot tell it from C {TIMES} D"
+    assert table.loc[f"A {TIMES} B", "note"] == f"aliased with C {TIMES} D"
     sums = [f"A {TIMES} B + C {TIMES} D", f"A {TIMES} C + B {TIMES} D", f"A {TIMES} D + B {TIMES} C"]
     assert table.loc[sums, "df"].to_list() == [1, 1, 1]
     product = {labels: (1 if labels[0] == labels[1] else -1) for labels in cells}
@@ -262,7 +262,7 @@ def test_half_fraction_of_resolution_four():
     assert terms == pytest.approx(table.loc["total", "ss"])
 
 
-def test_a_failed_level_is_said():
+def test_a_failed_level_has_a_note():
     cells = {("a0",): [1.0, 2.0], ("a1",): [X, X], ("a2",): [2.0, 4.0]}
     found = fitted(cells, ["a"])
     assert found.effects.loc[1, "note"] == "no results"
@@ -282,28 +282,28 @@ def test_one_level_only():
     assert table.loc["a", "note"] == "only level 'a0' has results"
 
 
-def test_one_replicate_per_cell_takes_higher_interactions_as_error():
+def test_one_replicate_per_cell_uses_higher_interactions_as_the_error():
     factors = {"a": ["p", "q"], "b": ["s", "t"], "c": ["u", "v"]}
     found = fitted(simulated(factors, replicates=1), factors)
     assert by_term(found.anova).loc["error", "df"] == 1
-    assert found.notes == ("one replicate per cell: interactions of three or more factors serve as error",)
+    assert found.notes == ("one replicate per cell: interactions of three or more factors are used as the error",)
 
 
-def test_nothing_left_for_error():
+def test_no_degrees_of_freedom_left_for_the_error():
     found = fitted({("a0",): [1.0], ("a1",): [2.0]}, ["a"])
-    assert found.notes == ("nothing is left to measure chance by: run more replicates",)
+    assert found.notes == ("no degrees of freedom left for the error: run more replicates",)
     assert found.effects.loc[1, "difference"] == pytest.approx(1.0)
     assert math.isnan(found.effects.loc[1, "p_value"])
     assert math.isnan(by_term(found.anova).loc["a", "f"])
 
 
-def test_a_metric_without_spread_has_no_test():
-    """Parameters, for one: large, and the same in every replicate."""
+def test_a_metric_without_variation_has_no_test():
+    """For example the number of parameters: large, and the same in every replicate."""
     cells = {("a0",): [667_044.0] * 3, ("a1",): [1_223_000.0] * 3}
     found = fitted(cells, ["a"])
     assert found.effects.loc[1, "difference"] == pytest.approx(555_956.0)
     assert math.isnan(found.effects.loc[1, "p_value"])
-    assert found.notes == ("results do not vary beyond cells and replicates: there is no test",)
+    assert found.notes == ("no variation within cells and replicates: no test",)
 
 
 def test_no_results_at_all():
@@ -313,8 +313,8 @@ def test_no_results_at_all():
     assert "difference" in found.effects.columns
 
 
-def test_a_level_that_the_factor_does_not_have():
-    with pytest.raises(StudyError, match="level 'a1' of factor 'a', whose levels are 'a0'"):
+def test_an_unknown_level_raises():
+    with pytest.raises(StudyError, match="invalid level 'a1' of factor 'a' in the results: must be one of 'a0'"):
         estimate(rows({("a0",): [1.0], ("a1",): [2.0]}, ["a"]), {"a": ["a0"]})
 
 
@@ -323,8 +323,8 @@ text = st.text(min_size=1, max_size=8)
 
 @given(st.lists(text, min_size=2, max_size=2, unique=True), st.lists(text, min_size=4, max_size=4, unique=True))
 @settings(deadline=None, max_examples=20)
-def test_names_make_no_difference(names, labels):
-    """Factors and levels may be called anything: quotes, spaces, formulas, emoji."""
+def test_names_do_not_change_the_numbers(names, labels):
+    """Names of factors and levels may be any text: quotes, spaces, formulas, emoji."""
     if {"replicate", "value"} & set(names):
         return
     plain = {"f": ["1", "2"], "g": ["3", "4"]}
@@ -338,8 +338,8 @@ def test_names_make_no_difference(names, labels):
 
 @given(st.integers(0, 1000), st.integers(0, 12))
 @settings(deadline=None, max_examples=25)
-def test_losing_trials_never_gives_garbage(seed, lost):
-    """Whatever is lost: sums of squares are not negative, degrees of freedom add up, and what is nan has a reason."""
+def test_missing_trials_never_give_invalid_tables(seed, lost):
+    """Sums of squares are not negative, degrees of freedom add up, and every nan has a reason."""
     factors = {"a": ["p", "q", "r"], "b": ["s", "t"]}
     data = rows(simulated(factors, replicates=2, seed=seed), factors)
     data.loc[np.random.default_rng(seed).choice(len(data), lost, replace=False), "value"] = math.nan
@@ -356,8 +356,8 @@ def test_losing_trials_never_gives_garbage(seed, lost):
 
 
 @pytest.mark.parametrize("lost", [0, 9, 25], ids=["balanced", "unbalanced", "of lower rank"])
-def test_a_fit_is_that_of_dense_least_squares(lost, monkeypatch):
-    """Against the plain solution for the same columns, held as a whole; here a few rows at a time."""
+def test_a_fit_agrees_with_dense_least_squares(lost, monkeypatch):
+    """The reference solves for all columns at once; the fit reads a few rows at a time."""
     monkeypatch.setattr(model, "CHUNK", 7)
     factors = {"a": ["p", "q", "r", "s"], "b": ["t", "u", "v"]}
     data = rows(simulated(factors, seed=4), factors)
@@ -370,15 +370,15 @@ def test_a_fit_is_that_of_dense_least_squares(lost, monkeypatch):
     assert (rank < columns.shape[1]) == (lost == 25)
     assert fit.residual.df == len(trials.values_T) - rank
     assert fit.residual.ss == pytest.approx(left @ left, abs=1e-12)
-    assert fit.estimable(columns).all()  # what was observed can be estimated
+    assert fit.estimable(columns).all()  # every observed cell is estimable
     means, variances = fit.estimate(columns)
     np.testing.assert_allclose(means, columns @ plain, atol=1e-10)
     np.testing.assert_allclose(variances, np.diag(columns @ np.linalg.pinv(columns)), atol=1e-10)
     assert fit.estimable(np.eye(columns.shape[1])).all() == (lost != 25)
 
 
-def test_of_hundreds_of_cells_a_single_empty_one_is_seen():
-    """Two factors in full: every cell has its own mean, so all contrasts but the empty cell's one are estimated."""
+def test_one_empty_cell_among_hundreds_costs_one_degree_of_freedom():
+    """Full factorial of two factors: all contrasts except that of the empty cell are estimated."""
     factors = {"a": [f"a{i}" for i in range(12)], "b": [f"b{i}" for i in range(30)]}
     found = fitted(simulated(factors, keep=lambda labels: labels != ("a3", "b7")), factors)
     table = by_term(found.anova)
@@ -386,12 +386,12 @@ def test_of_hundreds_of_cells_a_single_empty_one_is_seen():
     assert table["df"].to_list() == [2, 11, 29, 11 * 29 - 1, 358 * 2, 359 * 3 - 1]
 
 
-def test_interactions_of_too_many_contrasts_are_left_out_and_said(monkeypatch):
-    """Of 2, 2 and 4 contrasts the last has no place. The design is balanced, so all else stays as it was."""
+def test_interactions_of_too_many_contrasts_are_left_out_with_a_note(monkeypatch):
+    """Of 2, 2 and 4 contrasts the last exceeds the limit. The design is balanced, so nothing else changes."""
     factors = {"a": ["p", "q"], "b": ["s", "t", "u"], "c": ["v", "w", "x"]}
     cells = simulated(factors)
     whole = fitted(cells, factors)
-    monkeypatch.setattr(anova, "MOST_CONTRASTS", 5)
+    monkeypatch.setattr(anova, "MAX_CONTRASTS", 5)
     found = fitted(cells, factors)
     before, table = by_term(whole.anova), by_term(found.anova)
     left = f"b {TIMES} c"
@@ -404,4 +404,16 @@ def test_interactions_of_too_many_contrasts_are_left_out_and_said(monkeypatch):
     assert table.loc["all other interactions", "df"] == rest["df"].sum()
     assert found.effects["mean"].to_list() == pytest.approx(whole.effects["mean"].to_list())
     assert not (found.interactions["factor_a"] == "b").any()
-    assert f"not fitted, for they have too many contrasts: {left}; main effects are judged without them" in found.notes
+    assert f"not fitted (too many contrasts): {left}; main effects are estimated without them" in found.notes
+
+
+def test_a_fit_that_does_not_converge_gives_empty_tables_and_the_reason(monkeypatch):
+    def fail(*_, **__):
+        raise np.linalg.LinAlgError("SVD did not converge in Linear Least Squares")
+
+    monkeypatch.setattr(np.linalg, "lstsq", fail)
+    found = fitted(BATTERY, ["material", "temperature"])
+    assert found.notes == ("the least-squares fit failed: SVD did not converge in Linear Least Squares",)
+    assert found.anova.empty
+    assert list(found.effects.columns) == effects.EFFECT_COLUMNS
+    assert list(found.interactions.columns) == effects.INTERACTION_COLUMNS
