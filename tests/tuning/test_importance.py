@@ -13,6 +13,7 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 
 from study import execution
 from study.design import study as design
+from study.design.resources import Resources
 from study.design.study import Study
 from study.execution import Cluster
 from study.planning import tuning_state
@@ -26,7 +27,6 @@ from study.store.results import Store
 from study.tuning.importance import importances
 from study.tuning.stage_source import TuningWork
 from study.utils.formats import NONE
-from study.vit.settings import Resources
 
 ZERO_VARIANCE = RuntimeError("Encountered zero total variance in all trees.")
 RATES = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)
