@@ -149,7 +149,7 @@ def test_a_cell_lists_the_keys_it_rests_on(built: Built) -> None:
         ({"low": 0.001, "p_adjusted": 0.04}, "distinguishable"),
         ({"low": 0.001, "p_adjusted": 0.06}, "distinguishable alone, but not after Holm's correction"),
         ({}, "not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points"),
-        ({"sd": 0.002}, "not distinguishable at n = 5, though 4 replicates would see 0.5 points four times in five"),
+        ({"sd": 0.002}, "not distinguishable at n = 5, although 4 replicates have 80% power for 0.5 points"),
     ],
 )
 def test_what_a_difference_shows_in_words(row: dict[str, float], said: str) -> None:

@@ -1,23 +1,23 @@
 """Verdicts on claims: supported, refuted or undecided, with their numbers.
 
-One rule for all kinds. A claim speaks of a true difference d and says that it lies in a region (`study.design.claims`).
-From the replicates comes an interval for d. The claim is *supported* when the interval lies wholly in the region,
-*refuted* when it lies wholly outside, and *undecided* otherwise. So a verdict can only be wrong if the interval misses
-d, which happens to at most alpha of all studies, whatever the kind, the margin and the truth.
+One rule for all kinds. A claim states that a true difference d is in a region (`study.design.claims`). The replicates
+give an interval for d. The claim is *supported* if the interval is entirely inside the region, *refuted* if it is
+entirely outside, and *undecided* otherwise. So a verdict can only be false if the interval does not contain d, which
+happens in at most a share alpha of all studies, for every kind, margin and true difference.
 
 The p-value of a claim is the alpha at which its 1 - alpha interval just decides it. For `greater`, `less` and
-`interaction` with margin 0 it is the two-sided p-value of the t-test. For margins it is twice the p-value of the
+`interaction` with margin 0 it is the two-sided p-value of the t-test. With a margin it is twice the p-value of the
 one-sided test, and for `equivalent` twice that of the two one-sided tests (Schuirmann 1987, J. Pharmacokin. Biopharm.
-15:657-680): both directions of error share alpha, where a textbook test of equivalence alone spends alpha on one.
+15:657-680): both directions of error share alpha, whereas a textbook equivalence test uses all of alpha for one.
 
-Several claims: the p-values are Holm-adjusted over all claims of the study, those without results included, and a
-claim is decided where its adjusted p-value is at most alpha. Then any false verdict in a study, supported or
-refuted, has chance alpha at most (Holm 1979; Shaffer 1980, Ann. Statist. 8:1342-1347, for the direction, proved for
-independent tests; `calibrate` shows it for tests that share cells). The interval shown is the claim's own, not
-adjusted for the others: where it decides and the adjusted p-value does not, the note says so.
+Several claims: the p-values are Holm-adjusted over all claims of the study, including those without results, and a
+claim is decided if its adjusted p-value is at most alpha. Then the probability of any false verdict in a study,
+supported or refuted, is at most alpha (Holm 1979; Shaffer 1980, Ann. Statist. 8:1342-1347, for the direction, proved
+for independent tests; `calibrate` shows it for tests that share cells). The reported interval is not adjusted for the
+other claims; a note marks claims that it would decide and the adjusted p-value does not.
 
-The t-test is of the differences within replicates. It needs no equal spread in all cells, and its n is the number of
-replicates that all of the claim's cells have.
+The t-test uses the differences within replicates. It does not assume equal variances of the cells, and its n is the
+number of replicates that all cells of the claim have.
 """
 
 import math
@@ -35,7 +35,6 @@ from study.analysis.stats.contrasts import Contrast, contrast, results_by_cell
 from study.analysis.stats.power import detectable_effect, inside_power, needed_replicates
 from study.design.claims import ClaimSpec, Region
 from study.design.comparison import Factors, select
-from study.utils.text import plural
 
 Floats = npt.NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
@@ -43,27 +42,27 @@ Outcome = Literal["supported", "refuted", "undecided"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the results say of a claim. Estimate and interval are in the metric's unit, nan where there is none."""
+    """The verdict on a claim. Estimate and interval are in the metric's unit, nan if not available."""
 
     claim: str
     kind: str
     verdict: Outcome
     estimate: float  # mean difference (cells minus against)
-    low: float  # 1 - alpha interval of this claim alone
+    low: float  # 1 - alpha interval, not adjusted for other claims
     high: float
     p_value: float  # the alpha at which the interval just decides the claim
     p_adjusted: float  # over all claims (and looks)
     n: int  # replicates
     sets: int  # matched sets of cells that the difference is averaged over
-    note: str  # why undecided, what was left out; empty where there is nothing to say
+    note: str  # why undecided, what was left out; may be empty
 
 
 def judge(claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors, alpha: float = 0.05) -> list[Verdict]:
-    """A verdict on each claim, from all replicates there are; see `sequential.look` for replicates added on the way.
+    """A verdict on each claim, from all available replicates; see `sequential.look` for replicates added while running.
 
-    `data` has a row per trial: a column of labels per factor, `replicate`, and a column per metric (nan where a trial
-    has no result). `factors` maps each factor to its labels, the baseline's first. Raises StudyError for a claim
-    that names what the study does not have, and for data without the needed columns.
+    `data` has a row per trial: a column of labels per factor, `replicate`, and a column per metric (nan for a trial
+    without a result). `factors` maps each factor to its labels, the baseline's first. Raises StudyError for a claim
+    with an unknown factor, level or metric, and for data without the needed columns.
     """
     contrasts = contrasts_of(claims, data, factors)
     return verdicts(claims, contrasts, decisive_p_values(claims, contrasts), alpha)
@@ -78,9 +77,9 @@ def contrasts_of(claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Facto
 def region_p_values(
     mean: npt.ArrayLike, error: npt.ArrayLike, df: npt.ArrayLike, region: Region
 ) -> tuple[Floats, Floats]:
-    """Two p-values, of mean's shape: the alphas at which the 1 - alpha interval just lies in the region, and outside.
+    """The alphas at which the 1 - alpha interval is just inside the region, and just outside; both of mean's shape.
 
-    `error` is the mean's standard error with `df` degrees of freedom. Each is at most 1, and at most one is under 1.
+    `error` is the mean's standard error with `df` degrees of freedom. Each is at most 1, and at most one is below 1.
     """
     centre, spread = np.asarray(mean, dtype=np.float64), np.asarray(error, dtype=np.float64)
     above_low, above_high = (centre - region.low) / spread, (centre - region.high) / spread
@@ -91,10 +90,10 @@ def region_p_values(
 
 
 def reachable(region: Region, n: int, sd: float, power: float = 0.8, alpha: float = 0.05) -> Region | None:
-    """The true differences at which n replicates support a claim with the wanted power, None where there are none.
+    """The true differences at which n replicates support a claim with the given power; None if there are none.
 
-    `sd` is the standard deviation of the claim's difference over replicates, above 0. Several claims: give each its
-    part of alpha.
+    `sd` is the standard deviation of the claim's difference over replicates, above 0. Divide alpha by the number of
+    claims.
     """
     beyond = detectable_effect(n, sd, power, alpha)
     if math.isnan(beyond):
@@ -116,14 +115,14 @@ def reachable(region: Region, n: int, sd: float, power: float = 0.8, alpha: floa
 
 @dataclass(frozen=True)
 class Decisive:
-    """The smaller of a claim's two p-values, and which way it points."""
+    """The smaller of a claim's two p-values, and whether it supports the claim."""
 
     p_value: float
     supports: bool
 
 
 def decisive_p_values(claims: Sequence[ClaimSpec], contrasts: Sequence[Contrast]) -> list[Decisive]:
-    """For each claim; nan where its replicates give no test (fewer than 2, or all differences equal)."""
+    """For each claim; nan if its replicates allow no test (fewer than 2, or all differences equal)."""
     return [_decisive(claim.region, found) for claim, found in zip(claims, contrasts, strict=True)]
 
 
@@ -142,7 +141,7 @@ def verdicts(
     alpha: float = 0.05,
     share: float = 1.0,
 ) -> list[Verdict]:
-    """Verdicts from p-values, adjusted over these claims. `share` of alpha is this look's; its interval widens so."""
+    """Verdicts from p-values, adjusted over these claims. The level of tests and intervals is `share` * alpha."""
     adjusted = holm([found.p_value / share for found in decisive])
     return [
         _verdict(*parts, alpha, share, len(claims)) for parts in zip(claims, contrasts, decisive, adjusted, strict=True)
@@ -178,31 +177,31 @@ def _verdict(
 
 def _lack(found: Contrast) -> str:
     if found.lacking and found.sets:
-        return f"{found.lacking} of {found.lacking + found.sets} matched comparisons have no results and are left out"
+        return f"{found.lacking} of {found.lacking + found.sets} matched comparisons left out: no results"
     return ""
 
 
 def _alone(claims: int) -> str:
-    return f"its own interval would decide it, but not among {claims} claims (Holm)"
+    return f"decided by its own interval, but not after Holm's correction for {claims} claims"
 
 
 def _undecided(region: Region, found: Contrast, alpha: float) -> str:
-    """Why, and how many replicates would decide it at level alpha if the difference is what it seems to be."""
+    """Why, and how many replicates would decide it at level alpha if the true difference equals the estimate."""
     if not found.cells:
-        return "no cells of this design are matched in all other factors; compare others, or change the design"
+        return "no cells of this design match in all other factors; compare other cells or change the design"
     if not found.sets:
-        return "no results yet for the cells it compares"
+        return "no results yet for the compared cells"
     mean, sd = found.moments()
     if found.n < 2:
-        return f"{plural(found.n, 'replicate')} in common, and so no interval; at least 2 are needed"
+        return f"no interval: at least 2 common replicates are needed, found {found.n}"
     if sd == 0:
-        return "all replicates differ by exactly the same amount: without spread there is no test"
+        return "no test: the difference is the same in all replicates (SD 0)"
     distance = min(abs(mean - end) for end in (region.low, region.high) if math.isfinite(end))
     needed = needed_replicates(distance, sd, alpha=alpha, most=1_000)
     count = f"about {needed}" if needed else "more than 1,000"
     return (
-        f"not distinguishable at n = {found.n}: {count} replicates would decide this claim four times in five, if the "
-        "true difference is as estimated"
+        f"not distinguishable at n = {found.n}: {count} replicates would decide this claim with 80% power if the true "
+        "difference equals the estimate"
     )
 
 

@@ -1,18 +1,18 @@
-"""Replicates added only where claims are undecided, with the error rate kept: `replicates: {min, max, until: claims}`.
+"""Sequential testing: replicates are added only for undecided claims (`replicates: {min, max, until: claims}`).
 
-Results are looked at a few times: after `min` replicates, then about each time their number has doubled, last after
-`max`. Every look may end a claim, so every look gets a share of alpha: with t = n / max it is t^2 minus the last look's
-t^2, which makes 1 in all. This is alpha spending (Lan & DeMets 1983, Biometrika 70:659-663) with the power family's
-function alpha t^rho at rho = 2 (Kim & DeMets 1987, Biometrika 74:149-154). The usual boundaries are computed for normal
-data with known spread; used with t-tests from 3 replicates on they erred in 5.6 % of simulated studies instead of 5.
-So a look's share is simply its level (Bonferroni over looks): exact for t-tests of any n, and, looks being far apart,
-with about 3 points less power at most than exact boundaries would have.
+There are a few interim analyses (looks): after `min` replicates, then each time their number has about doubled, and
+after `max`. Every look can decide a claim, so every look gets a share of alpha: with t = n / max, it is t^2 minus the
+t^2 of the previous look. The shares sum to 1. This is alpha spending (Lan & DeMets 1983, Biometrika 70:659-663) with the power
+family alpha t^rho at rho = 2 (Kim & DeMets 1987, Biometrika 74:149-154). The usual boundaries assume normal data with
+known variance; with t-tests from 3 replicates on, their error rate was 5.6% of simulated studies instead of 5%. So the
+level of a look is its share of alpha (Bonferroni over looks): valid for t-tests of any n, and, since the looks are far
+apart, with at most about 3 points less power than exact boundaries.
 
 Several claims: at each look the undecided ones are Holm-adjusted among themselves (Maurer & Bretz 2013, Stat. Biopharm.
-Res. 5:311-320): a decided claim passes its alpha on. A claim, once decided, keeps its verdict and its numbers;
-replicates that its cells get later on account of other claims do not change it.
+Res. 5:311-320): a decided claim passes its alpha on. A decided claim keeps its verdict and its numbers; replicates that
+its cells get later because of other claims do not change it.
 
-`max` belongs to what is written down beforehand. Raised after seeing results, the error rate is no longer kept.
+`max` is part of the design and must be fixed beforehand. Raising it after seeing results inflates the error rate.
 """
 
 import itertools
@@ -31,13 +31,13 @@ from study.utils.errors import StudyError
 
 @dataclass(frozen=True)
 class Look:
-    """What is known after a look. `wanted` is the number of replicates that `cells` need for the next one."""
+    """The state after a look. `wanted` is the number of replicates that `cells` need for the next look."""
 
     index: int  # from 0; -1 before the first
-    replicates: int  # looked at
+    replicates: int  # analysed
     verdicts: tuple[Verdict, ...]
-    cells: tuple[Labels, ...]  # those of undecided claims; none after the last look
-    wanted: int  # replicates of these cells for the next look; those of this one where there is none
+    cells: tuple[Labels, ...]  # of the undecided claims; none after the last look
+    wanted: int  # replicates of these cells for the next look; after the last look, those of the last look
 
     @property
     def undecided(self) -> tuple[int, ...]:
@@ -46,21 +46,21 @@ class Look:
 
 
 def look_schedule(least: int, most: int) -> tuple[int, ...]:
-    """Replicates at each look, from least to most, as near to doubling as whole steps allow: (3, 10) gives 3, 6, 10.
+    """Replicates at each look, from least to most, growing by a factor close to 2: (3, 10) gives 3, 6, 10.
 
     Raises StudyError unless 2 <= least <= most.
     """
     if not 2 <= least <= most:
         raise StudyError(
-            f"replicates from {least} to {most} are not possible: an interval needs at least 2, and max is at least min"
+            f"invalid replicates {least} to {most}: min must be 2 or more (an interval needs 2), and max at least min"
         )
     steps = max(1, round(math.log2(most / least))) if most > least else 0
     early = (least * (most / least) ** (i / steps) for i in range(steps))
-    return (*(math.ceil(n - 1e-9) for n in early), most)  # rounded up, but not on account of the last bit
+    return (*(math.ceil(n - 1e-9) for n in early), most)  # rounded up, ignoring floating-point error
 
 
 def look_shares(schedule: Sequence[int]) -> tuple[float, ...]:
-    """Each look's share of alpha: the growth of (n / max)^2 since the look before. They sum to 1."""
+    """Each look's share of alpha: the increase of (n / max)^2 since the previous look. The shares sum to 1."""
     spent = [0.0, *((n / schedule[-1]) ** 2 for n in schedule)]
     return tuple(now - before for before, now in itertools.pairwise(spent))
 
@@ -74,17 +74,19 @@ def look(
     index: int | None = None,
     alpha: float = 0.05,
 ) -> Look:
-    """The verdicts after look `index`, replayed from the data; None is the last look that the data reach.
+    """The verdicts after look `index`, replayed from the data; None is the last look that the data allow.
 
     `data` and `factors` are as for `claims.judge`; replicates count from 1. A look is reached when every trial that it
-    needs was run, done or failed: has a row whose `status`, if there is one, is not "missing". Nothing is remembered
-    between looks: each replays those before it, so a sweep that was cut short, or a report made later, comes to the
-    same verdicts. Before the first look every claim is undecided. Raises StudyError as `claims.judge` does, and for
-    an impossible number of replicates or look.
+    needs has run, done or failed: it has a row whose `status`, if there is one, is not "missing". No state is kept
+    between looks: each look replays the earlier ones, so a resumed sweep and a later report reach the same verdicts.
+    Before the first look every claim is undecided. Raises StudyError as `claims.judge` does, and for an invalid number
+    of replicates or look.
     """
     schedule = look_schedule(least, most)
     if index is not None and not -1 <= index < len(schedule):
-        raise StudyError(f"look {index} is not possible: {least} to {most} replicates have {len(schedule)} looks")
+        raise StudyError(
+            f"invalid look {index}: {least} to {most} replicates have {len(schedule)} looks, counted from 0"
+        )
     states = _replayed(claims, data, factors, schedule, alpha, as_reached=index is None)
     *_, last = itertools.islice(states, None if index is None else index + 2)
     return last
@@ -93,7 +95,7 @@ def look(
 def looks(
     claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors, least: int, most: int, alpha: float = 0.05
 ) -> list[Look]:
-    """All looks that the data reach, as `look` gives them: first the state before any, last what is known now."""
+    """All looks that the data allow, from the state before the first one to the current one."""
     return list(_replayed(claims, data, factors, look_schedule(least, most), alpha, as_reached=True))
 
 
@@ -105,7 +107,7 @@ def _replayed(
     alpha: float,
     as_reached: bool,
 ) -> Iterator[Look]:
-    """Look after look; `as_reached`: until one is not reached, or nothing is left to decide."""
+    """The looks in order; with `as_reached`, until one is not reached or all claims are decided."""
     state = _before(claims, data, factors, schedule, alpha)
     yield state
     for n, share in zip(schedule, look_shares(schedule), strict=True):
@@ -121,7 +123,7 @@ def _replayed(
 def _before(
     claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors, schedule: Sequence[int], alpha: float
 ) -> Look:
-    """No look yet: numbers of the replicates there are, and no verdict."""
+    """The state before the first look: estimates from the available replicates, no verdicts."""
     contrasts = contrasts_of(claims, data[data["replicate"] <= schedule[0]], factors)
     note = f"the first look is after {schedule[0]} replicates"
     found = verdicts(claims, contrasts, decisive_p_values(claims, contrasts), alpha, look_shares(schedule)[0])
@@ -130,7 +132,7 @@ def _before(
 
 
 def _after(state: Look, contrasts: Sequence[Contrast], now: Sequence[Verdict], schedule: Sequence[int]) -> Look:
-    """The next look: its verdicts take the place of the claims that were undecided."""
+    """The next look: its verdicts replace those of the undecided claims."""
     index, merged = state.index + 1, list(state.verdicts)
     for i, verdict in zip(state.undecided, now, strict=True):
         merged[i] = verdict

@@ -1,4 +1,4 @@
-"""Verdicts on claims, by hand and against plain references."""
+"""Verdicts on claims against hand computation and reference implementations."""
 
 import itertools
 import math
@@ -60,7 +60,7 @@ def test_less_is_refuted_by_what_supports_greater():
     assert found.p_value == pytest.approx(0.002833, abs=5e-7)
 
 
-def test_the_claim_turned_round():
+def test_the_reversed_claim_is_supported():
     found = one(spec(kind="less", cells={"drug": "first"}, against={"drug": "second"}))
     assert (found.verdict, found.estimate) == ("supported", pytest.approx(-1.58))
 
@@ -79,20 +79,20 @@ def test_equivalence_agrees_with_two_one_sided_tests(margin, verdict):
         assert found.p_value == pytest.approx(2 * stats.t.sf((1.58 - margin) / 0.38896, 9), rel=1e-3)
 
 
-def test_non_inferior_forgives_up_to_the_margin():
+def test_non_inferior_allows_differences_up_to_the_margin():
     worse = spec(kind="non_inferior", cells={"drug": "first"}, against={"drug": "second"}, margin=3.0)
     assert one(worse).verdict == "supported"
     assert one(worse.model_copy(update={"margin": 0.5})).verdict == "refuted"
     assert one(worse.model_copy(update={"margin": 0.5, "better": "lower"})).verdict == "supported"
 
 
-def test_greater_by_a_margin_that_the_interval_crosses_is_undecided():
+def test_greater_with_the_margin_inside_the_interval_is_undecided():
     found = one(spec(kind="greater", cells={"drug": "second"}, margin=1.0))
     assert found.verdict == "undecided"
     needed = needed_replicates(0.58, 1.229995, alpha=0.05)
     expected = (
-        f"not distinguishable at n = 10: about {needed} replicates would decide this claim four times in five, if the "
-        "true difference is as estimated"
+        f"not distinguishable at n = 10: about {needed} replicates would decide this claim with 80% power if the true "
+        "difference equals the estimate"
     )
     assert found.note == expected
     claims = [spec(kind="greater", cells={"drug": "second"}, margin=1.0)] * 2
@@ -142,31 +142,31 @@ def test_cells_without_a_partner_are_left_out():
     assert (found.estimate, found.sets, found.verdict) == (1.5, 1, "undecided")
 
 
-def test_only_replicates_that_all_cells_have_are_used():
+def test_only_common_replicates_are_used():
     data = pd.concat([SLEEP, rows({("first",): [9.0] * 12}, FACTORS).iloc[10:]])
     assert one(spec(kind="greater", cells={"drug": "second"}), data).n == 10
 
 
-def test_failed_trials_are_left_out_and_said():
+def test_failed_trials_are_left_out_with_a_note():
     factors = {"a": ["a0", "a1"], "c": ["c0", "c1"]}
     cells = {("a0", "c0"): [0, 0, 1], ("a1", "c0"): [1, 2, 3], ("a0", "c1"): [1, 1, 1], ("a1", "c1"): [math.nan] * 3}
     found = one(spec(kind="greater", cells={"a": "a1"}), rows(cells, factors), factors)
     assert (found.estimate, found.sets) == (pytest.approx(5 / 3), 1)
-    assert "1 of 2 matched comparisons have no results" in found.note
+    assert "1 of 2 matched comparisons left out: no results" in found.note
 
 
-def test_excluded_cells_are_no_cells():
+def test_excluded_cells_are_ignored():
     data = SLEEP.assign(status=["excluded"] * 10 + ["done"] * 10)
     found = one(spec(kind="greater", cells={"drug": "second"}), data)
-    assert found.note.startswith("no cells of this design are matched")
+    assert found.note.startswith("no cells of this design match")
 
 
 @pytest.mark.parametrize(
     ("second", "note"),
     [
         ([], "no results yet"),
-        ([1.0], "1 replicate in common, and so no interval"),
-        ([1.2, 2.2, 3.2], "exactly the same amount"),
+        ([1.0], "no interval: at least 2 common replicates are needed, found 1"),
+        ([1.2, 2.2, 3.2], "the difference is the same in all replicates"),
     ],
 )
 def test_too_little_to_decide(second, note):
@@ -177,7 +177,7 @@ def test_too_little_to_decide(second, note):
 
 
 def test_p_values_are_adjusted_over_all_claims():
-    """Holm by hand: the second claim's p of 0.0028 stands first of three; claims without results count."""
+    """Holm by hand: the second claim's p of 0.0028 is the smallest of three; claims without results count."""
     data = pd.concat([SLEEP, rows({("third",): [math.nan]}, FACTORS)])
     factors = {"drug": ["first", "second", "third"]}
     claims = [
@@ -190,7 +190,7 @@ def test_p_values_are_adjusted_over_all_claims():
     assert third.p_value == pytest.approx(2 * stats.t.sf((1.58 - 0.6) / 0.38896, 9), rel=1e-3)
     assert third.p_adjusted == pytest.approx(2 * third.p_value)
     assert third.verdict == "undecided"
-    assert third.note == "its own interval would decide it, but not among 3 claims (Holm)"
+    assert third.note == "decided by its own interval, but not after Holm's correction for 3 claims"
 
 
 def test_names_may_be_any_text():
@@ -201,19 +201,19 @@ def test_names_may_be_any_text():
     assert found.sets == 2
 
 
-def test_two_results_of_one_trial_are_refused():
+def test_two_results_of_one_trial_raise():
     with pytest.raises(StudyError, match="two results for replicate 1 of cell drug=first"):
         one(spec(kind="greater", cells={"drug": "second"}), pd.concat([SLEEP, SLEEP]))
 
 
-def test_missing_metric_is_refused_with_what_there_is():
+def test_a_missing_metric_raises_with_the_columns_found():
     with pytest.raises(
         StudyError, match="column 'test_accuracy' not found in the results; found 'drug', 'replicate', 'value'"
     ):
         one(spec(kind="greater", cells={"drug": "second"}, metric="test_accuracy"))
 
 
-def test_table_has_a_row_per_claim_and_its_columns_even_without_claims():
+def test_table_has_a_row_per_claim_and_the_same_columns_without_claims():
     table = verdict_table(judge([spec(kind="greater", cells={"drug": "second"})], SLEEP, FACTORS))
     assert table.loc[0, "verdict"] == "supported"
     assert list(verdict_table([]).columns) == list(table.columns)
@@ -225,8 +225,8 @@ regions = st.tuples(st.one_of(finite, st.just(-math.inf)), st.one_of(finite, st.
 
 @given(st.floats(-5, 5), st.floats(0.01, 3), st.integers(1, 30), regions, st.floats(0.001, 0.4))
 @settings(deadline=None)
-def test_p_values_say_where_the_interval_lies(mean, error, df, ends, alpha):
-    """The rule of the module: under alpha exactly where the 1 - alpha interval is wholly in, or wholly out."""
+def test_p_values_agree_with_the_interval(mean, error, df, ends, alpha):
+    """The rule of the module: below alpha exactly if the 1 - alpha interval is entirely inside, or entirely outside."""
     low, high = min(ends[:2]), max(ends[:2])
     support, refute = region_p_values(mean, error, df, Region(low, high, ends[2]))
     half = stats.t.isf(alpha / 2, df) * error

@@ -1,4 +1,4 @@
-"""Looks: their schedule, their shares of the error rate, and the replay from data."""
+"""Looks: schedule, shares of alpha, and the replay from data."""
 
 import itertools
 
@@ -38,7 +38,7 @@ def results(replicates, levels=tuple(EFFECTS), seed=0):
     ("least", "most", "schedule"),
     [(3, 10, (3, 6, 10)), (5, 20, (5, 10, 20)), (3, 5, (3, 5)), (3, 4, (3, 4)), (4, 4, (4,)), (2, 16, (2, 4, 8, 16))],
 )
-def test_looks_come_after_about_twice_the_replicates(least, most, schedule):
+def test_looks_are_at_about_doubled_numbers_of_replicates(least, most, schedule):
     assert look_schedule(least, most) == schedule
 
 
@@ -48,7 +48,7 @@ def test_shares_by_hand():
 
 
 @given(st.integers(2, 200), st.integers(0, 400))
-def test_any_schedule_grows_from_least_to_most_and_spends_all_of_alpha(least, more):
+def test_every_schedule_grows_from_least_to_most_and_spends_all_of_alpha(least, more):
     schedule = look_schedule(least, least + more)
     assert schedule[0] == least
     assert schedule[-1] == least + more
@@ -58,12 +58,12 @@ def test_any_schedule_grows_from_least_to_most_and_spends_all_of_alpha(least, mo
 
 
 @pytest.mark.parametrize(("least", "most"), [(1, 5), (0, 0), (5, 4)])
-def test_impossible_replicates_are_refused(least, most):
-    with pytest.raises(StudyError, match="are not possible"):
+def test_invalid_replicates_raise(least, most):
+    with pytest.raises(StudyError, match=f"invalid replicates {least} to {most}"):
         look_schedule(least, most)
 
 
-def test_first_look_decides_the_clear_claim_and_asks_for_the_others_cells():
+def test_first_look_decides_the_clear_claim_and_requests_the_cells_of_the_other():
     claims = [claim("big"), claim("none")]
     state = look(claims, results(4), FACTORS, 4, 16)
     assert [verdict.verdict for verdict in state.verdicts] == ["supported", "undecided"]
@@ -96,18 +96,18 @@ def test_a_decided_claim_passes_its_alpha_on():
     assert look(claims, results(8), FACTORS, 4, 16, index=1).verdicts[1].p_adjusted == alone.p_adjusted
 
 
-def test_replay_does_not_depend_on_when_it_is_asked():
+def test_replay_does_not_depend_on_later_replicates():
     claims = [claim(level) for level in ("big", "none", "late")]
     for index, n in enumerate(look_schedule(4, 16)):
         assert look(claims, results(16), FACTORS, 4, 16, index) == look(claims, results(n), FACTORS, 4, 16, index)
 
 
-def test_the_last_look_wants_no_more():
+def test_the_last_look_requests_no_more():
     state = look([claim("none")], results(16), FACTORS, 4, 16)
     assert (state.index, state.replicates, state.cells, state.wanted) == (2, 16, (), 16)
 
 
-def test_one_look_is_the_plain_judgement():
+def test_a_single_look_agrees_with_judge():
     claims = [claim(level) for level in ("big", "none", "late")]
     assert list(look(claims, results(5), FACTORS, 5, 5).verdicts) == judge(claims, results(5), FACTORS)
 
@@ -130,20 +130,20 @@ def test_a_look_is_reached_when_its_trials_were_run_or_failed():
     assert (state.index, state.verdicts[0].n) == (1, 7)
 
 
-def test_trials_that_no_undecided_claim_needs_are_not_waited_for():
+def test_a_look_does_not_wait_for_trials_of_decided_claims():
     data = pd.concat([results(4), results(8, levels=("base", "none"))]).drop_duplicates()
     state = look([claim("big"), claim("none")], data, FACTORS, 4, 16)
     assert (state.index, set(state.cells)) == (1, {("base",), ("none",)})
 
 
-def test_all_claims_decided_ends_it():
+def test_no_further_look_once_all_claims_are_decided():
     state = look([claim("big")], results(4), FACTORS, 4, 16)
     assert (state.index, state.undecided, state.cells) == (0, (), ())
     assert look([claim("big")], results(16), FACTORS, 4, 16) == state
 
 
-def test_a_look_that_does_not_exist_is_refused():
-    with pytest.raises(StudyError, match="look 3 is not possible: 4 to 16 replicates have 3 looks"):
+def test_an_invalid_look_raises():
+    with pytest.raises(StudyError, match="invalid look 3: 4 to 16 replicates have 3 looks"):
         look([claim("big")], results(4), FACTORS, 4, 16, index=3)
 
 
@@ -151,7 +151,7 @@ def test_no_claims():
     assert look([], results(4), FACTORS, 4, 16).verdicts == ()
 
 
-def test_all_looks_end_with_what_is_known_now():
+def test_all_looks_end_with_the_current_one():
     claims = [claim("big"), claim("none")]
     made = looks(claims, results(6), FACTORS, 3, 10)
     assert [(found.index, found.replicates, found.wanted) for found in made] == [(-1, 0, 3), (0, 3, 6), (1, 6, 10)]
