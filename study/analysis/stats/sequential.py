@@ -2,11 +2,11 @@
 
 There are a few interim analyses (looks): after `min` replicates, then each time their number has about doubled, and
 after `max`. Every look can decide a claim, so every look gets a share of alpha: with t = n / max, it is t^2 minus the
-t^2 of the previous look. The shares sum to 1. This is alpha spending (Lan & DeMets 1983, Biometrika 70:659-663) with the power
-family alpha t^rho at rho = 2 (Kim & DeMets 1987, Biometrika 74:149-154). The usual boundaries assume normal data with
-known variance; with t-tests from 3 replicates on, their error rate was 5.6% of simulated studies instead of 5%. So the
-level of a look is its share of alpha (Bonferroni over looks): valid for t-tests of any n, and, since the looks are far
-apart, with at most about 3 points less power than exact boundaries.
+t^2 of the previous look, and the shares sum to 1. This is alpha spending (Lan & DeMets 1983, Biometrika 70:659-663)
+with the power family alpha t^rho at rho = 2 (Kim & DeMets 1987, Biometrika 74:149-154). The usual boundaries assume
+normal data with known variance; with t-tests from 3 replicates on, their error rate was 5.6% of simulated studies
+instead of 5%. So the level of a look is its share of alpha (Bonferroni over looks): valid for t-tests of any n, and,
+since the looks are far apart, with at most about 3 points less power than exact boundaries.
 
 Several claims: at each look the undecided ones are Holm-adjusted among themselves (Maurer & Bretz 2013, Stat. Biopharm.
 Res. 5:311-320): a decided claim passes its alpha on. A decided claim keeps its verdict and its numbers; replicates that
