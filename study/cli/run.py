@@ -18,7 +18,7 @@ from study.design.resources import Resources
 from study.planning import plan as planning
 from study.planning.events import Listeners, Outcome
 from study.planning.plan import Plan
-from study.planning.stage_source import Work
+from study.planning.stage_source import StageSource
 from study.planning.trials import StageNames
 from study.store.results import Store
 from study.store.verify import say, verify
@@ -200,30 +200,30 @@ def _rounds(
 ) -> Ending:
     """Fan out until the study wants nothing that was not tried: results may call for more trials."""
     ending = Ending([], interrupted=False)
-    work: Work | None = _first_work(plan, places.store)
+    work: StageSource | None = _first_work(plan, places.store)
     while work is not None:
         ending = ending.followed_by(_fan_out(plan, work, places, cluster, tracker, console))
         plan, work = planning.make_plan(plan.study, places.store), None
         stages = [stage for stage in plan.missing if stage.key not in ending.names]
         if stages and not ending.interrupted:
             tracker.expect(plan.trials)
-            work = Work(stages)
+            work = StageSource(stages)
             console.print(f"{plural(len(stages), 'more stage')}: {planning.summary(plan)}", highlight=False)
     _say_ending(ending, busy(ending.outcomes, time.monotonic() - BEGAN, plan.study.grid.resources, cluster), console)
     return ending
 
 
-def _first_work(plan: Plan, store: Store) -> Work:
+def _first_work(plan: Plan, store: Store) -> StageSource:
     if plan.study.space is None:
-        return Work(plan.missing)
-    from study.tuning.stage_source import TuningWork
+        return StageSource(plan.missing)
+    from study.tuning.stage_source import TuningStageSource
 
-    return TuningWork(plan.study, store)
+    return TuningStageSource(plan.study, store)
 
 
 def _fan_out(
     plan: Plan,
-    work: Work,
+    work: StageSource,
     places: Places,
     cluster: "execution.Cluster",
     tracker: tracking.Tracker,

@@ -1,26 +1,27 @@
-"""Early stopping of a search's trials by asynchronous successive halving, ASHA (Li et al. 2020, arXiv 1810.05934)."""
+"""Early stopping by asynchronous successive halving, ASHA (Li et al. 2020, arXiv 1810.05934)."""
 
 from dataclasses import dataclass
 
-REDUCTION = 4  # as in the paper's experiments
+REDUCTION_FACTOR = 4  # as in the experiments of the paper
 
 
 @dataclass(frozen=True)
-class Halving:
-    """Which trials go on: at each rung, those among the best 1 in `reduction` of all that have come as far by then.
+class SuccessiveHalving:
+    """At each rung, a trial continues if it is among the best 1/reduction of all trials that have reached that rung.
 
-    So the first to come goes on in any case, and which trials are stopped depends on the order in which they come.
+    The first trial at a rung always continues, so which trials are stopped depends on the order in which they report.
+    The field names are part of the keys of tunings.
     """
 
-    grace: int  # epochs that every trial has
-    epochs: int  # of a whole trial
-    reduction: int = REDUCTION
+    grace: int  # epochs before the first rung
+    epochs: int  # of a complete trial
+    reduction: int = REDUCTION_FACTOR
 
     @property
     def rungs(self) -> list[int]:
-        """The epochs after which trials are judged: 1, 4, 16 of 20 with a grace of 1. Never after the last one."""
-        found, epoch = [], self.grace
+        """The epochs after which trials may stop, all before the last: 1, 4, 16 of 20 epochs with a grace of 1."""
+        rungs, epoch = [], self.grace
         while epoch < self.epochs:
-            found.append(epoch)
+            rungs.append(epoch)
             epoch *= self.reduction
-        return found
+        return rungs

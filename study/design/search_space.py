@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from study.design.early_stopping import Halving
+from study.design.early_stopping import SuccessiveHalving
 from study.design.factors import Factor
 from study.design.grid import Objective, ParameterSpec, SearchSpec, TuneSpec
 from study.design.overrides import InvalidError, canonical, laid_over, overlaps, path_problem, settings
@@ -77,13 +77,13 @@ class Space:
     objectives: tuple[Objective, ...] = (VAL_ACCURACY,)
     sampler: Literal["tpe", "nsga2"] = "tpe"
     searches: bool = False  # for settings that no other beats, rather than for each cell's best
-    halving: Halving | None = None  # how a search's trials are stopped early
+    early_stopping: SuccessiveHalving | None = None  # how a search's trials are stopped early
 
     @property
     def identity(self) -> dict[str, Any]:
         """What suggestions depend on besides the parameters; nothing that tuning had not from the beginning."""
         more = {"objectives": list(self.objectives), "sampler": self.sampler}
-        stopping = {"halving": asdict(self.halving)} if self.halving else {}
+        stopping = {"halving": asdict(self.early_stopping)} if self.early_stopping else {}
         return {"parallel": self.parallel, **(more if self.searches else {}), **stopping}
 
     def of(self, cell: Settings) -> tuple[Parameter, ...]:
@@ -146,11 +146,13 @@ def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Setting
         parameters = tuple(_parameter(name, one, (), at / "space" / name) for name, one in spec.space.items())
         _check_apart(parameters, at / "space")
         _check_cell("baseline", baseline, parameters, at / "space")
-    objectives, halving = tuple(spec.objectives), _halving(spec, parameters, baseline, at)
-    return Space(parameters, spec.trials, spec.parallel, False, objectives, spec.sampler, True, halving)
+    objectives, early_stopping = tuple(spec.objectives), _early_stopping(spec, parameters, baseline, at)
+    return Space(parameters, spec.trials, spec.parallel, False, objectives, spec.sampler, True, early_stopping)
 
 
-def _halving(spec: SearchSpec, parameters: tuple[Parameter, ...], baseline: Settings, at: Place) -> Halving | None:
+def _early_stopping(
+    spec: SearchSpec, parameters: tuple[Parameter, ...], baseline: Settings, at: Place
+) -> SuccessiveHalving | None:
     if spec.early_stopping is None:
         if spec.grace is not None:
             raise (at / "grace").error("belongs to early_stopping; write early_stopping: asha too, or leave it out")
@@ -172,11 +174,13 @@ def _halving(spec: SearchSpec, parameters: tuple[Parameter, ...], baseline: Sett
                 message = f"trials are compared after the same epoch, and {parameter.name} changes how many they have"
                 raise (at / "early_stopping").error(f"{message}; leave it out, or fix finetune.epochs")
             warmup = max(warmup, tried.warmup_epochs)
-    halving = Halving(spec.grace or max(1, math.ceil(warmup)), epochs)
-    if not halving.rungs:
-        message = f"no trial would be stopped: each has {epochs} epochs, and the first {halving.grace} are its grace"
+    early_stopping = SuccessiveHalving(spec.grace or max(1, math.ceil(warmup)), epochs)
+    if not early_stopping.rungs:
+        message = (
+            f"no trial would be stopped: each has {epochs} epochs, and the first {early_stopping.grace} are its grace"
+        )
         raise (at / ("grace" if spec.grace else "early_stopping")).error(f"{message}; write a smaller grace")
-    return halving
+    return early_stopping
 
 
 def _check_objectives(spec: SearchSpec, at: Place) -> None:

@@ -19,20 +19,20 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from study.design.early_stopping import Halving
+from study.design.early_stopping import SuccessiveHalving
 from study.design.resources import Resources
 from study.design.stages import Stage
 from study.execution import worker
 from study.execution.ray_cluster import Cluster, session
 from study.execution.scheduler import Queue
 from study.planning.events import Listener, Outcome
-from study.planning.stage_source import Work
+from study.planning.stage_source import StageSource
 from study.store.leases import Leases
 from study.store.results import Store, StoreError
 
 
 def fan_out(
-    stages: list[Stage] | Work,
+    stages: list[Stage] | StageSource,
     store: Store,
     resources: Resources,
     cluster: Cluster,
@@ -49,7 +49,7 @@ def fan_out(
     `ATTEMPTS` workers at the most. Ctrl-C ends the sweep after what is being written; stages without an outcome were
     not run.
     """
-    work = stages if isinstance(stages, Work) else Work(stages)
+    work = stages if isinstance(stages, StageSource) else StageSource(stages)
     with Leases(store) as leases:
         store.sweep(leases.keys())
         queue = Queue(work, store, leases, listener, cluster.at_once(resources))
@@ -64,14 +64,14 @@ def fan_out(
 
 
 def _tune(queue: Queue, store: Store, resources: Resources, cluster: Cluster, commit: str) -> None:
-    gpus, halving = cluster.gpus_per_trial(resources), queue.work.halving
+    gpus, early_stopping = cluster.gpus_per_trial(resources), queue.work.early_stopping
     scratch = Path(tempfile.mkdtemp(prefix="study-tune-", dir=session()))
     work = tune.with_parameters(worker.work, store=store.address, commit=commit, resources=resources)
     tuner = tune.Tuner(
         tune.with_resources(work, {"cpu": resources.cpu, "gpu": gpus}),
         tune_config=tune.TuneConfig(
             search_alg=_Stages(queue),
-            scheduler=_Asha(queue, halving, queue.work.courses()) if halving else None,
+            scheduler=_Asha(queue, early_stopping, queue.work.learning_curves()) if early_stopping else None,
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -101,7 +101,7 @@ class _Stages(_Unsaved, Searcher):
         stages = self._queue.take(trial_id)
         if stages:
             specs = [json.dumps(stage.spec()) for stage in stages]
-            return {"stages": specs, "judged": self._queue.work.judged(stages[0])}
+            return {"stages": specs, "can_stop_early": self._queue.work.can_stop_early(stages[0])}
         return Searcher.FINISHED if self._queue.over else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -122,26 +122,28 @@ class _Ended:
 
 
 class _Asha(_Unsaved, ASHAScheduler):
-    """Stops judged stages that fall behind, and tells the queue which; those of earlier sweeps are in the comparison.
+    """Stops stages early and reports them to the queue; learning curves of earlier sweeps are in the comparison.
 
     What does not report its accuracy, epoch by epoch, goes on to its end.
     """
 
-    def __init__(self, queue: Queue, halving: Halving, courses: list[Mapping[int, float]]) -> None:
+    def __init__(
+        self, queue: Queue, early_stopping: SuccessiveHalving, learning_curves: list[Mapping[int, float]]
+    ) -> None:
         super().__init__(
             "epoch",
             "val_accuracy",
             "max",
-            max_t=halving.epochs,
-            grace_period=halving.grace,
-            reduction_factor=halving.reduction,
+            max_t=early_stopping.epochs,
+            grace_period=early_stopping.grace,
+            reduction_factor=early_stopping.reduction,
         )
         self._queue = queue
         nobody: Any = None  # it asks nothing of Tune's controller
-        for number, course in enumerate(courses):
+        for number, curve in enumerate(learning_curves):
             past: Any = _Ended(f"earlier {number}")
             self.on_trial_add(nobody, past)
-            for epoch, accuracy in sorted(course.items()):
+            for epoch, accuracy in sorted(curve.items()):
                 super().on_trial_result(nobody, past, {"epoch": epoch, "val_accuracy": accuracy})
 
     def on_trial_result(self, controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from study.design.stages import Stage
 from study.planning.events import Listener, Outcome
-from study.planning.stage_source import Work
+from study.planning.stage_source import StageSource
 from study.store.leases import Leases
 from study.store.results import Store, StoreError
 
@@ -37,7 +37,7 @@ class Bundle:
 
     stages: deque[Stage]  # those that have not ended, as far as is known; the worker is at the first
     seconds: float = 0.0  # that it has been at it
-    course: list[dict[str, float]] = field(default_factory=list)  # its epochs, if it is judged by them
+    learning_curve: list[dict[str, float]] = field(default_factory=list)  # if the stage can stop early
 
 
 class Pace:
@@ -58,7 +58,7 @@ class Pace:
 class Queue:
     """Hands out stages in order of dependency. Workers are named by whoever asks for them."""
 
-    def __init__(self, work: Work, store: Store, leases: Leases, listener: Listener, at_once: int = 1) -> None:
+    def __init__(self, work: StageSource, store: Store, leases: Leases, listener: Listener, at_once: int = 1) -> None:
         self.outcomes: list[Outcome] = []
         self.broken: str | None = None  # why the store cannot be written; then nothing more is handed out
         self.error: Exception | None = None  # what went wrong here; likewise
@@ -121,7 +121,9 @@ class Queue:
             elif bundle.stages and worker in self._stopped:
                 stage = bundle.stages.popleft()
                 self._store.drop_unfinished(stage)
-                self._close(Outcome(stage, "stopped", None, bundle.seconds, course=tuple(bundle.course)))
+                self._close(
+                    Outcome(stage, "stopped", None, bundle.seconds, learning_curve=tuple(bundle.learning_curve))
+                )
         except Exception as problem:
             self.error = self.error or problem
 
@@ -139,8 +141,8 @@ class Queue:
             self._advance(bundle, said["error"])
         else:
             stage, rows = bundle.stages[0], said["epochs"]
-            if self.work.judged(stage):
-                bundle.course += rows
+            if self.work.can_stop_early(stage):
+                bundle.learning_curve += rows
             self._listener.on_epochs(stage, rows)
 
     def _advance(self, bundle: Bundle, error: str | None) -> None:
@@ -171,7 +173,7 @@ class Queue:
         """As many as take about a second together, while there is enough for all workers; those that may be stopped
         early come one by one."""
         stages: list[Stage] = []
-        most = 1 if self.work.halving else min(BUNDLE_STAGES, len(self._ready) // (2 * self._at_once))
+        most = 1 if self.work.early_stopping else min(BUNDLE_STAGES, len(self._ready) // (2 * self._at_once))
         seconds = 0.0
         while not stages or (len(stages) < most and seconds < BUNDLE_SECONDS):
             stage = self._next()

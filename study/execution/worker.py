@@ -23,7 +23,7 @@ def work(config: dict[str, Any], store: str, commit: str, resources: Resources) 
 
     torch.set_num_threads(max(1, int(resources.cpu)))
     device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
-    reports = Reports(config["judged"])
+    reports = Reports(config["can_stop_early"])
     for spec in config["stages"]:
         unwritten = _run(spec, store, device, commit, resources, reports)
         if unwritten:
@@ -51,13 +51,13 @@ def _run(spec: str, store: str, device: str, commit: str, resources: Resources, 
 class Reports:
     """Collects what is to be reported and sends it at most every REPORT_EVERY seconds.
 
-    Epochs of a stage that is judged are reported one by one, with what it is judged by: in that call it may be stopped.
+    Epochs of a stage that can stop early are reported one by one, with the accuracy; in that call it may be stopped.
     Its last epoch goes with its result, for a stage that has come so far is to be kept.
     """
 
-    def __init__(self, judged: bool = False) -> None:
+    def __init__(self, can_stop_early: bool = False) -> None:
         self.epochs = 0  # of the whole stage
-        self._judged = judged
+        self._can_stop_early = can_stop_early
         self._rows: list[dict[str, float]] = []  # of epochs since the last report
         self._said: list[Ending] = []
         self._began = self._sent = time.monotonic()
@@ -69,7 +69,7 @@ class Reports:
     def add(self, row: dict[str, float]) -> None:
         """One of its epochs has ended."""
         self._rows.append(row)
-        if self._judged:
+        if self._can_stop_early:
             if row["epoch"] < self.epochs:
                 self.send({"epoch": int(row["epoch"]), "val_accuracy": row["val_accuracy"]})
         else:
@@ -81,12 +81,12 @@ class Reports:
         self._said.append({"ended": True, "error": error, "seconds": self._seconds, "unwritten": unwritten})
         self._send_if_due()
 
-    def send(self, judged: dict[str, float] | None = None) -> None:
+    def send(self, metrics: dict[str, float] | None = None) -> None:
         """Report what there is."""
         self._say_epochs()
         said, self._said = self._said, []
         if said:
-            tune.report({"said": json.dumps(said), **(judged or {})})
+            tune.report({"said": json.dumps(said), **(metrics or {})})
             self._sent = time.monotonic()
 
     def _send_if_due(self) -> None:

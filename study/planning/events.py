@@ -16,13 +16,13 @@ class Outcome:
     error: str | None = None
     seconds: float = 0.0  # of the worker's time; 0 where it was never handed out, or its worker died
     elsewhere: bool = False  # another driver of the same store ran it
-    course: tuple[Mapping[str, float], ...] = ()  # of one that was stopped: the records of its epochs
+    learning_curve: tuple[Mapping[str, float], ...] = ()  # of a stopped stage: the records of its epochs
     note: str = ""  # of one that failed: the name of the store's note of that
 
     @property
     def epochs(self) -> int:
-        """How far one came that was stopped."""
-        return int(self.course[-1]["epoch"]) if self.course else 0
+        """Epochs of a stopped stage."""
+        return int(self.learning_curve[-1]["epoch"]) if self.learning_curve else 0
 
 
 class Listener:

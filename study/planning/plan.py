@@ -59,7 +59,7 @@ class Plan:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to run. Tuning that has failed altogether is tried again."""
-        return not self.missing and not self.tuning_left and not any(one.hopeless for one in self.tunings)
+        return not self.missing and not self.tuning_left and not any(one.all_failed for one in self.tunings)
 
     @property
     def tuning_left(self) -> int:
@@ -251,26 +251,26 @@ def _tuning_summary(plan: Plan) -> str:
     assert plan.study.space is not None
     budget, number, searches = plan.study.space.budget, len(plan.study.included), plan.study.space.searches
     failed = sum(one.failed for one in plan.tunings)
-    _, waiting = tuning_state.to_come(plan.study, plan.tunings)
+    _, waiting = tuning_state.num_remaining(plan.study, plan.tunings)
     text = (
         f"search: {budget} trials; " if searches else f"tuning: {number} cells x {budget} trials = {number * budget}; "
     )
     text += f"{number * budget - plan.tuning_left} ended{f' ({failed} failed)' if failed else ''}, "
     text += f"{plan.tuning_left} to run"
     text += f"; {waiting} replicates are known once their cells are tuned" if waiting else ""
-    if plan.study.space.halving:
-        rungs = ", ".join(map(str, plan.study.space.halving.rungs))
+    if plan.study.space.early_stopping:
+        rungs = ", ".join(map(str, plan.study.space.early_stopping.rungs))
         text += f"; those that fall behind are stopped after epoch {rungs}"
-    hopeless = sum(one.hopeless for one in plan.tunings)
-    if hopeless and searches:
+    all_failed = sum(one.all_failed for one in plan.tunings)
+    if all_failed and searches:
         return f"{text}; no trial succeeded, and they are tried again"
-    return text + (f"; {hopeless} cells have no trial that succeeded, and are tuned again" if hopeless else "")
+    return text + (f"; {all_failed} cells have no trial that succeeded, and are tuned again" if all_failed else "")
 
 
 def _replicates(plan: Plan) -> str:
     """As in `5 replicates = 20 trials`, or `3 to 10 replicates, now 12 trials`."""
     adaptive = plan.study.grid.adaptive
-    _, waiting = tuning_state.to_come(plan.study, plan.tunings)
+    _, waiting = tuning_state.num_remaining(plan.study, plan.tunings)
     trials = plural(len(plan.trials) + waiting, "trial")
     if adaptive is None:
         return f"{plural(plan.study.grid.least_replicates, 'replicate')} = {trials}"

@@ -1,14 +1,14 @@
-"""Where a fan-out takes its stages from."""
+"""Where a sweep takes its stages from."""
 
 from collections.abc import Mapping
 
-from study.design.early_stopping import Halving
+from study.design.early_stopping import SuccessiveHalving
 from study.design.stages import Stage
 from study.planning.events import Outcome
 
 
-class Work:
-    """Stages that are all known beforehand; a subclass finds out more as they end."""
+class StageSource:
+    """A fixed list of stages; subclasses may add stages as earlier ones end."""
 
     def __init__(self, stages: list[Stage]) -> None:
         self._stages = stages
@@ -16,26 +16,26 @@ class Work:
 
     @property
     def total(self) -> int:
-        """Stages given and to be given, at a guess where that is not known yet."""
+        """Number of stages, including those still to come; an estimate if that is not known yet."""
         return self._total
 
     def more(self) -> list[Stage]:
-        """Stages that have not been given before, parents before children. Asked again after every outcome."""
+        """Stages that were not returned before, parents before children. Called again after every outcome."""
         stages, self._stages = self._stages, []
         return stages
 
+    def ended(self, outcome: Outcome) -> None:
+        """Called when a stage has ended."""
+
     @property
-    def halving(self) -> Halving | None:
-        """How stages that are `judged` are stopped early; None where none is."""
+    def early_stopping(self) -> SuccessiveHalving | None:
+        """The schedule for stages that `can_stop_early`; None if there are none."""
         return None
 
-    def judged(self, stage: Stage) -> bool:
-        """Whether a stage may be stopped early."""
+    def can_stop_early(self, stage: Stage) -> bool:
+        """Whether the scheduler may stop a stage early."""
         return False
 
-    def courses(self) -> list[Mapping[int, float]]:
-        """Of judged stages that ended before this work began: validation accuracy by epoch."""
+    def learning_curves(self) -> list[Mapping[int, float]]:
+        """Validation accuracy by epoch of stages of earlier sweeps with which new ones are compared."""
         return []
-
-    def ended(self, outcome: Outcome) -> None:
-        """One of them has ended."""

@@ -30,14 +30,14 @@ def wanted(study: Study, store: Store) -> list[Trial]:
 
 
 def _tuned(trials: list[Trial], tunings: list[tuning_state.Tuning]) -> list[Trial]:
-    tuned = {one.cell.name: one.tuned() for one in tunings}
+    tuned = {one.cell.name: one.best_settings for one in tunings}
     settings = ((trial, tuned.get(trial.cell.name)) for trial in trials)
     return [replace(trial, settings=found) for trial, found in settings if found is not None]
 
 
 def everything(study: Study, store: Store) -> list[Trial]:
     """The wanted trials, and the tuning trials suggested so far."""
-    return [*wanted(study, store), *tuning_state.trials(tuning_state.load(study, store))]
+    return [*wanted(study, store), *tuning_state.suggested_trials(tuning_state.load(study, store))]
 
 
 class StageNames(dict[str, str]):

@@ -26,7 +26,7 @@ VERSION = 1  # raised when a change to the code changes what is suggested
 
 
 @dataclass(frozen=True)
-class Tried:
+class TuningTrial:
     """One tuning trial."""
 
     number: int  # from 1
@@ -36,12 +36,12 @@ class Tried:
     costs: Mapping[str, float] = field(default_factory=dict)  # the other objectives of a search
     error: str = ""  # of a failed trial
     attributes: Mapping[str, Any] = field(default_factory=dict)  # system attributes of Optuna's sampler
-    course: Mapping[str, float] = field(default_factory=dict)  # of a stopped trial: validation accuracy by epoch
+    learning_curve: Mapping[str, float] = field(default_factory=dict)  # of a stopped trial: accuracy by epoch
 
     @property
     def epochs(self) -> int:
         """Epochs of a trial that was stopped early; 0 for others."""
-        return max(map(int, self.course), default=0)
+        return max(map(int, self.learning_curve), default=0)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Tuning:
     space: Space
     seed: int  # the study's
     warm: Values | None  # values of the first trial
-    tried: tuple[Tried, ...] = ()
+    trials: tuple[TuningTrial, ...] = ()
     importances: Importances = Importances()  # of a finished search
 
     @cached_property
@@ -89,12 +89,12 @@ class Tuning:
         return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
 
     @property
-    def within_budget(self) -> tuple[Tried, ...]:
+    def within_budget(self) -> tuple[TuningTrial, ...]:
         """The trials that count: a reduced budget ignores the later ones."""
-        return self.tried[: self.space.budget]
+        return self.trials[: self.space.budget]
 
     @property
-    def open(self) -> list[Tried]:
+    def open(self) -> list[TuningTrial]:
         """Trials that were suggested and have not ended."""
         return [trial for trial in self.within_budget if trial.status == "open"]
 
@@ -109,16 +109,16 @@ class Tuning:
         return sum(trial.status == "failed" for trial in self.within_budget)
 
     @property
-    def due(self) -> int:
+    def num_to_suggest(self) -> int:
         """How many trials to suggest now.
 
         A round of `space.parallel` trials starts when the previous round has ended. With early stopping, each trial
         that ends is replaced at once, so that no worker idles until the longest trial of a round has ended.
         """
         running = len(self.open)
-        if running and self.space.halving is None:
+        if running and self.space.early_stopping is None:
             return 0
-        return max(0, min(self.space.parallel - running, self.space.budget - len(self.tried)))
+        return max(0, min(self.space.parallel - running, self.space.budget - len(self.trials)))
 
     @property
     def finished(self) -> bool:
@@ -126,22 +126,23 @@ class Tuning:
         return self.ended == self.space.budget
 
     @property
-    def hopeless(self) -> bool:
+    def all_failed(self) -> bool:
         """Whether the budget is spent and every trial failed."""
         return self.finished and self.best is None
 
     @property
-    def best(self) -> Tried | None:
+    def best(self) -> TuningTrial | None:
         """The trial of the highest validation accuracy so far; the earliest of equals."""
         done = [trial for trial in self.within_budget if trial.status == "done"]
         return max(done, key=lambda trial: (trial.val_accuracy, -trial.number), default=None)
 
-    def tuned(self) -> Settings | None:
+    @property
+    def best_settings(self) -> Settings | None:
         """The cell's settings at the best values; None until the tuning has finished."""
         best = self.best if self.finished else None
         return suggested(self.settings, self.parameters, best.values) if best else None
 
-    def twin(self, trial: Tried) -> Tried | None:
+    def duplicate_of(self, trial: TuningTrial) -> TuningTrial | None:
         """An earlier trial of the same values that ended without a result: this one would end the same way."""
         return next(
             (
@@ -154,14 +155,14 @@ class Tuning:
             None,
         )
 
-    def trial(self, tried: Tried) -> Trial:
+    def trial(self, trial: TuningTrial) -> Trial:
         """What to run for a tuning trial. Raises InvalidError for values that exclude each other."""
-        settings = suggested(self.settings, self.parameters, tried.values)
-        return Trial(self.cell, settings, 0, tuning_seed(self.seed), tried.number)
+        settings = suggested(self.settings, self.parameters, trial.values)
+        return Trial(self.cell, settings, 0, tuning_seed(self.seed), trial.number)
 
-    def with_trial(self, trial: Tried) -> "Tuning":
+    def with_trial(self, trial: TuningTrial) -> "Tuning":
         """A copy in which `trial` replaces the one of the same number."""
-        return replace(self, tried=tuple(trial if old.number == trial.number else old for old in self.tried))
+        return replace(self, trials=tuple(trial if old.number == trial.number else old for old in self.trials))
 
 
 def load(study: Study, store: Store) -> list[Tuning]:
@@ -184,26 +185,26 @@ def save(tuning: Tuning, store: Store) -> None:
     """Write the record of a tuning; a killed sweep continues from it."""
     record = {
         "cell": tuning.cell.name,
-        "trials": [asdict(trial) for trial in tuning.tried],
+        "trials": [_trial_record(trial) for trial in tuning.trials],
         "importances": tuning.importances.shares,
         "importances_unavailable": tuning.importances.unavailable,
     }
     store.note(_path(tuning), json.dumps(record, indent=1).encode())
 
 
-def trials(tunings: Iterable[Tuning]) -> list[Trial]:
+def suggested_trials(tunings: Iterable[Tuning]) -> list[Trial]:
     """The trials suggested so far, except those of invalid values, which ended as failed."""
     found = []
     for tuning in tunings:
-        for tried in tuning.tried:
+        for trial in tuning.trials:
             try:
-                found.append(tuning.trial(tried))
+                found.append(tuning.trial(trial))
             except InvalidError:
                 continue
     return found
 
 
-def to_come(study: Study, tunings: Iterable[Tuning]) -> tuple[int, int]:
+def num_remaining(study: Study, tunings: Iterable[Tuning]) -> tuple[int, int]:
     """How many tuning trials have not been suggested yet, and how many replicates wait for a tuning to finish."""
     if study.space is None:
         return 0, 0
@@ -220,13 +221,25 @@ def _loaded(tuning: Tuning, store: Store) -> Tuning:
         return tuning
     try:
         record = json.loads(data)
-        tried = tuple(Tried(**one) for one in record["trials"])
+        trials = tuple(map(_trial, record["trials"]))
         # older records have no importances, or none with a reason
         importances = Importances(record.get("importances", {}), record.get("importances_unavailable", {}))
     except (AttributeError, TypeError, KeyError, ValueError):
         message = "invalid tuning record; remove the file and run again: it is rebuilt from the stored results"
         raise StudyError(f"{store}/{_path(tuning)}: {message}") from None
-    return replace(tuning, tried=tried, importances=importances)
+    return replace(tuning, trials=trials, importances=importances)
+
+
+def _trial_record(trial: TuningTrial) -> dict[str, Any]:
+    record = asdict(trial)
+    record["course"] = record.pop("learning_curve")  # the name in records
+    return record
+
+
+def _trial(record: Mapping[str, Any]) -> TuningTrial:
+    """Older records have no `course`."""
+    fields = dict(record)
+    return TuningTrial(learning_curve=fields.pop("course", {}), **fields)
 
 
 def _path(tuning: Tuning) -> str:

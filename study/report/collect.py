@@ -26,7 +26,7 @@ from study.design.stages import Stage, stages_of, unique_stages
 from study.design.study import Cell, Study, Trial, replicate_seed
 from study.planning import tuning_state
 from study.planning.trials import wanted
-from study.planning.tuning_state import Tried, Tuning
+from study.planning.tuning_state import Tuning, TuningTrial
 from study.report.design_notes import designed
 from study.store import measurements
 from study.store.results import CorruptError, Result, Store
@@ -87,7 +87,7 @@ class _Shelf:
                 found[stage.key] = result
             elif error is not None:
                 errors[stage.key] = next(iter(error.strip().splitlines()), "no message")
-        tried = {stage.key: stage for trial in tuning_state.trials(tunings) for stage in stages_of(trial)}
+        tried = {stage.key: stage for trial in tuning_state.suggested_trials(tunings) for stage in stages_of(trial)}
         results = {key: result for key, stage in tried.items() if (result := _read(store, stage))}
         return cls(trials, tunings, results, stages, found, errors)
 
@@ -152,8 +152,8 @@ def _trial_row(trial: Trial, shelf: _Shelf, run_ids: Mapping[str, str]) -> Row:
 def _untuned_rows(study: Study, one: Tuning) -> Iterator[Row]:
     """Replicates whose hyper-parameters are not known."""
     status, reason = "missing", f"its tuning has not ended ({one.ended} of {one.space.budget} trials)"
-    if one.hopeless:
-        status, reason = "failed", f"all {one.space.budget} tuning trials failed, the last: {one.tried[-1].error}"
+    if one.all_failed:
+        status, reason = "failed", f"all {one.space.budget} tuning trials failed, the last: {one.trials[-1].error}"
     for replicate in range(1, study.grid.least_replicates + 1):
         seed = replicate_seed(study.grid.seed, replicate)
         yield {"replicate": replicate, "seed": seed, "status": status, "reason": reason}
@@ -175,7 +175,7 @@ def _tuning_rows(shelf: _Shelf, run_ids: Mapping[str, str]) -> Iterator[Row]:
             yield row
 
 
-def _tried_row(one: Tuning, tried: Tried, result: Result) -> Row:
+def _tried_row(one: Tuning, tried: TuningTrial, result: Result) -> Row:
     """What a tuning trial's result adds; test data are looked at for a search's trials alone, which are its results."""
     row: Row = {"train_seconds": result.metrics.get("train_seconds")}
     if one.space.searches:
@@ -263,7 +263,7 @@ def _tuning_facts(study: Study, shelf: _Shelf) -> TuningFacts | None:
         searches=study.space.searches,
         objectives=study.space.objectives,
         sampler=study.space.sampler,
-        rungs=tuple(study.space.halving.rungs) if study.space.halving else (),
+        rungs=tuple(study.space.early_stopping.rungs) if study.space.early_stopping else (),
         importances=importances.shares,
         unavailable_importances=importances.unavailable,
     )

@@ -61,8 +61,8 @@ class LiveRun:
         """The end of a stage without a result: it failed, or fell behind in a search. `name` is that of its ending."""
         from mlflow.entities import RunTag
 
-        if outcome.course:
-            self._epochs = [row for row in outcome.course if row["epoch"] not in self._logged]
+        if outcome.learning_curve:
+            self._epochs = [row for row in outcome.learning_curve if row["epoch"] not in self._logged]
         why = RunTag("stopped", "asha") if outcome.status == "stopped" else RunTag("error", _error(outcome.error))
         self._deliver(metrics_of(self._epochs), [RunTag("ending", name), why])
         self._client.set_terminated(self.run_id, STATUS[outcome.status])

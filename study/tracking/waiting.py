@@ -45,14 +45,14 @@ def _failures(study: Study, store: Store) -> list[Outcome]:
 
 def _stops(study: Study, store: Store) -> list[Outcome]:
     """Of their epochs the store has the validation accuracy."""
-    if study.space is None or study.space.halving is None:
+    if study.space is None or study.space.early_stopping is None:
         return []
     stopped = {}
     for one in tuning_state.load(study, store):
-        for tried in one.tried:
+        for tried in one.trials:
             if tried.status == "stopped":  # a trial of the same values as an earlier one ends with it
                 stage = stages_of(one.trial(tried))[-1]
-                epochs = sorted((int(epoch), accuracy) for epoch, accuracy in tried.course.items())
-                course = tuple({"epoch": epoch, "val_accuracy": accuracy} for epoch, accuracy in epochs)
-                stopped[stage.key] = Outcome(stage, "stopped", course=course)
+                epochs = sorted((int(epoch), accuracy) for epoch, accuracy in tried.learning_curve.items())
+                curve = tuple({"epoch": epoch, "val_accuracy": accuracy} for epoch, accuracy in epochs)
+                stopped[stage.key] = Outcome(stage, "stopped", learning_curve=curve)
     return [outcome for outcome in stopped.values() if not store.has(outcome.stage)]

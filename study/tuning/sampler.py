@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.design.search_space import VAL_ACCURACY, Parameter
 from study.design.study import named_seed
-from study.planning.tuning_state import Tried, Tuning
+from study.planning.tuning_state import Tuning, TuningTrial
 from study.utils.canonical_json import canonical_json
 
 POPULATION_SIZE = 10  # trials per generation of NSGA-II
@@ -37,12 +37,14 @@ STATES = {
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # the progress display lists every trial
 
 
-def suggest(tuning: Tuning) -> list[Tried]:
-    """The next open trials of a cell's tuning, `tuning.due` of them."""
+def suggest(tuning: Tuning) -> list[TuningTrial]:
+    """The next open trials of a cell's tuning, `tuning.num_to_suggest` of them."""
     distributions = _distributions(tuning)
     study = optuna_study(tuning)
-    first = len(tuning.tried) + 1
-    return [_suggest_one(study, distributions, tuning, number) for number in range(first, first + tuning.due)]
+    first = len(tuning.trials) + 1
+    return [
+        _suggest_one(study, distributions, tuning, number) for number in range(first, first + tuning.num_to_suggest)
+    ]
 
 
 def optuna_study(tuning: Tuning) -> optuna.Study:
@@ -50,21 +52,21 @@ def optuna_study(tuning: Tuning) -> optuna.Study:
     distributions = _distributions(tuning)
     directions = ["maximize" if objective == VAL_ACCURACY else "minimize" for objective in tuning.space.objectives]
     study = optuna.create_study(directions=directions)  # type: ignore[arg-type]  # two of its literals
-    for trial in tuning.tried:
+    for trial in tuning.trials:
         study.add_trial(_to_frozen_trial(trial, distributions, tuning.space.objectives))
     return study
 
 
 def _suggest_one(
     study: optuna.Study, distributions: Mapping[str, BaseDistribution], tuning: Tuning, number: int
-) -> Tried:
+) -> TuningTrial:
     study.sampler = _sampler(named_seed(f"tuning={tuning.key}/trial={number}"), tuning.space.sampler)
     if tuning.warm and number == 1:
         first = {name: value for name, value in tuning.warm.items() if name in distributions}
         study.enqueue_trial({name: _to_optuna(distributions[name], value) for name, value in first.items()})
     trial = study.ask(dict(distributions))
     values = {name: _from_optuna(distributions[name], trial.params[name]) for name in distributions}
-    return Tried(number, values, attributes=dict(study.trials[-1].system_attrs))
+    return TuningTrial(number, values, attributes=dict(study.trials[-1].system_attrs))
 
 
 def _sampler(seed: int, name: str) -> BaseSampler:
@@ -98,13 +100,13 @@ def _from_optuna(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def _to_frozen_trial(
-    trial: Tried, distributions: Mapping[str, BaseDistribution], objectives: Sequence[str]
+    trial: TuningTrial, distributions: Mapping[str, BaseDistribution], objectives: Sequence[str]
 ) -> FrozenTrial:
     scores = {VAL_ACCURACY: trial.val_accuracy, **trial.costs}
     return create_trial(
         state=STATES[trial.status],
         values=[float(scores[name] or 0.0) for name in objectives] if trial.status == "done" else None,
-        intermediate_values={int(epoch): accuracy for epoch, accuracy in trial.course.items()},
+        intermediate_values={int(epoch): accuracy for epoch, accuracy in trial.learning_curve.items()},
         params={name: _to_optuna(distributions[name], value) for name, value in trial.values.items()},
         distributions=dict(distributions),
         system_attrs=dict(trial.attributes),

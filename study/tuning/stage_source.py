@@ -3,22 +3,22 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from study.design.early_stopping import Halving
+from study.design.early_stopping import SuccessiveHalving
 from study.design.overrides import InvalidError
 from study.design.search_space import VAL_ACCURACY
 from study.design.stages import Stage, stages_of
 from study.design.study import Study
 from study.planning import tuning_state
 from study.planning.events import Outcome
-from study.planning.stage_source import Work
+from study.planning.stage_source import StageSource
 from study.planning.trials import wanted
-from study.planning.tuning_state import Tried, Tuning
+from study.planning.tuning_state import Tuning, TuningTrial
 from study.store.results import Result, Store
 from study.tuning.importance import importances
 from study.tuning.sampler import suggest
 
 
-class TuningWork(Work):
+class TuningStageSource(StageSource):
     """Suggests trials as earlier ones end, and records every step in the store."""
 
     def __init__(self, study: Study, store: Store) -> None:
@@ -32,13 +32,13 @@ class TuningWork(Work):
         self._latencies: dict[str, float] = {}  # milliseconds by shape of the model
         for tuning in tuning_state.load(study, store):
             self._tunings[tuning.cell.name] = tuning
-            if tuning.hopeless:  # failed trials are retried by the next run
-                self._save(replace(tuning, tried=()))
+            if tuning.all_failed:  # failed trials are retried by the next run
+                self._save(replace(tuning, trials=()))
 
     @property
     def total(self) -> int:
         """Stages given, and one for every trial to come: how many pre-trainings they share is not known yet."""
-        return len(self._given) + sum(tuning_state.to_come(self._study, self._tunings.values()))
+        return len(self._given) + sum(tuning_state.num_remaining(self._study, self._tunings.values()))
 
     def more(self) -> list[Stage]:
         if not self._changed:
@@ -54,23 +54,23 @@ class TuningWork(Work):
 
     def ended(self, outcome: Outcome) -> None:
         for cell, number in self._waiting.pop(outcome.stage.key, []):
-            trial = self._tunings[cell].tried[number - 1]
+            trial = self._tunings[cell].trials[number - 1]
             self._end(cell, self._with_outcome(trial, outcome))
             self._changed = True
 
     @property
-    def halving(self) -> Halving | None:
-        return self._study.space.halving if self._study.space else None
+    def early_stopping(self) -> SuccessiveHalving | None:
+        return self._study.space.early_stopping if self._study.space else None
 
-    def judged(self, stage: Stage) -> bool:
-        return self.halving is not None and stage.key in self._waiting
+    def can_stop_early(self, stage: Stage) -> bool:
+        return self.early_stopping is not None and stage.key in self._waiting
 
-    def courses(self) -> list[Mapping[int, float]]:
+    def learning_curves(self) -> list[Mapping[int, float]]:
         curves: list[Mapping[int, float]] = []
         for tuning in self._tunings.values():
-            for trial in tuning.tried:
+            for trial in tuning.trials:
                 if trial.status == "stopped":
-                    curves.append({int(epoch): accuracy for epoch, accuracy in trial.course.items()})
+                    curves.append({int(epoch): accuracy for epoch, accuracy in trial.learning_curve.items()})
                 elif trial.status == "done" and (result := self._store.find(stages_of(tuning.trial(trial))[-1])):
                     curves.append({int(row["epoch"]): row["val_accuracy"] for row in result.history})
         return curves
@@ -81,11 +81,11 @@ class TuningWork(Work):
             for trial in self._tunings[cell].open:
                 yield from self._start(cell, trial)
             tuning = self._tunings[cell]
-            if not tuning.due:
+            if not tuning.num_to_suggest:
                 return
-            self._save(replace(tuning, tried=(*tuning.tried, *suggest(tuning))))
+            self._save(replace(tuning, trials=(*tuning.trials, *suggest(tuning))))
 
-    def _start(self, cell: str, trial: Tried) -> list[Stage]:
+    def _start(self, cell: str, trial: TuningTrial) -> list[Stage]:
         """The stages of a trial; none if its result is stored or its values exclude each other, which ends it."""
         tuning = self._tunings[cell]
         try:
@@ -97,7 +97,7 @@ class TuningWork(Work):
         if self._store.has(last):
             self._end(cell, self._with_result(trial, last))
             return []
-        if twin := tuning.twin(trial):
+        if twin := tuning.duplicate_of(trial):
             self._end(cell, replace(twin, number=trial.number, attributes=trial.attributes))
             return []
         waiting = self._waiting.setdefault(last.key, [])
@@ -105,15 +105,16 @@ class TuningWork(Work):
             waiting.append((cell, trial.number))
         return stages
 
-    def _with_outcome(self, trial: Tried, outcome: Outcome) -> Tried:
+    def _with_outcome(self, trial: TuningTrial, outcome: Outcome) -> TuningTrial:
         if outcome.error is not None:
             return _failed(trial, outcome.error)
         if outcome.status == "stopped":
-            course = {str(int(row["epoch"])): row["val_accuracy"] for row in outcome.course}
-            return replace(trial, status="stopped", val_accuracy=outcome.course[-1]["val_accuracy"], course=course)
+            curve = {str(int(row["epoch"])): row["val_accuracy"] for row in outcome.learning_curve}
+            last = outcome.learning_curve[-1]["val_accuracy"]
+            return replace(trial, status="stopped", val_accuracy=last, learning_curve=curve)
         return self._with_result(trial, outcome.stage)
 
-    def _with_result(self, trial: Tried, stage: Stage) -> Tried:
+    def _with_result(self, trial: TuningTrial, stage: Stage) -> TuningTrial:
         result = self._store.find(stage)
         if result is None:
             return _failed(trial, "result not found in the store")
@@ -136,7 +137,7 @@ class TuningWork(Work):
                 self._latencies[shape] = latency_ms(folder)
         return self._latencies[shape]
 
-    def _end(self, cell: str, trial: Tried) -> None:
+    def _end(self, cell: str, trial: TuningTrial) -> None:
         self._save(self._tunings[cell].with_trial(trial))
 
     def _save(self, tuning: Tuning) -> None:
@@ -152,5 +153,5 @@ class TuningWork(Work):
         return list(new.values())
 
 
-def _failed(trial: Tried, error: str) -> Tried:
+def _failed(trial: TuningTrial, error: str) -> TuningTrial:
     return replace(trial, status="failed", error=error.splitlines()[0])

@@ -24,7 +24,7 @@ from study.report.sections import Code, outline
 from study.report.summary import answers
 from study.report.tables import TABLES
 from study.store.results import Store
-from study.tuning.stage_source import TuningWork
+from study.tuning.stage_source import TuningStageSource
 
 EXAMPLES = sorted(GRIDS.glob("*.yaml"))
 LOCAL = {"digits", "photos"}
@@ -99,7 +99,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Ran:
     try:
         for study in found.studies.values():
             if study.space is not None:
-                execution.fan_out(TuningWork(study, found.store), found.store, Resources(), cluster, Listener(), "test")
+                execution.fan_out(
+                    TuningStageSource(study, found.store), found.store, Resources(), cluster, Listener(), "test"
+                )
         for _ in range(ROUNDS):
             plans = [make_plan(study, found.store) for study in found.studies.values()]
             missing = {stage.key: stage for plan in plans for stage in plan.missing}

@@ -17,7 +17,7 @@ from study.design.stages import Stage, unique_stages
 from study.execution import Cluster
 from study.execution.run_stage import run_stage
 from study.planning.events import Listener, Outcome
-from study.planning.stage_source import Work
+from study.planning.stage_source import StageSource
 from study.store.results import Store, StoreError
 
 
@@ -122,7 +122,7 @@ def test_a_store_that_workers_cannot_open_is_said_to_be(tiny: Path, tmp_path: Pa
     assert "nowhere" in (outcomes[0].error or "")
 
 
-class Broken(Work):
+class Broken(StageSource):
     """Fails when it hears how a stage has ended."""
 
     def ended(self, outcome: Outcome) -> None:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from study.design.early_stopping import Halving
+from study.design.early_stopping import SuccessiveHalving
 from study.design.stages import Stage
 from study.execution.scheduler import ATTEMPTS, BUNDLE_STAGES, Ending, Queue
 from study.planning.events import Listener, Outcome
-from study.planning.stage_source import Work
+from study.planning.stage_source import StageSource
 from study.store.leases import Leases
 from study.store.results import Result, Store, StoreError
 from study.vit.settings import Encoder, Finetune, Pretrain
@@ -48,10 +48,10 @@ class Log(Listener):
 class Desk:
     """A queue with a store, a listener, and the leases of one driver."""
 
-    def __init__(self, folder: Path, work: Work | list[Stage], at_once: int = 1) -> None:
+    def __init__(self, folder: Path, work: StageSource | list[Stage], at_once: int = 1) -> None:
         self.store, self.log = Store(folder / "store"), Log()
         self.leases = Leases(self.store).__enter__()
-        work = work if isinstance(work, Work) else Work(work)
+        work = work if isinstance(work, StageSource) else StageSource(work)
         self.queue = Queue(work, self.store, self.leases, self.log, at_once)
 
     def take(self, worker: str) -> list[Stage]:
@@ -80,7 +80,7 @@ class Desk:
 @pytest.fixture
 def desks(tmp_path: Path, request: pytest.FixtureRequest) -> "type[Desk]":
     class Here(Desk):
-        def __init__(self, work: Work | list[Stage], at_once: int = 1) -> None:
+        def __init__(self, work: StageSource | list[Stage], at_once: int = 1) -> None:
             super().__init__(tmp_path, work, at_once)
             request.addfinalizer(lambda: self.leases.__exit__(None, None, None))
 
@@ -115,15 +115,15 @@ def test_a_bundle_is_never_endless(desks: type[Desk]) -> None:
     assert len(desk.take("b")) == BUNDLE_STAGES
 
 
-class Judged(Work):
-    halving = Halving(1, 4)  # type: ignore[assignment]
+class CanStopEarly(StageSource):
+    early_stopping = SuccessiveHalving(1, 4)  # type: ignore[assignment]
 
-    def judged(self, stage: Stage) -> bool:
+    def can_stop_early(self, stage: Stage) -> bool:
         return True
 
 
 def test_stages_that_may_be_stopped_come_alone(desks: type[Desk]) -> None:
-    desk = desks(Judged(FREE))
+    desk = desks(CanStopEarly(FREE))
     desk.run("a", seconds=0.001)
     (stage,) = desk.take("b")
     desk.queue.hear("b", [{"epochs": [{"epoch": 1.0, "val_accuracy": 0.3}], "seconds": 1.5}])

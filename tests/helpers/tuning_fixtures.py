@@ -8,7 +8,7 @@ from helpers.tuning_samples import TUNED, Writer
 
 @pytest.fixture
 def grid(tmp_path: Path) -> Writer:
-    """Writes the study with some of its text replaced."""
+    """Writes the study with parts of its text replaced."""
 
     def write(*changes: tuple[str, str], text: str = TUNED) -> Path:
         for old, new in changes:

@@ -6,7 +6,7 @@ from pathlib import Path
 from study.design.stages import Stage
 from study.execution.run_stage import run_stage
 from study.planning.events import Outcome
-from study.planning.stage_source import Work
+from study.planning.stage_source import StageSource
 from study.store.results import Store
 
 TUNED = """\
@@ -65,8 +65,8 @@ search: {{trials: 5, objectives: [val_accuracy]}}
 Writer = Callable[..., Path]
 
 
-def run_here(work: Work, store: Store, most: int = 10_000) -> list[Stage]:
-    """Run up to so many stages of a work one by one in this process; gives them in order."""
+def run_here(work: StageSource, store: Store, most: int = 10_000) -> list[Stage]:
+    """Run at most `most` stages one by one in this process; returns them in order."""
     waiting, ran = work.more(), []
     while waiting and len(ran) < most:
         stage = waiting.pop(0)

@@ -9,7 +9,7 @@ from helpers.tuning_fixtures import grid as grid
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """As a worker has it, so that results agree bit for bit."""
+    """One thread, as in a worker, so that results are identical bit for bit."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

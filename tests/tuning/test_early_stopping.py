@@ -1,4 +1,4 @@
-"""Early stopping of a search's trials: refused where it would mislead, and real where it does not."""
+"""Early stopping of the trials of a search, and the errors for designs in which it is biased."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from helpers.tuning_samples import TUNED, Writer
 from study import execution
 from study.analysis.search_front import searched
 from study.design import study as design
-from study.design.early_stopping import Halving
+from study.design.early_stopping import SuccessiveHalving
 from study.design.resources import Resources
 from study.design.stages import Stage, stages_of
 from study.design.study import Study
@@ -26,13 +26,13 @@ from study.report.summary import answers
 from study.store.results import Store
 from study.tracking import Tracker, undelivered
 from study.tracking.ledger import Ledger
-from study.tuning.stage_source import TuningWork
+from study.tuning.stage_source import TuningStageSource
 from study.utils.errors import StudyError
 
 PRETRAIN = TUNED[TUNED.index("  pretrain:") : TUNED.index("  finetune:")]
 EPOCHS, RUNGS = 10, [2, 8]
 GOOD = (0.01, 0.02, 0.03)
-HALVED = f"""{
+EARLY_STOPPED = f"""{
     TUNED[: TUNED.index("factors:")]
     .replace(PRETRAIN, "")
     .replace("epochs: 1, train_images: 50", f"epochs: {EPOCHS}, train_images: 300")
@@ -65,32 +65,32 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), BAD.items())
-def test_it_is_refused_with_the_reason(grid: Writer, change: tuple[str, str], told: str) -> None:
+@pytest.mark.parametrize(("change", "message"), BAD.items())
+def test_an_invalid_grid_raises_with_the_reason(grid: Writer, change: tuple[str, str], message: str) -> None:
     with pytest.raises(StudyError) as error:
-        design.load(grid(change, text=HALVED))
-    assert told in str(error.value)
+        design.load(grid(change, text=EARLY_STOPPED))
+    assert message in str(error.value)
 
 
-def test_no_design_that_compares_cells_has_it(grid: Writer) -> None:
+def test_designs_that_compare_cells_do_not_allow_it(grid: Writer) -> None:
     with pytest.raises(StudyError, match=r"early_stopping: trials that are cut short .* biases the effects"):
         design.load(grid(("replicates: 2", "early_stopping: asha")))
 
 
 def test_rungs_by_hand() -> None:
-    assert Halving(1, 20).rungs == [1, 4, 16]
-    assert Halving(2, 8).rungs == [2]
-    assert Halving(5, 5).rungs == []
+    assert SuccessiveHalving(1, 20).rungs == [1, 4, 16]
+    assert SuccessiveHalving(2, 8).rungs == [2]
+    assert SuccessiveHalving(5, 5).rungs == []
 
 
-def test_the_warm_up_is_the_grace_where_none_is_written(grid: Writer) -> None:
+def test_the_default_grace_is_the_warm_up(grid: Writer) -> None:
     warm = ("finetune.batch_size: {low: 16, high: 32, step: 8}", "finetune.warmup_epochs: {low: 0.0, high: 2.5}")
-    study = design.load(grid(("  grace: 2\n", ""), warm, text=HALVED))
+    study = design.load(grid(("  grace: 2\n", ""), warm, text=EARLY_STOPPED))
     assert study.space is not None
-    assert study.space.halving == Halving(3, EPOCHS)
+    assert study.space.early_stopping == SuccessiveHalving(3, EPOCHS)
 
 
-class Starts(Listener):
+class Events(Listener):
     def __init__(self) -> None:
         self.keys: list[str] = []
         self.outcomes: list[Outcome] = []
@@ -103,21 +103,21 @@ class Starts(Listener):
 
 
 @dataclass
-class Halved:
-    """A search that has been run."""
+class FinishedSearch:
+    """A finished search."""
 
     study: Study
     store: Store
     uri: str
-    starts: Starts
+    events: Events
     cluster: Cluster
 
     def again(self) -> list[str]:
-        """Run it once more: the keys of the stages that were started."""
-        starts = Starts()
-        work = TuningWork(self.study, self.store)
-        execution.fan_out(work, self.store, Resources(), self.cluster, starts, "abc")
-        return starts.keys
+        """Run it once more; returns the keys of the stages that started."""
+        events = Events()
+        work = TuningStageSource(self.study, self.store)
+        execution.fan_out(work, self.store, Resources(), self.cluster, events, "abc")
+        return events.keys
 
     @property
     def record(self) -> Path:
@@ -126,16 +126,18 @@ class Halved:
 
 
 @pytest.fixture(scope="module")
-def halved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halved]:
-    folder = tmp_path_factory.mktemp("halved")
-    (folder / "halved.yaml").write_text(HALVED)
+def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedSearch]:
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "search.yaml").write_text(EARLY_STOPPED)
     store, cluster = Store(folder / "store"), execution.connect(None)
-    found = Halved(design.load(folder / "halved.yaml"), store, f"sqlite:///{folder / 'runs.db'}", Starts(), cluster)
+    found = FinishedSearch(
+        design.load(folder / "search.yaml"), store, f"sqlite:///{folder / 'runs.db'}", Events(), cluster
+    )
     try:
         with Tracker(found.study, store, found.uri, {}) as tracker:
             resources = Resources(checkpoint_seconds=0)
-            listeners = Listeners(found.starts, tracker)
-            execution.fan_out(TuningWork(found.study, store), store, resources, cluster, listeners, "abc")
+            listeners = Listeners(found.events, tracker)
+            execution.fan_out(TuningStageSource(found.study, store), store, resources, cluster, listeners, "abc")
             tracker.flush()
             tracker.finish("FINISHED", None)
         assert tracker.problem is None
@@ -144,72 +146,73 @@ def halved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halved]:
         execution.disconnect()
 
 
-def test_what_falls_behind_is_stopped_and_the_best_is_whole(halved: Halved) -> None:
-    (one,) = tuning_state.load(halved.study, halved.store)
-    stopped = [tried for tried in one.tried if tried.status == "stopped"]
+def test_trials_that_fall_behind_are_stopped_and_the_best_is_complete(search: FinishedSearch) -> None:
+    (one,) = tuning_state.load(search.study, search.store)
+    stopped = [trial for trial in one.trials if trial.status == "stopped"]
     assert one.finished
-    assert {tried.status for tried in one.tried} == {"done", "stopped"}
-    for tried in stopped:
-        assert tried.epochs in RUNGS
-        assert list(tried.course) == [str(epoch) for epoch in range(1, tried.epochs + 1)]
-        assert tried.val_accuracy == tried.course[str(tried.epochs)]
-        assert not halved.store.has(stages_of(one.trial(tried))[-1])
+    assert {trial.status for trial in one.trials} == {"done", "stopped"}
+    for trial in stopped:
+        assert trial.epochs in RUNGS
+        assert list(trial.learning_curve) == [str(epoch) for epoch in range(1, trial.epochs + 1)]
+        assert trial.val_accuracy == trial.learning_curve[str(trial.epochs)]
+        assert not search.store.has(stages_of(one.trial(trial))[-1])
     assert one.best is not None
     assert one.best.status == "done"
     assert one.best.values["finetune.learning_rate"] in GOOD
-    result = halved.store.find(stages_of(one.trial(one.best))[-1])
+    result = search.store.find(stages_of(one.trial(one.best))[-1])
     assert result is not None
     assert len(result.history) == EPOCHS
-    assert list((halved.store.root / "unfinished").rglob("*.*")) == []
-    ended = {outcome.stage.key: outcome for outcome in halved.starts.outcomes}
-    keys = {stages_of(one.trial(tried))[-1].key for tried in stopped}
+    assert list((search.store.root / "unfinished").rglob("*.*")) == []
+    ended = {outcome.stage.key: outcome for outcome in search.events.outcomes}
+    keys = {stages_of(one.trial(trial))[-1].key for trial in stopped}
     assert {key for key, outcome in ended.items() if outcome.status == "stopped"} == keys
-    (replicate,) = make_plan(halved.study, halved.store).stages  # of the baseline: it is not judged
+    (replicate,) = make_plan(search.study, search.store).stages  # of the baseline, which is never stopped early
     assert ended[replicate.key].status == "done"
 
 
-def test_running_again_computes_nothing(halved: Halved) -> None:
-    assert len(halved.starts.keys) == len(set(halved.starts.keys))
-    plan = make_plan(halved.study, halved.store)
+def test_running_again_computes_nothing(search: FinishedSearch) -> None:
+    assert len(search.events.keys) == len(set(search.events.keys))
+    plan = make_plan(search.study, search.store)
     assert plan.finished
     assert "search: 12 trials; 12 ended, 0 to run; those that fall behind are stopped after epoch 2, 8" in summary(plan)
-    assert halved.again() == []
+    assert search.again() == []
 
 
-def test_a_killed_search_goes_on_from_its_record(halved: Halved) -> None:
-    """The last trials that were stopped, as a kill leaves them: open. They alone are run again, judged by the rest."""
-    before = halved.record.read_bytes()
+def test_a_killed_search_resumes_from_its_record(search: FinishedSearch) -> None:
+    """Stopped trials are reset to open, as a kill leaves them. Only these run again, compared with all others."""
+    before = search.record.read_bytes()
     record = json.loads(before)
     stopped = [trial for trial in record["trials"] if trial["status"] == "stopped"]
+    assert all(trial["course"] for trial in stopped)  # the stored name of learning curves
     twins = [trial for trial in stopped if trial["values"] == stopped[-1]["values"]]
     opened = [*twins, *(trial for trial in stopped if trial["values"] == stopped[0]["values"] and trial not in twins)]
     for trial in opened:
         trial |= {"status": "open", "val_accuracy": None, "course": {}}
-    halved.record.write_text(json.dumps(record))
+    search.record.write_text(json.dumps(record))
     try:
-        work = TuningWork(halved.study, halved.store)
-        assert len(work.courses()) == 12 - len(opened)
-        (one,) = tuning_state.load(halved.study, halved.store)
-        wanted = [stages_of(one.trial(tried))[-1].key for tried in one.open]
-        assert sorted(halved.again()) == sorted(set(wanted))
-        (one,) = tuning_state.load(halved.study, halved.store)
+        work = TuningStageSource(search.study, search.store)
+        assert len(work.learning_curves()) == 12 - len(opened)
+        (one,) = tuning_state.load(search.study, search.store)
+        wanted = [stages_of(one.trial(trial))[-1].key for trial in one.open]
+        assert sorted(search.again()) == sorted(set(wanted))
+        (one,) = tuning_state.load(search.study, search.store)
         assert one.finished
         for trial in opened:
-            again = one.tried[trial["number"] - 1]
+            again = one.trials[trial["number"] - 1]
             assert again.values == trial["values"]
             assert again.status == "done" or again.epochs in RUNGS
     finally:
-        halved.record.write_bytes(before)
+        search.record.write_bytes(before)
 
 
-def test_its_runs_say_that_they_were_stopped(halved: Halved) -> None:
+def test_its_mlflow_runs_are_marked_as_stopped(search: FinishedSearch) -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     from mlflow import MlflowClient
 
-    client = MlflowClient(halved.uri)
-    experiment = client.get_experiment_by_name(halved.study.name)
+    client = MlflowClient(search.uri)
+    experiment = client.get_experiment_by_name(search.study.name)
     assert experiment is not None
-    ended = {outcome.stage.key: outcome for outcome in halved.starts.outcomes}
+    ended = {outcome.stage.key: outcome for outcome in search.events.outcomes}
     runs = [run for run in client.search_runs([experiment.experiment_id]) if "stage" in run.data.tags]
     assert {run.data.tags["key"] for run in runs} == ended.keys()
     for run in runs:
@@ -221,60 +224,60 @@ def test_its_runs_say_that_they_were_stopped(halved: Halved) -> None:
             assert (run.info.status, len(epochs)) == ("FINISHED", EPOCHS)
 
 
-def test_stops_that_a_server_was_not_told_of_are_delivered_later_once(halved: Halved, tmp_path: Path) -> None:
+def test_stops_that_mlflow_missed_are_delivered_later_and_once(search: FinishedSearch, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    (one,) = tuning_state.load(halved.study, halved.store)
-    trials = {stages_of(one.trial(tried))[-1]: tried for tried in one.tried if tried.status == "stopped"}
-    stopped = {stage.key: tried for stage, tried in trials.items() if not halved.store.has(stage)}
+    (one,) = tuning_state.load(search.study, search.store)
+    trials = {stages_of(one.trial(trial))[-1]: trial for trial in one.trials if trial.status == "stopped"}
+    stopped = {stage.key: trial for stage, trial in trials.items() if not search.store.has(stage)}
     uri = f"sqlite:///{tmp_path / 'later.db'}"
-    assert stopped.keys() <= {stage.key for stage in undelivered(halved.study, halved.store, uri)}
+    assert stopped.keys() <= {stage.key for stage in undelivered(search.study, search.store, uri)}
     for forget in (False, True):
-        with Tracker(halved.study, halved.store, uri, {}) as tracker:
+        with Tracker(search.study, search.store, uri, {}) as tracker:
             tracker.flush()
             tracker.finish("FINISHED", None)
         assert tracker.problem is None
-        assert undelivered(halved.study, halved.store, uri) == []
+        assert undelivered(search.study, search.store, uri) == []
         client = MlflowClient(uri)
-        experiment = client.get_experiment_by_name(halved.study.name)
+        experiment = client.get_experiment_by_name(search.study.name)
         assert experiment is not None
         runs = client.search_runs([experiment.experiment_id], "tags.stopped = 'asha'")
         assert sorted(run.data.tags["key"] for run in runs) == sorted(stopped)
         for run in runs:
             points = client.get_metric_history(run.info.run_id, "epoch/val_accuracy")
-            course = {str(point.step): pytest.approx(point.value) for point in points}
-            assert (run.info.status, course) == ("KILLED", stopped[run.data.tags["key"]].course)
-        if not forget:  # a kill before they could be noted: the server knows
-            Ledger(halved.store, halved.study.name).path.unlink()
+            curve = {str(point.step): pytest.approx(point.value) for point in points}
+            assert (run.info.status, curve) == ("KILLED", stopped[run.data.tags["key"]].learning_curve)
+        if not forget:  # as after a kill before the ledger was written; MLflow has the runs
+            Ledger(search.store, search.study.name).path.unlink()
 
 
-def test_its_report_counts_them(halved: Halved) -> None:
-    results = collect(halved.study, halved.store)
+def test_its_report_counts_them(search: FinishedSearch) -> None:
+    results = collect(search.study, search.store)
     table = results.tuning
     stopped = table[table["status"] == "stopped"]
     assert set(stopped["epochs"]) <= set(RUNGS)
     assert set(stopped["reason"]) == {"stopped early, for it fell behind"}
     assert set(searched(results)["status"]) == {"done"}
-    told = [f"{sum(stopped['epochs'] == epoch)} after {epoch} epochs" for epoch in sorted(set(stopped["epochs"]))]
+    counts = [f"{sum(stopped['epochs'] == epoch)} after {epoch} epochs" for epoch in sorted(set(stopped["epochs"]))]
     text = " ".join(cell.source for cell in outline(results) if isinstance(cell, Text))
-    assert f"stopped: {', '.join(told)}. Which trials these are depends on which came first" in text
+    assert f"stopped: {', '.join(counts)}. Which trials these are depends on which came first" in text
     (answer,) = (answer for answer in answers(results) if answer.about == "Search")
     assert f"and {len(stopped)} stopped early; the best: trial" in answer.text
 
 
-def test_a_trial_like_one_that_was_stopped_ends_like_it(grid: Writer, tmp_path: Path) -> None:
-    """Suggestions may come twice; the second time nothing is run, and nothing waits."""
+def test_a_duplicate_of_a_stopped_trial_ends_the_same_way(grid: Writer, tmp_path: Path) -> None:
+    """The sampler may suggest the same values twice; the second time nothing runs."""
     few = ("finetune.batch_size: {low: 16, high: 32, step: 8}", "finetune.batch_size: {choices: [16, 32]}")
     one = ("choices: [1e-7, 2e-7, 3e-7, 0.01, 0.02, 0.03]", "choices: [0.01, 0.02]")
-    study, store = design.load(grid(few, one, text=HALVED)), Store(tmp_path / "store")
-    work = TuningWork(study, store)
+    study, store = design.load(grid(few, one, text=EARLY_STOPPED)), Store(tmp_path / "store")
+    work = TuningStageSource(study, store)
     given: list[str] = []
     while stages := work.more():
         for stage in stages:
             given.append(stage.key)
             row = {"epoch": 2.0, "val_accuracy": 0.1}
-            work.ended(Outcome(stage, "stopped", course=({**row, "epoch": 1.0}, row)))
+            work.ended(Outcome(stage, "stopped", learning_curve=({**row, "epoch": 1.0}, row)))
     (tuned,) = tuning_state.load(study, store)
     assert tuned.finished
     assert len(given) == len(set(given)) <= 4 + 1
-    assert {(tried.status, tried.epochs) for tried in tuned.tried} == {("stopped", 2)}
+    assert {(trial.status, trial.epochs) for trial in tuned.trials} == {("stopped", 2)}

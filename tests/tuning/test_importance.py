@@ -19,13 +19,13 @@ from study.execution import Cluster
 from study.planning import tuning_state
 from study.planning.events import Listener
 from study.planning.plan import make_plan
-from study.planning.tuning_state import Importances, Tried, Tuning
+from study.planning.tuning_state import Importances, Tuning, TuningTrial
 from study.report import build, collect, read
 from study.report.sections import Text, outline
 from study.report.tables import TABLES
 from study.store.results import Store
 from study.tuning.importance import importances
-from study.tuning.stage_source import TuningWork
+from study.tuning.stage_source import TuningStageSource
 from study.utils.formats import NONE
 
 ZERO_VARIANCE = RuntimeError("Encountered zero total variance in all trees.")
@@ -45,18 +45,18 @@ def searched(study: Study, accuracies: Sequence[float], failed: int = 0) -> Tuni
         for i in range(len(accuracies) + failed)
     ]
     done = [
-        Tried(i + 1, values[i], "done", accuracy, {"params": 100 * values[i]["encoder.width"]})
+        TuningTrial(i + 1, values[i], "done", accuracy, {"params": 100 * values[i]["encoder.width"]})
         for i, accuracy in enumerate(accuracies)
     ]
-    lost = [Tried(i + 1, values[i], "failed", error="diverged") for i in range(len(accuracies), len(values))]
+    lost = [TuningTrial(i + 1, values[i], "failed", error="diverged") for i in range(len(accuracies), len(values))]
     return Tuning(study.baseline, study.space, 0, None, (*done, *lost))
 
 
 def test_they_find_the_parameter_that_matters(study: Study) -> None:
     """Accuracy depends on the learning rate alone, the number of parameters on the width alone."""
     assert study.space is not None
-    tried = tuple(
-        Tried(
+    trial = tuple(
+        TuningTrial(
             i + 1,
             {"encoder.width": width, "encoder.depth": depth, "finetune.learning_rate": rate},
             "done",
@@ -67,7 +67,7 @@ def test_they_find_the_parameter_that_matters(study: Study) -> None:
             (width, depth, rate) for width in (4, 8, 12) for depth in (1, 2) for rate in (1e-3, 1e-2, 5e-2, 9e-2)
         )
     )
-    found = importances(Tuning(study.baseline, study.space, 0, None, tried))
+    found = importances(Tuning(study.baseline, study.space, 0, None, trial))
     assert found.unavailable == {}
     for method in ("fanova", "ped_anova"):
         shares = found.shares["val_accuracy"][method]
@@ -191,7 +191,7 @@ def test_a_sweep_ends_well_and_its_report_has_the_reason(
     monkeypatch.setattr(PedAnovaImportanceEvaluator, "evaluate", lambda *_, **__: {"size": 3.0, "kv heads": 1.0})
     path = grid(("[val_accuracy]", "[params, val_accuracy]"), text=SEARCH_FACTORS)
     study, store = design.load(path), Store(tmp_path / "store")
-    work = TuningWork(study, store)
+    work = TuningStageSource(study, store)
     outcomes, interrupted = execution.fan_out(work, store, Resources(), cluster, Listener(), "abc")
     assert not interrupted
     assert {outcome.status for outcome in outcomes} == {"done"}
@@ -205,4 +205,4 @@ def test_a_sweep_ends_well_and_its_report_has_the_reason(
     built = build(results, tmp_path / "report")
     assert read(built.folder).facts.tuning == results.facts.tuning
     assert "Importances that could not be computed" in built.html.read_text()
-    assert run_here(TuningWork(study, store), store) == []
+    assert run_here(TuningStageSource(study, store), store) == []

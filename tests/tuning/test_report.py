@@ -1,4 +1,4 @@
-"""What is told of a tuning, from made-up records; and how tuning goes together with claims and added replicates."""
+"""The report of a tuning, from made-up records; tuning together with claims and added replicates."""
 
 from collections import Counter
 from dataclasses import replace
@@ -15,10 +15,10 @@ from study.design.search_space import with_values
 from study.design.study import Study
 from study.planning import tuning_state
 from study.planning.trials import wanted
-from study.planning.tuning_state import Tried
+from study.planning.tuning_state import TuningTrial
 from study.report import collect
 from study.store.results import Store
-from study.tuning.stage_source import TuningWork
+from study.tuning.stage_source import TuningStageSource
 
 RATE, SIZE, AUGMENT = "finetune.learning_rate", "finetune.batch_size", "finetune.augment"
 LINEAR = ParameterFacts(name="x", low=0, high=100, opens_below=True, opens_above=True)
@@ -32,10 +32,14 @@ LOGARITHMIC = ParameterFacts(name="x", low=1e-4, high=1.0, log=True, opens_below
         (LINEAR, 6, ""),
         (LINEAR, 94, ""),
         (LINEAR, 95, "high"),
-        (LOGARITHMIC, 1.5e-4, "low"),  # 0.04 of four decades above the end
-        (LOGARITHMIC, 2e-4, ""),  # 0.08 of them
+        (LOGARITHMIC, 1.5e-4, "low"),  # 4% of four decades above the lower end
+        (LOGARITHMIC, 2e-4, ""),  # 8%
         (LOGARITHMIC, 0.7, "high"),
-        (LINEAR.model_copy(update={"opens_below": False}), 0, ""),  # as a weight decay of 0: nothing lies beyond
+        (
+            LINEAR.model_copy(update={"opens_below": False}),
+            0,
+            "",
+        ),  # such as a weight decay of 0, the smallest valid value
         (ParameterFacts(name="x", choices=(1, 2)), 1, ""),
     ],
 )
@@ -47,17 +51,17 @@ def test_an_edge_is_the_outermost_twentieth_on_the_scale_of_the_range(
 
 @pytest.fixture
 def recorded(grid: Writer, tmp_path: Path) -> tuple[Study, Store]:
-    """Both cells tuned, as far as the record says: the baseline best at its lowest learning rate, the other amid."""
+    """Records of two tuned cells: the best learning rate is at the lower end for the baseline, inside for the other."""
     study, store = design.load(grid()), Store(tmp_path / "store")
     for one, rate in zip(tuning_state.load(study, store), (1e-4, 1e-3), strict=True):
         values = ({RATE: rate * factor, SIZE: 30, AUGMENT: {"flip": True}} for factor in (1, 2, 3))
-        done = [Tried(i, own, "done", 0.9 - i / 10) for i, own in enumerate(values, 1)]
-        failed = Tried(4, {RATE: rate, SIZE: 50, AUGMENT: {}}, "failed", error="it diverged")
-        tuning_state.save(replace(one, tried=(*done, failed)), store)
+        done = [TuningTrial(i, own, "done", 0.9 - i / 10) for i, own in enumerate(values, 1)]
+        failed = TuningTrial(4, {RATE: rate, SIZE: 50, AUGMENT: {}}, "failed", error="it diverged")
+        tuning_state.save(replace(one, trials=(*done, failed)), store)
     return study, store
 
 
-def test_a_best_value_on_an_edge_is_warned_of(recorded: tuple[Study, Store]) -> None:
+def test_a_best_value_at_the_end_of_its_range_gives_a_warning(recorded: tuple[Study, Store]) -> None:
     results = collect(*recorded)
     assert tuned(results)["edges"].tolist() == [[RATE], []]
     assert list(edge_sentences(results)) == [f"{RATE} sits on the lower edge of its range (0.0001 to 0.01) in baseline"]
@@ -77,7 +81,7 @@ def test_the_table_has_every_tuning_trial(recorded: tuple[Study, Store]) -> None
 
 
 def test_replicates_are_added_once_all_cells_are_tuned(grid: Writer, tmp_path: Path) -> None:
-    """Claims are judged on all cells: until the last is tuned, those before have their first replicates only."""
+    """Claims need all cells: until the last one is tuned, the others have only their first replicates."""
     claim = "{claim: both are exactly as good, kind: equivalent, cells: {kv heads: 2}, margin: 1e-5}"
     path = grid(
         ("replicates: 2", f"claims: [{claim}]\nreplicates: {{min: 3, max: 5, until: claims}}"),
@@ -90,10 +94,10 @@ def test_replicates_are_added_once_all_cells_are_tuned(grid: Writer, tmp_path: P
 
     assert not replicates()
     while len(tuning_state.load(study, store)) < 2:
-        run_here(TuningWork(study, store), store, most=1)
+        run_here(TuningStageSource(study, store), store, most=1)
     assert replicates() == {"baseline": 3}
-    run_here(TuningWork(study, store), store)
-    assert replicates() == {"baseline": 5, "kv heads=2": 5}  # nothing is ever exactly as good
+    run_here(TuningStageSource(study, store), store)
+    assert replicates() == {"baseline": 5, "kv heads=2": 5}  # the margin is too small for any data
     for trial in wanted(study, store):
         best = next(one.best for one in tuning_state.load(study, store) if one.cell.name == trial.cell.name)
         assert best is not None

@@ -1,4 +1,4 @@
-"""A search: what it is refused for, what it suggests, and what its report says."""
+"""A search: invalid grids, suggestions and the report."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from study.report import build, collect, read
 from study.report.sections import outline
 from study.report.tables import TABLES
 from study.store.results import Store
-from study.tuning.stage_source import TuningWork
+from study.tuning.stage_source import TuningStageSource
 from study.utils.errors import StudyError
 
 BAD = {
@@ -31,47 +31,47 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), BAD.items())
-def test_a_mistake_is_told(grid: Writer, change: tuple[str, str], told: str) -> None:
+@pytest.mark.parametrize(("change", "message"), BAD.items())
+def test_an_invalid_grid_raises(grid: Writer, change: tuple[str, str], message: str) -> None:
     with pytest.raises(StudyError) as error:
         design.load(grid(change, text=SEARCH))
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_a_search_is_a_function_of_its_grid(grid: Writer, tmp_path: Path, sampler: str) -> None:
-    """Also through kills; each setting is run once, and the baseline with seeds of its own."""
+    """Also if it is killed several times. Each setting runs once, and the baseline with other seeds."""
     study = design.load(grid(("  parallel: 3", f"  parallel: 3\n  sampler: {sampler}"), text=SEARCH))
     whole, pieces = Store(tmp_path / "whole"), Store(tmp_path / "pieces")
-    ran = run_here(TuningWork(study, whole), whole)
-    while run_here(TuningWork(study, pieces), pieces, most=5):
+    ran = run_here(TuningStageSource(study, whole), whole)
+    while run_here(TuningStageSource(study, pieces), pieces, most=5):
         pass
     (one,), (other,) = tuning_state.load(study, whole), tuning_state.load(study, pieces)
     assert one == other
     assert one.finished
     assert len({stage.key for stage in ran}) == len(ran)
-    for tried in one.tried:
-        assert tried.val_accuracy is not None
-        found = whole.find(stages_of(one.trial(tried))[-1])
+    for trial in one.trials:
+        assert trial.val_accuracy is not None
+        found = whole.find(stages_of(one.trial(trial))[-1])
         assert found is not None
-        assert tried.costs == {"params": found.facts["params"]}
+        assert trial.costs == {"params": found.facts["params"]}
     assert [trial.replicate for trial in wanted(study, whole)] == [1]
     assert make_plan(study, whole).finished
 
 
-def test_the_levels_of_factors_can_be_the_space(grid: Writer, tmp_path: Path) -> None:
+def test_factor_levels_can_be_the_search_space(grid: Writer, tmp_path: Path) -> None:
     study, store = design.load(grid(text=SEARCH_FACTORS)), Store(tmp_path / "store")
-    run_here(TuningWork(study, store), store)
+    run_here(TuningStageSource(study, store), store)
     (one,) = tuning_state.load(study, store)
     assert one.finished
-    for tried in one.tried:
-        settings = one.trial(tried).settings
-        assert settings.encoder.width == {"small": 8, "large": 12}[tried.values["size"]]
-        assert settings.encoder.num_kv_heads == int(tried.values["kv heads"])
+    for trial in one.trials:
+        settings = one.trial(trial).settings
+        assert settings.encoder.width == {"small": 8, "large": 12}[trial.values["size"]]
+        assert settings.encoder.num_kv_heads == int(trial.values["kv heads"])
 
 
 def test_the_front_by_hand() -> None:
-    """Of (params, accuracy): 1/0.5 and 3/0.9 are on it; 3/0.8 and 2/0.5 are beaten; a twin of one on it stays."""
+    """Of (params, accuracy), 1/0.5 and 3/0.9 are on it, duplicates included; 3/0.8 and 2/0.5 are dominated."""
     points = [(-1, 0.5), (-3, 0.9), (-3, 0.8), (-2, 0.5), (-1, 0.5)]
     on = [not any(beats(other, own) for other in points) for own in points]
     assert on == [True, True, False, False, True]
@@ -79,7 +79,7 @@ def test_the_front_by_hand() -> None:
 
 def test_a_report_of_a_search(grid: Writer, tmp_path: Path) -> None:
     study, store = design.load(grid(text=SEARCH)), Store(tmp_path / "store")
-    run_here(TuningWork(study, store), store)
+    run_here(TuningStageSource(study, store), store)
     results = collect(study, store)
     found = searched(results)
     assert len(found) == 12
@@ -91,12 +91,12 @@ def test_a_report_of_a_search(grid: Writer, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read(report.folder).tuning, results.tuning)
     assert (report.folder / "figures" / "search_front.svg").is_file()
     text = report.html.read_text()
-    for told in ("fANOVA", "Pareto front", "every trial"):
-        assert told in text
+    for phrase in ("fANOVA", "Pareto front", "every trial"):
+        assert phrase in text
     assert "Effect of each factor" not in text  # a space of its own has none
 
 
-def test_a_report_of_a_search_that_has_not_begun(grid: Writer, tmp_path: Path) -> None:
+def test_a_report_of_a_search_that_has_not_started(grid: Writer, tmp_path: Path) -> None:
     results = collect(design.load(grid(text=SEARCH)), Store(tmp_path / "store"))
     assert outline(results)
     for name in ("search", "search_trials", "importances"):
@@ -108,6 +108,6 @@ def test_a_report_of_a_search_that_has_not_begun(grid: Writer, tmp_path: Path) -
 def test_latency_is_an_objective(grid: Writer, tmp_path: Path) -> None:
     path = grid(("params, val_accuracy", "latency, val_accuracy"), ("trials: 12", "trials: 3"), text=SEARCH)
     study, store = design.load(path), Store(tmp_path / "store")
-    run_here(TuningWork(study, store), store)
+    run_here(TuningStageSource(study, store), store)
     (one,) = tuning_state.load(study, store)
-    assert all(0 < tried.costs["latency"] < 1000 for tried in one.tried)
+    assert all(0 < trial.costs["latency"] < 1000 for trial in one.trials)
