@@ -18,7 +18,8 @@ import torch.nn.functional as F
 
 from study.utils.provenance import commit, now
 from study.vit.models import Classifier
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.flat_optimizer import FlatOptimizer
+from study.vit.training.parameter_groups import parameter_groups
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: nothing to measure")
 
@@ -56,7 +57,7 @@ def step(model: Classifier, run: Callable[..., object], batch: int) -> Callable[
     shape = model.encoder.config
     images = torch.randn(batch, shape.channels, shape.image_size, shape.image_size, device="cuda")
     labels = torch.randint(0, contenders.CLASSES, (batch,), device="cuda")
-    optimizer = FlatAdamW(parameter_groups(model, 0.05), clip_norm=1.0)
+    optimizer = FlatOptimizer("adamw", parameter_groups(model, 0.05), clip_norm=1.0)
 
     def train() -> None:
         with torch.autocast("cuda", torch.bfloat16):

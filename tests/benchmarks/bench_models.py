@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from study.design import study as design
 from study.vit import settings
 from study.vit.models import Classifier, build_encoder, cpu
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.flat_optimizer import FlatOptimizer
+from study.vit.training.parameter_groups import parameter_groups
 
 THREADS = int(os.environ.get("BENCH_THREADS", "2"))
 ROUNDS, BATCH = int(os.environ.get("BENCH_ROUNDS", "7")), 64
@@ -194,7 +195,7 @@ def speed_of_small_trials() -> Facts:
 def whole_step(model: Classifier, shape: settings.Encoder) -> Work:
     """One step as this project trains: the flat optimizer, a clipped norm, nothing read back."""
     images, labels = batch(shape)
-    optimizer = FlatAdamW(parameter_groups(model, 0.05), clip_norm=1.0)
+    optimizer = FlatOptimizer("adamw", parameter_groups(model, 0.05), clip_norm=1.0)
 
     def step() -> None:
         found = model(images)

@@ -12,7 +12,7 @@ from torch import Tensor
 from study.utils.errors import StudyError
 from study.vit import settings
 from study.vit.data import Dataset, Split, load
-from study.vit.training.augment import augment, chances
+from study.vit.training.augment import Draws, augment
 from study.vit.training.images import Normalization, fit_images, shares
 from study.vit.training.seeds import generator
 
@@ -115,11 +115,11 @@ class TrainingBatches:
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(B, C, H, W) float32 images of each step, and the (B,) rows of the split they come from."""
-        draws = generator(self.images_NCHW.device, self.seed, "augmentation", epoch)
+        draws = Draws(self.images_NCHW.device, self.seed, epoch)
         batches_at_once = max(1, VALUES_AT_ONCE // (self.size * self.images_NCHW[0].numel()))
         for rows in torch.split(self.order(epoch), self.size * batches_at_once):
             values = shares(self.images_NCHW.index_select(0, rows))
-            images = self.normalization(augment(values, self.augment, chances(len(rows), draws)))
+            images = self.normalization(augment(values, self.augment, draws.next(len(rows))))
             yield from zip(torch.split(images, self.size), torch.split(rows, self.size), strict=True)
 
 

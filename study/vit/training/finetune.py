@@ -14,8 +14,9 @@ from study.vit.models import Classifier, build_encoder
 from study.vit.training.batches import Prepared, TrainingBatches, prepare
 from study.vit.training.device import chosen, compiled, forget_peak, peak_memory
 from study.vit.training.execution import WHOLE, Execution
+from study.vit.training.flat_optimizer import FlatOptimizer
 from study.vit.training.loop import OnEpoch, Task, Trained, fit, on_host
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.parameter_groups import parameter_groups
 from study.vit.training.probe import probe_task
 from study.vit.training.seeds import own_random_state, seed_global
 from study.vit.training.supervision import Supervision, evaluate, labels_of
@@ -117,7 +118,7 @@ def classifier_task(
     train = data.train
     batches = TrainingBatches(train.images, data.normalization, recipe.augment, recipe.batch_size, seed)
     classes = model.head.out_features
-    supervision = Supervision(batches, labels_of(train), classes, recipe.augment.mixup, recipe.label_smoothing)
+    supervision = Supervision(batches, labels_of(train), classes, recipe.label_smoothing)
     if recipe.mode == "probe":
         return probe_task(model, supervision, data, recipe)
     return _whole_task(model, supervision, data, recipe, device)
@@ -139,7 +140,7 @@ def _whole_task(
     return Task(
         name="fine-tuning",
         module=model,
-        optimizer=FlatAdamW(groups, recipe.clip_norm),
+        optimizer=FlatOptimizer(recipe.optimizer, groups, recipe.clip_norm),
         steps=steps,
         batches=supervision.epoch,
         losses=losses,

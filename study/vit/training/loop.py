@@ -13,8 +13,9 @@ from study.utils.errors import StudyError
 from study.vit import settings
 from study.vit.training.device import precise
 from study.vit.training.execution import WHOLE, Execution, Snapshot
+from study.vit.training.flat_optimizer import FlatOptimizer
+from study.vit.training.learning_rate import learning_rates
 from study.vit.training.metrics import Means
-from study.vit.training.optim import FlatAdamW, learning_rates
 from study.vit.training.seeds import seed_global
 
 OnEpoch = Callable[[dict[str, float]], None]
@@ -50,7 +51,7 @@ class Task:
 
     name: str  # of the stage, for messages
     module: nn.Module  # in training mode while an epoch trains, in evaluation mode otherwise
-    optimizer: FlatAdamW
+    optimizer: FlatOptimizer
     steps: int  # of an epoch
     batches: Callable[[int], Iterator[tuple[Tensor, ...]]]  # of an epoch, counted from 1; images come first
     losses: Callable[..., dict[str, Tensor]]  # of a batch: `objective`, which is minimised, and scalars to record

@@ -13,12 +13,11 @@ from study.vit.models import MaskedAutoencoder, build_encoder
 from study.vit.training.batches import Prepared, TrainingBatches, in_parts, prepare
 from study.vit.training.device import chosen, compiled, forget_peak, peak_memory, precise
 from study.vit.training.execution import WHOLE, Execution
+from study.vit.training.flat_optimizer import FlatOptimizer
 from study.vit.training.loop import OnEpoch, Task, Trained, fit, on_host
 from study.vit.training.metrics import Means
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.parameter_groups import parameter_groups
 from study.vit.training.seeds import generator, own_random_state, seed_global
-
-BETAS = (0.9, 0.95)  # of AdamW, as in 2111.06377, table 8
 
 
 def pretrain(
@@ -72,7 +71,9 @@ def autoencoder_task(
     return Task(
         name="pre-training",
         module=model,
-        optimizer=FlatAdamW(parameter_groups(model, recipe.weight_decay), recipe.clip_norm, BETAS),
+        optimizer=FlatOptimizer(
+            recipe.optimizer, parameter_groups(model, recipe.weight_decay), recipe.clip_norm, pretraining=True
+        ),
         steps=batches.steps,
         batches=masked_batches,
         losses=losses,

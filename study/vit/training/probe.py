@@ -12,9 +12,10 @@ from study.vit import settings
 from study.vit.models import Classifier
 from study.vit.training.batches import Prepared, in_parts
 from study.vit.training.device import precise
+from study.vit.training.flat_optimizer import FlatOptimizer
 from study.vit.training.loop import Task
 from study.vit.training.metrics import Means
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.parameter_groups import parameter_groups
 from study.vit.training.supervision import Supervision, labels_of, scores
 
 
@@ -54,7 +55,7 @@ def probe_task(model: Classifier, supervision: Supervision, data: Prepared, reci
     return Task(
         name="linear probe",
         module=model.head,
-        optimizer=FlatAdamW(parameter_groups(model.head, recipe.weight_decay), recipe.clip_norm),
+        optimizer=FlatOptimizer(recipe.optimizer, parameter_groups(model.head, recipe.weight_decay), recipe.clip_norm),
         steps=batches.steps,
         batches=encoded_afresh if augmented else encoded_once,
         losses=losses,

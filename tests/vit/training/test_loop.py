@@ -7,8 +7,9 @@ import torch
 from helpers.training_samples import finetuning
 from torch import Tensor, nn
 
+from study.vit.training.flat_optimizer import FlatOptimizer
 from study.vit.training.loop import Diverged, Task, fit, on_host
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.parameter_groups import parameter_groups
 from study.vit.training.seeds import own_random_state
 
 CPU = torch.device("cpu")
@@ -32,7 +33,7 @@ def line(data: Callable[[int], list[float]], seen: list[bool] | None = None) -> 
         modes.append(weight.training)
         return {"val_loss": abs(weight.weight.item() - 1)}
 
-    optimizer = FlatAdamW(parameter_groups(weight, 0.0), 0.0)
+    optimizer = FlatOptimizer("adamw", parameter_groups(weight, 0.0), 0.0)
     return Task("straight line", weight, optimizer, 2, batches, losses, evaluate)
 
 
@@ -63,7 +64,7 @@ def test_divergence_names_the_epoch_and_the_last_finite_values() -> None:
 
 def test_weights_on_the_host_have_a_storage_of_their_own() -> None:
     module = nn.Linear(2, 2)
-    FlatAdamW(parameter_groups(module, 0.1), 0.0)
+    FlatOptimizer("adamw", parameter_groups(module, 0.1), 0.0)
     taken = on_host(module.state_dict())
     storages = {weight.untyped_storage().data_ptr() for weight in taken.values()}
     assert len(storages) == 2
