@@ -221,7 +221,7 @@ def plainly(work: Work) -> Work:
 
     def run() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cpu, "suits", lambda *_: False)
+            patch.setattr(cpu, "supports", lambda *_: False)
             work()
 
     return run

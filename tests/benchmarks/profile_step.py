@@ -43,7 +43,7 @@ Columns = dict[str, dict[str, float]]
 def plain() -> AbstractContextManager[object]:
     """This project's model in PyTorch's own operations, as GPUs run it."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(cpu, "suits", lambda *_: False)
+    patch.setattr(cpu, "supports", lambda *_: False)
     return _Undone(patch)
 
 

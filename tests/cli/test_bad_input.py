@@ -78,7 +78,7 @@ BASELINES = [
     ("    depth: 3", "    depth: 3\n    top_k: 4", 7, f"{ENCODER}.top_k", "must be 1 to 3"),
     ("    depth: 3", "    depth: 3\n    patch_size: 5", 7, f"{ENCODER}.patch_size", "5 does not divide image_size 36"),
     ("    depth: 3", "    depth: 2", 4, f"{ENCODER}.experts_by_depth", "3 parts but depth is 2"),
-    ("    depth: 3", "    depth: 3\n    preset: M", 7, f"{ENCODER}.preset", "unknown preset 'M'; presets are S, XS, XXS"),
+    ("    depth: 3", "    depth: 3\n    preset: M", 7, f"{ENCODER}.preset", "unknown preset 'M'; presets are S, XS"),
     ("    depth: 3", "    experts_by_depth: [3, x]", 6, f"{ENCODER}.experts_by_depth[1]", '"x" is not possible'),
     ("  finetune:", "  finetunes:", 7, "baseline.finetunes", "did you mean 'finetune'?"),
     ("  finetune:\n    dataset: digits\n", "", 3, "baseline.finetune", "'finetune' is missing"),
@@ -92,11 +92,11 @@ DATASETS = [
     ("    dataset: digits", "    dataset: digit", 8, f"{FINETUNE}.dataset", "Did you mean 'digits'?"),
     ("    dataset: digits", "    dataset: photos", 8, f"{FINETUNE}.dataset", "'photos' has no labels"),
     ("    dataset: digits", "    dataset: 'parquet:'", 8, f"{FINETUNE}.dataset", "write parquet:PATH"),
-    ("    dataset: digits", "    dataset: imagefolder:/nowhere", 8, f"{FINETUNE}.dataset", "there is no /nowhere"),
+    ("    dataset: digits", "    dataset: imagefolder:/nowhere", 8, f"{FINETUNE}.dataset", "/nowhere not found"),
     ("    dataset: digits", "    dataset: digits\n    train_images: 1078", 9, f"{FINETUNE}.train_images", "the 1,077"),
     ("  finetune:", "  pretrain: {dataset: cifar}\n  finetune:", 7, "baseline.pretrain.dataset", "mean 'cifar10'?"),
     ("encoder.width\n    levels:\n      - 12\n      - 24", "finetune.dataset\n    levels: [minst]", 17,
-     "factors.width.levels[0]", "cell 'width=minst': finetune.dataset: data set 'minst' is unknown"),
+     "factors.width.levels[0]", "cell 'width=minst': finetune.dataset: unknown data set 'minst'"),
 ]  # fmt: skip
 FACTORS = [
     (

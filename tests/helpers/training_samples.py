@@ -1,4 +1,4 @@
-"""Settings and data for training tests, small enough to take a second on one core."""
+"""Small settings and data for training tests: a run takes at most a second on one core."""
 
 import hashlib
 from typing import Any

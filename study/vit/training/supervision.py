@@ -26,7 +26,7 @@ from study.vit.training.seeds import seed_of
 
 @dataclass(frozen=True)
 class Supervision:
-    """What a classifier is shown and what it should say."""
+    """Labelled training batches, and the loss on them."""
 
     batches: TrainingBatches
     labels_N: Tensor
@@ -49,7 +49,7 @@ class Supervision:
         return mixed
 
     def losses(self, logits_BK: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """`loss`: mean cross-entropy, smoothed; `accuracy`: on a mixed image its larger part counts."""
+        """`loss`: mean cross-entropy with label smoothing. `accuracy`: a mixed image has its larger label."""
         labels_B = targets if targets.ndim == 1 else targets.argmax(dim=1)
         loss = F.cross_entropy(logits_BK.float(), targets, label_smoothing=self.label_smoothing)
         return {"loss": loss, "accuracy": hit_share(logits_BK, labels_B)}
@@ -65,12 +65,12 @@ def _mix(
 def labels_of(split: Split) -> Tensor:
     """(N,) labels. Raises StudyError if there are none."""
     if split.labels is None:
-        raise StudyError("these images have no labels; they can be used for pre-training only")
+        raise StudyError("images without labels can be used for pre-training only")
     return split.labels
 
 
 def scores(logits_BK: Tensor, labels_B: Tensor) -> dict[str, Tensor]:
-    """`accuracy` and `loss`: mean cross-entropy, not smoothed."""
+    """`accuracy`, and `loss`: mean cross-entropy without label smoothing."""
     return {"accuracy": hit_share(logits_BK, labels_B), "loss": F.cross_entropy(logits_BK.float(), labels_B)}
 
 

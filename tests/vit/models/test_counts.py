@@ -20,7 +20,7 @@ def built_params(model: nn.Module) -> int:
 
 
 def idle_params(model: nn.Module, top_k: int) -> int:
-    """Parameters that only the experts not kept by a token have."""
+    """Parameters of the experts that a token does not keep."""
     idle = 0
     for layer in model.modules():
         if isinstance(layer, moe.ExpertMixture) and layer.num_experts > 1:
@@ -36,7 +36,7 @@ def idle_params(model: nn.Module, top_k: int) -> int:
 
 def measured_macs(model: nn.Module, *inputs: torch.Tensor) -> int:
     with pytest.MonkeyPatch.context() as patch, FlopCounterMode(display=False) as counter, torch.no_grad():
-        patch.setattr(cpu_attention, "FEWEST_NUMBERS", 0)  # the counter does not see into PyTorch's own CPU attention
+        patch.setattr(cpu_attention, "FEWEST_NUMBERS", 0)  # the counter does not count PyTorch's own CPU attention
         model(*inputs)
     assert counter.get_total_flops() % 2 == 0
     return counter.get_total_flops() // 2
