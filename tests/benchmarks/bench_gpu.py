@@ -1,9 +1,9 @@
-"""Training throughput on a GPU: python -m pytest tests/benchmarks/bench_gpu.py -s (skipped where there is none).
+"""Training throughput on a GPU: python -m pytest tests/benchmarks/bench_gpu.py -s (skipped without a GPU).
 
-XXS and S at 36 px, eager and compiled, bfloat16 autocast, batches of 128 to 4,096. Beside images per second stand the
-shares of two ceilings measured in the same run: of compute, the time that the step's products would take at the rate
-of a large bfloat16 product; of memory, the time that writing and reading once what the step keeps for its backward
-pass would take at the rate of a large copy. BENCH_GPU_OUT names a file that the table is written to as well.
+XXS and S at 36 px, eager and compiled, bfloat16 autocast, batches of 128 to 4,096. Reports images per second and the
+shares of two upper bounds that are measured in the same run. Compute: the time of the step's matrix products at the
+rate of a large bfloat16 product. Memory: the time to write and read once everything that the step keeps for its
+backward pass, at the rate of a large copy. BENCH_GPU_OUT is a file to which the table is also written.
 """
 
 import os
@@ -28,7 +28,7 @@ STEPS = 20
 
 
 def seconds_of(work: Callable[[], object], repeats: int) -> float:
-    """Of one call, by the device's own clock, after three calls that warm up."""
+    """Seconds of one call, by the clock of the device, after three warm-up calls."""
     for _ in range(3):
         work()
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

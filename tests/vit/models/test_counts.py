@@ -61,7 +61,7 @@ def test_multiply_adds_of_presets(name: str) -> None:
     assert counts.pretrain_params(encoder, pretrain).total == built_params(mae)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(encoders(), st.integers(1, 7))
 def test_classifier_counts(encoder: config.Encoder, classes: int) -> None:
     model = Classifier(build_encoder(encoder), classes).eval()
@@ -74,7 +74,7 @@ def test_classifier_counts(encoder: config.Encoder, classes: int) -> None:
     assert (macs.executed == macs.active) == all(experts in (1, encoder.top_k) for experts in encoder.num_experts)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(encoders(max_depth=2).filter(lambda encoder: encoder.num_patches > 1), st.data())
 def test_pretraining_counts(encoder: config.Encoder, data: st.DataObject) -> None:
     pretrain = data.draw(pretrains(encoder.num_patches))

@@ -39,7 +39,7 @@ def compare(model: VisionTransformer, images: Tensor, visible: Tensor | None) ->
 
 
 @pytest.mark.parametrize("plain", [False, True])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(encoders(max_grid=2), st.booleans(), st.data())
 def test_the_model_equals_the_reference(
     plain: bool, encoder: config.Encoder, training: bool, data: st.DataObject

@@ -3,7 +3,7 @@
 import hashlib
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.vit.training.seeds import generator, own_random_state, seed_global, seed_of
@@ -17,6 +17,7 @@ def test_a_seed_is_the_first_63_bits_of_a_hash_of_its_axes() -> None:
     assert seed_of(7, "order", 3) == int(digest[:16], 16) // 2
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**63), AXES, st.integers(0, 2**63), AXES)
 def test_different_axes_have_different_seeds(
     seed: int, axes: tuple[str | int, ...], other: int, rest: tuple[str | int, ...]
