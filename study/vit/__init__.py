@@ -2,7 +2,7 @@
 
 subject, runner, model_files   what the harness uses of this room
 settings, stages               every setting of a trial; the stages of a trial
-counts, measure                parameters and multiply-adds; measurements of time and memory
+counts                         parameters and multiply-adds in closed form
 data, augmentations            data sets; random changes to training images
 models, optimizers, training   the models; optimizers; training of one stage
 export                         trained models as files
