@@ -1,11 +1,11 @@
 """Parameters and multiply-adds in closed form, from the settings alone; no torch.
 
-A multiply-add is one multiplication and addition in a linear map (patch embedding, attention's projections, experts,
-router, heads) or in one of attention's two matrix products. What works element by element (norms, activations,
-softmax, router weights, biases, residuals) is not counted; a training step takes about three times its forward pass.
+A multiply-add is one multiplication and addition in a linear map (patch embedding, attention projections, experts,
+router, heads) or in one of the two matrix products of attention. Element-wise operations (norms, activations, softmax,
+router weights, biases, residuals) are not counted. A training step costs about three forward passes.
 
-Two numbers each: `total` or `executed` for everything that is there or computed (every expert is computed for every
-token: this is what hardware pays), and `active` for what bears on one token (only the `top_k` experts it keeps).
+Each is counted twice: `total` or `executed` includes all experts, which are computed for every token; `active` includes
+only the `top_k` experts that a token keeps.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from study.vit import settings
 
 @dataclass(frozen=True)
 class Count:
-    """Parameters: all of them, and those that bear on one token."""
+    """Parameters: all, and those that act on one token."""
 
     total: int
     active: int
@@ -24,7 +24,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Macs:
-    """Multiply-adds of one image's forward pass: as executed, and counting only the experts kept for each token."""
+    """Multiply-adds of one image's forward pass: all experts, and only the experts kept for each token."""
 
     executed: int
     active: int
@@ -63,7 +63,7 @@ def pretrain_params(encoder: settings.Encoder, pretrain: settings.Pretrain) -> C
 
 
 def classifier_macs(encoder: settings.Encoder, num_classes: int) -> Macs:
-    """Multiply-adds to classify one image (evaluation: the router's noise is off)."""
+    """Multiply-adds to classify one image (in evaluation, without router noise)."""
     rest = _patch_macs(encoder, encoder.num_patches) + encoder.width * num_classes
     return _macs(_encoder_blocks(encoder), _num_tokens(encoder, encoder.num_patches), rest, noise=False)
 
@@ -71,7 +71,7 @@ def classifier_macs(encoder: settings.Encoder, num_classes: int) -> Macs:
 def pretrain_macs(encoder: settings.Encoder, pretrain: settings.Pretrain) -> Macs:
     """Multiply-adds of the forward pass over one image in masked pre-training (router noise as configured).
 
-    The encoder pays for the visible patches only, the decoder for all.
+    The encoder computes the visible patches only, the decoder all.
     """
     visible = encoder.num_patches - pretrain.num_masked(encoder.num_patches)
     seen, whole = _num_tokens(encoder, visible), _num_tokens(encoder, encoder.num_patches)
@@ -127,7 +127,7 @@ class _Block:
 
     @property
     def idle_params(self) -> int:
-        """Those of the experts that a token does not keep."""
+        """Parameters of the experts that a token does not keep."""
         return (self.experts - self.top_k) * self._own_params
 
     @property
@@ -137,7 +137,7 @@ class _Block:
         )
 
     def macs(self, tokens: int, *, experts: int, noise: bool) -> int:
-        """Multiply-adds for `tokens` tokens of which each passes through `experts` experts."""
+        """Multiply-adds of `tokens` tokens with `experts` experts each."""
         scores = 0 if self.experts == 1 else self.experts * (2 if noise else 1)
         projections = experts + (experts if self.own_v else 1) + (experts if self.own_w2 else 1)
         mixed_biases = experts if self.own_w2 and self.bias and self.experts > 1 else 0

@@ -1,18 +1,17 @@
-"""Every knob of a trial: frozen, typed, validated; no torch.
+"""Every setting of a trial: frozen, typed, validated; no torch.
 
-A trial's `Settings` say what is built (`Encoder`), how it is pre-trained (`Pretrain`, or None) and how it is
-fine-tuned (`Finetune`). Two equal settings always give the same result on the same machine: whatever else a run
-needs (device, workers, paths) is no part of them.
+A trial's `Settings` are the model (`Encoder`), its pre-training (`Pretrain`, or None) and its fine-tuning (`Finetune`).
+Equal settings give equal results on the same machine: device, workers and paths are not part of them.
 
-Sources: Tan 2024, arXiv 2407.17783 (the model); arXiv 2402.03752 (its MAE pre-training). What those papers leave
-open is this project's own choice and is marked so.
+Sources: Tan 2024, arXiv 2407.17783 (the model); arXiv 2402.03752 (its MAE pre-training). Choices that these papers
+leave open are marked "own choice".
 """
 
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from study.utils.frozen_model import (
     Count,
@@ -26,6 +25,7 @@ from study.utils.frozen_model import (
     StrictBool,
     whole,
 )
+from study.vit import augmentations, optimizers
 
 Channels = Annotated[Literal[1, 3], BeforeValidator(whole)]
 
@@ -40,11 +40,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 def _check_divides(field: str, value: int, whole: str, number: int) -> None:
     if number % value:
         possible = ", ".join(str(divisor) for divisor in range(1, number + 1) if number % divisor == 0)
-        raise FieldError(field, f"{value} does not divide {whole} {number}; it can be {possible}")
+        raise FieldError(field, f"{value} does not divide {whole} {number}; must be one of {possible}")
 
 
 def _up_to(most: int) -> str:
-    return "1 alone" if most == 1 else f"1 to {most}"
+    return "1" if most == 1 else f"1 to {most}"
 
 
 def _check_heads(width: int, num_heads: int, num_kv_heads: int) -> None:
@@ -69,20 +69,22 @@ class Encoder(Frozen):
     num_heads: Count = Field(6, description="query heads; divides width")
     num_kv_heads: Count = Field(3, description="shared key/value heads; divides num_heads (1: multi-query)")
     experts_by_depth: Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
-        (3, 4, 5), description="experts of each stage of the depth, as equal as the depth allows; [1]: dense SwiGLU"
+        (3, 4, 5), description="experts in each part of the depth, parts as equal as possible; [1]: dense SwiGLU"
     )
-    top_k: Count = Field(2, description="experts kept for each token; at most the smallest stage")
-    router_noise: StrictBool = Field(True, description="noise on the router's logits while training")
-    importance_weight: NonNegativeFloat = Field(0.01, description="weight of the importance loss")
+    top_k: Count = Field(2, description="experts kept for each token; at most the smallest number in experts_by_depth")
+    router_noise: StrictBool = Field(True, description="noise on the router's logits in training")
+    importance_weight: NonNegativeFloat = Field(
+        0.01, description="weight of the importance loss; constant if top_k is 1"
+    )
     load_weight: NonNegativeFloat = Field(0.01, description="weight of the load loss")
     shared_projections: Literal["both", "v", "w2", "none"] = Field(
-        "both", description="which of an expert's V and W2 all experts of a layer share"
+        "both", description="projections that all experts of a layer share"
     )
     ffn_width_first: Size = Field(81, description="hidden width of the first block's FFN")
-    ffn_width_last: Size = Field(27, description="hidden width of the last block's FFN; linear in between")
-    ffn_rounding: Literal["up", "down", "nearest"] = Field("up", description="how widths in between become whole")
+    ffn_width_last: Size = Field(27, description="hidden width of the last block's FFN; blocks in between: linear")
+    ffn_rounding: Literal["up", "down", "nearest"] = Field("up", description="rounding of the widths in between")
     bias: StrictBool = Field(True, description="biases on all linear maps")
-    pooling: Literal["class_token", "mean"] = Field("class_token", description="what the head reads")
+    pooling: Literal["class_token", "mean"] = Field("class_token", description="input of the classification head")
 
     @model_validator(mode="before")
     @classmethod
@@ -92,23 +94,23 @@ class Encoder(Frozen):
         rest = {name: value for name, value in data.items() if name != "preset"}
         preset = data["preset"]
         if not isinstance(preset, str) or preset not in PRESETS:
-            raise FieldError("preset", f"{preset!r} is unknown; presets are {', '.join(PRESETS)}")
+            raise FieldError("preset", f"unknown preset {preset!r}; presets are {', '.join(PRESETS)}")
         return PRESETS[preset] | rest
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         _check_divides("patch_size", self.patch_size, "image_size", self.image_size)
         _check_heads(self.width, self.num_heads, self.num_kv_heads)
-        stages, fewest = len(self.experts_by_depth), min(self.experts_by_depth)
-        if stages > self.depth:
+        parts, fewest = len(self.experts_by_depth), min(self.experts_by_depth)
+        if parts > self.depth:
             raise FieldError(
-                "experts_by_depth", f"has {stages} stages but depth is {self.depth}; give at most one per block"
+                "experts_by_depth", f"{parts} parts but depth is {self.depth}; must have at most one part per block"
             )
         if self.top_k > fewest:
             raise FieldError(
                 "top_k",
-                f"{self.top_k} is above the smallest number of experts in experts_by_depth "
-                f"{list(self.experts_by_depth)}; it can be {_up_to(fewest)}",
+                f"{self.top_k} exceeds the smallest number of experts in experts_by_depth "
+                f"{list(self.experts_by_depth)}; must be {_up_to(fewest)}",
             )
         return self
 
@@ -118,14 +120,14 @@ class Encoder(Frozen):
 
     @property
     def num_experts(self) -> tuple[int, ...]:
-        """Experts of each block: the stages of `experts_by_depth` laid over the depth in equal parts."""
-        stages = len(self.experts_by_depth)
-        return tuple(self.experts_by_depth[block * stages // self.depth] for block in range(self.depth))
+        """Experts of each block: the depth is divided into equal parts, one for each number of `experts_by_depth`."""
+        parts = len(self.experts_by_depth)
+        return tuple(self.experts_by_depth[block * parts // self.depth] for block in range(self.depth))
 
     @property
     def ffn_widths(self) -> tuple[int, ...]:
         """Hidden FFN width of each block, linear from first to last: block i of L has
-        (L-1-i)/(L-1) * (first - last) + last, made whole by `ffn_rounding`; whole-number arithmetic, so exact.
+        (L-1-i)/(L-1) * (first - last) + last, rounded by `ffn_rounding`. Integer arithmetic, so it is exact.
         """
         first, last, steps = self.ffn_width_first, self.ffn_width_last, self.depth - 1
         if steps == 0:
@@ -143,33 +145,34 @@ def _divide(numerator: int, denominator: int, rounding: str) -> int:
     return (2 * numerator + denominator) // (2 * denominator)  # nearest, halves up
 
 
-class Augment(Frozen):
-    """Random changes to training images, drawn afresh for every image; all off by default (own choice)."""
+def augment_model() -> type[Frozen]:
+    """A settings model with one field for each augmentation in the table."""
+    return create_model("Augment", __base__=Frozen, **augmentations.fields())
 
-    flip: StrictBool = Field(False, description="mirror left-right with probability 1/2")
-    shift: Share = Field(0.0, description="largest shift in each direction, as a share of the image size")
-    zoom: Share = Field(0.0, description="largest change of scale: factors from 1-zoom to 1+zoom")
-    rotate: Annotated[float, Field(ge=0, le=180, strict=True)] = Field(0.0, description="largest rotation, in degrees")
-    brightness: Share = Field(0.0, description="largest change of brightness: factors from 1-b to 1+b")
-    contrast: Share = Field(0.0, description="largest change of contrast: factors from 1-c to 1+c")
-    erase: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
-        0.0, description="probability of erasing one square of a quarter of the area"
-    )
-    mixup: NonNegativeFloat = Field(0.0, description="alpha of mixup (arXiv 1710.09412); 0 is off; labels only")
+
+class Augment(augment_model()):  # type: ignore[misc]
+    """Random changes to training images, drawn anew for each image and epoch; all are off by default (own choice)."""
 
 
 class Recipe(Frozen):
-    """What both stages share: data, length and optimiser (AdamW, linear warm-up, cosine decay to zero)."""
+    """The settings of both stages: data, length and optimization (linear warm-up, cosine decay to zero)."""
 
     dataset: str = Field(description="a data set by name, or parquet:PATH or imagefolder:PATH")
     epochs: PositiveInt = Field(100, description="passes over the training images")
     batch_size: PositiveInt = Field(128, description="images per step")
+    optimizer: Literal[tuple(optimizers.TABLE)] = Field(  # type: ignore[valid-type]
+        "adamw", description="adamw, or sgd with Nesterov momentum 0.9"
+    )
     learning_rate: PositiveFloat = Field(1e-3, description="highest learning rate, at the end of the warm-up")
-    weight_decay: NonNegativeFloat = Field(0.05, description="AdamW's decay; not of biases, norms and positions")
+    weight_decay: NonNegativeFloat = Field(
+        0.05, description="decoupled in adamw, L2 in sgd; not of biases, norms and positions"
+    )
     warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
     clip_norm: NonNegativeFloat = Field(1.0, description="largest gradient norm; 0 does not clip")
     augment: Augment = Field(Augment(), description="random changes to training images")
-    train_images: PositiveInt | None = Field(None, description="use only so many training images, drawn once by class")
+    train_images: PositiveInt | None = Field(
+        None, description="size of a stratified subset of training images; null: all"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 on GPUs")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile; auto: on GPUs in long stages")
 
@@ -181,7 +184,7 @@ class Recipe(Frozen):
 
 
 class Decoder(Frozen):
-    """The MAE's light decoder: the encoder's own kind of block, with positions of its own (arXiv 2509.10919)."""
+    """The light decoder of the MAE: blocks as in the encoder, and its own positions (arXiv 2509.10919)."""
 
     width: Size = Field(108, description="embedding width")
     depth: Count = Field(2, description="number of blocks")
@@ -196,7 +199,7 @@ class Decoder(Frozen):
         _check_heads(self.width, self.num_heads, self.num_kv_heads)
         if self.top_k > self.num_experts:
             raise FieldError(
-                "top_k", f"{self.top_k} is above num_experts {self.num_experts}; it can be {_up_to(self.num_experts)}"
+                "top_k", f"{self.top_k} exceeds num_experts {self.num_experts}; must be {_up_to(self.num_experts)}"
             )
         return self
 
@@ -208,15 +211,19 @@ class Pretrain(Recipe):
         0.75, description="share of patches that are masked"
     )
     visible_discount: NonNegativeFloat = Field(0.1, description="weight of the loss on visible patches")
-    normalize_targets: StrictBool = Field(True, description="targets are normalised within each patch")
-    decoder: Decoder = Field(Decoder(), description="what restores the masked patches; dropped after pre-training")
+    normalize_targets: StrictBool = Field(True, description="normalize the targets within each patch")
+    decoder: Decoder = Field(Decoder(), description="reconstructs the masked patches; discarded after pre-training")
 
     @model_validator(mode="after")
     def _check_labels(self) -> Self:
-        if self.augment.mixup:
-            raise FieldError(
-                "augment.mixup", f"{self.augment.mixup:g} mixes labels, and pre-training has none; leave it 0"
-            )
+        for name, augmentation in augmentations.items():
+            value = getattr(self.augment, name, augmentation.neutral)
+            if isinstance(augmentation, augmentations.Mixing) and value != augmentation.neutral:
+                raise FieldError(
+                    f"augment.{name}",
+                    f"invalid value {value:g}: must be {augmentation.neutral:g}, because pre-training has no labels "
+                    "to mix",
+                )
         return self
 
     def num_masked(self, num_patches: int) -> int:
@@ -225,24 +232,27 @@ class Pretrain(Recipe):
 
 
 class Finetune(Recipe):
-    """Supervised training: of all weights, or of a linear head alone on a frozen encoder (`probe`)."""
+    """Supervised training of all weights, or of a linear head on a frozen encoder (`probe`)."""
 
     mode: Literal["finetune", "probe"] = Field(
-        "finetune", description="finetune: all weights; probe: a linear head alone, on a frozen pre-trained encoder"
+        "finetune", description="finetune: all weights; probe: a linear head on a frozen pre-trained encoder"
     )
-    label_smoothing: Share = Field(0.0, description="share of each label spread over all classes")
+    label_smoothing: Share = Field(0.0, description="share of each target spread over all classes")
     layer_decay: Annotated[float, Field(gt=0, le=1, strict=True)] = Field(
         1.0, description="learning rate of a block relative to the block above it"
     )
-    keep: Literal["last", "best"] = Field("last", description="weights reported on: last epoch, or best on validation")
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="weights that are evaluated and stored: last epoch, or best on validation data",
+    )
 
 
 class Settings(Frozen):
-    """All of a trial's settings."""
+    """All settings of a trial."""
 
-    encoder: Encoder = Field(Encoder(), description="what is built")
-    pretrain: Pretrain | None = Field(None, description="how it is pre-trained; null trains from scratch")
-    finetune: Finetune = Field(description="how it is fine-tuned on labels")
+    encoder: Encoder = Field(Encoder(), description="the model")
+    pretrain: Pretrain | None = Field(None, description="masked pre-training; null: train from scratch")
+    finetune: Finetune = Field(description="supervised training on labels")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -256,5 +266,5 @@ class Settings(Frozen):
                     "and one visible",
                 )
         elif self.finetune.mode == "probe":
-            raise FieldError("finetune.mode", "'probe' needs a pre-trained encoder, but pretrain is null")
+            raise FieldError("finetune.mode", "'probe' requires a pre-trained encoder, but pretrain is null")
         return self

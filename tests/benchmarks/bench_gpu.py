@@ -1,9 +1,9 @@
-"""Training throughput on a GPU: python -m pytest tests/benchmarks/bench_gpu.py -s (skipped where there is none).
+"""Training throughput on a GPU: python -m pytest tests/benchmarks/bench_gpu.py -s (skipped without a GPU).
 
-XXS and S at 36 px, eager and compiled, bfloat16 autocast, batches of 128 to 4,096. Beside images per second stand the
-shares of two ceilings measured in the same run: of compute, the time that the step's products would take at the rate
-of a large bfloat16 product; of memory, the time that writing and reading once what the step keeps for its backward
-pass would take at the rate of a large copy. BENCH_GPU_OUT names a file that the table is written to as well.
+XXS and S at 36 px, eager and compiled, bfloat16 autocast, batches of 128 to 4,096. Reports images per second and the
+shares of two upper bounds that are measured in the same run. Compute: the time of the step's matrix products at the
+rate of a large bfloat16 product. Memory: the time to write and read once everything that the step keeps for its
+backward pass, at the rate of a large copy. BENCH_GPU_OUT is a file to which the table is also written.
 """
 
 import os
@@ -18,7 +18,8 @@ import torch.nn.functional as F
 
 from study.utils.provenance import commit, now
 from study.vit.models import Classifier
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.flat_optimizer import FlatOptimizer
+from study.vit.training.parameter_groups import parameter_groups
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: nothing to measure")
 
@@ -27,7 +28,7 @@ STEPS = 20
 
 
 def seconds_of(work: Callable[[], object], repeats: int) -> float:
-    """Of one call, by the device's own clock, after three calls that warm up."""
+    """Seconds of one call, by the clock of the device, after three warm-up calls."""
     for _ in range(3):
         work()
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -56,7 +57,7 @@ def step(model: Classifier, run: Callable[..., object], batch: int) -> Callable[
     shape = model.encoder.config
     images = torch.randn(batch, shape.channels, shape.image_size, shape.image_size, device="cuda")
     labels = torch.randint(0, contenders.CLASSES, (batch,), device="cuda")
-    optimizer = FlatAdamW(parameter_groups(model, 0.05), clip_norm=1.0)
+    optimizer = FlatOptimizer("adamw", parameter_groups(model, 0.05), clip_norm=1.0)
 
     def train() -> None:
         with torch.autocast("cuda", torch.bfloat16):

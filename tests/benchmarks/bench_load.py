@@ -1,8 +1,8 @@
-"""How much the harness costs a trial: `nox -s load`, or `python tests/benchmarks/bench_load.py [TRIALS]`.
+"""Overhead of the harness per trial: `nox -s load`, or `python tests/benchmarks/bench_load.py [TRIALS]`.
 
-A study of TRIALS trials (10,000) goes its whole way: plan, Ray and its workers, store, MLflow on SQLite, report. Only
-the two training functions are exchanged, inside the workers, for ones that return at once with a result of the usual
-form. So what is measured is everything that is not training. The plan of 100,000 cells is measured by bench_plan.py.
+Runs a study of TRIALS trials (10,000) completely: plan, Ray and its workers, store, MLflow on SQLite, report. Only
+training is replaced, inside the workers, by a function that immediately returns a result of the usual form, so that
+everything except training is measured. bench_plan.py measures the plan of 100,000 cells.
 """
 
 import json
@@ -29,7 +29,7 @@ GOALS = {"ms per trial": 50.0, "GiB of the driver": 2.0, "s for the report": 60.
 
 
 def grid(trials: int) -> dict[str, Any]:
-    """Two factors of fine-tuning in full factorial: one pre-training per replicate is shared by all."""
+    """A full factorial of two fine-tuning factors: all cells of a replicate share one pre-training."""
     cells = max(1, trials // REPLICATES)
     rates = [round(1e-3 * (1 + i / RATES), 6) for i in range(min(RATES, cells))]
     decays = [round(1e-2 * (1 + i / 100), 6) for i in range(-(-cells // len(rates)))]
@@ -58,17 +58,17 @@ def grid(trials: int) -> dict[str, Any]:
 
 
 def without_training(work: Callable[..., None]) -> Callable[..., None]:
-    """What a worker does, with training that takes no time."""
+    """The work of a worker, with training that takes no time."""
 
     def work_without_training(config: dict[str, Any], **options: Any) -> None:
         import random
 
-        import study.run
         import torch
 
-        from study.vit.training import Trained
+        from study.vit import runner
 
-        def trained(encoder: Any, recipe: Any, seed: int, on_epoch: Callable[[dict[str, float]], None]) -> Trained:
+        def trained(stage: Any, parent: Any, seed: int, device: str, on_epoch: Any, execution: Any) -> runner.Trained:
+            recipe = stage.recipe
             draw = random.Random(str((recipe.model_dump(), seed)))
             accuracy = draw.gauss(0.8, 0.02)
             rows = [
@@ -84,25 +84,17 @@ def without_training(work: Callable[..., None]) -> Callable[..., None]:
             for row in rows:
                 on_epoch(row)
             metrics = {"test_accuracy": accuracy, "val_accuracy": accuracy, "train_seconds": 0.0}
-            shares = [[0.5, 0.5]] * encoder.depth
-            return Trained({"weight": torch.zeros(10_000)}, metrics, rows, shares, {"mean": [0.5], "std": [0.3]})
+            shares, normalization = [[0.5, 0.5]] * stage.encoder.depth, {"mean": [0.5], "std": [0.3]}
+            return runner.Trained({"weight": torch.zeros(10_000)}, metrics, rows, shares, normalization)
 
-        def pretrain(encoder: Any, recipe: Any, seed: int, device: str, on_epoch: Any, *_: Any) -> Trained:
-            return trained(encoder, recipe, seed, on_epoch)
-
-        def finetune(
-            encoder: Any, recipe: Any, weights: Any, seed: int, device: str, on_epoch: Any, *_: Any
-        ) -> Trained:
-            return trained(encoder, recipe, seed, on_epoch)
-
-        study.run.pretrain, study.run.finetune = pretrain, finetune
+        runner.train = trained
         work(config, **options)
 
     return work_without_training
 
 
 class Stopwatch:
-    """Wraps functions of a module; seconds spent in each, by name."""
+    """Wraps functions of a module; returns the seconds spent in each, by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

@@ -1,11 +1,10 @@
-"""How fast the models are, in ratios: `python -m pytest tests/benchmarks/bench_models.py` (not part of the tests).
+"""Speed of the models, as ratios: `python -m pytest tests/benchmarks/bench_models.py` (not part of the tests).
 
-All contenders take turns, round after round, so that whatever else the machine does meets them alike; what is reported
-are medians over the rounds of the ratio to this project's model in the same round. Each measurement has a process of
-its own, in which glibc keeps the memory it has: where it gives memory back, each large intermediate result may cost new
-pages, or may not, as chance has laid out the heap, and a model that makes many of them seems half as fast in one run
-and not in the next. Set BENCH_THREADS for the number of cores (2), BENCH_ROUNDS for more or fewer rounds. Larger is
-better for all numbers but milliseconds.
+Contenders are timed in turns, so that other load on the machine affects all of them. Reported are medians over the
+rounds of the ratio to this project's model in the same round. Each measurement runs in its own process, in which glibc
+never returns memory to the system: otherwise large intermediate results sometimes need new pages, depending on the
+layout of the heap, and a model with many of them may be half as fast in one run as in the next. Set BENCH_THREADS for
+the number of cores (2), BENCH_ROUNDS for the number of rounds. Larger is better, except for milliseconds.
 """
 
 import functools
@@ -28,7 +27,8 @@ from torch import Tensor, nn
 from study.design import study as design
 from study.vit import settings
 from study.vit.models import Classifier, build_encoder, cpu
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.flat_optimizer import FlatOptimizer
+from study.vit.training.parameter_groups import parameter_groups
 
 THREADS = int(os.environ.get("BENCH_THREADS", "2"))
 ROUNDS, BATCH = int(os.environ.get("BENCH_ROUNDS", "7")), 64
@@ -55,7 +55,7 @@ def training(model: nn.Module, shape: settings.Encoder) -> Work:
 
 
 def public_training(model: nn.Module, shape: settings.Encoder, fused: bool = False) -> Work:
-    """One step as the derivative takes it: AdamW parameter by parameter, a clipped norm, the loss read each time."""
+    """One step as in the public derivative: AdamW per parameter, a clipped norm, the loss read at each step."""
     images, labels = batch(shape)
     optimizer = torch.optim.AdamW(model.parameters(), fused=fused)
 
@@ -110,8 +110,8 @@ def large_product() -> Work:
 
 
 def take_turns(works: dict[str, Work]) -> dict[str, list[float]]:
-    """Seconds of each piece of work in each round: of the second of two calls, as the first finds the memory and the
-    caches of another contender."""
+    """Seconds of each contender in each round. The second of two calls is timed: in the first one, memory and caches
+    are those of another contender."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(ROUNDS):
         for name, work in works.items():
@@ -123,7 +123,7 @@ def take_turns(works: dict[str, Work]) -> dict[str, list[float]]:
 
 
 def ratio(seconds: dict[str, list[float]], name: str) -> float:
-    """How many times as long as ours it takes."""
+    """Its time relative to ours."""
     return statistics.median(other / ours for other, ours in zip(seconds[name], seconds["ours"], strict=True))
 
 
@@ -167,7 +167,7 @@ def speed(kind: Kind, preset: str) -> Facts:
 
 
 def speed_of_experts(block: int) -> Facts:
-    """The experts of one block of XXS alone, forward and backward pass."""
+    """The experts of one block of XXS only, forward and backward pass."""
     ours = layer_training(PRESETS["XXS"], block)
     seconds = take_turns({"ours": ours, "gather and scatter": textbook(ours, attention_too=False)})
     return {
@@ -177,7 +177,7 @@ def speed_of_experts(block: int) -> Facts:
 
 
 def speed_of_small_trials() -> Facts:
-    """The quickstart's model, whose steps are short: what each step costs besides arithmetic decides."""
+    """The quickstart's model, whose steps are so short that their overhead matters most."""
     encoder = design.load(ROOT / "grids" / "quickstart.yaml").baseline.settings.encoder
     seconds = take_turns(
         {
@@ -194,7 +194,7 @@ def speed_of_small_trials() -> Facts:
 def whole_step(model: Classifier, shape: settings.Encoder) -> Work:
     """One step as this project trains: the flat optimizer, a clipped norm, nothing read back."""
     images, labels = batch(shape)
-    optimizer = FlatAdamW(parameter_groups(model, 0.05), clip_norm=1.0)
+    optimizer = FlatOptimizer("adamw", parameter_groups(model, 0.05), clip_norm=1.0)
 
     def step() -> None:
         found = model(images)
@@ -216,11 +216,11 @@ def plain_steps(shape: settings.Encoder, fused: bool) -> Work:
 
 
 def plainly(work: Work) -> Work:
-    """In PyTorch's own operations, without the hand-written CPU forms."""
+    """With PyTorch's operations, without the CPU implementations."""
 
     def run() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cpu, "suits", lambda *_: False)
+            patch.setattr(cpu, "supports", lambda *_: False)
             work()
 
     return run
@@ -241,7 +241,7 @@ MEASUREMENTS: dict[str, tuple[int, Callable[[], Facts]]] = {
 
 
 def apart(name: str) -> Facts:
-    """One measurement in a process of its own."""
+    """One measurement in its own process."""
     command = [sys.executable, __file__, name]
     ended = subprocess.run(command, env=os.environ | KEEP_MEMORY, capture_output=True, text=True, check=True)
     found: Facts = json.loads(ended.stdout)

@@ -1,4 +1,4 @@
-"""How long a plan of 100,000 cells takes: python tests/benchmarks/bench_plan.py
+"""Time of a plan of 100,000 cells: python tests/benchmarks/bench_plan.py
 
 Ten levels each of five factors, three of them in the encoder, pre-training shared by a hundred cells. Processor time,
 so that what else the machine does matters little.

@@ -1,5 +1,5 @@
-"""What the models are measured against: textbook forms of the same layers, dense models of equal size or cost, and the
-machine's own rate of multiplying large matrices."""
+"""Baselines of the benchmarks: textbook implementations of the same layers, dense models of equal size or cost, and
+the machine's rate of large matrix products."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ GEMM_SIZE = 2048
 
 
 def gather_scatter(layer: ExpertMixture, x_TD: Tensor) -> tuple[Tensor, Routing | None]:
-    """The usual way: each expert gathers its tokens, computes, and scatters its weighted results."""
+    """Textbook implementation: each expert gathers its tokens, computes, and scatters its weighted results."""
     if layer.router is None:
-        raise ValueError("a dense layer has nothing to gather")
+        raise ValueError("a dense layer has no experts to gather")
     routing = layer.router(x_TD)
     w_EFD, v_VFD = layer.up.weight.unflatten(0, (-1, layer.ffn_width)).split([layer.num_experts, layer.num_v])
     bw_EF, bv_VF = layer.up.bias.unflatten(0, (-1, layer.ffn_width)).split([layer.num_experts, layer.num_v])
@@ -37,7 +37,7 @@ def gather_scatter(layer: ExpertMixture, x_TD: Tensor) -> tuple[Tensor, Routing 
 
 
 def repeated_heads(layer: GroupedQueryAttention, x_BND: Tensor) -> Tensor:
-    """The usual way: keys and values are repeated for the query heads that share them."""
+    """Textbook implementation: keys and values are repeated for the query heads that share them."""
     batch, tokens, width = x_BND.shape
     heads, kv_heads = layer.num_heads, layer.num_kv_heads
     qkv = layer.qkv(x_BND).view(batch, tokens, -1, width // heads).transpose(1, 2)
@@ -48,7 +48,7 @@ def repeated_heads(layer: GroupedQueryAttention, x_BND: Tensor) -> Tensor:
 
 @contextmanager
 def textbook(attention_too: bool) -> Iterator[None]:
-    """Models compute their experts (and their attention) the usual way."""
+    """Models use the textbook implementation of experts (and attention)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ExpertMixture, "forward", gather_scatter)
         if attention_too:
@@ -57,13 +57,13 @@ def textbook(attention_too: bool) -> Iterator[None]:
 
 
 def dense_of_equal_params(encoder: settings.Encoder) -> settings.Encoder:
-    """A dense multi-head ViT with the parameters of `encoder`, as nearly as its FFN width allows."""
+    """A dense multi-head ViT with the parameters of `encoder`, as closely as its FFN width allows."""
     wanted = counts.classifier_params(encoder, CLASSES).total
     return _nearest(encoder, lambda dense: counts.classifier_params(dense, CLASSES).total - wanted)
 
 
 def dense_of_equal_macs(encoder: settings.Encoder) -> settings.Encoder:
-    """A dense multi-head ViT with the active multiply-adds of `encoder`, as nearly as its FFN width allows."""
+    """A dense multi-head ViT with the active multiply-adds of `encoder`, as closely as its FFN width allows."""
     wanted = counts.classifier_macs(encoder, CLASSES).active
     return _nearest(encoder, lambda dense: counts.classifier_macs(dense, CLASSES).executed - wanted)
 

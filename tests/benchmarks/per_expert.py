@@ -1,10 +1,10 @@
-"""The model as public code for this paper usually writes it, to be measured against; not this project's way.
+"""A baseline: the model as public code for this paper usually implements it.
 
-Described from reading a public derivative (arXiv 2509.10919) and the noisy top-k layers it goes back to: every expert
-asks the host whether it has tokens, gathers them, runs its whole SwiGLU on them (V and W2 are shared parameters, but
-computed again for every expert), and adds what it weighted back; query, key and value have maps of their own, keys
-and values are repeated for their query heads, and attention is a softmax between two products. The slips listed with
-the derivative (noise in evaluation, the load threshold) are not repeated, so that its logits equal this project's.
+Modelled on a public derivative (arXiv 2509.10919) and its noisy top-k layers. Every expert checks on the host if it
+has tokens, gathers them, applies its whole SwiGLU (V and W2 are shared parameters, but computed again for every expert)
+and adds its weighted output. Query, key and value have separate linear maps, keys and values are repeated for their
+query heads, and attention is a softmax between two products. The bugs known in the derivative (noise in evaluation, the
+load threshold) are not reproduced, so that its logits equal this project's.
 
 Shapes: B batch, N tokens, D width, T tokens of the whole batch, E experts, H query heads, K key/value heads,
 C channels of a head.
@@ -23,9 +23,9 @@ from study.vit.models.moe import ExpertMixture
 
 
 class PerExpertClassifier(nn.Module):
-    """Computes what the `Classifier` given computes, from copies of its weights.
+    """Computes the same as the given `Classifier`, from copies of its weights.
 
-    It must share V and W2, and have biases and a class token, as the presets do.
+    The classifier must share V and W2, and have biases and a class token, as the presets do.
     """
 
     def __init__(self, model: Classifier) -> None:
@@ -118,7 +118,7 @@ class PerExpertMixture(nn.Module):
         y_TD = torch.zeros_like(x_TD)
         for e, expert in enumerate(self.experts):
             chosen_T = (index_Tk == e).any(dim=1)
-            if not chosen_T.any():  # asks the host
+            if not chosen_T.any():  # synchronizes with the host
                 continue
             tokens = torch.where(chosen_T)[0]
             y_TD.index_add_(0, tokens, expert(x_TD[tokens]) * gates_TE[tokens, e].unsqueeze(1))

@@ -1,9 +1,9 @@
-"""Where the time of a training step and of inference goes, and what bounds it:
+"""Profile of a training step and of inference, and a lower bound of their time:
 python tests/benchmarks/profile_step.py [--write]
 
-Three models that compute the same (XXS at 36 px, batches of 64, float32), profiled in turns: public code, this
-project's in plain PyTorch operations, and this project's as it is. Set BENCH_THREADS for the number of cores. With
---write the tables go to reports/bench/profile.md.
+Profiles three equivalent models in turns (XXS at 36 px, batches of 64, float32): public code, this project's model
+with PyTorch operations only, and this project's model. Set BENCH_THREADS for the number of cores. --write writes the
+tables to reports/bench/profile.md.
 """
 
 import os
@@ -41,9 +41,9 @@ Columns = dict[str, dict[str, float]]
 
 
 def plain() -> AbstractContextManager[object]:
-    """This project's model in PyTorch's own operations, as GPUs run it."""
+    """This project's model with PyTorch's operations, as on GPUs."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(cpu, "suits", lambda *_: False)
+    patch.setattr(cpu, "supports", lambda *_: False)
     return _Undone(patch)
 
 
@@ -72,11 +72,11 @@ def profiled(work: Callable[[], None]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Measured:
-    """One kind of work by three models."""
+    """One kind of work of three models."""
 
     columns: Columns  # milliseconds by kind of operation
-    seconds: dict[str, float]  # of the whole, without a profiler
-    floor: float  # seconds that its products take at the rate of a large one
+    seconds: dict[str, float]  # total, without the profiler
+    floor: float  # seconds of its matrix products at the rate of a large one
 
 
 def measure(training: bool) -> Measured:
@@ -96,7 +96,7 @@ def measure(training: bool) -> Measured:
             with around():
                 start = time.perf_counter()
                 work()
-                if round_:  # the first warms up
+                if round_:  # the first one is a warm-up
                     seconds[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     rate = contenders.GEMM_SIZE**3 / medians.pop("product")
@@ -123,10 +123,10 @@ def table(found: Measured, aim: float) -> str:
         [
             *lines,
             "",
-            f"All products, at the rate of a large one, take {1000 * floor:.0f} ms. So nothing that computes them can "
-            f"be more than {public / floor:.1f} times as fast as public code here; this project is "
-            f"{public / ours:.2f} times as fast, and {aim:g} times would need {aim * floor / public:.0%} of that rate, "
-            "with norms, softmax, activations and the rest for nothing.",
+            f"At the rate of a large product, all matrix products take {1000 * floor:.0f} ms: a lower bound, so the "
+            f"largest possible speed-up over public code is {public / floor:.1f}x. This project reaches "
+            f"{public / ours:.2f}x; {aim:g}x would require {aim * floor / public:.0%} of that rate with norms, "
+            "softmax, activations and the rest at no cost.",
         ]
     )
 
@@ -136,7 +136,7 @@ def _row(name: str, values: Iterable[str]) -> str:
 
 
 def main() -> None:
-    if not os.environ.keys() >= bench_models.KEEP_MEMORY.keys():  # read when a process starts
+    if not os.environ.keys() >= bench_models.KEEP_MEMORY.keys():  # read at the start of a process
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | bench_models.KEEP_MEMORY)
     torch.set_num_threads(bench_models.THREADS)
     training, inference = table(measure(True), aim=3), table(measure(False), aim=2)

@@ -1,4 +1,4 @@
-"""The model that benchmarks measure against computes what this project's model computes."""
+"""The baseline model of the benchmarks computes the same as this project's model."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from study.vit.models import Classifier, build_encoder
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("top_k", [1, 2, 3])
 def test_the_contender_is_the_same_model(monkeypatch: pytest.MonkeyPatch, training: bool, top_k: int) -> None:
-    monkeypatch.setattr(torch, "randn_like", lambda x: torch.full_like(x, 0.3))  # each draws in an order of its own
+    monkeypatch.setattr(torch, "randn_like", lambda x: torch.full_like(x, 0.3))  # each model draws in another order
     torch.manual_seed(0)
     encoder = settings.Encoder(image_size=6, width=12, depth=3, ffn_width_first=5, ffn_width_last=3, top_k=top_k)
     ours = Classifier(build_encoder(encoder), 4).double()

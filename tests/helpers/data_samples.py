@@ -1,4 +1,4 @@
-"""Small data sets of one's own, made from scikit-learn's digits."""
+"""Small own data sets, made from scikit-learn's digits."""
 
 import io
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def encode(pixels: Any, kind: str = "PNG", **options: Any) -> bytes:
-    """An image file with these pixels, (H, W) or (H, W, 3) uint8, or of a Pillow image."""
+    """An encoded image from pixels, (H, W) or (H, W, 3) uint8, or from a Pillow image."""
     buffer = io.BytesIO()
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels, np.uint8))
     image.save(buffer, kind, **options)
@@ -35,7 +35,7 @@ def save_table(
     label: str = "label",
     classes: int = 10,
 ) -> Path:
-    """A parquet file with the Hub's own schema, written by `datasets`; gives its folder."""
+    """Write a Parquet file with the Hub's schema, by `datasets`; returns its folder."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -50,7 +50,7 @@ def save_table(
 
 
 def save_images(folder: Path, images: Sequence[bytes], labels: Sequence[object], ending: str = "png") -> Path:
-    """FOLDER/LABEL/NUMBER.png for each image; gives FOLDER."""
+    """Write each image to FOLDER/LABEL/NUMBER.png; returns FOLDER."""
     for number, (data, label) in enumerate(zip(images, labels, strict=True)):
         file = folder / str(label) / f"{number:04}.{ending}"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""A plain, slow, obviously correct encoder: loops over images, heads, tokens and experts, no clever algebra.
+"""A plain and slow reference encoder: loops over images, heads, tokens and experts.
 
-It reads the weights of a `VisionTransformer` and computes what the papers' formulas say, one step a line. Equations
-are those of Tan 2407.17783 (the layer), Shazeer et al. 1701.06538 (router and losses), Ainslie et al. 2305.13245
-(grouped query attention) and Ba et al. 1607.06450 (layer norm). Router noise comes from torch's global generator, for
-each layer one draw of (experts, tokens), as the fast path draws it.
+It uses the weights of a `VisionTransformer` and follows the papers' formulas step by step. Equations are those of Tan
+2407.17783 (the layer), Shazeer et al. 1701.06538 (router and losses), Ainslie et al. 2305.13245 (grouped query
+attention) and Ba et al. 1607.06450 (layer norm). Router noise comes from torch's global generator: for each layer one
+draw of (experts, tokens), as in the model.
 """
 
 import math
@@ -20,7 +20,7 @@ from study.vit.models.vit import Block
 def encode(
     model: VisionTransformer, images: Tensor, visible: Tensor | None = None
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """Tokens after the last norm, balance loss, and expert load: what `Encoded` holds."""
+    """Tokens after the last norm, balance loss and expert load, as in `Encoded`."""
     x = torch.stack([embed(model, image, None if visible is None else visible[i]) for i, image in enumerate(images)])
     loss, loads = torch.zeros((), dtype=images.dtype), []
     for block in model.blocks:
@@ -56,7 +56,7 @@ def attention(layer: GroupedQueryAttention, x: Tensor) -> Tensor:
     qkv = torch.stack([linear(layer.qkv, token) for token in x])
     outputs = []
     for head in range(heads):
-        kv_head = head // (heads // kv_heads)  # each key/value head serves neighbouring query heads
+        kv_head = head // (heads // kv_heads)  # neighbouring query heads share a key/value head
         q = qkv[:, head * channels : (head + 1) * channels]
         k = qkv[:, width + kv_head * channels : width + (kv_head + 1) * channels]
         v = qkv[:, width + (kv_heads + kv_head) * channels : width + (kv_heads + kv_head + 1) * channels]
@@ -86,7 +86,7 @@ def experts(layer: ExpertMixture, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Te
 
 
 def expert(layer: ExpertMixture, e: int, x: Tensor) -> Tensor:
-    """SwiGLU: (silu(x W) * (x V)) W2, where V and W2 are the expert's own or those of the layer."""
+    """SwiGLU: (silu(x W) * (x V)) W2, where V and W2 belong to the expert or are shared by the layer."""
     width, experts = layer.ffn_width, layer.num_experts
     v = experts + (e if layer.num_v > 1 else 0)
     w2 = e if layer.num_w2 > 1 else 0
@@ -120,7 +120,7 @@ def route(router: Router, x: Tensor) -> tuple[list[list[Tensor | None]], list[li
 
 
 def chance(clean: Tensor, spread: Tensor, h: Tensor, e: int, k: int) -> Tensor:
-    """P(x, i) of 1701.06538, eq. 9: that expert e is kept if only its own noise is drawn anew."""
+    """P(x, i) of 1701.06538, eq. 9: the probability that expert e is kept if only its noise is drawn again."""
     others = sorted((h[other] for other in range(len(h)) if other != e), key=lambda value: -value.item())
     if len(others) < k:
         return torch.ones((), dtype=h.dtype)

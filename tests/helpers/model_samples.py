@@ -1,70 +1,91 @@
-"""What tests of models share: small settings of every kind, and models whose weights all matter."""
+"""Strategies for small models of every kind, and models whose weights all matter."""
 
-from typing import TypeVar
+from collections.abc import Container
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import torch
 from hypothesis import strategies as st
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from torch import nn
 
 from study.vit import settings
 
 DATASET = "digits"
 Model = TypeVar("Model", bound=nn.Module)
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def values(field: FieldInfo) -> list[Any]:
+    """Small valid values of a setting. Raises TypeError for a type that has none here."""
+    kind = field.annotation
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    numbers: dict[Any, list[Any]] = {bool: [False, True], int: [1, 2, 3, 5], float: [0.0, 0.1, 0.5, 1.0]}
+    if kind not in numbers:
+        raise TypeError(f"no values for a setting of type {kind}; add them to `values`, or draw the setting by hand")
+    return [value for value in numbers[kind] if _is_valid(field, value)]
+
+
+def _is_valid(field: FieldInfo, value: Any) -> bool:
+    try:
+        TypeAdapter(Annotated[field.annotation, *field.metadata]).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def built(draw: st.DrawFn, model: type[Settings], by_hand: dict[str, Any], left_out: Container[str] = ()) -> Settings:
+    """A settings model with some fields given, and every other one drawn by its type."""
+    drawn = {
+        name: draw(st.sampled_from(values(field)))
+        for name, field in model.model_fields.items()
+        if name not in by_hand and name not in left_out
+    }
+    return model(**by_hand, **drawn)
+
+
+@st.composite
+def heads(draw: st.DrawFn) -> dict[str, int]:
+    """Width, query heads and key/value heads that divide each other; also odd widths."""
+    kv_heads, group, channels = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    return {"width": kv_heads * group * channels, "num_heads": kv_heads * group, "num_kv_heads": kv_heads}
 
 
 @st.composite
 def encoders(draw: st.DrawFn, max_depth: int = 3, max_grid: int = 3) -> settings.Encoder:
-    """Any encoder `config.Encoder` accepts, but small: odd widths, 1 to H kv heads, any experts by depth, ..."""
-    kv_heads, group, channels = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    """Any valid encoder, but small."""
     depth, patch = draw(st.integers(1, max_depth)), draw(st.integers(1, 3))
     experts = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=depth)))
-    return settings.Encoder(
-        image_size=patch * draw(st.integers(1, max_grid)),
-        patch_size=patch,
-        channels=draw(st.sampled_from([1, 3])),
-        width=kv_heads * group * channels,
-        depth=depth,
-        num_heads=kv_heads * group,
-        num_kv_heads=kv_heads,
-        experts_by_depth=experts,
-        top_k=draw(st.integers(1, min(experts))),
-        router_noise=draw(st.booleans()),
-        importance_weight=draw(st.sampled_from([0.0, 0.1])),
-        load_weight=draw(st.sampled_from([0.0, 0.2])),
-        shared_projections=draw(st.sampled_from(["both", "v", "w2", "none"])),
-        ffn_width_first=draw(st.integers(1, 7)),
-        ffn_width_last=draw(st.integers(1, 7)),
-        ffn_rounding=draw(st.sampled_from(["up", "down", "nearest"])),
-        bias=draw(st.booleans()),
-        pooling=draw(st.sampled_from(["class_token", "mean"])),
-    )
+    by_hand = draw(heads()) | {
+        "image_size": patch * draw(st.integers(1, max_grid)),
+        "patch_size": patch,
+        "depth": depth,
+        "experts_by_depth": experts,
+        "top_k": draw(st.integers(1, min(experts))),
+    }
+    return built(draw, settings.Encoder, by_hand)
 
 
 @st.composite
 def pretrains(draw: st.DrawFn, num_patches: int) -> settings.Pretrain:
-    """Any masked pre-training of at least two patches."""
-    kv_heads, group, experts = draw(st.integers(1, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 3))
-    decoder = settings.Decoder(
-        width=kv_heads * group * draw(st.integers(1, 4)),
-        depth=draw(st.integers(1, 2)),
-        ffn_width=draw(st.integers(1, 5)),
-        num_experts=experts,
-        top_k=draw(st.integers(1, experts)),
-        num_heads=kv_heads * group,
-        num_kv_heads=kv_heads,
-    )
-    masked = draw(st.integers(1, num_patches - 1))
-    return settings.Pretrain(
-        dataset=DATASET,
-        mask_ratio=masked / num_patches,
-        visible_discount=draw(st.sampled_from([0.0, 0.1, 1.0])),
-        normalize_targets=draw(st.booleans()),
-        decoder=decoder,
-    )
+    """Any masked pre-training of at least two patches: its architecture and loss, not data and optimization."""
+    experts = draw(st.integers(1, 3))
+    shape = draw(heads()) | {
+        "depth": draw(st.integers(1, 2)),
+        "num_experts": experts,
+        "top_k": draw(st.integers(1, experts)),
+    }
+    by_hand = {
+        "dataset": DATASET,
+        "mask_ratio": draw(st.integers(1, num_patches - 1)) / num_patches,
+        "decoder": built(draw, settings.Decoder, shape),
+    }
+    return built(draw, settings.Pretrain, by_hand, left_out=settings.Recipe.model_fields)
 
 
 def with_large_weights(model: Model) -> Model:
-    """In float64 and of order one: with the weights of a fresh model, most terms would be too small to see."""
+    """In float64 and of order one: with the weights of a new model, most terms would be too small to see."""
     for parameter in model.parameters():
         parameter.data = torch.randn_like(parameter, dtype=torch.float64) * 0.7
     return model

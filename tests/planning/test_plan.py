@@ -151,7 +151,7 @@ def test_data_sets_that_are_read(tiny: Path) -> None:
     [
         ("epochs: 1\n    train_images: 100", "train_images: 2000", "baseline.pretrain.train_images: 2000 is more than"),
         ("{path: pretrain, levels: [null]", "{path: pretrain.dataset, levels: [cfar10]",
-         r"levels\[0\]: cell 'pre-training=cfar10': pretrain.dataset: data set 'cfar10' is unknown. Did you mean"),
+         r"levels\[0\]: cell 'pre-training=cfar10': pretrain.dataset: unknown data set 'cfar10'. Did you mean"),
         ("{path: finetune.mode, levels: [finetune, probe]}", "{path: finetune.dataset, levels: [photos]}",
          r"levels\[0\]: cell 'mode=photos': finetune.dataset: 'photos' has no labels"),
     ],

@@ -1,4 +1,14 @@
-"""Data sets: `describe` them at no cost, `load` them as tensors on a device, check that they are `available`.
+"""Data sets: describe them without decoding, check that they are available, load them as tensors on a device.
+
+catalogue              the table of data sets
+source, dataset        what the file of a data set defines, and what loading it returns
+digits, photos, hub    named data sets: from scikit-learn, from the Hugging Face Hub
+parquet, imagefolder   the user's own data sets
+columns, folders       image and label columns of a table; files and folders of own data
+examples, encoded      encoded images and labels; from them to a whole data set
+images, arrays         decoding and resizing; decoded images in memory
+splits                 train, validation and test by content
+cache, tensors         decoded data on disk; tensors on a device
 
 Importing this package, describing and checking never import torch, datasets or scikit-learn.
 """
@@ -15,62 +25,62 @@ __all__ = ["Dataset", "DatasetInfo", "Split", "available", "describe", "digest",
 
 
 def describe(name: str) -> DatasetInfo:
-    """What is known of a data set without decoding it: a named one, or parquet:PATH or imagefolder:PATH.
+    """Size, classes and origin of a data set, without decoding it: a name, or parquet:PATH or imagefolder:PATH.
 
-    Raises StudyError for an unknown name or a path where no data set lies.
+    Raises StudyError for an unknown name or a path without a data set.
     """
-    with _told(name):
+    with _naming(name):
         return find(name).describe()
 
 
 def available(name: str) -> None:
-    """Raise StudyError, within seconds and with the ways out, if `load` could not get at the data set."""
+    """Raise StudyError, within seconds and with suggestions, if `load` could not read the data set."""
     from study.vit.data import cache
 
-    with _told(name):
+    with _naming(name):
         source = find(name)
         if not cache.holds(source):
             source.available()
 
 
 def load(name: str, size: int, device: str = "cpu") -> Dataset:
-    """A data set as uint8 tensors on `device`; the same tensors for each call within a process: do not write to them.
+    """A data set as uint8 tensors on `device`. Calls within a process share the tensors: never write to them.
 
-    Images keep their own size where all are squares of one size that is no larger than `size`; where they are larger
-    or vary, the middle square of each is resized to `size` x `size`. So images are at most `size` pixels high and
-    wide, and scaling up to `size` is left to be done in batches on the device. Channels are the data set's own.
+    Images keep their own size if all are squares of one size of at most `size` pixels. Otherwise the centre square of
+    each image is resized to `size` x `size`. Images are therefore never larger than `size`; upscaling is left to
+    training, which does it in batches on the device. The number of channels is that of the data set.
 
-    Raises StudyError if the data set is unknown, not to be had, or its files are not what they should be.
+    Raises StudyError if the data set is unknown or unavailable, or if its files are invalid.
     """
     from study.vit.data.tensors import load as load_tensors
 
-    with _told(name):
+    with _naming(name):
         return load_tensors(find(name), size, device)
 
 
 def is_own(name: str) -> bool:
-    """Whether a data set is the user's own, named by its path: its content may change under that name."""
+    """Whether a data set is the user's own, named by its path, so that its content may change under that name."""
     return name.partition(":")[0] in OWN
 
 
 def digest(name: str, size: int) -> str:
-    """SHA-256 over the images and labels that `load` gives now; they are decoded if they have not been yet.
+    """SHA-256 of the images and labels that `load` returns now; decodes them if that has not been done yet.
 
     Raises StudyError as `load` does.
     """
     from study.vit.data import cache
 
-    with _told(name):
+    with _naming(name):
         found = cache.remember(find(name), size)
-        said = cache.info_of(found) if isinstance(found, Path) else {"digest": cache.digest(found)}
-    if said is None:
-        raise StudyError(f"data set {name!r}: its decoded images have just gone from {cache.folder()}")
-    return said["digest"]
+        metadata = cache.info_of(found) if isinstance(found, Path) else {"digest": cache.digest(found)}
+    if metadata is None:
+        raise StudyError(f"data set {name!r}: its decoded images were removed from {cache.folder()} while being read")
+    return metadata["digest"]
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Files that may not be read, vanish while they are read, or lie on a disk that fails."""
+def _naming(name: str) -> Iterator[None]:
+    """Turns an OSError (no permission, file removed, disk failure) into a StudyError that names the data set."""
     try:
         yield
     except OSError as error:

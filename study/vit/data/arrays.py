@@ -1,6 +1,6 @@
 """Decoded images in memory, before they become tensors on a device.
 
-Legend: N images, C channels, H height, W width.
+Shapes: N images, C channels, H height, W width.
 """
 
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A whole data set as read from its source: what is known of it by then, and one part per split."""
+    """A whole data set as read from its source: its description and one part per split."""
 
     info: DatasetInfo
     parts: dict[str, Part]  # train, validation, test
 
 
 def select(images_NCHW: Pixels, labels_N: Labels | None, indices: dict[str, NDArray[np.intp]]) -> dict[str, Part]:
-    """The parts that `indices` names; a split it leaves out is empty."""
+    """One part per split, with the images at its `indices`; a split without indices is empty."""
     none = np.empty(0, np.intp)
     return {
         split: Part(images_NCHW[chosen], None if labels_N is None else labels_N[chosen])

@@ -1,8 +1,8 @@
-"""Decoded data sets on disk, so that the many processes of a sweep do not each decode the same images.
+"""Decoded data sets on disk, so that the processes of a sweep do not each decode the same images.
 
 One safetensors file per data set, in $STUDY_CACHE, else in $XDG_CACHE_HOME/lightweight-vit-study or
-~/.cache/lightweight-vit-study. The folder may be deleted at any time. A file appears whole or not at all, and while
-one process decodes, others that want the same data wait for it. Where nothing can be written, all goes on without.
+~/.cache/lightweight-vit-study. The folder may be deleted at any time. Files are written atomically. While one process
+decodes a data set, others that need it wait. If the folder is not writable, every process decodes for itself.
 """
 
 import hashlib
@@ -18,25 +18,25 @@ from pathlib import Path
 from study.vit.data.arrays import SPLITS, Decoded, Labels, Pixels
 from study.vit.data.source import Source
 
-FORMAT = 1  # to be raised when what the files hold, or how images are decoded, changes
+FORMAT = 1  # raise it when the content of the files or the decoding of images changes
 log = logging.getLogger(__name__)
 
 
 def folder() -> Path:
-    """Where decoded data sets are kept."""
+    """The folder of decoded data sets."""
     if own := os.environ.get("STUDY_CACHE"):
         return Path(own).expanduser() / "data"
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lightweight-vit-study" / "data"
 
 
 def remember(source: Source, size: int) -> Path | Decoded:
-    """The file that holds a data set at `size`; made if it is missing, or the data themselves if it cannot be made."""
+    """The file of a data set at `size`, written if it is missing; the data themselves if it cannot be written."""
     key = _key(source)
     found = _find(key, size)
     if found is not None:
         return found
     with _alone(key):
-        found = _find(key, size)  # another process may have made it meanwhile
+        found = _find(key, size)  # another process may have written it while this one waited
         if found is not None:
             return found
         decoded = source.read(size)
@@ -44,7 +44,7 @@ def remember(source: Source, size: int) -> Path | Decoded:
 
 
 def holds(source: Source) -> bool:
-    """Whether the images are kept at their own size: then their source is not needed any more."""
+    """Whether the images are cached at their own size, so that their source is no longer needed."""
     return info_of(_place(_key(source), None)) is not None
 
 
@@ -61,13 +61,13 @@ def digest(decoded: Decoded) -> str:
 
 
 def info_of(file: Path) -> dict[str, str] | None:
-    """What a file says of itself: `info`, a DatasetInfo in JSON, and `digest`; None if it is missing or damaged."""
+    """A file's metadata: `info`, a DatasetInfo in JSON, and `digest`. None if the file is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(file, framework="numpy") as stored:
-            said: dict[str, str] | None = stored.metadata()
-            return said
+            metadata: dict[str, str] | None = stored.metadata()
+            return metadata
     except (OSError, SafetensorError):
         return None
 
@@ -77,7 +77,7 @@ def _key(source: Source) -> str:
 
 
 def _place(key: str, size: int | None) -> Path:
-    """Images at their own size serve every `size` that is no smaller; others only the one they were resized to."""
+    """Images at their own size are used for every `size` that is not smaller; others only for their own `size`."""
     return folder() / f"{key}-{'own' if size is None else size}.safetensors"
 
 
@@ -98,35 +98,35 @@ def _write(decoded: Decoded, place: Path) -> Path | None:
 
     arrays: dict[str, Pixels | Labels] = {f"{split}.images": part.images for split, part in decoded.parts.items()}
     arrays |= {f"{split}.labels": part.labels for split, part in decoded.parts.items() if part.labels is not None}
-    said = {"info": json.dumps(asdict(decoded.info)), "digest": digest(decoded)}
+    metadata = {"info": json.dumps(asdict(decoded.info)), "digest": digest(decoded)}
     try:
         with _temporary(place) as file:
-            save_file(arrays, file, said)
+            save_file(arrays, file, metadata)
     except OSError as error:
-        log.warning("decoded images of %s are not kept in %s: %s", decoded.info.name, place.parent, error)
+        log.warning("decoded images of %s are not cached in %s: %s", decoded.info.name, place.parent, error)
         return None
     return place
 
 
 @contextmanager
 def _temporary(place: Path) -> Iterator[Path]:
-    """A file beside `place` that takes its place if all goes well, and is removed if not."""
+    """A temporary file in the folder of `place` that replaces it on success and is removed on failure."""
     part = place.with_name(f".{place.stem}-{uuid.uuid4().hex}.part")
     try:
         part.touch()
         mode = part.stat().st_mode
         yield part
-        part.chmod(mode)  # as for any new file, while safetensors lets none but the owner read
+        part.chmod(mode)  # as for any new file; safetensors makes it readable for the owner only
         with part.open("rb") as written:
-            os.fsync(written.fileno())  # else a power cut could leave the name without the content
+            os.fsync(written.fileno())  # otherwise a power cut could leave an empty file
         part.replace(place)
     finally:
-        part.unlink(missing_ok=True)  # gone where it took its place
+        part.unlink(missing_ok=True)  # missing after a successful replace
 
 
 @contextmanager
 def _alone(key: str) -> Iterator[None]:
-    """Hold the lock of a data set, or nothing where the folder cannot be written or does not know locks."""
+    """Hold the lock of a data set; without a lock if the folder is not writable or its file system has none."""
     from filelock import FileLock
 
     with ExitStack() as held:

@@ -1,7 +1,7 @@
-"""The table of data sets. A new one is one file beside this one and one line here; the conformance tests run on it."""
+"""The table of data sets. A new one is one file in this folder and one line here; the conformance tests run on it."""
 
 import difflib
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from typing import cast
 
@@ -30,7 +30,7 @@ def find(name: str) -> Source:
     kind, colon, path = name.partition(":")
     if colon and kind in OWN:
         if not path:
-            raise StudyError(f"data set {name!r} lacks a path: write {kind}:PATH, for example {kind}:data/mine")
+            raise StudyError(f"data set {name!r} has no path: write {kind}:PATH, for example {kind}:data/mine")
         return _open(OWN[kind], name)
     if name not in NAMED:
         raise StudyError(_unknown(name))
@@ -38,17 +38,16 @@ def find(name: str) -> Source:
 
 
 def names() -> list[DatasetInfo]:
-    """Descriptions of all data sets that have a name of their own, in the order of the table."""
+    """Descriptions of all named data sets, in the order of the table."""
     return [find(name).describe() for name in NAMED]
 
 
 def _open(place: str, name: str) -> Source:
-    module, _, kind = place.partition(":")
-    return cast(Source, getattr(importlib.import_module(module), kind)(name))
+    return cast(Source, pkgutil.resolve_name(place)(name))
 
 
 def _unknown(name: str) -> str:
     written = {**{known: known for known in NAMED}, **{kind: f"{kind}:PATH" for kind in OWN}}
     close = difflib.get_close_matches(name.partition(":")[0].lower(), written, n=1)
     guess = f" Did you mean {written[close[0]]!r}?" if close else ""
-    return f"data set {name!r} is unknown.{guess} Data sets are: {', '.join(written.values())}"
+    return f"unknown data set {name!r}.{guess} Data sets: {', '.join(written.values())}"

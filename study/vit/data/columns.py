@@ -1,4 +1,4 @@
-"""Which columns of a table hold images and labels."""
+"""The image and label columns of a table."""
 
 import json
 from collections.abc import Sequence
@@ -9,23 +9,23 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from study.utils.errors import StudyError
 
-IMAGE_NAMES = ("image", "img")  # which of several image columns is meant
-LABEL_NAMES = ("label", "labels", "fine_label", "class", "target")  # which of several label columns
+IMAGE_NAMES = ("image", "img")  # preferred among several image columns
+LABEL_NAMES = ("label", "labels", "fine_label", "class", "target")  # preferred among several label columns
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where images and labels stand."""
+    """The names of the image and label columns."""
 
     image: str
     label: str | None  # None: the table has no labels
-    class_names: tuple[str, ...] | None  # None: the table does not tell them
+    class_names: tuple[str, ...] | None  # None: not recorded in the table
 
 
 def columns_of(schema: Any, where: str) -> Columns:
-    """The image and label columns of an Arrow schema, by the types `datasets` wrote into it, else by type and name.
+    """The image and label columns of an Arrow schema: by the types that `datasets` recorded, else by type and name.
 
-    Raises StudyError if there is no image column, or several and none is known to be meant; `where` names the table.
+    Raises StudyError if there is no image column, or several without a preferred name; `where` names the table.
     """
     features = _features(schema)
     images = [name for name, kind in features.items() if kind.get("_type") == "Image"]
@@ -40,7 +40,7 @@ def columns_of(schema: Any, where: str) -> Columns:
 
 
 def _features(schema: Any) -> dict[str, dict[str, Any]]:
-    """What `datasets` notes about columns in a table's metadata; empty where another program wrote the table."""
+    """What `datasets` recorded about columns in a table's metadata; empty for tables of other programs."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {name: kind for name, kind in features.items() if name in schema.names and isinstance(kind, dict)}

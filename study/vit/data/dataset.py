@@ -1,4 +1,4 @@
-"""What a data set is: a description that is known without reading it, and its images and labels as tensors."""
+"""A data set: its description, available without reading it, and its images and labels as tensors."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set without decoding its images."""
+    """The description of a data set, available without decoding its images."""
 
     name: str  # as written in a grid
     image_size: int | None  # height = width in pixels of every image; None where images vary or are not square
     channels: int  # 1 grey, 3 colour
     classes: int | None  # None: no labels, for pre-training only
-    splits: dict[str, int] | None  # images in train, validation and test; None where only reading them tells
+    splits: dict[str, int] | None  # images in train, validation and test; None if unknown before reading
     description: str
-    source: str  # where it comes from and whom to cite
+    source: str  # where it comes from and what to cite
     licence: str
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images and labels of one part of a data set; shared by all who load it, so never written to."""
+    """Images and labels of one part of a data set. Shared within the process: never write to them."""
 
     images: torch.Tensor  # (N, C, H, W) uint8
-    labels: torch.Tensor | None  # (N,) int64, from 0 up to classes - 1; None where the data set has no labels
+    labels: torch.Tensor | None  # (N,) int64 from 0 to classes - 1; None if the data set has no labels
 
     def __len__(self) -> int:
         return len(self.images)
@@ -38,11 +38,11 @@ class Split:
 class Dataset:
     """A data set on a device. Splits never share an image and are the same for every trial.
 
-    Validation images serve choosing, test images the report. A data set without labels has an empty test split.
+    Models are selected on validation data and reported on test data. Without labels the test split is empty.
     """
 
     info: DatasetInfo
     train: Split
     validation: Split
     test: Split
-    digest: str  # SHA-256 over all images and labels as loaded, in hexadecimal: names the data in records
+    digest: str  # SHA-256 of all images and labels as loaded, in hexadecimal; identifies the data in records

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 real images of 8 x 8 pixels, part of the package: no network is needed."""
+"""scikit-learn's handwritten digits: 1,797 images of 8 x 8 pixels that are part of the package; needs no network."""
 
 from fractions import Fraction
 from importlib.metadata import version

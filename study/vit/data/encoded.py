@@ -1,4 +1,4 @@
-"""From the encoded images of some splits to a whole data set: one size, one number of channels, all three splits."""
+"""Decodes the given splits into a whole data set: one size, one number of channels, three splits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from study.vit.data.examples import Example
 from study.vit.data.images import Tile, decode, stack
 from study.vit.data.splits import fingerprints, split_by_content
 
-MISSING_SHARES = {"validation": Fraction(1, 10), "test": Fraction(1, 5)}  # of train, where a split has to come from it
+MISSING_SHARES = {"validation": Fraction(1, 10), "test": Fraction(1, 5)}  # of train, for splits that are taken from it
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """One split with its images decoded one by one."""
+    """One split with its images decoded."""
 
     tiles: list[Tile]
     prints: list[bytes]
@@ -30,11 +30,11 @@ class _Rows:
 
 
 def assemble(info: DatasetInfo, encoded: Mapping[str, Iterable[Example]], size: int) -> Decoded:
-    """Decode the splits given, take those that are missing from train, and bring all images to one shape.
+    """Decode the given splits, take missing ones from train, and bring all images to one shape.
 
-    A validation split that is missing is a tenth of train; a test split that is missing, or has no labels where train
-    has, is a fifth of it. Without labels there is nothing to test, so a missing test split stays empty. `info` is
-    corrected where decoding shows more than it said.
+    A missing validation split is a tenth of train. A missing test split, or one without labels if train has labels,
+    is a fifth of train. Without labels there is nothing to test, so a missing test split stays empty. The returned
+    description is `info`, corrected by what decoding found.
 
     Raises StudyError for images that cannot be decoded and for labels that are missing or out of range.
     """
@@ -63,7 +63,7 @@ def _decoded(examples: Iterable[Example], info: DatasetInfo, split: str, size: i
         prints.extend(fingerprints([image]))
         labels.append(label)
     if not tiles:
-        raise StudyError(f"data set {info.name!r}: {split} holds no images")
+        raise StudyError(f"data set {info.name!r}: {split} contains no images")
     return _Rows(tiles, prints, _labels(info, split, labels))
 
 
@@ -71,8 +71,8 @@ def _labels(info: DatasetInfo, split: str, labels: Sequence[int | None]) -> Labe
     if info.classes is None:
         return None
     where = f"data set {info.name!r}, {split}"
-    if missing := labels.count(None):
-        raise StudyError(f"{where}: {missing} of {len(labels)} images have no label; remove them")
+    if unlabelled := labels.count(None):
+        raise StudyError(f"{where}: {unlabelled} of {len(labels)} images have no label; remove them")
     numbers = np.array(labels, np.int64)
     wrong = np.flatnonzero((numbers < 0) | (numbers >= info.classes))
     if len(wrong) and not _secret(split, numbers):
@@ -85,16 +85,16 @@ def _labels(info: DatasetInfo, split: str, labels: Sequence[int | None]) -> Labe
 
 
 def _secret(split: str, labels: Labels | None) -> bool:
-    """Whether all labels are -1, the Hub's mark for labels that are not published: the split counts as missing."""
+    """Whether all labels are -1, which means on the Hub that they are not published: the split counts as missing."""
     return split != "train" and labels is not None and bool((labels == -1).all())
 
 
 def _completed(rows: Mapping[str, _Rows]) -> dict[str, _Rows]:
-    """All three splits, those missing taken from train."""
+    """All three splits; missing ones are taken from train."""
     train = rows["train"]
     unlabelled = train.labels is None
-    wanted = [split for split in MISSING_SHARES if split not in rows and not (unlabelled and split == "test")]
+    missing = [split for split in MISSING_SHARES if split not in rows and not (unlabelled and split == "test")]
     labels = None if train.labels is None else train.labels.tolist()
-    chosen = split_by_content(train.prints, labels, {split: MISSING_SHARES[split] for split in wanted})
+    chosen = split_by_content(train.prints, labels, {split: MISSING_SHARES[split] for split in missing})
     taken = {split: train.take(indices.tolist()) for split, indices in chosen.items()}
     return {split: {**rows, **taken}.get(split) or _Rows([], [], None) for split in SPLITS}

@@ -1,4 +1,4 @@
-"""Encoded images and their labels, as Hugging Face `datasets` reads them from the Hub, tables and folders."""
+"""Encoded images and their labels, as `datasets` reads them from the Hugging Face Hub, tables and folders."""
 
 import glob
 import os
@@ -12,7 +12,7 @@ from study.utils.errors import StudyError
 from study.vit.data.arrays import SPLITS
 from study.vit.data.columns import columns_of
 
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported, which is always later
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read by huggingface_hub on import, which is always later
 BATCH = 1000  # images in memory at a time
 
 
@@ -29,7 +29,7 @@ def from_files(
 ) -> dict[str, Iterator[Example]]:
     """The splits of a data set in files on this machine, read by a builder of `datasets` called `kind`.
 
-    They are streamed, so that `datasets` does not keep a second copy in its cache, nor need a cache it can write to.
+    They are streamed, so that `datasets` neither keeps a second copy in its cache nor needs a writable cache.
     """
     datasets = quiet_datasets()
     with _reading(name), tempfile.TemporaryDirectory() as locks:
@@ -44,31 +44,34 @@ def from_files(
 
 
 def from_splits(name: str, found: Mapping[str, Any]) -> dict[str, Iterator[Example]]:
-    """The splits of what `datasets` loaded. Raises StudyError, then or while iterating, where they cannot be read."""
+    """The splits that `datasets` loaded. Raises StudyError, now or while iterating, if they cannot be read."""
     return {split: _examples(name, split, found[split]) for split in SPLITS if split in found}
 
 
 def literal(path: Path) -> str:
-    """A path as a pattern that matches nothing else."""
+    """A path as a glob pattern that matches this path only."""
     return glob.escape(str(path))
 
 
 def content(cell: Any, where: str) -> bytes:
-    """The image in a cell of a table: bytes, or bytes and path with one of them empty. Raises StudyError for none."""
+    """The encoded image in a cell of a table: bytes, or a struct of bytes and path of which one is empty.
+
+    Raises StudyError if there is none.
+    """
     cell = {"bytes": cell} if cell is None or isinstance(cell, bytes) else cell
     if cell["bytes"] is not None:
         return bytes(cell["bytes"])
     path = Path(cell.get("path") or "")
-    if path.is_absolute():  # a relative one would mean another file in each working folder
+    if path.is_absolute():  # a relative path would depend on the working folder
         return path.read_bytes()
     raise StudyError(
-        f"{where} holds no image, at most a relative path of one; write the table with datasets.Dataset.to_parquet, "
-        "which embeds them, or use imagefolder:PATH"
+        f"{where} contains no image, or only a relative path; write the table with datasets.Dataset.to_parquet, "
+        "which embeds images, or use imagefolder:PATH"
     )
 
 
 def quiet_datasets() -> Any:
-    """The package, told not to report what is loaded. Imported late, because that takes seconds."""
+    """The package, configured not to count downloads. Imported late, because that takes seconds."""
     import datasets  # type: ignore[import-untyped]
 
     datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
@@ -77,8 +80,8 @@ def quiet_datasets() -> Any:
 
 def _examples(name: str, split: str, found: Any) -> Iterator[Example]:
     columns = columns_of(found.features.arrow_schema, f"data set {name!r}")
-    wanted = [columns.image, *([columns.label] if columns.label else [])]
-    encoded = found.select_columns(wanted).cast_column(columns.image, quiet_datasets().Image(decode=False))
+    names = [columns.image, *([columns.label] if columns.label else [])]
+    encoded = found.select_columns(names).cast_column(columns.image, quiet_datasets().Image(decode=False))
     row = 0
     with _reading(name):
         for batch in encoded.iter(BATCH):
@@ -96,5 +99,5 @@ def _reading(name: str) -> Iterator[None]:
         yield
     except StudyError:
         raise
-    except Exception as error:  # those of pyarrow, fsspec and `datasets` itself, which change with their versions
+    except Exception as error:  # the errors of pyarrow, fsspec and `datasets` change with their versions
         raise StudyError(f"data set {name!r} cannot be read: {error}") from error

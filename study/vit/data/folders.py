@@ -1,4 +1,4 @@
-"""What one's own data in files and folders have in common: finding them, describing them, noticing changes."""
+"""Own data in files and folders: find them, describe them, detect changes."""
 
 import difflib
 import hashlib
@@ -20,31 +20,31 @@ SPLIT_WORDS: Mapping[str, str] = {
     "test": "test",
     "testing": "test",
 }
-PEEK = 16  # images whose size and colour stand for all in a description
+PEEK = 16  # a description is based on the size and colour of this many images
 
 
 def existing(name: str) -> Path:
-    """The path in `KIND:PATH`. Raises StudyError if nothing is there, naming the nearest thing that is."""
+    """The path in `KIND:PATH`. Raises StudyError if it does not exist, with the closest existing path."""
     try:
         path = Path(name.partition(":")[2]).expanduser().absolute()
         if path.exists():
             return path
-        raise StudyError(f"data set {name!r}: there is no {path}{_nearest(path)}")
-    except (OSError, ValueError, RuntimeError) as error:  # not a path, no such user, a folder that may not be entered
+        raise StudyError(f"data set {name!r}: {path} not found{_nearest(path)}")
+    except (OSError, ValueError, RuntimeError) as error:  # invalid path, unknown user, no permission
         raise StudyError(f"data set {name!r}: its path cannot be read: {error}") from error
 
 
 def _nearest(path: Path) -> str:
     parent = next(folder for folder in path.parents if folder.is_dir())
-    wanted = path.relative_to(parent).parts[0]
-    close = difflib.get_close_matches(wanted, [child.name for child in parent.iterdir()], n=1)
-    return f"; {parent} holds {close[0]!r}" if close else f"; {parent} is there, but has no {wanted!r}"
+    name = path.relative_to(parent).parts[0]
+    close = difflib.get_close_matches(name, [child.name for child in parent.iterdir()], n=1)
+    return f"; did you mean {str(parent / close[0])!r}?" if close else f"; {parent} exists, but contains no {name!r}"
 
 
 def known(name: str, first: Sequence[tuple[str, bytes]], classes: int | None, counts: Mapping[str, int]) -> DatasetInfo:
-    """The description of one's own data: from its first few images, its classes and the splits it comes with."""
+    """The description of own data, from its first images, its classes and the sizes of its splits."""
     if not first:
-        raise StudyError(f"data set {name!r} holds no images")
+        raise StudyError(f"data set {name!r} contains no images")
     headers = [header(data, where) for where, data in first]
     sides = {side for image in headers for side in (image.width, image.height)}
     return DatasetInfo(
@@ -55,12 +55,12 @@ def known(name: str, first: Sequence[tuple[str, bytes]], classes: int | None, co
         splits={split: counts[split] for split in SPLITS} if len(counts) == len(SPLITS) else None,
         description="own data" + (", no labels: for pre-training only" if classes is None else ""),
         source=str(existing(name)),
-        licence="as its owner says",
+        licence="unknown",
     )
 
 
 def stamp(files: Iterable[Path]) -> str:
-    """Hash over place, length and time of change of files: another one means that they have to be read again."""
+    """Hash of path, size and modification time of files; if it changes, they have to be read again."""
     total = hashlib.sha256()
     for file in files:
         status = file.stat()

@@ -1,7 +1,7 @@
-"""Data sets from the Hugging Face Hub, by name: one revision of each, so that all get the same images.
+"""Data sets from the Hugging Face Hub, by name: one pinned revision of each, so that all users get the same images.
 
-What `datasets` has in its cache is used (HF_HOME and HF_DATASETS_CACHE are honoured), and it downloads what is missing.
-Without a validation split of its own a tenth of a set's training images, drawn by class, serves as one.
+Uses the cache of `datasets` (respects HF_HOME and HF_DATASETS_CACHE) and downloads what is missing. If a data set has
+no validation split, a stratified tenth of its training images is used.
 """
 
 import os
@@ -17,12 +17,12 @@ from study.vit.data.encoded import assemble
 from study.vit.data.examples import Example, from_files, from_splits, literal, quiet_datasets
 from study.vit.data.source import Source
 
-PATIENCE = 5  # seconds to wait for the Hub's first answer
+TIMEOUT = 5  # seconds to wait for the Hub's first response
 
 
 @dataclass(frozen=True)
 class HubSet:
-    """Where a set lies, and what is known of it."""
+    """A repository on the Hub, and its description."""
 
     repository: str
     revision: str
@@ -33,11 +33,11 @@ class HubSet:
     splits: Mapping[str, int]  # as loaded: with the validation split taken from train
     description: str
     licence: str
-    files: Mapping[str, str] | None = None  # of each split, where the configuration holds more than is wanted
+    files: Mapping[str, str] | None = None  # of each split, if the configuration contains more splits
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What `datasets.load_dataset` takes."""
+        """The arguments of `datasets.load_dataset`."""
         files = {"data_files": dict(self.files)} if self.files else {}
         return {"path": self.repository, "name": self.config, "revision": self.revision, **files}
 
@@ -135,7 +135,7 @@ class Hub(Source):
 
     def available(self) -> None:
         if not cached(SETS[self.name]):
-            self._ask_hub()
+            self._check_hub()
 
     def read(self, size: int) -> Decoded:
         files = cached(SETS[self.name])
@@ -143,51 +143,51 @@ class Hub(Source):
         decoded = assemble(self.describe(), examples, size)
         if decoded.info.splits != SETS[self.name].splits:
             raise StudyError(
-                f"data set {self.name!r} has {decoded.info.splits} images, not {dict(SETS[self.name].splits)}; remove "
-                f"its folder in {datasets_cache()} and download it again"
+                f"data set {self.name!r} has {decoded.info.splits} images, expected {dict(SETS[self.name].splits)}; "
+                f"remove its folder in {datasets_cache()} and download it again"
             )
         return decoded
 
-    def _ask_hub(self) -> None:
-        """Raise StudyError if the Hub does not offer the set: `datasets` would find out in half a minute or more."""
+    def _check_hub(self) -> None:
+        """Raise StudyError if the Hub cannot serve the data set; `datasets` takes half a minute or more to find out."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
         known = SETS[self.name]
         url = hf_hub_url(known.repository, "README.md", repo_type="dataset", revision=known.revision)
         try:
-            get_hf_file_metadata(url, timeout=PATIENCE)
-        except Exception as error:  # the client's own kinds of errors change with its versions and HTTP libraries
-            raise StudyError(self._ways_out(error)) from error
+            get_hf_file_metadata(url, timeout=TIMEOUT)
+        except Exception as error:  # the client's errors change with its versions and HTTP libraries
+            raise StudyError(self._not_available(error)) from error
 
     def _download(self) -> dict[str, Iterator[Example]]:
-        self._ask_hub()
+        self._check_hub()
         try:
             found = quiet_datasets().load_dataset(**SETS[self.name].arguments)
         except Exception as error:  # as above
-            raise StudyError(self._ways_out(error)) from error
+            raise StudyError(self._not_available(error)) from error
         return from_splits(self.name, found)
 
-    def _ways_out(self, error: Exception) -> str:
+    def _not_available(self, error: Exception) -> str:
         from huggingface_hub import constants
 
         known = SETS[self.name]
         reason = (str(error) or type(error).__name__).splitlines()[0]
         arguments = ", ".join(f"{key}={value!r}" for key, value in known.arguments.items())
         return (
-            f"data set {self.name!r} is not on this machine and cannot be downloaded: {known.repository} at revision "
-            f"{known.revision} is not in {datasets_cache()}, and {constants.ENDPOINT} did not deliver it: {reason}\n"
-            "Either download it once where there is a network (and copy that folder here if that is another machine):\n"
+            f"data set {self.name!r} is not cached on this machine and could not be downloaded: {known.repository} at "
+            f"revision {known.revision} is not in {datasets_cache()}, and {constants.ENDPOINT} failed: {reason}\n"
+            "Download it on a machine with network access (and copy that folder to this machine):\n"
             f'    python -c "import datasets; datasets.load_dataset({arguments})"\n'
-            "or use a copy of your own: write parquet:FOLDER, with train.parquet and test.parquet in FOLDER, or "
-            f"imagefolder:FOLDER, with one folder of images per class, instead of {self.name} in the grid"
+            f"or use your own copy: replace {self.name} in the grid by parquet:FOLDER (with train.parquet and "
+            "test.parquet in FOLDER) or imagefolder:FOLDER (with one folder of images per class)"
         )
 
 
 def cached(known: HubSet) -> dict[str, list[str]] | None:
-    """The files of each split in the cache of `datasets`, if they are there; no network is asked.
+    """The files of each split in the cache of `datasets`, or None; needs no network.
 
-    They are looked up by revision, in the folder that `datasets` names after repository, configuration, version and
-    revision, because `datasets` itself asks the Hub even for what it has, or takes any revision if told to be offline.
+    They are found by revision, in the folder that `datasets` names after repository, configuration, version and
+    revision: `datasets` itself contacts the Hub even for cached data, and in offline mode accepts any revision.
     """
     for folder in sorted(datasets_cache().glob(f"*/{known.config}*/*/{known.revision}")):
         found = {
@@ -200,7 +200,7 @@ def cached(known: HubSet) -> dict[str, list[str]] | None:
 
 
 def datasets_cache() -> Path:
-    """Where `datasets` keeps the Arrow files it makes; found without importing it, which takes seconds."""
+    """The folder of the Arrow files of `datasets`, without importing it, which takes seconds."""
     from huggingface_hub import constants
 
     return Path(os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME) / "datasets").expanduser()

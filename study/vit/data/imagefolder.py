@@ -1,8 +1,8 @@
-"""One's own images in folders, `imagefolder:PATH`, laid out as `datasets` and torchvision do.
+"""Own images in folders, `imagefolder:PATH`, in the layout of `datasets` and torchvision.
 
-PATH/train/CLASS/1.png with PATH/test and PATH/validation beside it where they exist, or PATH/CLASS/1.png. Classes are
-numbered in the order of their folders' names. Images that lie in PATH or PATH/train themselves, or all in one folder,
-have no labels and serve pre-training only.
+PATH/train/CLASS/1.png, optionally with PATH/test and PATH/validation, or PATH/CLASS/1.png. Classes are numbered in the
+order of their folders' names. Images directly in PATH or PATH/train, or all in one folder, have no labels and can be
+used for pre-training only.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from study.vit.data.source import Source
 
 @dataclass(frozen=True)
 class Folder:
-    """The images of one split by class; those that lie in no folder of their own are of class ''."""
+    """The images of one split by class; images directly in `path` have class ''."""
 
     path: Path
     classes: Mapping[str, list[Path]]
@@ -35,12 +35,12 @@ class Folder:
 
     @property
     def pattern(self) -> str:
-        """What `datasets` is to look for."""
+        """The glob pattern of the images, for `datasets`."""
         return literal(self.path) + ("/*" if "" in self.classes else "/*/*")
 
 
 class ImageFolder(Source):
-    """Described from the names of the files and the first few of them, because that is quick; read by `datasets`."""
+    """Described quickly, from the names of all files and the first few images; read by `datasets`."""
 
     def describe(self) -> DatasetInfo:
         folders = self._folders()
@@ -65,7 +65,7 @@ class ImageFolder(Source):
     def _folders(self) -> dict[str, Folder]:
         root = existing(self.name)
         if not root.is_dir():
-            raise StudyError(f"data set {self.name!r}: {root} is a file; imagefolder:PATH takes a folder")
+            raise StudyError(f"data set {self.name!r}: {root} is a file; imagefolder:PATH requires a folder")
         folders = {split: sorted_folder(path) for split, path in split_folders(root).items()}
         for split, part in folders.items():
             self._check(split, part, folders["train"])
@@ -74,45 +74,45 @@ class ImageFolder(Source):
     def _check(self, split: str, part: Folder, train: Folder) -> None:
         if not part.files:
             raise StudyError(
-                f"data set {self.name!r}: {part.path} holds no images; PNG, JPEG and what else Pillow reads are "
-                "sought, in one folder per class"
+                f"data set {self.name!r}: {part.path} contains no images; expected are PNG, JPEG or other formats that "
+                "Pillow reads, in one folder per class"
             )
-        strange = sorted(set(part.classes) - set(train.classes))
-        if strange and len(train.classes) > 1:
+        unknown = sorted(set(part.classes) - set(train.classes))
+        if unknown and len(train.classes) > 1:
             raise StudyError(
-                f"data set {self.name!r}: {split} has {strange[0]!r}, which is no class of train; classes are "
+                f"data set {self.name!r}: class {unknown[0]!r} of {split} is not a class of train; classes are "
                 f"{', '.join(train.classes)}"
             )
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """The folder of each split; where no folder is called after one, all of `root` is train."""
+    """The folder of each split; all of `root` is train if no folder has the name of a split."""
     splits: dict[str, Path] = {}
     for child in _folders(root):
         split = SPLIT_WORDS.get(child.name.lower())
         if split in splits:
-            raise StudyError(f"{root} holds both {splits[split].name} and {child.name}; keep one folder for {split}")
+            raise StudyError(f"{root} contains both {splits[split].name} and {child.name}; keep one folder for {split}")
         if split is not None:
             splits[split] = child
     if splits and "train" not in splits:
         raise StudyError(
-            f"{root} holds {', '.join(child.name for child in splits.values())} but no train; name the folder of "
+            f"{root} contains {', '.join(child.name for child in splits.values())} but no train; name the folder of "
             "training images train"
         )
     return splits or {"train": root}
 
 
 def sorted_folder(path: Path) -> Folder:
-    """The images in a folder, sorted by class and path. Raises StudyError where the class of some is open."""
+    """The images in a folder, sorted by class and path. Raises StudyError if the class of an image is ambiguous."""
     loose = _images(path)
     children = _folders(path)
     classes = {child.name: files for child in children if (files := _images(child))}
     for deeper in (file for child in children for folder in _folders(child) for file in _images(folder)):
-        raise StudyError(f"{deeper} lies too deep: images are sought in {path}/CLASS, not in folders below it")
+        raise StudyError(f"{deeper} is nested too deep: images must be in {path}/CLASS, not in folders below it")
     if loose and classes:
         raise StudyError(
-            f"{path} holds images both itself ({loose[0].name}) and in folders ({next(iter(classes))}): with labels "
-            "each belongs into the folder of its class, without all into one folder"
+            f"{path} contains images both directly ({loose[0].name}) and in folders ({next(iter(classes))}): with "
+            "labels, move each into the folder of its class; without labels, move all into one folder"
         )
     return Folder(path, {"": loose} if loose else classes)
 

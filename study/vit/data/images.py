@@ -1,6 +1,6 @@
-"""From encoded images (PNG, JPEG and what else Pillow reads) to arrays of one size.
+"""From encoded images (PNG, JPEG and other formats that Pillow reads) to arrays of one size.
 
-Legend: N images, C channels, H height, W width, S side of a square.
+Shapes: N images, C channels, H height, W width, S side of a square.
 """
 
 import io
@@ -14,19 +14,19 @@ from PIL import Image, ImageOps
 from study.utils.errors import StudyError
 from study.vit.data.arrays import Pixels
 
-FILTER = Image.Resampling.BILINEAR  # Pillow widens it to the scale when it shrinks, so nothing aliases
-GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # besides I;16 and its kin
+FILTER = Image.Resampling.BILINEAR  # Pillow widens it when it shrinks images, so there is no aliasing
+GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # besides I;16 and its variants
 
 
 class Tile(NamedTuple):
-    """The middle square of one image, shrunk where it was larger than asked for."""
+    """The centre square of one image, shrunk if it was larger than the requested size."""
 
     pixels: Pixels  # (S, S) grey or (S, S, 3) colour
     own_side: int  # before shrinking
 
 
 class Header(NamedTuple):
-    """What an image says of itself before it is decoded."""
+    """Size and channels of an image, read without decoding it."""
 
     width: int
     height: int
@@ -34,13 +34,13 @@ class Header(NamedTuple):
 
 
 def header(data: bytes, where: str) -> Header:
-    """Raises StudyError if the bytes are no image; `where` names it in the message."""
+    """Size and channels. Raises StudyError if the bytes are not an image; `where` names it in the message."""
     with _opened(data, where) as image:
         return Header(*image.size, 1 if _is_grey(image.mode) else 3)
 
 
 def decode(data: bytes, where: str, size: int) -> Tile:
-    """The middle square of an image, upright as its EXIF data say, transparency dropped, at most `size` pixels wide.
+    """The centre square of an image, rotated by its EXIF data, without transparency, at most `size` pixels wide.
 
     Raises StudyError if it cannot be decoded; `where` names it in the message.
     """
@@ -49,16 +49,16 @@ def decode(data: bytes, where: str, size: int) -> Tile:
         image.draft(None, (2 * size, 2 * size))  # a JPEG far larger than needed is decoded at a fraction of its size
         try:
             image.load()
-        except Exception as error:  # Pillow's decoders raise many kinds, all of which mean that this file is damaged
+        except Exception as error:  # Pillow's decoders raise many types, all for damaged files
             raise StudyError(f"{where} cannot be decoded: {error}") from error
-        square = _middle(_plain(image))
+        square = _centre(_plain(image))
     if square.width > size:
         square = square.resize((size, size), FILTER)
     return Tile(np.asarray(square), own_side)
 
 
 def stack(tiles: Sequence[Tile], side: int, channels: int) -> Pixels:
-    """Tiles as one array (N, C, side, side); those of another side are resized, grey ones repeated to colour."""
+    """Tiles as one array (N, C, side, side). Tiles of another side are resized, grey ones repeated to colour."""
     images_NCSS = np.empty((len(tiles), channels, side, side), np.uint8)
     for image_CSS, tile in zip(images_NCSS, tiles, strict=True):
         pixels = tile.pixels
@@ -69,7 +69,7 @@ def stack(tiles: Sequence[Tile], side: int, channels: int) -> Pixels:
 
 
 def fit(images_NCSS: Pixels, size: int) -> Pixels:
-    """Square images no larger than `size`: larger ones are shrunk, others returned as they are."""
+    """Shrink square images larger than `size`; others are returned unchanged."""
     count, channels, side, _ = images_NCSS.shape
     if side <= size:
         return np.ascontiguousarray(images_NCSS)
@@ -89,7 +89,7 @@ def _is_grey(mode: str) -> bool:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The image in mode L or RGB, turned upright."""
+    """The image in mode L or RGB, upright."""
     if image.getexif():
         image = ImageOps.exif_transpose(image)
     if image.mode in ("L", "RGB"):
@@ -101,8 +101,8 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
 
 
-def _middle(image: Image.Image) -> Image.Image:
-    """The middle square; one pixel more is cut off right and below where the rest is odd."""
+def _centre(image: Image.Image) -> Image.Image:
+    """The centre square; if the rest is odd, one pixel more is cropped at the right and bottom."""
     side = min(image.size)
     if image.width == image.height:
         return image

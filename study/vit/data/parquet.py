@@ -1,8 +1,7 @@
-"""One's own images in parquet files, `parquet:PATH`, laid out as the Hugging Face Hub does.
+"""Own images in Parquet files, `parquet:PATH`, in the layout of the Hugging Face Hub.
 
-PATH is one file, or a folder with train.parquet and, where they exist, test.parquet and validation.parquet; parts such
-as train-00000-of-00002.parquet belong together. One column holds encoded images and one, if there are labels, class
-numbers.
+PATH is one file, or a folder with train.parquet and optionally test.parquet and validation.parquet, also in shards such
+as train-00000-of-00002.parquet. One column contains encoded images and another, if there are labels, class numbers.
 """
 
 import re
@@ -25,7 +24,7 @@ from study.vit.data.source import Source
 
 
 class Parquet(Source):
-    """Described from what the files say of themselves, because that is quick; read by `datasets`."""
+    """Described quickly, from the metadata of the files; read by `datasets`."""
 
     def describe(self) -> DatasetInfo:
         files = self._files()
@@ -49,7 +48,7 @@ class Parquet(Source):
         return split_files(path) if path.is_dir() else {"train": [path]}
 
     def _columns(self, files: dict[str, list[Path]]) -> Columns:
-        """The same for all files, or a StudyError that says which file differs from the first."""
+        """The columns, which must be the same in all files. Raises StudyError with the first file that differs."""
         first, *others = [file for parts in files.values() for file in parts]
         columns = columns_in(first)
         for file in others:
@@ -69,7 +68,7 @@ class Parquet(Source):
 
 
 def columns_in(file: Path) -> Columns:
-    """Raises StudyError if the file is no table, or it is not clear which column is meant."""
+    """The image and label columns. Raises StudyError if the file is not a table or its columns are ambiguous."""
     with _table(file) as table:
         return columns_of(table.schema_arrow, str(file))
 
@@ -81,7 +80,7 @@ def count(file: Path) -> int:
 
 
 def peek(files: Sequence[Path], column: str) -> list[tuple[str, bytes]]:
-    """The first few images of the first file that has any: each one's place, for messages, and content."""
+    """The first few images of the first non-empty file: for each its position, for messages, and content."""
     for file in files:
         with _table(file) as table:
             for batch in table.iter_batches(PEEK, columns=[column]):
@@ -91,7 +90,7 @@ def peek(files: Sequence[Path], column: str) -> list[tuple[str, bytes]]:
 
 
 def highest(file: Path, column: str) -> int:
-    """The largest label, -1 if there is none."""
+    """The largest label; -1 if there is none."""
     with _table(file) as table:
         return max((label for label in table.read([column])[column].to_pylist() if label is not None), default=-1)
 
@@ -106,12 +105,10 @@ def _table(file: Path) -> Iterator[pq.ParquetFile]:
 
 
 def split_files(folder: Path) -> dict[str, list[Path]]:
-    """The parquet files of a folder, or of data/ in it, by split; a file of its own is train, whatever its name."""
+    """The Parquet files of a folder, or of its folder data/, by split; a single file is train, whatever its name."""
     files = sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
     if not files:
-        raise StudyError(
-            f"{folder} holds no parquet files; train.parquet and, if there is one, test.parquet are sought"
-        )
+        raise StudyError(f"{folder} contains no Parquet files; expected are train.parquet and optionally test.parquet")
     splits: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         word = re.split(r"[-_.]", file.name)[0].lower()
@@ -121,7 +118,7 @@ def split_files(folder: Path) -> dict[str, list[Path]]:
         return {"train": files}
     if "train" not in splits:
         raise StudyError(
-            f"{folder} holds no train.parquet, but {', '.join(file.name for file in files[:5])}; name the files "
-            "train.parquet, test.parquet and validation.parquet (the last two may be missing)"
+            f"{folder} contains no train.parquet, but {', '.join(file.name for file in files[:5])}; name the files "
+            "train.parquet, test.parquet and validation.parquet (the last two are optional)"
         )
     return dict(splits)

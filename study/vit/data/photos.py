@@ -1,8 +1,8 @@
 """Crops of scikit-learn's two sample photographs: natural images without labels, for pre-training without a network.
 
-Crops of four scales lie on a grid over each photograph and are averaged down to 32 x 32; crops of plain sky or blurred
-background are left out. The lowest rows of each photograph are the validation region: no training crop reaches into
-it and no validation crop out of it.
+Crops of four scales are taken on a grid over each photograph and averaged down to 32 x 32; crops of plain sky or
+blurred background are left out. The bottom rows of each photograph are the validation region, which training crops do
+not overlap.
 """
 
 from importlib.metadata import version
@@ -20,12 +20,13 @@ SIDE = 32  # of a stored crop, in pixels
 SCALES = (1, 2, 3, 4)  # a crop covers SCALE * SIDE pixels of the photograph each way
 VALIDATION_HEIGHT = 128  # of the photograph's 427 pixels: room for a crop of the largest scale
 STRIDES = {"train": 12, "validation": 24}  # pixels of the photograph between neighbouring crops
-CONTRAST = 7.3  # least standard deviation of a crop's grey values; none lies within 0.015 of it, so that a JPEG decoder
-# which rounds otherwise chooses the same crops
+CONTRAST = 7.3
+"""Minimum standard deviation of a crop's grey values. No crop is within 0.015 of it, so that JPEG decoders that round
+differently select the same crops."""
 
 
 class Photos(Source):
-    """Two photographs of 427 x 640 pixels, and no labels: for pre-training only, so the test split is empty."""
+    """Two photographs of 427 x 640 pixels without labels, for pre-training only; the test split is empty."""
 
     def describe(self) -> DatasetInfo:
         return DatasetInfo(
@@ -60,7 +61,7 @@ class Photos(Source):
 
 
 def crops(region_HWC: Pixels, stride: int) -> Pixels:
-    """The crops of a region that show something, at all scales, averaged down; shape (N, 3, SIDE, SIDE)."""
+    """The crops of a region with enough contrast, at all scales, averaged down; shape (N, 3, SIDE, SIDE)."""
     found_NCHW = np.concatenate([windows(region_HWC, scale, stride) for scale in SCALES])
     shown_N: NDArray[np.bool_] = found_NCHW.mean(1).std((1, 2)) >= CONTRAST
     return found_NCHW[shown_N]

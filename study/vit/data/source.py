@@ -1,4 +1,4 @@
-"""What the file of a data set, or of a family of them, defines."""
+"""The base class of data sets: what the file of a data set, or of a family of them, defines."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Source(ABC):
-    """Where one data set comes from; `name` is what stands in the grid.
+    """The origin of one data set; `name` is its name in the grid.
 
-    Importing the file, making the source and describing it stay light (no torch, datasets or scikit-learn), because
-    plans do so. Everything raises StudyError where the data are not what they should be.
+    Importing the file, creating the source and describing it must not import torch, datasets or scikit-learn, because
+    `study plan` does so. All methods raise StudyError for invalid data.
     """
 
     def __init__(self, name: str) -> None:
@@ -23,16 +23,16 @@ class Source(ABC):
 
     @abstractmethod
     def describe(self) -> DatasetInfo:
-        """What is known without decoding images."""
+        """The description, without decoding images."""
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Text that changes whenever what `read` returns would change; found quickly."""
+        """Text that changes whenever the result of `read` would change; quick to compute."""
 
     @abstractmethod
     def read(self, size: int) -> Decoded:
-        """All splits, as `study.vit.data.load` describes them for `size`."""
+        """All splits at `size`, see `study.vit.data.load`."""
 
     def available(self) -> None:
-        """Raise StudyError if `read` could not get at its files."""
+        """Raise StudyError if `read` could not read its files."""
         self.describe()

@@ -1,7 +1,7 @@
-"""Splitting by content: which split an image falls into depends on its bytes and class alone.
+"""Splitting by content: the split of an image depends on its bytes and class only.
 
-Neither the order of the files nor a library's random generator has a say, so a split is the same on every machine and
-stays the same when libraries change; and copies of one image always fall into the same split.
+It depends neither on the order of the files nor on a random generator, so splits are the same on every machine and with
+every version of a library, and copies of an image are always in the same split.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ def split_by_content(
 ) -> dict[str, NDArray[np.intp]]:
     """Indices of the images of each split, ascending, stratified by class.
 
-    `shares` gives the part of each class that goes to each named split, rounded to the nearest image, halves up; the
-    rest is "train", which has at least one image of each class. Within a class images are taken in the order of their
-    fingerprints, copies of one image together: too many copies to fit in train. A copy follows the first of its kind
-    even where its label differs.
+    `shares` are the fractions of each class for the named splits, rounded to the nearest image, halves up. The rest is
+    "train", which has at least one image of each class. Within a class, images are assigned in the order of their
+    fingerprints and copies of an image together; copies that exceed a split's share go to train. A copy has the split
+    of the first one even if its label differs.
     """
     groups = _copies(prints)
     by_class: dict[int, list[bytes]] = defaultdict(list)
@@ -48,7 +48,7 @@ def _copies(prints: Sequence[bytes]) -> dict[bytes, list[int]]:
 
 
 def _assign(sizes: Sequence[int], shares: Mapping[str, Fraction]) -> list[str]:
-    """The split of each group of copies of one class: the shares are filled in turn, and the last group trains."""
+    """The split of each group of copies of one class: splits are filled in turn, and the last group goes to train."""
     total = sum(sizes)
     room = {split: math.floor(total * share + Fraction(1, 2)) for split, share in shares.items()}
     result = []

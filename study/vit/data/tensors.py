@@ -11,7 +11,7 @@ from study.vit.data.arrays import SPLITS, Decoded, Labels, Pixels
 from study.vit.data.dataset import Dataset, DatasetInfo, Split
 from study.vit.data.source import Source
 
-KEPT = 4  # data sets a process holds: a trial uses two at most, a worker that goes on to others forgets the oldest
+KEPT = 4  # data sets in memory: a trial uses at most two; the oldest is dropped
 _held: dict[tuple[str, int, str, str], Dataset] = {}
 
 
@@ -27,9 +27,9 @@ def load(source: Source, size: int, device: str) -> Dataset:
 
 
 def _from_file(file: Path, device: str) -> Dataset:
-    """On the CPU the tensors are the file itself, mapped: processes on one machine share its pages."""
+    """On the CPU the tensors are memory-mapped, so that processes on one machine share the pages."""
     with safe_open(file, framework="pt", device=device) as stored:
-        said = stored.metadata()
+        metadata = stored.metadata()
         names = set(stored.keys())
         splits = {
             split: Split(
@@ -38,7 +38,7 @@ def _from_file(file: Path, device: str) -> Dataset:
             )
             for split in SPLITS
         }
-    return Dataset(DatasetInfo(**json.loads(said["info"])), **splits, digest=said["digest"])
+    return Dataset(DatasetInfo(**json.loads(metadata["info"])), **splits, digest=metadata["digest"])
 
 
 def _from_memory(decoded: Decoded, device: str) -> Dataset:

@@ -1,4 +1,13 @@
-"""The models: encoder, classifier, masked auto-encoder."""
+"""The models.
+
+vit             the encoder: patches, blocks, initialization
+attention, moe  grouped query attention; mixture of experts with its router
+balance         importance and load losses
+heads           classifier, and the layer of each parameter
+mae             masked autoencoder
+predictor       a trained model for inference
+cpu, cpu_attention, cpu_experts   faster CPU implementations, used automatically
+"""
 
 from study.vit.models.heads import Classified, Classifier, layer_of, no_decay
 from study.vit.models.mae import MaskedAutoencoder, Reconstructed

@@ -1,4 +1,4 @@
-"""Losses that spread tokens over experts: importance and load (Shazeer et al. 1701.06538, section 4 and appendix A).
+"""Losses that distribute tokens over experts: importance and load (Shazeer et al. 1701.06538, sec. 4, app. A).
 
 Shapes: T tokens of the whole batch, E experts, L layers that have the same number of experts.
 """
@@ -12,12 +12,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Routing:
-    """How one layer's tokens were spread over its experts.
+    """How one layer's tokens were distributed over its experts.
 
     gates_ET: router weights; exactly `top_k` of each column are kept, the others are 0, and a column sums to 1.
     kept_ET: which experts were kept (bool).
-    chances_ET: probability that the expert is kept under fresh noise (1701.06538, eq. 9). None where that says
-    nothing: without noise, and where every expert is kept.
+    chances_ET: probability that the expert is kept under fresh noise (1701.06538, eq. 9). None without noise, and if
+        every expert is kept.
     """
 
     gates_ET: Tensor
@@ -37,7 +37,7 @@ class Balance:
 def balance(
     routings: Sequence[Routing | None], importance_weight: float, load_weight: float, device: torch.device
 ) -> Balance:
-    """Both losses over the layers' routings; None stands for a dense layer, whose one expert receives everything."""
+    """Both losses over the layers' routings. None is a dense layer, whose one expert receives all tokens."""
     mixed = [routing for routing in routings if routing is not None]
     importance = _loss([routing.gates_ET for routing in mixed], importance_weight)
     load = _loss([routing.chances_ET for routing in mixed if routing.chances_ET is not None], load_weight)
@@ -47,7 +47,7 @@ def balance(
 
 
 def _loss(shares: Sequence[Tensor], weight: float) -> list[Tensor]:
-    """Weighted squared variation of the sums over tokens; layers of equally many experts are computed together."""
+    """Weighted squared variation of the sums over tokens; layers with the same number of experts are batched."""
     if not weight:
         return []
     sums: dict[int, list[Tensor]] = {}
@@ -64,7 +64,7 @@ def _load(kept_ET: Tensor) -> Tensor:
 def squared_variation(x_LE: Tensor) -> Tensor:
     """(L,): squared coefficient of variation over the experts, population variance / mean^2.
 
-    Population, not sample: the experts of a layer are all there are.
+    Population, not sample, because a layer's experts are not a sample of anything.
     """
     variance_L, mean_L = torch.var_mean(x_LE, dim=-1, correction=0)
     return variance_L / mean_L.square()

@@ -1,11 +1,11 @@
-"""Where the hand-written CPU forms of attention and experts apply (cpu_attention.py, cpu_experts.py)."""
+"""When the CPU implementations of attention and experts are used (cpu_attention.py, cpu_experts.py)."""
 
 import torch
 from torch import Tensor
 
 
-def suits(x: Tensor) -> bool:
-    """Whether x is worked on by a CPU, eagerly and in full precision; torch.compile writes better code of its own."""
+def supports(x: Tensor) -> bool:
+    """Whether x is on a CPU, in eager mode and full precision. torch.compile generates faster code by itself."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)

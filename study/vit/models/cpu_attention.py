@@ -1,14 +1,14 @@
-"""Grouped query attention on CPUs, with gradients written by hand.
+"""Grouped query attention on CPUs, with hand-written gradients.
 
-PyTorch's own CPU attention is made for long sequences. For those of a small image, matrix products over pieces that
-stay in the cache are faster: from 8 to 37 tokens, forward and backward pass take 0.6 to 0.85 of the time. The price
-is the memory of the attention weights, B x H x N x N, which are kept for the backward pass.
+PyTorch's CPU attention is optimized for long sequences. For small images, matrix products over blocks that fit into the
+cache are faster: with 8 to 37 tokens, forward and backward pass take 0.6 to 0.85 of the time. The cost is the memory of
+the attention weights, B x H x N x N, which are kept for the backward pass.
 
-The softmax is not computed as one. PyTorch's exp2 takes a third of the time of its softmax, and a row of weights
-e = 2^s is divided by its sum only after it has met the values: C numbers instead of N. The gradient of the scores,
-e * (r dy v^T - r (dy . y)) with r = 1 / sum(e), is one product of matrices, its second term a column more beside a
-column of ones, and one of numbers. Beside a softmax, forward and backward pass take 0.85 to 0.96 of the time (3 to 145
-tokens), the forward pass alone 0.65 to 0.96.
+The softmax is fused by hand. PyTorch's exp2 takes a third of the time of its softmax, and a row of weights e = 2^s is
+divided by its sum only after multiplication with the values: C numbers instead of N. The gradient of the scores,
+e * (r dy v^T - r (dy . y)) with r = 1 / sum(e), is one matrix product and one element-wise product; the second term is
+an additional column of dy against a column of ones. Compared with a softmax, forward and backward pass take 0.85 to
+0.96 of the time (3 to 145 tokens), the forward pass alone 0.65 to 0.96.
 
 Shapes: B batch, N tokens, D embedding width, H query heads, K key/value heads, G = H / K, C channels of a head,
 X = (H + 2K) x C.
@@ -22,26 +22,26 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CACHE_BYTES = 2**21  # attention weights worked on at a time; 1 to 4 MiB were equally fast on 1 and 2 cores
-SAFE_SUM = 1e12  # sums of a row's weights between this and its inverse need no shift of the scores
-FEWEST_NUMBERS = 50_000  # of qkv: with fewer, such as 64 images of 4 tokens, the calls cost more than they save
-KEPT_BYTES = 2**26  # attention weights of a layer; with more, memory matters more than time
+CACHE_BYTES = 2**21  # attention weights computed at a time; 1 to 4 MiB were equally fast on 1 and 2 cores
+SAFE_SUM = 1e12  # sums of a row's weights between this and its inverse need no shifted scores
+FEWEST_NUMBERS = 50_000  # of qkv; below, as with 64 images of 4 tokens, the overhead is larger than the gain
+KEPT_BYTES = 2**26  # attention weights of a layer; above, memory matters more than time
 
 
-def pays(qkv_BNX: Tensor, num_heads: int) -> bool:
-    """Whether there is enough to compute for this way to be the faster one, and room to keep the attention weights."""
+def is_faster(qkv_BNX: Tensor, num_heads: int) -> bool:
+    """Whether the input is large enough for a speed-up, and small enough to keep the attention weights."""
     batch, tokens, _ = qkv_BNX.shape
     return qkv_BNX.numel() >= FEWEST_NUMBERS and batch * num_heads * tokens**2 * qkv_BNX.element_size() <= KEPT_BYTES
 
 
 def attend(qkv_BNX: Tensor, num_heads: int, num_kv_heads: int) -> Tensor:
-    """As attention.attend: softmax(q k^T / sqrt(C)) v of each head, heads side by side, (B, N, D)."""
+    """As attention.attend: softmax(q k^T / sqrt(C)) v of each head, heads concatenated, (B, N, D)."""
     y_BND: Tensor = Attention.apply(qkv_BNX, num_heads, num_kv_heads)  # type: ignore[no-untyped-call]
     return y_BND
 
 
 class Attention(torch.autograd.Function):
-    """softmax(q k^T / sqrt(C)) v; qkv_BNX holds H query heads, then K key heads, then K value heads."""
+    """softmax(q k^T / sqrt(C)) v; the columns of qkv_BNX are H query, then K key, then K value heads."""
 
     @staticmethod
     def forward(ctx: Any, qkv_BNX: Tensor, num_heads: int, num_kv_heads: int) -> Tensor:
@@ -86,9 +86,9 @@ class Attention(torch.autograd.Function):
 
 
 def _weigh(q: Tensor, kv: Tensor, keep: bool, shift: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights e = 2^s of every query and key, all of them or (not `keep`) only the last piece; their sums; and e v.
+    """Weights e = 2^s of all queries and keys (without `keep`, of the last block only), their sums, and e v.
 
-    With `shift` the scores of a row are lowered by their largest: slower, and right for scores of any size.
+    With `shift`, each row's maximum is subtracted from its scores: slower, and correct for scores of any size.
     """
     alpha = q.shape[2] ** -0.5 * math.log2(math.e)
     scratch = _scratch(q, kv.shape[2])
@@ -105,7 +105,7 @@ def _weigh(q: Tensor, kv: Tensor, keep: bool, shift: bool) -> tuple[Tensor, Tens
 
 
 def _safe(sums: Tensor) -> bool:
-    """Whether no weight that matters was too large or too small for its number format; NaN is not safe."""
+    """Whether the sums are far from overflow and underflow; False for NaN."""
     low, high = torch.aminmax(sums)
     return float(low) > 1 / SAFE_SUM and float(high) < SAFE_SUM
 
@@ -135,13 +135,13 @@ def _heads(qkv_BNX: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 
 def _scratch(q: Tensor, tokens: int) -> Tensor:
-    """Room for the attention weights of as many heads as fit the cache, at least one."""
+    """A buffer for the attention weights of as many heads as fit into the cache, at least one."""
     heads = max(1, CACHE_BYTES // (q.shape[1] * tokens * q.element_size()))
     return q.new_empty(min(heads, len(q)), q.shape[1], tokens)
 
 
 def _pieces(q: Tensor, scratch: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Heads of q, and the part of the scratch that they fill, piece by piece."""
+    """Blocks of heads of q, and the part of the buffer that each block uses."""
     for start in range(0, len(q), len(scratch)):
         stop = min(start + len(scratch), len(q))
         yield slice(start, stop), slice(0, stop - start)

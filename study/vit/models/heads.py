@@ -1,7 +1,6 @@
-"""A classifier on an encoder, and what the optimiser must know about its parameters.
+"""A classifier on an encoder, and the layer and weight decay of its parameters.
 
-Shapes: B batch, C classes (logits) or channels (images), H height, W width, N tokens,
-D embedding width.
+Shapes: B batch, C classes (logits) or channels (images), H height, W width, N tokens, D embedding width.
 """
 
 import re
@@ -22,7 +21,7 @@ class Classified:
 
 
 class Classifier(nn.Module):
-    """A linear head on the class token or on the mean of the patches, as the encoder's `pooling` says."""
+    """A linear head on the class token or on the mean of the patches, depending on the encoder's `pooling`."""
 
     def __init__(self, encoder: VisionTransformer, num_classes: int) -> None:
         super().__init__()
@@ -35,12 +34,12 @@ class Classifier(nn.Module):
         return Classified(self.head(self.pool(encoded.tokens_BND)), encoded.balance_loss, encoded.expert_load)
 
     def pool(self, tokens_BND: Tensor) -> Tensor:
-        """(B, D): what the head reads, the class token or the mean of the patches."""
+        """(B, D): the input of the head, the class token or the mean of the patches."""
         return self.encoder.pool(tokens_BND)
 
 
 def layer_of(name: str, depth: int) -> int:
-    """Depth of a classifier's parameter, for layer-wise learning rates: 0 embedding, i + 1 block i, depth + 1 the rest.
+    """The layer of a classifier's parameter, for layer-wise learning rates: 0 embedding, i + 1 block i, depth + 1 rest.
 
     >>> [layer_of(name, 9) for name in ("encoder.positions", "encoder.blocks.8.attention.qkv.weight", "head.bias")]
     [0, 9, 10]
@@ -52,5 +51,5 @@ def layer_of(name: str, depth: int) -> int:
 
 
 def no_decay(name: str, parameter: Tensor) -> bool:
-    """Whether a parameter is left out of weight decay: biases, norms, positions, class and mask tokens."""
+    """Whether a parameter has no weight decay: biases, norms, positions, class and mask tokens."""
     return parameter.ndim < 2 or name.endswith(("bias", "positions", "class_token", "mask_token"))

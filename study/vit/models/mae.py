@@ -1,5 +1,5 @@
-"""Masked auto-encoding (He et al. 2111.06377) as the paper's predecessor does it (arXiv 2402.03752): the encoder sees
-the visible patches only, a light decoder reconstructs all of them.
+"""Masked autoencoding (He et al. 2111.06377) as in the paper's predecessor (arXiv 2402.03752): the encoder receives
+the visible patches only, and a light decoder reconstructs all patches.
 
 Shapes: B batch, C channels, H height, W width, N patches, K visible patches, M masked patches, D width, P numbers of
 one patch.
@@ -16,12 +16,12 @@ from study.vit.models.vit import Block, Blocks, VisionTransformer, initialize, p
 
 @dataclass(frozen=True)
 class Reconstructed:
-    """Losses of one batch, and what they were computed from.
+    """Losses and reconstruction of one batch.
 
     loss: masked_loss + visible_discount * visible_loss; each of the two is a mean squared error over its patches.
     balance_loss: scalar, of encoder and decoder together, already weighted; 0 in evaluation.
     expert_load: see `Encoded`; the encoder's blocks, then the decoder's.
-    prediction_BNP: the reconstruction, patches in reading order (normalised within each patch, if targets are).
+    prediction_BNP: the reconstruction, patches in reading order (normalized within each patch if the targets are).
     """
 
     loss: Tensor
@@ -38,7 +38,7 @@ class Reconstructed:
 
 
 class MaskedAutoencoder(nn.Module):
-    """`encoder`, and a decoder of the same kind of block that is thrown away after pre-training."""
+    """`encoder`, and a decoder of the same blocks that is discarded after pre-training."""
 
     def __init__(self, encoder: VisionTransformer, pretrain: settings.Pretrain) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class MaskedAutoencoder(nn.Module):
         nn.init.trunc_normal_(self.positions, std=0.02)
 
     def forward(self, images_BCHW: Tensor, order_BN: Tensor) -> Reconstructed:
-        """Reconstruct images of which the last `num_masked` patches in `order_BN` are hidden.
+        """Reconstruct images of which the last `num_masked` patches in `order_BN` are masked.
 
         order_BN: int64, for each image a random permutation of its patches.
         """
@@ -95,7 +95,7 @@ class MaskedAutoencoder(nn.Module):
     def embed(self, tokens_BND: Tensor, order_BN: Tensor) -> Tensor:
         """The decoder's tokens: class token (if any), visible patches, mask tokens, each with its position.
 
-        They stay in the order of `order_BN`: blocks do not see the order of tokens, only their positions.
+        They stay in the order of `order_BN`: blocks depend on the positions of tokens, not on their order.
         """
         batch, patches = order_BN.shape
         masks_BMD = self.mask_token.expand(batch, patches - self.num_visible, -1)
@@ -105,7 +105,7 @@ class MaskedAutoencoder(nn.Module):
         return x_BND + torch.cat((prefix_ND.expand(batch, -1, -1), positions_ND[order_BN]), dim=1)
 
     def targets(self, images_BCHW: Tensor) -> Tensor:
-        """(B, N, P): the patches; with `normalize_targets` each less its mean, over its standard deviation."""
+        """(B, N, P): the patches; with `normalize_targets`, each with mean 0 and standard deviation 1."""
         patches_BNP = patchify(images_BCHW, self.encoder.config.patch_size)
         if not self.config.normalize_targets:
             return patches_BNP

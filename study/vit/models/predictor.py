@@ -1,4 +1,4 @@
-"""A finished model for those who only want to use it: images as they are in, numbers out.
+"""A trained model for inference: raw images in, logits or features out.
 
 Shapes: B batch, C channels or classes, H height, W width, D embedding width.
 """
@@ -13,7 +13,7 @@ from study.vit import settings
 from study.vit.models.heads import Classifier
 from study.vit.models.vit import build_encoder
 
-ROUNDING = 1e-2  # above 1, in what half precision and resizing make of full brightness
+ROUNDING = 1e-2  # half precision and resizing may exceed full brightness by this much
 
 
 class Predictor(nn.Module):
@@ -32,9 +32,9 @@ class Predictor(nn.Module):
         self.register_buffer("std_C11", torch.tensor(normalization["std"]).view(-1, 1, 1), persistent=False)
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """images_BCHW: uint8, or shares of full brightness (0 to 1), of the encoder's size and channels.
+        """images_BCHW: uint8, or floats from 0 to 1, of the encoder's image size and channels.
 
-        Raises StudyError where size or channels are others, and for floats above 1.
+        Raises StudyError for another size or number of channels, and for floats above 1.
         """
         self._check(images_BCHW)
         shares = images_BCHW if images_BCHW.is_floating_point() else images_BCHW / 255
@@ -48,13 +48,12 @@ class Predictor(nn.Module):
         size, channels = self.encoder_config.image_size, self.encoder_config.channels
         if images_BCHW.ndim != 4 or tuple(images_BCHW.shape[1:]) != (channels, size, size):
             raise StudyError(
-                f"this model reads images of shape (batch, {channels}, {size}, {size}), not "
-                f"{tuple(images_BCHW.shape)}; resize them first"
+                f"invalid image shape {tuple(images_BCHW.shape)}: must be (batch, {channels}, {size}, {size}); "
+                "resize the images first"
             )
         if torch.compiler.is_compiling() or not images_BCHW.is_floating_point():
             return  # a traced graph cannot depend on pixels
         if (brightest := float(images_BCHW.max())) > 1 + ROUNDING:
             raise StudyError(
-                f"this model reads floats from 0 to 1, and these go up to {brightest:g}; divide them by 255, or give "
-                "uint8"
+                f"invalid pixel value {brightest:g}: floats must be from 0 to 1; divide by 255, or pass uint8"
             )

@@ -17,7 +17,7 @@ from study.vit.models.moe import ExpertMixture
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the encoder makes of a batch.
+    """The encoder's output for a batch.
 
     tokens_BND: the tokens after the last norm; the class token is the first if the encoder pools by class token.
     balance_loss: scalar, importance and load losses summed over the layers, already weighted; 0 in evaluation.
@@ -30,7 +30,7 @@ class Encoded:
 
 
 class VisionTransformer(nn.Module):
-    """Image to tokens; `config.Encoder` says what every part is."""
+    """Images to tokens; `config.Encoder` describes every part."""
 
     def __init__(self, config: config.Encoder) -> None:
         super().__init__()
@@ -62,16 +62,16 @@ class VisionTransformer(nn.Module):
         return 0 if self.class_token is None else 1
 
     def forward(self, images_BCHW: Tensor, visible_BK: Tensor | None = None) -> Encoded:
-        """Encode all patches, or only those whose indices `visible_BK` names (int64, the same number for each image).
+        """Encode all patches, or only those with the indices `visible_BK` (int64, the same number for each image).
 
-        images_BCHW: normalised floats of `config.channels` channels and `config.image_size` pixels.
+        images_BCHW: normalized floats of `config.channels` channels and `config.image_size` pixels.
         """
         x_BND = self.embed(patchify(images_BCHW, self.config.patch_size), visible_BK)
         x_BND, balance = self.blocks(x_BND)
         return Encoded(self.norm(x_BND), balance.loss, balance.load)
 
     def pool(self, tokens_BND: Tensor) -> Tensor:
-        """(B, D): the class token, or the mean of the patches, as `config.pooling` says."""
+        """(B, D): the class token or the mean of the patches, depending on `config.pooling`."""
         return tokens_BND[:, 0] if self.config.pooling == "class_token" else tokens_BND.mean(1)
 
     def embed(self, patches_BNP: Tensor, visible_BK: Tensor | None) -> Tensor:
@@ -120,7 +120,7 @@ class Block(nn.Module):
 
 
 class Blocks(nn.ModuleList):
-    """Blocks one after the other, and the balance of their experts (no loss in evaluation)."""
+    """A sequence of blocks, and the balance of their experts (no loss in evaluation)."""
 
     def __init__(self, blocks: Iterable[Block], config: config.Encoder) -> None:
         super().__init__(blocks)
@@ -136,12 +136,12 @@ class Blocks(nn.ModuleList):
 
 
 def build_encoder(config: config.Encoder) -> VisionTransformer:
-    """The encoder that `config` describes; its weights are drawn from torch's global generator."""
+    """The encoder described by `config`; its weights are drawn from torch's global generator."""
     return VisionTransformer(config)
 
 
 def patchify(images_BCHW: Tensor, patch_size: int) -> Tensor:
-    """(B, C, H, W) to (B, N, P): patches in reading order, each as channels, rows, columns."""
+    """(B, C, H, W) to (B, N, P): patches in reading order, each flattened as channels, rows, columns."""
     batch, channels, height, width = images_BCHW.shape
     rows, columns = height // patch_size, width // patch_size
     grid = images_BCHW.reshape(batch, channels, rows, patch_size, columns, patch_size)
@@ -149,7 +149,7 @@ def patchify(images_BCHW: Tensor, patch_size: int) -> Tensor:
 
 
 def take(x_BND: Tensor, index_BK: Tensor) -> Tensor:
-    """(B, K, D): of each image, the tokens that its row of `index_BK` names."""
+    """(B, K, D): for each image the tokens with the indices in its row of `index_BK`."""
     return x_BND.gather(1, index_BK.unsqueeze(-1).expand(-1, -1, x_BND.shape[-1]))
 
 

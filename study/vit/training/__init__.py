@@ -1,4 +1,13 @@
-"""Training of one stage: config in, result out; no files, no printing."""
+"""Training of one stage: settings in, result out; no files, no output.
+
+pretrain, finetune, probe         the three ways of training
+loop, execution                   the epoch loop; snapshots and micro-batches
+batches, images, augment          training and evaluation batches
+supervision, metrics              losses and scores on labelled images; means over batches
+flat_optimizer, parameter_groups, learning_rate   optimization
+device, seeds                     device, precision, compilation; random streams from named axes
+pace                              time and memory of a stage, measured on a few steps
+"""
 
 from study.vit.training.execution import Execution, Snapshot
 from study.vit.training.finetune import finetune

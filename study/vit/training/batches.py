@@ -1,4 +1,4 @@
-"""Training and evaluation batches, made on the device from whole uint8 splits.
+"""Training and evaluation batches, computed on the device from whole uint8 splits.
 
 Shapes: N or B images, C channels, H height, W width, K classes.
 """
@@ -12,22 +12,22 @@ from torch import Tensor
 from study.utils.errors import StudyError
 from study.vit import settings
 from study.vit.data import Dataset, Split, load
-from study.vit.training.augment import augment, chances
+from study.vit.training.augment import Draws, augment
 from study.vit.training.images import Normalization, fit_images, shares
 from study.vit.training.seeds import generator
 
-VALUES_AT_ONCE = 2**20  # pixel values augmented in one go: many small batches share a pass, a large one has its own
-EVALUATED_AT_ONCE = 256  # images; size S at 36 px takes half a GiB for them
+VALUES_AT_ONCE = 2**20  # pixel values augmented at a time: many small batches share a pass, a large one has its own
+EVALUATED_AT_ONCE = 256  # images; take half a GiB with size S at 36 px
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set as an encoder wants it."""
+    """A data set with the image size and channels of an encoder."""
 
     dataset: Dataset
     train: Split
     validation: Split
-    normalization: Normalization  # of the training images; validation and test images are normalised by the same
+    normalization: Normalization  # of the training images; also used for validation and test images
     size: int
     channels: int
 
@@ -37,14 +37,14 @@ class Prepared:
 
 
 def prepare(recipe: settings.Recipe, encoder: settings.Encoder, device: torch.device) -> Prepared:
-    """Load a recipe's data set, fitted to the encoder's image size and channels.
+    """Load a recipe's data set with the encoder's image size and channels.
 
-    Raises StudyError if there is no such data set, if it has no validation images, or fewer training images than
-    `train_images` asks for.
+    Raises StudyError for an unknown data set, one without validation images, or one with fewer training images than
+    `train_images`.
     """
     dataset = load(recipe.dataset, encoder.image_size, str(device))
     if not len(dataset.validation):
-        raise StudyError(f"data set {recipe.dataset!r} has no validation images, by which training is judged")
+        raise StudyError(f"data set {recipe.dataset!r} has no validation images; training requires some")
     chosen = dataset.train if recipe.train_images is None else draw(dataset.train, recipe.train_images, recipe.dataset)
     train = _fitted(chosen, encoder.image_size, encoder.channels)
     validation = _fitted(dataset.validation, encoder.image_size, encoder.channels)
@@ -57,12 +57,12 @@ def _fitted(split: Split, size: int, channels: int) -> Split:
 
 
 def draw(split: Split, count: int, name: str) -> Split:
-    """`count` images of a split, classes in proportion: the same ones in every trial, part of each larger draw.
+    """A stratified subset of `count` images: the same in every trial, and contained in every larger subset.
 
-    Raises StudyError if there are fewer; `name` is the data set's, for the message.
+    Raises StudyError if the split is smaller; `name` is the name of the data set, for the message.
     """
     if count > len(split):
-        raise StudyError(f"train_images {count} is above the {len(split)} training images of data set {name!r}")
+        raise StudyError(f"train_images {count} exceeds the {len(split)} training images of data set {name!r}")
     order_N = torch.randperm(len(split), generator=generator(torch.device("cpu"), 0, "train images"))
     if split.labels is not None:
         order_N = _by_class(order_N, split.labels.cpu())
@@ -71,7 +71,7 @@ def draw(split: Split, count: int, name: str) -> Split:
 
 
 def _by_class(order_N: Tensor, labels_N: Tensor) -> Tensor:
-    """The order rearranged so that each beginning of it holds each class in proportion."""
+    """The order rearranged so that each prefix contains the classes in proportion."""
     place_N = torch.empty(len(order_N), dtype=torch.float64)
     for label in range(int(labels_N.max()) + 1):
         members = order_N[labels_N[order_N] == label]
@@ -82,8 +82,8 @@ def _by_class(order_N: Tensor, labels_N: Tensor) -> Tensor:
 def equal_batches(count: int, largest: int) -> tuple[int, int]:
     """(steps, images per step) of an epoch: the fewest equal batches of at most `largest` images.
 
-    Equal, so that every image weighs the same and no second shape is compiled. What does not divide (fewer than one
-    image per step) is left out of this epoch; as each epoch is shuffled afresh, it is not the same images twice.
+    Equal, so that every image has the same weight and only one shape is compiled. The remainder (less than one image
+    per step) is left out of this epoch; every epoch is shuffled anew, so other images are left out of the next.
     """
     steps = -(-count // largest)
     return steps, count // steps
@@ -91,7 +91,7 @@ def equal_batches(count: int, largest: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """A training split in shuffled, augmented, normalised batches; what an epoch draws depends on it and `seed`."""
+    """A training split in shuffled, augmented, normalized batches. Randomness derives from (seed, epoch)."""
 
     images_NCHW: Tensor  # uint8
     normalization: Normalization
@@ -115,16 +115,16 @@ class TrainingBatches:
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(B, C, H, W) float32 images of each step, and the (B,) rows of the split they come from."""
-        draws = generator(self.images_NCHW.device, self.seed, "augmentation", epoch)
+        draws = Draws(self.images_NCHW.device, self.seed, epoch)
         batches_at_once = max(1, VALUES_AT_ONCE // (self.size * self.images_NCHW[0].numel()))
         for rows in torch.split(self.order(epoch), self.size * batches_at_once):
             values = shares(self.images_NCHW.index_select(0, rows))
-            images = self.normalization(augment(values, self.augment, chances(len(rows), draws)))
+            images = self.normalization(augment(values, self.augment, draws.next(len(rows))))
             yield from zip(torch.split(images, self.size), torch.split(rows, self.size), strict=True)
 
 
 def in_parts(split: Split, normalization: Normalization) -> Iterator[tuple[Tensor, slice]]:
-    """All images of a split in order, normalised, in large parts, and where each part stands in the split."""
+    """All images of a split in order, normalized, in large parts, and the position of each part in the split."""
     for start in range(0, len(split), EVALUATED_AT_ONCE):
         part = slice(start, min(start + EVALUATED_AT_ONCE, len(split)))
         yield normalization(shares(split.images[part])), part

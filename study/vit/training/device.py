@@ -1,4 +1,4 @@
-"""How a stage computes on a device: which one, how precisely, compiled or not, and how much memory it took."""
+"""Device, precision, compilation and peak memory of a stage."""
 
 import os
 import shutil
@@ -16,24 +16,24 @@ COMPILED_STEPS = 5_000
 
 
 def chosen(name: str) -> torch.device:
-    """The device of that name, a GPU by its number. Raises StudyError if it is not to be had."""
+    """The device of that name; GPUs with their index. Raises StudyError for an unknown or missing device."""
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise StudyError(f"device {name!r} is unknown; devices are cpu, cuda and cuda:N") from None
+        raise StudyError(f"unknown device {name!r}: must be cpu, cuda or cuda:N") from None
     if device.type == "cpu":
         return torch.device("cpu")
     if device.type != "cuda":
-        raise StudyError(f"device {name!r} is not supported; devices are cpu, cuda and cuda:N")
+        raise StudyError(f"unsupported device {name!r}: must be cpu, cuda or cuda:N")
     have = torch.cuda.device_count()
     index = (torch.cuda.current_device() if have else 0) if device.index is None else device.index
     if index >= have:
-        raise StudyError(f"device {name!r} is not to be had: torch sees {have} GPUs here; use cpu, or fewer GPUs")
+        raise StudyError(f"device {name!r} not found: torch detects {have} GPUs; use cpu, or fewer GPUs")
     return torch.device("cuda", index)
 
 
 def precise(recipe: settings.Recipe, device: torch.device) -> AbstractContextManager[Any]:
-    """Autocast to bfloat16 where `precision` asks for it; `auto` does on GPUs that have it."""
+    """Autocast to bfloat16 if `precision` is bfloat16, or if it is auto and the device is a GPU that supports it."""
     if recipe.precision == "auto":
         bfloat16 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
     else:
@@ -42,14 +42,14 @@ def precise(recipe: settings.Recipe, device: torch.device) -> AbstractContextMan
 
 
 def compiled(module: nn.Module, recipe: settings.Recipe, steps: int, device: torch.device) -> Callable[..., Any]:
-    """The module, compiled where `compile` asks for it; `auto` does on GPUs for stages of 5,000 steps or more.
+    """The module, compiled if `compile` is on, or if it is auto on a GPU and the stage has 5,000 steps or more.
 
-    Compiling takes a minute or more, which short stages never earn back. Raises StudyError where compiling is asked
-    for and there is no C++ compiler, which torch.compile needs on every device; `auto` goes on without.
+    Compilation takes a minute or more, which does not pay off in short stages. torch.compile requires a C++ compiler on
+    every device: without one, `on` raises StudyError and `auto` does not compile.
     """
     automatic = recipe.compile == "auto" and device.type == "cuda" and steps >= COMPILED_STEPS and _has_compiler()
     if recipe.compile == "on" and not _has_compiler():
-        raise StudyError("compile: on needs a C++ compiler, and none is found (g++, clang++ or $CXX); set compile: off")
+        raise StudyError("compile: on requires a C++ compiler, none found (g++, clang++ or $CXX); set compile: off")
     return torch.compile(module, dynamic=False) if automatic or recipe.compile == "on" else module
 
 
@@ -57,15 +57,15 @@ def _has_compiler() -> bool:
     return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))
 
 
-def forget_peak(device: torch.device) -> None:
-    """From now on `peak_memory` counts afresh."""
+def reset_peak(device: torch.device) -> None:
+    """Reset the peak that `peak_memory` returns."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
-    """`peak_memory_mb`, the most that tensors took on a GPU since `forget_peak`; nothing for a CPU, where only the
-    whole process has a peak, and that since it began."""
+    """`peak_memory_mb`, the maximum memory of tensors on a GPU since `reset_peak`. Empty for a CPU, where only the peak
+    of the whole process since its start is known."""
     if device.type != "cuda":
         return {}
     return {"peak_memory_mb": torch.cuda.max_memory_allocated(device) / 2**20}

@@ -1,5 +1,4 @@
-"""How a training is carried out, where that does not change what it computes: where it goes on from, what it leaves
-for going on later, and how many images it takes at a time."""
+"""How a training is executed, without an effect on its result: resume, snapshots, micro-batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,28 +9,28 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A training between two epochs: all that it needs to go on from there, bit for bit.
+    """The state of a training between two epochs, sufficient to resume it bit for bit.
 
-    No state of a random generator is in it: every epoch starts streams of its own (see seeds.py).
+    Randomness derives from (seed, epoch), so no RNG state is saved (see seeds.py).
     """
 
-    tensors: dict[str, Tensor]  # weights, the optimiser's moments, the best weights so far; on the host
-    course: dict[str, Any]  # plain JSON: history, images seen, seconds spent on them, micro-batch
+    tensors: dict[str, Tensor]  # weights, optimizer state, best weights so far; on the host
+    course: dict[str, Any]  # plain JSON: history, images, seconds of training, micro-batch
 
 
 def keep_nothing(take: Callable[[], Snapshot]) -> None:
-    """For trainings that need not be continued."""
+    """No snapshots."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How one training is carried out.
+    """How one training is executed.
 
-    `start` is where it goes on from, None at the beginning. `keep` is called after every epoch but the last, with a
-    function that takes a snapshot; it may call it or not. `micro_batch` is the number of images whose activations are
-    held at a time, None for whole batches: gradients are then summed over the parts of a batch, each with its share of
-    the images, before the step. The mean loss is the same to rounding; balance losses are those of the parts, and
-    router noise is drawn part by part.
+    `start` is the snapshot to resume from, None to start from the beginning. `keep` is called after every epoch but the
+    last with a function that takes a snapshot, which it may call or not. `micro_batch` is the number of images per
+    forward and backward pass, None for whole batches. With micro-batches, gradients are accumulated, each weighted by
+    its share of the images. The mean loss is the same up to rounding; balance losses and router noise are computed per
+    micro-batch.
     """
 
     start: Snapshot | None = None
@@ -40,4 +39,4 @@ class Execution:
 
 
 WHOLE = Execution()
-"""From the beginning to the end in whole batches."""
+"""From the beginning, in whole batches, without snapshots."""

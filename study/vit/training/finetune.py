@@ -12,10 +12,11 @@ from study.utils.errors import StudyError
 from study.vit import settings
 from study.vit.models import Classifier, build_encoder
 from study.vit.training.batches import Prepared, TrainingBatches, prepare
-from study.vit.training.device import chosen, compiled, forget_peak, peak_memory
+from study.vit.training.device import chosen, compiled, peak_memory, reset_peak
 from study.vit.training.execution import WHOLE, Execution
+from study.vit.training.flat_optimizer import FlatOptimizer
 from study.vit.training.loop import OnEpoch, Task, Trained, fit, on_host
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.parameter_groups import parameter_groups
 from study.vit.training.probe import probe_task
 from study.vit.training.seeds import own_random_state, seed_global
 from study.vit.training.supervision import Supervision, evaluate, labels_of
@@ -30,20 +31,20 @@ def finetune(
     on_epoch: OnEpoch,
     execution: Execution = WHOLE,
 ) -> Trained:
-    """Train a classifier from an encoder's pre-trained `weights`, or from scratch (None); its weights come back.
+    """Train a classifier from an encoder's pre-trained `weights`, or from scratch (None), and return its weights.
 
-    Metrics: `val_accuracy` and `test_accuracy` (shares from 0 to 1), `val_loss` and `test_loss` (cross-entropy, not
-    smoothed), `train_seconds`, `images_per_second`, `best_epoch` where `keep` is best, and on a GPU `peak_memory_mb`.
-    Test images are looked at once, at the end, with the weights that are kept; a data set without any has no `test_*`.
-    Touches neither files nor the caller's random state. Raises StudyError for a recipe that the data set does not
-    allow or weights of another encoder, Diverged if training leaves the finite, torch.OutOfMemoryError.
+    Metrics: `val_accuracy` and `test_accuracy` (from 0 to 1), `val_loss` and `test_loss` (cross-entropy without label
+    smoothing), `train_seconds`, `images_per_second`, `best_epoch` if `keep` is best, and on a GPU `peak_memory_mb`.
+    Test data are evaluated once, at the end, with the weights that are kept; without test data there is no `test_*`.
+    Changes neither files nor the caller's random state. Raises StudyError for a recipe that is invalid for the data set
+    or weights of another encoder, Diverged if a loss becomes NaN or inf, torch.OutOfMemoryError.
     """
     place = chosen(device)
     data = prepare(recipe, encoder, place)
     classes = data.dataset.info.classes
     if classes is None:
         raise StudyError(f"data set {recipe.dataset!r} has no labels; it can be used for pre-training only")
-    forget_peak(place)
+    reset_peak(place)
     with own_random_state(place):
         seed_global(place, seed, "parameters")
         model = Classifier(build_encoder(encoder), classes).to(place)
@@ -72,13 +73,13 @@ def _start_from(weights: dict[str, Tensor], model: Classifier) -> None:
     try:
         model.encoder.load_state_dict(weights)
     except RuntimeError as error:
-        raise StudyError(f"the pre-trained weights are another encoder's: {error}") from None
+        raise StudyError(f"the pre-trained weights do not match the encoder: {error}") from None
 
 
 @dataclass
 class BestWeights:
-    """Keeps a classifier's weights of the epoch with the highest validation accuracy; of equal ones the epoch with the
-    lowest validation loss. To be called after each epoch with its record, which it passes on."""
+    """Keeps a classifier's weights of the epoch with the highest validation accuracy; ties are broken by the lowest
+    validation loss. Call it after each epoch with its record, which it passes on to `on_epoch`."""
 
     model: Classifier
     on_epoch: OnEpoch
@@ -92,7 +93,7 @@ class BestWeights:
         self.on_epoch(record)
 
     def resume(self, weights: dict[str, Tensor], history: list[dict[str, float]]) -> None:
-        """Go on with the weights that were kept after these epochs."""
+        """Restore the weights that were kept after these epochs."""
         self.weights = {name: weight.to(self.model.head.weight.device) for name, weight in weights.items()}
         for record in history:
             self._improves(record)
@@ -105,7 +106,7 @@ class BestWeights:
         return improved
 
     def restore(self) -> float:
-        """Put the best weights back into the model; returns their epoch."""
+        """Load the best weights into the model; returns their epoch."""
         self.model.load_state_dict(self.weights)
         return self.epoch
 
@@ -113,11 +114,11 @@ class BestWeights:
 def classifier_task(
     model: Classifier, recipe: settings.Finetune, data: Prepared, seed: int, device: torch.device
 ) -> Task:
-    """Training of all weights, or of the head alone where the recipe is a probe."""
+    """Training of all weights, or of the head only if the recipe is a probe."""
     train = data.train
     batches = TrainingBatches(train.images, data.normalization, recipe.augment, recipe.batch_size, seed)
     classes = model.head.out_features
-    supervision = Supervision(batches, labels_of(train), classes, recipe.augment.mixup, recipe.label_smoothing)
+    supervision = Supervision(batches, labels_of(train), classes, recipe.label_smoothing)
     if recipe.mode == "probe":
         return probe_task(model, supervision, data, recipe)
     return _whole_task(model, supervision, data, recipe, device)
@@ -139,7 +140,7 @@ def _whole_task(
     return Task(
         name="fine-tuning",
         module=model,
-        optimizer=FlatAdamW(groups, recipe.clip_norm),
+        optimizer=FlatOptimizer(recipe.optimizer, groups, recipe.clip_norm),
         steps=steps,
         batches=supervision.epoch,
         losses=losses,

@@ -1,4 +1,4 @@
-"""A split's images as the encoder wants them: resized and with its channels, once; kept as uint8 on the device.
+"""Resizes and converts a split's images once to the encoder's size and channels; uint8 on the device.
 
 Shapes: N or B images, C channels, H height, W width.
 """
@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 GREY = (0.299, 0.587, 0.114)  # luma of red, green, blue (ITU-R BT.601)
-VALUES_AT_ONCE = 2**24  # pixel values converted in one go: bounds the memory that float copies take
+VALUES_AT_ONCE = 2**24  # pixel values converted at a time: bounds the memory of float copies
 
 
 def fit_images(images_NCHW: Tensor, size: int, channels: int) -> Tensor:
     """(N, channels, size, size) uint8 images: grey by luma, colour by repetition, resized with antialiasing.
 
-    Images that fit already are returned as they are.
+    Images that already have this size and channels are returned unchanged.
     """
     _, have, height, width = images_NCHW.shape
     if (have, height, width) == (channels, size, size):
@@ -39,14 +39,14 @@ def _fit(images_BCHW: Tensor, size: int, channels: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Normalization:
-    """Mean and standard deviation of each channel, as shares of full brightness."""
+    """Mean and standard deviation of each channel, for values from 0 to 1."""
 
     mean_C: Tensor
     std_C: Tensor
 
     @classmethod
     def of(cls, images_NCHW: Tensor) -> "Normalization":
-        """The statistics of these uint8 images, from whole-number counts of their 256 values: exact and repeatable."""
+        """The statistics of these uint8 images, from integer counts of their 256 values: exact and reproducible."""
         channels = images_NCHW.shape[1]
         counts = [torch.bincount(images_NCHW[:, c].reshape(-1).int(), minlength=256) for c in range(channels)]
         count_CV = torch.stack(counts).cpu().double()
@@ -54,18 +54,18 @@ class Normalization:
         value_V = torch.arange(256, dtype=torch.float64) / 255
         mean_C = share_CV @ value_V
         variance_C = (share_CV * (value_V - mean_C.unsqueeze(1)) ** 2).sum(dim=1)
-        std_C = torch.where(variance_C > 0, variance_C.sqrt(), 1.0)  # a constant channel stays at zero
+        std_C = torch.where(variance_C > 0, variance_C.sqrt(), 1.0)  # a constant channel becomes zero
         return cls(mean_C.float().to(images_NCHW.device), std_C.float().to(images_NCHW.device))
 
     def __call__(self, values_BCHW: Tensor) -> Tensor:
-        """Values as shares of full brightness, shifted and scaled to mean 0 and standard deviation 1."""
+        """Values from 0 to 1, normalized to mean 0 and standard deviation 1."""
         return (values_BCHW - self.mean_C.view(-1, 1, 1)) / self.std_C.view(-1, 1, 1)
 
     def numbers(self) -> dict[str, list[float]]:
-        """`mean` and `std` of each channel as plain numbers."""
+        """`mean` and `std` of each channel as plain floats."""
         return {"mean": self.mean_C.tolist(), "std": self.std_C.tolist()}
 
 
 def shares(images_BCHW: Tensor) -> Tensor:
-    """uint8 images as float32 shares of full brightness, 0 to 1."""
+    """uint8 images as float32 from 0 to 1."""
     return images_BCHW.float() / 255

@@ -1,4 +1,4 @@
-"""The epoch loop that both stages share, and what a stage hands back."""
+"""The epoch loop of both stages, and the result of a stage."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -13,58 +13,59 @@ from study.utils.errors import StudyError
 from study.vit import settings
 from study.vit.training.device import precise
 from study.vit.training.execution import WHOLE, Execution, Snapshot
+from study.vit.training.flat_optimizer import FlatOptimizer
+from study.vit.training.learning_rate import learning_rates
 from study.vit.training.metrics import Means
-from study.vit.training.optim import FlatAdamW, learning_rates
 from study.vit.training.seeds import seed_global
 
 OnEpoch = Callable[[dict[str, float]], None]
 
 
-class Diverged(StudyError):  # noqa: N818 (an outcome with a name of its own, as in the report)
-    """Training left the finite numbers."""
+class Diverged(StudyError):  # noqa: N818 (an outcome, named as in the report)
+    """A loss or metric became NaN or inf."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a stage hands back; all of it on the host."""
+    """The result of a stage; all on the host."""
 
     weights: dict[str, Tensor]  # of the encoder (pre-training) or of the whole classifier (fine-tuning)
     metrics: dict[str, float]
     history: list[dict[str, float]]  # one record per epoch
-    expert_load: list[list[float]]  # of each encoder block: the share of validation tokens that each expert receives
-    normalization: dict[str, list[float]]  # `mean` and `std` of each channel, by which the encoder's images were made
+    expert_load: list[list[float]]  # for each encoder block: the share of validation tokens per expert
+    normalization: dict[str, list[float]]  # `mean` and `std` of each channel of the encoder's input
 
 
 class Best(Protocol):
-    """Weights kept aside while training goes on."""
+    """The best weights so far, kept while training continues."""
 
     weights: dict[str, Tensor]
 
     def resume(self, weights: dict[str, Tensor], history: list[dict[str, float]]) -> None:
-        """Go on with the weights that were kept after these epochs."""
+        """Restore the weights that were kept after these epochs."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a stage brings to the loop."""
+    """What a stage defines for the loop."""
 
     name: str  # of the stage, for messages
     module: nn.Module  # in training mode while an epoch trains, in evaluation mode otherwise
-    optimizer: FlatAdamW
+    optimizer: FlatOptimizer
     steps: int  # of an epoch
     batches: Callable[[int], Iterator[tuple[Tensor, ...]]]  # of an epoch, counted from 1; images come first
-    losses: Callable[..., dict[str, Tensor]]  # of a batch: `objective`, which is minimised, and scalars to record
+    losses: Callable[..., dict[str, Tensor]]  # of a batch: `objective`, which is minimized, and scalars to record
     evaluate: Callable[[], dict[str, float]]  # on validation data
     best: Best | None = None
 
 
 @dataclass
 class Fitted:
-    """The course of a training."""
+    """The progress of a training."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     images: int = 0
-    seconds: float = 0.0  # while training, validation left out
+    seconds: float = 0.0  # of training, without validation
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -81,12 +82,11 @@ def fit(
     on_epoch: OnEpoch,
     execution: Execution = WHOLE,
 ) -> Fitted:
-    """Train for `recipe.epochs`. After each epoch `on_epoch` receives its record: `epoch`, `train_*` (means of what
-    `losses` gives, over the epoch), `learning_rate` (of its last step), what `evaluate` gives, and `seconds`.
+    """Train for `recipe.epochs`. After each epoch `on_epoch` receives its record: `epoch`, `train_*` (means of
+    `losses` over the epoch), `learning_rate` (of the last step), the metrics of `evaluate`, and `seconds`.
 
-    A training that goes on from a snapshot has the earlier epochs in its history; `on_epoch` hears of the others only.
-    Changes the global random state: call it inside `own_random_state`. Raises Diverged after the first epoch with a
-    number that is not finite.
+    After a resume the history contains the earlier epochs; `on_epoch` receives the later ones only. Changes the global
+    random state: call it inside `own_random_state`. Raises Diverged after the first epoch with a NaN or inf.
     """
     rates = learning_rates(recipe.learning_rate, recipe.epochs * task.steps, round(recipe.warmup_epochs * task.steps))
     course = _resumed(task, execution.start) if execution.start else Fitted()
@@ -115,16 +115,16 @@ def _train(
     rates: list[float],
     micro_batch: int | None,
 ) -> Means:
-    """One epoch. The host runs ahead of the device: nothing here waits for a result."""
+    """One epoch. Nothing here waits for a result of the device, so the host runs ahead."""
     task.module.train()
     means = Means()
 
     def objective(part: tuple[Tensor, ...]) -> Tensor:
         with precise(recipe, device):
             losses = task.losses(*part)
-        minimised = losses.pop("objective")
+        minimized = losses.pop("objective")
         means.add(len(part[0]), losses)
-        return minimised
+        return minimized
 
     for batch, rate in zip(batches, rates, strict=True):
         images = len(batch[0])
@@ -150,7 +150,7 @@ def _snapshot(task: Task, course: Fitted, micro_batch: int | None) -> Snapshot:
 
 
 def _resumed(task: Task, start: Snapshot) -> Fitted:
-    """Put a task where the snapshot was taken; returns the course until then."""
+    """Restore a task from a snapshot; returns its progress."""
     course = Fitted(list(start.course["history"]), start.course["images"], start.course["seconds"])
     task.module.load_state_dict(_named(MODEL, start))
     task.optimizer.restore(_named(OPTIMIZER, start))
@@ -164,16 +164,16 @@ def _named(kind: str, snapshot: Snapshot) -> dict[str, Tensor]:
 
 
 def _check_finite(stage: str, record: dict[str, float], history: list[dict[str, float]]) -> None:
-    lost = [name for name, value in record.items() if not math.isfinite(value)]
-    if not lost:
+    invalid = [name for name, value in record.items() if not math.isfinite(value)]
+    if not invalid:
         return
     last = ", ".join(f"{name} {value:.4g}" for name, value in history[-1].items()) if history else "none"
     raise Diverged(
-        f"{stage} diverged in epoch {record['epoch']:.0f}: {', '.join(lost)} not finite; last finite values: {last}; "
-        f"try a lower learning_rate, more warmup_epochs, or a clip_norm above 0"
+        f"{stage} diverged in epoch {record['epoch']:.0f}: {', '.join(invalid)} became NaN or inf; "
+        f"last finite values: {last}; try a lower learning_rate, more warmup_epochs, or a clip_norm above 0"
     )
 
 
 def on_host(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies of a state dict's tensors in the CPU's memory, each with a storage of its own."""
+    """Copies of a state dict's tensors in CPU memory, each with its own storage."""
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in weights.items()}

@@ -1,4 +1,4 @@
-"""Means over an epoch or a split, gathered on the device and brought to the host once.
+"""Means over an epoch or a split, collected on the device and copied to the host once.
 
 Shapes: B images, K classes, E experts.
 """
@@ -10,9 +10,9 @@ from torch import Tensor
 
 
 class Means:
-    """Means of named scalars and of expert loads over batches, each batch weighing as much as it has images.
+    """Means of named scalars and of expert loads over batches, weighted by the number of images.
 
-    `add` only keeps references: nothing is computed and nobody waits until the means are asked for.
+    `add` only stores references: nothing is computed, and nothing waits for the device, until the means are read.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Means:
         self._loads: list[Sequence[Tensor]] = []
 
     def add(self, images: int, values: Mapping[str, Tensor], expert_load: Sequence[Tensor] = ()) -> None:
-        """One batch: scalars that are its means, and per block the (E,) shares of its tokens."""
+        """Add a batch: scalars that are its means, and for each block the (E,) shares of its tokens."""
         self._images.append(images)
         self._values.append({name: value.detach() for name, value in values.items()})
         self._loads.append([load.detach() for load in expert_load])
@@ -31,7 +31,7 @@ class Means:
         return sum(self._images)
 
     def values(self, prefix: str = "") -> dict[str, float]:
-        """The mean of each named scalar, its name led by `prefix`."""
+        """The mean of each scalar, its name preceded by `prefix`."""
         if not self._values:
             return {}
         names = list(self._values[0])
@@ -49,5 +49,5 @@ class Means:
 
 
 def hit_share(logits_BK: Tensor, labels_B: Tensor) -> Tensor:
-    """The share of images whose largest logit is their label's: a scalar on the device."""
+    """Accuracy: the share of images whose largest logit is that of their label; a scalar on the device."""
     return (logits_BK.argmax(dim=1) == labels_B).double().mean()

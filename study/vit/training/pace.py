@@ -1,6 +1,6 @@
-"""How fast a stage trains and what memory it takes, measured on a few of its steps.
+"""Time and memory of a stage, measured on a few of its steps.
 
-A whole epoch may take minutes: so a part of the training and validation images is used, and scaled up.
+A whole epoch may take minutes, so a part of the training and validation images is measured and scaled up.
 """
 
 import contextlib
@@ -23,18 +23,18 @@ from study.vit.training.pretrain import autoencoder_task
 from study.vit.training.seeds import own_random_state, seed_global
 from study.vit.training.supervision import labels_of
 
-WARM_UP = 2  # steps that are not counted: the first ones allocate and choose kernels
+WARM_UP = 2  # steps that are not timed: the first ones allocate memory and select kernels
 MOST_STEPS = 50
 
 
 @dataclass(frozen=True)
 class Pace:
-    """What a stage of some shape costs on one device."""
+    """Time and memory of a stage on one device."""
 
     setup_seconds: float  # before the first step: a linear probe encodes its images
     epoch_seconds: float  # training and validation
     final_seconds: float  # the last evaluation, on validation and test images
-    peak_bytes: int | None  # of the process (CPU) or of the GPU's memory; None where the system does not tell
+    peak_bytes: int | None  # of the process (CPU) or of the GPU's memory; None if the system does not report it
 
     def seconds(self, epochs: int) -> float:
         """Of a whole stage."""
@@ -44,15 +44,15 @@ class Pace:
 def measure(
     encoder: settings.Encoder, recipe: settings.Pretrain | settings.Finetune, device: str, budget: float = 2.0
 ) -> Pace:
-    """Train for about `budget` seconds, one step at least, from random weights. Leaves the caller's random state.
+    """Train for about `budget` seconds, at least one step, from random weights. Keeps the caller's random state.
 
-    What torch.compile would gain is not counted: it is not worth waiting for here. Raises StudyError as training does.
+    Without torch.compile, because compiling would take longer than the measurement. Raises StudyError as training does.
     """
     place = chosen(device)
     data = prepare(recipe, encoder, place)
     steps, size = equal_batches(len(data.train), recipe.batch_size)
     part = _part(data, size * min(steps, MOST_STEPS))
-    _forget_peak(place)
+    _reset_peak(place)
     with own_random_state(place):
         seed_global(place, 0, "parameters")
         began = perf_counter()
@@ -90,7 +90,7 @@ def _is_probe(recipe: settings.Recipe) -> bool:
 
 
 def _step_seconds(task: Task, recipe: settings.Recipe, device: torch.device, budget: float) -> float:
-    """Mean seconds of a step, epochs on end until the budget is spent."""
+    """Mean seconds of a step; repeats epochs until the budget is used up."""
     task.module.train()
     batches = (batch for epoch in count(1) for batch in task.batches(epoch))
     _descend(task, recipe, batches, WARM_UP)
@@ -124,13 +124,13 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _forget_peak(device: torch.device) -> None:
+def _reset_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     else:
         with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # Linux: the process's peak counts afresh
+            Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the peak of the process
 
 
 def _peak(device: torch.device) -> int | None:

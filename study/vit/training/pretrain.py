@@ -1,4 +1,4 @@
-"""Stage one: masked auto-encoding without labels (He et al. 2111.06377; small images: Tan 2402.03752).
+"""Stage one: masked autoencoding without labels (He et al. 2111.06377; small images: Tan 2402.03752).
 
 Shapes: B images, C channels, H height, W width, N patches.
 """
@@ -11,14 +11,13 @@ from torch import Tensor
 from study.vit import settings
 from study.vit.models import MaskedAutoencoder, build_encoder
 from study.vit.training.batches import Prepared, TrainingBatches, in_parts, prepare
-from study.vit.training.device import chosen, compiled, forget_peak, peak_memory, precise
+from study.vit.training.device import chosen, compiled, peak_memory, precise, reset_peak
 from study.vit.training.execution import WHOLE, Execution
+from study.vit.training.flat_optimizer import FlatOptimizer
 from study.vit.training.loop import OnEpoch, Task, Trained, fit, on_host
 from study.vit.training.metrics import Means
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.parameter_groups import parameter_groups
 from study.vit.training.seeds import generator, own_random_state, seed_global
-
-BETAS = (0.9, 0.95)  # of AdamW, as in 2111.06377, table 8
 
 
 def pretrain(
@@ -29,16 +28,16 @@ def pretrain(
     on_epoch: OnEpoch,
     execution: Execution = WHOLE,
 ) -> Trained:
-    """Train an encoder, from random weights, to restore masked patches; what comes back are the encoder's weights.
+    """Train an encoder from random weights to reconstruct masked patches, and return the encoder's weights.
 
     Metrics: `val_loss` (masked patches of the validation images, the same masks in every trial), `val_visible_loss`,
-    `train_seconds`, `images_per_second`, and on a GPU `peak_memory_mb`. Touches neither files nor the caller's random
-    state. Raises StudyError for a recipe that the data set does not allow, Diverged if training leaves the finite,
+    `train_seconds`, `images_per_second`, and on a GPU `peak_memory_mb`. Changes neither files nor the caller's random
+    state. Raises StudyError for a recipe that is invalid for the data set, Diverged if a loss becomes NaN or inf,
     torch.OutOfMemoryError.
     """
     place = chosen(device)
     data = prepare(recipe, encoder, place)
-    forget_peak(place)
+    reset_peak(place)
     with own_random_state(place):
         seed_global(place, seed, "parameters")
         model = MaskedAutoencoder(build_encoder(encoder), recipe).to(place)
@@ -49,7 +48,7 @@ def pretrain(
         weights=on_host(model.encoder.state_dict()),
         metrics=final.values("val_") | fitted.metrics | peak_memory(place),
         history=fitted.history,
-        expert_load=final.expert_load()[: encoder.depth],  # what follows is the decoder's
+        expert_load=final.expert_load()[: encoder.depth],  # the rest is the decoder
         normalization=data.normalization.numbers(),
     )
 
@@ -57,7 +56,7 @@ def pretrain(
 def autoencoder_task(
     model: MaskedAutoencoder, recipe: settings.Pretrain, data: Prepared, patches: int, seed: int, device: torch.device
 ) -> Task:
-    """Restoring masked patches."""
+    """Reconstruction of masked patches."""
     batches = TrainingBatches(data.train.images, data.normalization, recipe.augment, recipe.batch_size, seed)
     reconstruct = compiled(model, recipe, recipe.epochs * batches.steps, device)
 
@@ -72,7 +71,9 @@ def autoencoder_task(
     return Task(
         name="pre-training",
         module=model,
-        optimizer=FlatAdamW(parameter_groups(model, recipe.weight_decay), recipe.clip_norm, BETAS),
+        optimizer=FlatOptimizer(
+            recipe.optimizer, parameter_groups(model, recipe.weight_decay), recipe.clip_norm, pretraining=True
+        ),
         steps=batches.steps,
         batches=masked_batches,
         losses=losses,
@@ -89,7 +90,7 @@ def patch_order(images: int, patches: int, draws: torch.Generator) -> Tensor:
 def _evaluate(
     model: MaskedAutoencoder, recipe: settings.Pretrain, data: Prepared, patches: int, device: torch.device
 ) -> Means:
-    """Losses on all validation images. Their masks are drawn from a seed of their own: the same in every trial."""
+    """Losses on all validation images. Their masks have a fixed seed: they are the same in every trial."""
     draws = generator(device, 0, "validation masks")
     means = Means()
     for images_BCHW, _ in in_parts(data.validation, data.normalization):

@@ -1,4 +1,4 @@
-"""A linear probe: the encoder stays as it is, in evaluation mode, and only the head learns.
+"""A linear probe: the encoder is frozen, in evaluation mode, and only the head is trained.
 
 Shapes: B or N images, C channels, H height, W width, D embedding width.
 """
@@ -12,16 +12,17 @@ from study.vit import settings
 from study.vit.models import Classifier
 from study.vit.training.batches import Prepared, in_parts
 from study.vit.training.device import precise
+from study.vit.training.flat_optimizer import FlatOptimizer
 from study.vit.training.loop import Task
 from study.vit.training.metrics import Means
-from study.vit.training.optim import FlatAdamW, parameter_groups
+from study.vit.training.parameter_groups import parameter_groups
 from study.vit.training.supervision import Supervision, labels_of, scores
 
 
 def probe_task(model: Classifier, supervision: Supervision, data: Prepared, recipe: settings.Finetune) -> Task:
-    """Training of the head on what the encoder makes of the images.
+    """Training of the head on the encoder's features.
 
-    Without augmentation every image is encoded once for all epochs; with it, once in each.
+    Without augmentation every image is encoded once for all epochs; with augmentation, once per epoch.
     """
     model.eval()
     batches = supervision.batches
@@ -30,7 +31,7 @@ def probe_task(model: Classifier, supervision: Supervision, data: Prepared, reci
         with torch.no_grad(), precise(recipe, images_BCHW.device):
             return model.pool(model.encoder(images_BCHW).tokens_BND).float()
 
-    def encoded_afresh(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def encoded_each_epoch(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         return ((encode(images), targets) for images, targets in supervision.epoch(epoch))
 
     def encoded_once(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -54,9 +55,9 @@ def probe_task(model: Classifier, supervision: Supervision, data: Prepared, reci
     return Task(
         name="linear probe",
         module=model.head,
-        optimizer=FlatAdamW(parameter_groups(model.head, recipe.weight_decay), recipe.clip_norm),
+        optimizer=FlatOptimizer(recipe.optimizer, parameter_groups(model.head, recipe.weight_decay), recipe.clip_norm),
         steps=batches.steps,
-        batches=encoded_afresh if augmented else encoded_once,
+        batches=encoded_each_epoch if augmented else encoded_once,
         losses=losses,
         evaluate=evaluate,
     )

@@ -1,8 +1,8 @@
-"""Seeds from named axes: every use of chance has a stream of its own, whatever ran before it.
+"""Seeds from named axes: every use of randomness has its own stream, independent of what ran before.
 
-`seed_of(7, "order", 3)` is the seed of epoch 3's data order in a stage whose seed is 7. Streams are independent of
-each other and of the past, so that a stage can continue from any epoch bit for bit, and so that switching one source
-of chance off leaves the others as they were.
+`seed_of(7, "order", 3)` is the seed of epoch 3's data order in a stage with seed 7. Streams are independent of each
+other and of the past, so a stage can resume at any epoch bit for bit, and switching one source of randomness off does
+not change the others.
 """
 
 import hashlib
@@ -26,17 +26,17 @@ def generator(device: torch.device, seed: int, *axes: str | int) -> torch.Genera
 
 @contextmanager
 def own_random_state(device: torch.device) -> Iterator[None]:
-    """Leaves the caller's global random state, the CPU's and that of `device`, as it was found."""
+    """Restore the caller's global random state, of the CPU and of `device`, at the end."""
     indices = [] if device.type == "cpu" else [device.index or 0]
     with torch.random.fork_rng(devices=indices, device_type="cuda" if device.type == "cpu" else device.type):
         yield
 
 
 def seed_global(device: torch.device, seed: int, *axes: str | int) -> None:
-    """Starts the stream of these axes in the global generators of the CPU and of `device`.
+    """Start the stream of these axes in the global generators of the CPU and of `device`.
 
-    For code that takes no generator (parameter initialisation, router noise), and only inside `own_random_state`.
-    `torch.manual_seed` would not do: it seeds every GPU of the process, also those that the caller uses.
+    For code that accepts no generator (parameter initialization, router noise); only inside `own_random_state`.
+    Not `torch.manual_seed`, which seeds every GPU of the process, including those that the caller uses.
     """
     number = seed_of(seed, *axes)
     torch.default_generator.manual_seed(number)

@@ -1,4 +1,4 @@
-"""Data tests share a cache of their own, so that nothing is found in the user's, or left behind there."""
+"""A separate cache for every data test, so that the user's cache is neither read nor written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from study.vit.data import tensors
 
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this test's decoded data sets are kept."""
+    """The cache folder of this test."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("STUDY_CACHE", str(folder))
     monkeypatch.setattr(tensors, "_held", {})
@@ -19,5 +19,5 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 @pytest.fixture
 def forget(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Makes this process know no more than a new one does: the tensors in memory are forgotten."""
+    """Drops the tensors in memory, as in a new process."""
     return lambda: monkeypatch.setattr(tensors, "_held", {})

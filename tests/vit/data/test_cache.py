@@ -1,4 +1,4 @@
-"""Decoded images are kept once per machine, whole or not at all; a cache that fails never stops a trial."""
+"""Decoded images are cached once per machine, atomically; a failing cache never stops a trial."""
 
 import logging
 import multiprocessing
@@ -27,7 +27,7 @@ def name(tmp_path: Path) -> str:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The sizes for which images have been decoded so far."""
+    """The sizes at which images have been decoded so far."""
     sizes: list[int] = []
     read = Parquet.read
 
@@ -39,7 +39,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def kept(folder: Path) -> list[Path]:
+def cached(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix != ".lock")
 
 
@@ -52,10 +52,10 @@ def test_decoded_once(name: str, reads: list[int], forget: Callable[[], None], c
     assert torch.equal(first.train.images, second.train.images)
     assert torch.equal(first.test.labels, second.test.labels)
     assert (first.info, first.digest) == (second.info, second.digest)
-    assert len(kept(cache_folder)) == 1
+    assert len(cached(cache_folder)) == 1
 
 
-def test_images_at_their_own_size_serve_every_larger_one(
+def test_images_at_their_own_size_are_used_for_every_larger_size(
     name: str, reads: list[int], forget: Callable[[], None]
 ) -> None:
     for size in (8, 16, 36, 4, 36, 4, 5):
@@ -64,7 +64,7 @@ def test_images_at_their_own_size_serve_every_larger_one(
     assert reads == [8, 4, 5]
 
 
-def test_only_a_few_are_held_in_memory(name: str) -> None:
+def test_only_a_few_data_sets_stay_in_memory(name: str) -> None:
     from study.vit.data import tensors
 
     for size in range(2, 9):
@@ -74,12 +74,12 @@ def test_only_a_few_are_held_in_memory(name: str) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x10\0\0\0\0\0\0\0{no json", None])
-def test_a_damaged_file_is_made_again(
+def test_a_damaged_file_is_written_again(
     damage: bytes | None, name: str, reads: list[int], forget: Callable[[], None], cache_folder: Path
 ) -> None:
     digest = load(name, 8).digest
     forget()
-    (file,) = kept(cache_folder)
+    (file,) = cached(cache_folder)
     content = file.read_bytes()
     file.unlink()  # tensors of the first loading may still be mapped to it
     file.write_bytes(content[:-100] if damage is None else damage)
@@ -87,7 +87,7 @@ def test_a_damaged_file_is_made_again(
     assert reads == [8, 8]
 
 
-def test_where_nothing_can_be_written(
+def test_a_cache_that_is_not_writable(
     name: str, reads: list[int], cache_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (cache_folder.parent / "file").write_text("in the way")
@@ -95,7 +95,7 @@ def test_where_nothing_can_be_written(
     with caplog.at_level(logging.WARNING):
         data = load(name, 8)
     assert (len(data.train), len(data.validation), len(data.test)) == (140, 20, 40)
-    assert "are not kept" in caplog.text
+    assert "are not cached" in caplog.text
 
 
 def test_a_full_disk_leaves_nothing_behind(name: str, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,19 +104,19 @@ def test_a_full_disk_leaves_nothing_behind(name: str, cache_folder: Path, monkey
 
     monkeypatch.setattr(os, "fsync", full)
     assert len(load(name, 8).train) == 140
-    assert kept(cache_folder) == []
+    assert cached(cache_folder) == []
 
 
-def test_others_may_read_what_one_made(name: str, cache_folder: Path) -> None:
+def test_files_are_readable_for_other_users(name: str, cache_folder: Path) -> None:
     load(name, 8)
-    (file,) = kept(cache_folder)
+    (file,) = cached(cache_folder)
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~umask
 
 
 def test_writing_to_a_tensor_does_not_reach_the_file(name: str, forget: Callable[[], None]) -> None:
-    """It is forbidden; but if it happens, other processes and later trials must not see it."""
+    """It is forbidden; but if it happens, other processes and later trials must not be affected."""
     data = load(name, 8)
     before = data.train.images.clone()
     data.train.images.zero_()
@@ -125,7 +125,7 @@ def test_writing_to_a_tensor_does_not_reach_the_file(name: str, forget: Callable
 
 
 class Slow(Source):
-    """Leaves a note each time it is read, and takes its time."""
+    """Appends a line to a file whenever it is read; slow."""
 
     def describe(self) -> DatasetInfo:
         return find("digits").describe()
@@ -144,27 +144,27 @@ class Slow(Source):
 
 def remember_slowly(notes: str) -> str:
     found = cache.remember(Slow(notes), 8)
-    return str(found) if isinstance(found, Path) else "not kept"
+    return str(found) if isinstance(found, Path) else "not cached"
 
 
-def test_processes_that_want_the_same_wait_for_the_first(tmp_path: Path, cache_folder: Path) -> None:
+def test_processes_wait_for_the_first_that_decodes(tmp_path: Path, cache_folder: Path) -> None:
     notes = tmp_path / "notes"
     with multiprocessing.get_context("fork").Pool(3) as pool:
         found = pool.map(remember_slowly, [str(notes)] * 3)
     assert notes.read_text() == "read\n"
-    assert found == [str(file) for file in kept(cache_folder)] * 3
+    assert found == [str(file) for file in cached(cache_folder)] * 3
 
 
-def test_what_is_decoded_is_available_without_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(self: Source) -> None:
-        raise AssertionError("the source was asked")
+def test_cached_data_are_available_without_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(self: Source) -> None:
+        raise AssertionError("the source was used")
 
     load("digits", 8)
-    monkeypatch.setattr(type(find("digits")), "available", gone)
+    monkeypatch.setattr(type(find("digits")), "available", unavailable)
     available("digits")
 
 
-def test_where_decoded_images_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STUDY_CACHE", "~/mine")
     assert cache.folder() == Path.home() / "mine" / "data"
     monkeypatch.delenv("STUDY_CACHE")

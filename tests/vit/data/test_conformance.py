@@ -1,8 +1,8 @@
-"""What holds for every data set: those in the table, and one's own in tables and folders.
+"""Rules for every data set: those in the table, which a new one joins by its line there, and own data.
 
-Real data sets that are not part of a Python package take part where they are called for: those of the Hugging Face Hub
-with STUDY_TEST_HUB=1 (they are downloaded where they have not been before), and with STUDY_SHARED_DATA=FOLDER those
-that FOLDER/unpack.py writes as parquet files (`unpack.py NAME --to ELSEWHERE --sheets 1`).
+Data sets that are not part of a Python package are tested on request: those of the Hugging Face Hub with
+STUDY_TEST_HUB=1 (missing ones are downloaded), and with STUDY_SHARED_DATA=FOLDER those that FOLDER/unpack.py writes as
+Parquet files (`unpack.py NAME --to ELSEWHERE --sheets 1`).
 """
 
 import os
@@ -55,13 +55,13 @@ def name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.parametrize("absent", ABSENT)
-def test_all_of_this_on(absent: str) -> None:
+def test_skipped(absent: str) -> None:
     pytest.skip(f"{absent}: {ABSENT[absent]}")
 
 
 @pytest.fixture(scope="module")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all tests of a data set, so that it is decoded once."""
+    """One cache for all tests of a data set, so that it is decoded once."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -99,10 +99,10 @@ def test_labels_are_class_numbers_in_every_split(name: str) -> None:
             assert int(part.labels.min()) >= 0
             assert int(part.labels.max()) < data.info.classes
     if data.info.classes is not None:
-        assert len(data.train.labels.unique()) == data.info.classes, "every class can be learnt"
+        assert len(data.train.labels.unique()) == data.info.classes, "every class has training images"
 
 
-def test_the_description_holds(name: str) -> None:
+def test_the_description_matches_the_data(name: str) -> None:
     info, data = describe(name), load(name, 1000)
     assert data.info.splits == {split: len(part) for split, part in parts(data).items()}
     assert info.splits in (None, data.info.splits)
@@ -118,25 +118,27 @@ def test_the_description_holds(name: str) -> None:
 
 
 def test_no_validation_or_test_image_is_trained_on(name: str) -> None:
-    """What comes ready split may share images between train and test (CIFAR-100 does, ten of them); that is told."""
+    """Given splits may share images between train and test: CIFAR-100 has ten, so a few are tolerated."""
     data = load(name, 36)
     found = {split: {image.tobytes() for image in part.images.numpy()} for split, part in parts(data).items()}
     assert not found["train"] & found["validation"]
     assert len(found["train"] & found["test"]) <= len(data.test) // 500
 
 
-def test_images_are_neither_empty_nor_all_alike(name: str) -> None:
+def test_images_differ(name: str) -> None:
     data = load(name, 36)
     for part in (data.train, data.validation):
         assert len(part) >= 10
         images = part.images.float()
         assert images.std() > 10
-        assert images.mean(0).std() > 1, "not every place looks the same"
+        assert images.mean(0).std() > 1, "images differ at every position"
         assert images.amax() > 128
 
 
-def test_the_same_again(name: str, forget: Callable[[], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Read afresh, without the cache, at another size: the same images in the same splits."""
+def test_reading_is_deterministic(
+    name: str, forget: Callable[[], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Reading again, without the cache, and at another size: the same images in the same splits."""
     first = load(name, 36)
     forget()
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path))
@@ -152,7 +154,7 @@ def test_the_same_again(name: str, forget: Callable[[], None], monkeypatch: pyte
 
 
 def test_digits_never_change() -> None:
-    """A result on digits can be compared with one of years ago."""
+    """Results on digits stay comparable over releases."""
     data = load("digits", 36)
     assert data.digest == "b2836c7feaf47e82ab14f7954075171d92c0bcf739dee35a374ddbea495d0267"
     assert data.train.images.flatten(1).unique(dim=0).shape[0] == len(data.train)
@@ -160,7 +162,7 @@ def test_digits_never_change() -> None:
 
 
 def test_photos_by_hand() -> None:
-    """A pixel of a crop of scale 4 is the mean of 4 x 4 pixels of the photograph; crops lie 12 pixels apart."""
+    """A pixel of a crop of scale 4 is the mean of 4 x 4 pixels of the photograph; crops are 12 pixels apart."""
     from sklearn.datasets import load_sample_image
 
     from study.vit.data.photos import crops, windows
@@ -171,4 +173,4 @@ def test_photos_by_hand() -> None:
     assert found.shape == (rows * columns, 3, 32, 32)
     square = photo[24 + 8 : 24 + 12, 36 + 20 : 36 + 24, 1].astype(int)  # third crop down, fourth across
     assert found[2 * columns + 3, 1, 2, 5] == (square.sum() + 8) // 16
-    assert len(crops(photo * 0, 12)) == 0, "crops that show nothing are left out"
+    assert len(crops(photo * 0, 12)) == 0, "crops without contrast are left out"

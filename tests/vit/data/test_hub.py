@@ -1,7 +1,7 @@
-"""Sets from the Hugging Face Hub: taken from its caches, downloaded once, or refused quickly and with ways out.
+"""Data sets from the Hugging Face Hub: read from its caches, downloaded once, or a quick error with suggestions.
 
-A small set of scikit-learn's digits stands in for the real ones, and a server on this machine for the Hub: what is
-tried is the way from a name to tensors through `datasets` as it is installed.
+A small data set of scikit-learn's digits and a local server replace the real data sets and the Hub. The tests cover the
+path from a name to tensors through the installed `datasets`.
 """
 
 import functools
@@ -51,7 +51,7 @@ configs:
 IN_A_NEW_PROCESS = f"""
 import sys, time
 from study.vit.data import available, cache, catalogue, hub
-from study.errors import StudyError
+from study.utils.errors import StudyError
 hub.SETS["tiny"], catalogue.NAMED["tiny"] = hub.{TINY!r}, "study.vit.data.hub:Hub"
 start = time.perf_counter()
 try:
@@ -65,7 +65,7 @@ except StudyError as error:
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The set in the table, and caches that are empty."""
+    """The data set in the table, and empty caches."""
     from huggingface_hub import constants
 
     monkeypatch.setitem(SETS, "tiny", TINY)  # type: ignore[arg-type]
@@ -76,7 +76,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def files(folder: Path) -> Path:
-    """The set's files as they lie in the repository."""
+    """The files of the data set, as in the repository."""
     images, labels = digits()
     save_table(folder / "plain_text" / "train-00000-of-00001.parquet", images[:150], labels[:150])
     save_table(folder / "plain_text" / "test-00000-of-00001.parquet", images[150:], labels[150:])
@@ -86,7 +86,7 @@ def files(folder: Path) -> Path:
 
 
 def cache(folder: Path, config: str = "plain_text") -> None:
-    """The Arrow files `datasets` writes, where it puts them for a set of this name, configuration and revision."""
+    """The Arrow files that `datasets` writes, in its folder for this name, configuration and revision."""
     import datasets
 
     source = files(folder / "source") / "plain_text"
@@ -98,7 +98,7 @@ def cache(folder: Path, config: str = "plain_text") -> None:
 
 
 def check() -> str:
-    """The set loads and is what it was; gives its digest."""
+    """Loads the data set, checks it, and returns its digest."""
     available("tiny")
     data = load("tiny", 8)
     assert data.info == describe("tiny")
@@ -107,10 +107,10 @@ def check() -> str:
     return data.digest
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_from_the_cache_of_datasets(told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "elsewhere" if told else tmp_path / "home" / "datasets"
-    if told:
+@pytest.mark.parametrize("configured", [True, False])
+def test_from_the_cache_of_datasets(configured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "elsewhere" if configured else tmp_path / "home" / "datasets"
+    if configured:
         monkeypatch.setenv("HF_DATASETS_CACHE", str(folder))
     cache(folder)
     check()
@@ -131,28 +131,30 @@ def test_another_number_of_images_than_known(tmp_path: Path, monkeypatch: pytest
     cache(tmp_path / "home" / "datasets")
     other = HubSet(**{**vars(TINY), "splits": {"train": 900, "validation": 100, "test": 50}})
     monkeypatch.setitem(SETS, "tiny", other)  # type: ignore[arg-type]
-    with pytest.raises(StudyError, match=r"has \{'train': 130, .* not \{'train': 900, .*; remove .* download it again"):
+    with pytest.raises(
+        StudyError, match=r"has \{'train': 130, .* expected \{'train': 900, .*; remove .* download it again"
+    ):
         load("tiny", 8)
 
 
 @pytest.mark.parametrize("name", list(SETS))
-def test_known_sets_add_up(name: str) -> None:
+def test_descriptions_are_consistent(name: str) -> None:
     known = SETS[name]
     assert set(known.splits) == {"train", "validation", "test"}
     assert set(known.files or {}) <= set(known.splits)
     assert len(known.revision) == 40
-    if name != "flowers102":  # which comes with one
+    if name != "flowers102":  # which has its own validation split
         whole = known.splits["train"] + known.splits["validation"]
         assert known.splits["validation"] == pytest.approx(whole / 10, abs=known.classes / 2)
 
 
 class FakeHub(http.server.SimpleHTTPRequestHandler):
-    """Tells of the repository and serves its files as the Hub does: each with the commit it belongs to and a hash."""
+    """Describes the repository and serves its files like the Hub: each with its commit and a hash."""
 
-    asked: list[str]
+    requests: list[str]
 
     def do_GET(self) -> None:
-        """Files, and what the repository holds."""
+        """Files, and the content of the repository."""
         called, _, place = self.path.partition("?")[0].removeprefix(f"/api/datasets/{TINY.repository}/").partition("/")
         if called == "revision" and place == REVISION:
             return self.answer({"id": TINY.repository, "sha": REVISION})
@@ -165,11 +167,11 @@ class FakeHub(http.server.SimpleHTTPRequestHandler):
         path = str(file.relative_to(self.directory))
         return {"type": "directory" if file.is_dir() else "file", "path": path, "size": 1, "oid": "0" * 40}
 
-    def answer(self, said: object) -> None:
+    def answer(self, content: object) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         super().end_headers()
-        self.wfile.write(json.dumps(said).encode())
+        self.wfile.write(json.dumps(content).encode())
 
     def translate_path(self, path: str) -> str:
         prefix = f"/datasets/{TINY.repository}/resolve/{REVISION}/"
@@ -183,24 +185,24 @@ class FakeHub(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *values: object) -> None:
-        self.asked.append(f"{self.command} {Path(self.path).name}")
+        self.requests.append(f"{self.command} {Path(self.path).name}")
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """A Hub on this machine with the set, and the requests it got."""
-    handler = type("Handler", (FakeHub,), {"asked": []})
+    """A local Hub with the data set, and the requests that it received."""
+    handler = type("Handler", (FakeHub,), {"requests": []})
     folder = str(files(tmp_path / "repository"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder)) as serving:
         thread = threading.Thread(target=serving.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{serving.server_port}", handler.asked  # type: ignore[attr-defined]
+        yield f"http://127.0.0.1:{serving.server_port}", handler.requests  # type: ignore[attr-defined]
         serving.shutdown()
         thread.join()
 
 
 def start(home: Path, endpoint: str, code: str = IN_A_NEW_PROCESS, **more: str) -> subprocess.Popen[str]:
-    """A process that asks for the set, with caches of its own and this Hub."""
+    """A process that loads the data set, with its own caches and this Hub."""
     unset = ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_TOKEN", "HTTP_PROXY", "http_proxy")
     environment = {key: value for key, value in os.environ.items() if key not in unset}
     environment |= {
@@ -215,70 +217,70 @@ def start(home: Path, endpoint: str, code: str = IN_A_NEW_PROCESS, **more: str) 
     )
 
 
-def said(process: subprocess.Popen[str]) -> str:
+def output(process: subprocess.Popen[str]) -> str:
     out, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     return out
 
 
-def test_downloaded_once_by_two_processes_and_then_no_more(
+def test_two_processes_download_once(
     server: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub import constants
 
-    endpoint, asked = server
+    endpoint, requests = server
     code = IN_A_NEW_PROCESS.replace(repr(TINY), repr(WITHOUT_EXTRA))
     both = [start(tmp_path / "home", endpoint, code), start(tmp_path / "home", endpoint, code)]
-    digests = {said(process).strip() for process in both}
-    downloads = [request for request in asked if request.startswith("GET") and request.endswith("parquet")]
+    digests = {output(process).strip() for process in both}
+    downloads = [request for request in requests if request.startswith("GET") and request.endswith("parquet")]
     assert sorted(downloads) == ["GET test-00000-of-00001.parquet", "GET train-00000-of-00001.parquet"]
-    asked.clear()
+    requests.clear()
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     assert {check()} == digests
-    assert asked == []
+    assert requests == []
 
 
-def test_without_a_hub_the_ways_out_are_told(tmp_path: Path) -> None:
-    told = said(start(tmp_path / "new", "http://127.0.0.1:1"))
+def test_the_error_without_a_hub_has_suggestions(tmp_path: Path) -> None:
+    error = output(start(tmp_path / "new", "http://127.0.0.1:1"))
     for words in (
-        "data set 'tiny' is not on this machine",
+        "data set 'tiny' is not cached on this machine",
         f"nobody/tiny at revision {REVISION}",
         str(tmp_path / "new" / "datasets"),
         f"datasets.load_dataset(path='nobody/tiny', name='plain_text', revision='{REVISION}')",
         "parquet:FOLDER",
         "imagefolder:FOLDER",
     ):
-        assert words in told
-    assert float(told.split()[-1]) < 5
+        assert words in error
+    assert float(error.split()[-1]) < 5
 
 
-def test_a_hub_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_hub_that_does_not_respond_times_out(tmp_path: Path) -> None:
     import socket
 
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        code = IN_A_NEW_PROCESS.replace("start =", "hub.PATIENCE = 1; start =")
-        told = said(start(tmp_path / "new", f"http://127.0.0.1:{deaf.getsockname()[1]}", code))
-    assert "is not on this machine" in told
-    assert float(told.split()[-1]) < 5
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code = IN_A_NEW_PROCESS.replace("start =", "hub.TIMEOUT = 1; start =")
+        error = output(start(tmp_path / "new", f"http://127.0.0.1:{silent.getsockname()[1]}", code))
+    assert "is not cached on this machine" in error
+    assert float(error.split()[-1]) < 5
 
 
-def test_offline_by_choice_and_gone_from_the_hub(server: tuple[str, list[str]], tmp_path: Path) -> None:
-    told = said(start(tmp_path / "new", server[0], HF_HUB_OFFLINE="1"))
-    assert "HF_HUB_OFFLINE" in told
+def test_offline_mode_and_a_missing_repository(server: tuple[str, list[str]], tmp_path: Path) -> None:
+    error = output(start(tmp_path / "new", server[0], HF_HUB_OFFLINE="1"))
+    assert "HF_HUB_OFFLINE" in error
     assert server[1] == []
     code = IN_A_NEW_PROCESS.replace(REVISION, REVISION[::-1])
-    assert "404" in said(start(tmp_path / "new", server[0], code))
+    assert "404" in output(start(tmp_path / "new", server[0], code))
 
 
-def test_the_command_we_tell_works(
+def test_the_suggested_command_works(
     server: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the message says to type fills the cache that is then read."""
+    """The command in the message fills the cache that is then read."""
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(StudyError) as caught:
         available("tiny")
     (command,) = [line for line in str(caught.value).splitlines() if "python -c" in line]
-    said(start(tmp_path / "home", server[0], shlex.split(command)[2]))
+    output(start(tmp_path / "home", server[0], shlex.split(command)[2]))
     check()

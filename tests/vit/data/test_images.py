@@ -1,4 +1,4 @@
-"""Decoding: the middle square, upright, grey or colour, never larger than asked for."""
+"""Decoding: the centre square, upright, grey or colour, never larger than requested."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ GREY = np.arange(16, dtype=np.uint8).reshape(4, 4)
 
 
 @given(pixels=arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
-def test_the_middle_square_at_its_own_size(pixels: np.ndarray) -> None:
+def test_the_centre_square_at_its_own_size(pixels: np.ndarray) -> None:
     height, width, _ = pixels.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
@@ -26,7 +26,7 @@ def test_the_middle_square_at_its_own_size(pixels: np.ndarray) -> None:
 
 
 def test_larger_images_are_averaged_down() -> None:
-    """A photograph of two even halves stays two even halves; its mean stays what it was."""
+    """An image of two uniform halves stays one, with the same mean."""
     pixels = np.zeros((64, 64), np.uint8)
     pixels[:, 32:] = 200
     tile = decode(encode(pixels), "x.png", size=8)
@@ -64,14 +64,14 @@ def test_all_modes_become_grey_or_colour(image: Image.Image, expected: np.ndarra
     assert header(data, "x.png").channels == (1 if expected.ndim == 2 else 3)
 
 
-def test_a_palette_with_transparent_colours_warns_nobody() -> None:
+def test_a_palette_with_transparent_colours_does_not_warn() -> None:
     image = Image.fromarray(COLOUR).quantize(16)
     data = encode(image, transparency=bytes(range(0, 256, 16)))
     np.testing.assert_array_equal(decode(data, "x.png", 4).pixels, COLOUR)
 
 
-def test_upright_as_the_camera_says() -> None:
-    """Orientation 6: the camera was turned, the stored picture has to be turned a quarter clockwise."""
+def test_rotation_by_exif_data() -> None:
+    """Orientation 6: the stored image has to be rotated by a quarter turn clockwise."""
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(Image.fromarray(GREY), exif=exif)
@@ -79,7 +79,7 @@ def test_upright_as_the_camera_says() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", encode(GREY)[:40], encode(COLOUR)[:-30]])
-def test_damaged_files_are_named(data: bytes) -> None:
+def test_errors_name_the_damaged_file(data: bytes) -> None:
     with pytest.raises(StudyError, match=r"photo 7\.png"):
         decode(data, "photo 7.png", 4)
 

@@ -1,4 +1,4 @@
-"""Splits depend on content alone, keep classes in proportion and copies together."""
+"""Splits depend on content only, are stratified by class, and keep copies together."""
 
 from collections import Counter
 from fractions import Fraction
@@ -12,7 +12,7 @@ from study.vit.data.splits import fingerprints, split_by_content
 TENTH = Fraction(1, 10)
 
 
-def test_taken_by_hand() -> None:
+def test_a_split_by_hand() -> None:
     """Eight images of one class whose fingerprints sort as d b a c h g f e; a quarter of eight is two."""
     prints = [b"3", b"2", b"4", b"1", b"8", b"7", b"6", b"5"]
     chosen = split_by_content(prints, None, {"validation": Fraction(1, 4), "test": Fraction(1, 4)})
@@ -33,15 +33,15 @@ def test_each_class_has_its_share() -> None:
 
 
 def test_copies_stay_together_even_under_another_label() -> None:
-    """Of ten images of class 0 one is to validate; the first in order has two copies, one of them called class 1."""
+    """One of ten images of class 0 is for validation; the first in order has a copy with label 1."""
     prints = [bytes([number]) for number in range(10)] + [bytes([0])]
     chosen = split_by_content(prints, [0] * 10 + [1], {"validation": TENTH})
-    assert chosen["validation"].tolist() == [1], "two copies do not fit into a share of one image"
+    assert chosen["validation"].tolist() == [1], "two copies exceed a share of one image"
     chosen = split_by_content(prints, [0] * 10 + [1], {"validation": Fraction(2, 10)})
     assert chosen["validation"].tolist() == [0, 10]
 
 
-def test_a_class_of_one_image_trains() -> None:
+def test_a_class_of_one_image_goes_to_train() -> None:
     chosen = split_by_content([b"a"], [7], {"validation": Fraction(9, 10)})
     assert chosen["train"].tolist() == [0]
 
@@ -53,14 +53,14 @@ def test_a_class_of_one_image_trains() -> None:
     ),
     order=st.randoms(),
 )
-def test_a_partition_that_no_order_changes(
+def test_a_partition_that_does_not_depend_on_the_order(
     images: list[tuple[int, int]], shares: dict[str, Fraction], order: st.DataObject
 ) -> None:
-    images = list({image: (image, label) for image, label in images}.values())  # one label for each content
+    images = list({image: (image, label) for image, label in images}.values())  # one label per content
     prints, labels = fingerprints(str(image).encode() for image, _ in images), [label for _, label in images]
     chosen = split_by_content(prints, labels, shares)
     assert sorted(i for indices in chosen.values() for i in indices) == list(range(len(images)))
-    assert {labels[i] for i in chosen["train"]} == set(labels), "every class trains"
+    assert {labels[i] for i in chosen["train"]} == set(labels), "train has every class"
     for split, share in shares.items():
         for label, total in Counter(labels).items():
             taken = sum(labels[i] == label for i in chosen[split])
@@ -80,7 +80,7 @@ def test_no_content_in_two_splits(contents: list[int]) -> None:
 
 
 def test_a_known_fingerprint() -> None:
-    """SHA-256 of nothing, as FIPS 180-4's examples have it: the order never depends on this project's own code."""
+    """SHA-256 of the empty string, as in the examples of FIPS 180-4."""
     assert fingerprints([b""])[0].hex().startswith("e3b0c44298fc1c149afbf4c8996fb924")
 
 

@@ -45,13 +45,15 @@ def test_images_are_normalised_like_those_it_was_trained_on() -> None:
 
 
 def test_images_of_another_shape_are_refused() -> None:
-    with pytest.raises(StudyError, match=r"shape \(batch, 3, 6, 6\), not \(2, 1, 6, 6\)"):
+    with pytest.raises(StudyError, match=r"invalid image shape \(2, 1, 6, 6\): must be \(batch, 3, 6, 6\)"):
         predictor()(torch.rand(2, 1, 6, 6))
 
 
 def test_floats_that_are_no_shares_are_refused() -> None:
     images = torch.randint(0, 256, (2, 3, 6, 6)).float()
-    with pytest.raises(StudyError, match=r"floats from 0 to 1, and these go up to 25\d; divide them by 255, or give"):
+    with pytest.raises(
+        StudyError, match=r"invalid pixel value 25\d: floats must be from 0 to 1; divide by 255, or pass uint8"
+    ):
         predictor()(images)
     assert predictor()(images / 255).shape == (2, 4)
     assert predictor()(torch.full((1, 3, 6, 6), 1.001)).shape == (1, 4)

@@ -1,4 +1,4 @@
-"""Grouped query attention: both ways of computing it against torch's own, with repeated heads."""
+"""Grouped query attention: both implementations against PyTorch's with repeated heads."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_kv_heads_repeat_for_neighbouring_query_heads(
         patch.setattr(cpu_attention, "CACHE_BYTES", 100 if small_cache else 2**21)  # one or a few heads at a time
         patch.setattr(cpu_attention, "FEWEST_NUMBERS", 0)
         if not fast:
-            patch.setattr(cpu, "suits", lambda *_: False)
+            patch.setattr(cpu, "supports", lambda *_: False)
         torch.testing.assert_close(gradient(attend, qkv, group * kv_heads, kv_heads), expected)
         with torch.no_grad():
             torch.testing.assert_close(attend(qkv, group * kv_heads, kv_heads), expected[0])
@@ -48,18 +48,18 @@ def test_kv_heads_repeat_for_neighbouring_query_heads(
 
 @pytest.mark.parametrize("size", [1e-3, 1, 10, 100, 1e4])
 def test_scores_of_any_size(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
-    """exp of most of these overflows or vanishes in float32; a softmax never does."""
+    """exp of most of these overflows or underflows in float32; a softmax never does."""
     monkeypatch.setattr(cpu_attention, "FEWEST_NUMBERS", 0)
     torch.manual_seed(0)
     qkv = torch.randn(2, 5, 8 * 3)
-    qkv[..., :16] *= size  # queries and keys; values as they are
+    qkv[..., :16] *= size  # queries and keys only
     expected, dexpected = gradient(repeated, qkv.double(), 4, 2)
     found, dfound = gradient(attend, qkv, 4, 2)
     torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(dfound.double(), dexpected, rtol=1e-3, atol=1e-3 * dexpected.abs().max().item())
 
 
-def test_a_lost_number_stays_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_stays_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu_attention, "FEWEST_NUMBERS", 0)
     qkv = torch.randn(1, 3, 12)
     qkv[0, 1, 0] = torch.nan  # of the second token's query in the first head
@@ -68,11 +68,11 @@ def test_a_lost_number_stays_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not found[0, 0].isnan().any()
 
 
-def test_where_the_hand_written_form_applies() -> None:
-    assert cpu.suits(torch.empty(1))
-    assert cpu.suits(torch.empty(1, dtype=torch.float64))
-    assert not cpu.suits(torch.empty(1, dtype=torch.bfloat16))
-    assert not cpu.suits(torch.empty(1, device="meta"))
-    assert cpu_attention.pays(torch.empty(64, 145, 216), num_heads=8)
-    assert not cpu_attention.pays(torch.empty(64, 1000, 216), num_heads=2)  # 512 MB of attention weights
-    assert not cpu_attention.pays(torch.empty(64, 4, 128), num_heads=4)
+def test_when_the_cpu_implementation_is_used() -> None:
+    assert cpu.supports(torch.empty(1))
+    assert cpu.supports(torch.empty(1, dtype=torch.float64))
+    assert not cpu.supports(torch.empty(1, dtype=torch.bfloat16))
+    assert not cpu.supports(torch.empty(1, device="meta"))
+    assert cpu_attention.is_faster(torch.empty(64, 145, 216), num_heads=8)
+    assert not cpu_attention.is_faster(torch.empty(64, 1000, 216), num_heads=2)  # 512 MB of attention weights
+    assert not cpu_attention.is_faster(torch.empty(64, 4, 128), num_heads=4)

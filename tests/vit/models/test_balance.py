@@ -1,4 +1,4 @@
-"""Router, importance and load: hand-worked cases, and the formulas of Shazeer et al. (1701.06538)."""
+"""Router, importance and load: cases computed by hand, and the formulas of Shazeer et al. (1701.06538)."""
 
 import math
 
@@ -15,15 +15,15 @@ CPU = torch.device("cpu")
 
 
 def routing(gates: list[list[float]], chances: list[list[float]] | None = None) -> Routing:
-    """One row a token, as one would write it by hand."""
+    """A routing from one row per token."""
     gates_ET = torch.tensor(gates, dtype=torch.float64).T
     return Routing(gates_ET, gates_ET > 0, None if chances is None else torch.tensor(chances, dtype=torch.float64).T)
 
 
 def router(clean: list[float], spread: list[float] | None, top_k: int) -> Router:
-    """A router that scores every token of one number alike: by its biases."""
+    """A router that gives every token the same scores: its biases."""
     built = Router(1, len(clean), top_k, noise=spread is not None, bias=True).double()
-    raw = [] if spread is None else [math.log(math.expm1(value)) for value in spread]  # softplus undone
+    raw = [] if spread is None else [math.log(math.expm1(value)) for value in spread]  # inverse of softplus
     built.scores.weight.data.zero_()
     built.scores.bias.data = torch.tensor(clean + raw, dtype=torch.float64)
     return built
@@ -37,7 +37,7 @@ def router(clean: list[float], spread: list[float] | None, top_k: int) -> Router
     [
         ([1, 3], 1 / 4),  # mean 2, variance 1
         ([5, 5, 5], 0),
-        ([6, 0, 0], 2),  # one expert gets all: experts - 1
+        ([6, 0, 0], 2),  # one expert receives all: experts - 1
         ([1.25, 0.25, 0.5], 0.40625),  # mean 2/3, variance 13/72
     ],
 )
@@ -59,7 +59,7 @@ def test_importance_loss_by_hand() -> None:
 def test_load_loss_by_hand() -> None:
     layer = routing([[1, 0], [0, 1]], chances=[[0.9, 0.1], [0.6, 0.4]])  # load 1.5, 0.5: mean 1, variance 1/4
     assert balance([layer], 0.0, 0.02, CPU).loss.item() == pytest.approx(0.005)
-    assert balance([layer], 5.0, 0.02, CPU).loss.item() == pytest.approx(0.005)  # importance is even: adds nothing
+    assert balance([layer], 5.0, 0.02, CPU).loss.item() == pytest.approx(0.005)  # importance is balanced: adds nothing
 
 
 def test_load_is_the_share_of_kept_pairs() -> None:
@@ -68,7 +68,7 @@ def test_load_is_the_share_of_kept_pairs() -> None:
     assert found.loss.item() == 0
 
 
-# Rule: exactly k experts are kept, weighed by the softmax over those kept.
+# Rule: exactly k experts are kept, weighted by the softmax over the kept ones.
 
 
 def test_weights_by_hand() -> None:
@@ -121,11 +121,11 @@ def test_the_rival_is_the_kth_largest_of_the_others() -> None:
     wide, draw = noisy(router([4.0, 3.0, 2.0, 1.0], [1e-9, 1e-9, 1e-9, 10.0], top_k=2), tokens=200)
     last = 1 + 10 * draw[3]
     assert wide.chances_ET is not None
-    assert wide.chances_ET[3].tolist() == pytest.approx([phi((1 - 3) / 10)] * 200)  # against 3, wherever it fell itself
+    assert wide.chances_ET[3].tolist() == pytest.approx([phi((1 - 3) / 10)] * 200)  # against 3, whatever its own noise
     assert wide.kept_ET[3].tolist() == (last > 3).tolist()
 
 
-def test_all_experts_kept_leaves_no_load_to_balance() -> None:
+def test_no_load_loss_if_all_experts_are_kept() -> None:
     built = router([2.0, 1.0, 0.0], [1.0] * 3, top_k=3)
     found, draw = noisy(built, tokens=4)
     expected = (torch.tensor([[2.0], [1.0], [0.0]]) + draw).softmax(0)
@@ -144,14 +144,14 @@ def test_the_load_loss_trains_both_router_matrices() -> None:
     assert (built.scores.weight.grad.abs().sum(1) > 0).all()
 
 
-# Rule: noise is drawn in training only, and only where it is asked for.
+# Rule: noise is drawn in training only, and only if it is on.
 
 
-def test_noise_is_off_in_evaluation_and_where_not_wanted() -> None:
+def test_noise_is_off_in_evaluation_and_if_disabled() -> None:
     x = torch.zeros(50, 1, dtype=torch.float64)
-    loud = router([0.1, 0.0, -0.1], [5.0] * 3, top_k=1)
-    assert loud.train()(x).kept_ET.any(1).all()  # every expert wins somewhere
-    assert loud.eval()(x).kept_ET.sum(1).tolist() == [50, 0, 0]
-    quiet = router([0.1, 0.0, -0.1], None, top_k=1)
-    assert quiet.train()(x).kept_ET.sum(1).tolist() == [50, 0, 0]
-    assert quiet.scores.weight.shape == (3, 1)  # no matrix for noise that is never drawn
+    noisy_router = router([0.1, 0.0, -0.1], [5.0] * 3, top_k=1)
+    assert noisy_router.train()(x).kept_ET.any(1).all()  # every expert is kept somewhere
+    assert noisy_router.eval()(x).kept_ET.sum(1).tolist() == [50, 0, 0]
+    plain_router = router([0.1, 0.0, -0.1], None, top_k=1)
+    assert plain_router.train()(x).kept_ET.sum(1).tolist() == [50, 0, 0]
+    assert plain_router.scores.weight.shape == (3, 1)  # no matrix for the noise

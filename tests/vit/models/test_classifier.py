@@ -1,4 +1,4 @@
-"""Classifier: what the head reads, determinism, and what the optimiser is told about parameters."""
+"""Classifier: input of the head, determinism, compilation, layers and weight decay of parameters."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def images(encoder: config.Encoder = SMALL, batch: int = 3) -> torch.Tensor:
     return torch.randn(batch, encoder.channels, encoder.image_size, encoder.image_size)
 
 
-# Rule: whatever settings are valid build a model that trains: finite losses, a gradient for what the logits depend on.
+# Rule: all valid settings build a model that trains: finite losses and gradients.
 
 
 @settings(max_examples=40, deadline=None)
@@ -70,13 +70,13 @@ def test_initial_weights() -> None:
 
 
 @pytest.mark.parametrize("pooling", ["class_token", "mean"])
-def test_what_the_head_reads(pooling: str) -> None:
+def test_the_input_of_the_head(pooling: str) -> None:
     encoder = SMALL.model_copy(update={"pooling": pooling})
     model = with_large_weights(classifier(encoder)).eval()
     x = images(encoder).double()
     tokens = model.encoder(x).tokens_BND
-    read = tokens[:, 0] if pooling == "class_token" else sum(tokens.unbind(1)) / 4
-    torch.testing.assert_close(model(x).logits_BC, read @ model.head.weight.T + model.head.bias)
+    pooled = tokens[:, 0] if pooling == "class_token" else sum(tokens.unbind(1)) / 4
+    torch.testing.assert_close(model(x).logits_BC, pooled @ model.head.weight.T + model.head.bias)
 
 
 # Rule: the model is one graph for torch.compile, and the router decides in float32 under autocast.
@@ -94,7 +94,7 @@ def test_it_compiles_without_breaks(training: bool) -> None:
     torch.testing.assert_close(found.balance_loss, expected.balance_loss)
 
 
-def test_half_precision_leaves_routing_as_it_is() -> None:
+def test_half_precision_does_not_change_routing() -> None:
     model, x = classifier().eval(), images()
     layer = model.encoder.blocks[0].experts.router
     tokens = torch.randn(50, SMALL.width)
@@ -108,7 +108,7 @@ def test_half_precision_leaves_routing_as_it_is() -> None:
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-# Rule: 0 for the embedding, i + 1 for block i, depth + 1 for what comes after the blocks.
+# Rule: layer 0 is the embedding, i + 1 block i, depth + 1 everything after the blocks.
 
 
 def test_layers_of_parameters() -> None:

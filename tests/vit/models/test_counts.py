@@ -20,7 +20,7 @@ def built_params(model: nn.Module) -> int:
 
 
 def idle_params(model: nn.Module, top_k: int) -> int:
-    """Parameters that only the experts not kept by a token have."""
+    """Parameters of the experts that a token does not keep."""
     idle = 0
     for layer in model.modules():
         if isinstance(layer, moe.ExpertMixture) and layer.num_experts > 1:
@@ -36,7 +36,7 @@ def idle_params(model: nn.Module, top_k: int) -> int:
 
 def measured_macs(model: nn.Module, *inputs: torch.Tensor) -> int:
     with pytest.MonkeyPatch.context() as patch, FlopCounterMode(display=False) as counter, torch.no_grad():
-        patch.setattr(cpu_attention, "FEWEST_NUMBERS", 0)  # the counter does not see into PyTorch's own CPU attention
+        patch.setattr(cpu_attention, "FEWEST_NUMBERS", 0)  # the counter does not count PyTorch's own CPU attention
         model(*inputs)
     assert counter.get_total_flops() % 2 == 0
     return counter.get_total_flops() // 2
@@ -61,7 +61,7 @@ def test_multiply_adds_of_presets(name: str) -> None:
     assert counts.pretrain_params(encoder, pretrain).total == built_params(mae)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(encoders(), st.integers(1, 7))
 def test_classifier_counts(encoder: config.Encoder, classes: int) -> None:
     model = Classifier(build_encoder(encoder), classes).eval()
@@ -74,7 +74,7 @@ def test_classifier_counts(encoder: config.Encoder, classes: int) -> None:
     assert (macs.executed == macs.active) == all(experts in (1, encoder.top_k) for experts in encoder.num_experts)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(encoders(max_depth=2).filter(lambda encoder: encoder.num_patches > 1), st.data())
 def test_pretraining_counts(encoder: config.Encoder, data: st.DataObject) -> None:
     pretrain = data.draw(pretrains(encoder.num_patches))

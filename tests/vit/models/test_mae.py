@@ -1,4 +1,4 @@
-"""Masked auto-encoding: what is masked, who sees it, and how the loss adds up."""
+"""Masked autoencoding: the masked patches, the input of the encoder, the losses."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from study.vit.models.vit import patchify
 def sample(
     encoder: config.Encoder, pretrain: config.Pretrain, batch: int = 2
 ) -> tuple[MaskedAutoencoder, Tensor, Tensor]:
-    """A model in evaluation, images and orders."""
+    """A model in evaluation mode, images and patch orders."""
     torch.manual_seed(0)
     model = with_large_weights(MaskedAutoencoder(build_encoder(encoder), pretrain)).eval()
     images = torch.randn(batch, encoder.channels, encoder.image_size, encoder.image_size, dtype=torch.float64)
@@ -23,7 +23,7 @@ def sample(
 
 
 def changed(images: Tensor, patch: int, image: int, size: int) -> Tensor:
-    """One patch of one image made another."""
+    """Images with one patch of one image changed."""
     across = images.shape[-1] // size
     top, left = patch // across * size, patch % across * size
     images = images.clone()
@@ -45,7 +45,7 @@ def test_the_number_of_masked_patches_is_rounded(ratio: float, masked: int) -> N
 
 @pytest.mark.parametrize("pooling", ["class_token", "mean"])
 @pytest.mark.parametrize("ratio", [0.75, 0.7, 0.1])
-def test_the_encoder_sees_the_visible_patches_only(pooling: str, ratio: float) -> None:
+def test_the_encoder_receives_the_visible_patches_only(pooling: str, ratio: float) -> None:
     encoder = SMALL.model_copy(update={"pooling": pooling})
     pretrain = config.Pretrain(dataset=DATASET, mask_ratio=ratio, decoder=DECODER)
     model, images, order = sample(encoder, pretrain)
@@ -107,7 +107,7 @@ def test_training_balances_encoder_and_decoder() -> None:
     assert 0 < model.encoder(images, order[:, :4]).balance_loss.item() < whole
 
 
-def test_every_weight_learns() -> None:
+def test_every_weight_has_a_gradient() -> None:
     model, images, order = sample(SMALL, config.Pretrain(dataset=DATASET, decoder=DECODER), batch=8)
     found = model.train()(images, order)
     (found.loss + found.balance_loss).backward()

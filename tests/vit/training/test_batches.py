@@ -1,4 +1,4 @@
-"""Which images an epoch shows, in which order, and which part of a split a small study uses."""
+"""The images of an epoch and their order; stratified subsets of a split."""
 
 from fractions import Fraction
 
@@ -17,9 +17,7 @@ from study.vit.training.images import Normalization, shares
 
 
 @given(st.integers(1, 5000), st.integers(1, 600))
-def test_batches_are_equal_no_larger_than_asked_and_leave_out_less_than_one_image_each(
-    count: int, largest: int
-) -> None:
+def test_batches_are_equal_within_the_limit_and_omit_less_than_one_image_each(count: int, largest: int) -> None:
     steps, size = equal_batches(count, largest)
     assert 1 <= size <= largest
     assert 0 <= count - steps * size < steps
@@ -40,7 +38,7 @@ def training(images: int = 23, largest: int = 5, seed: int = 1, **strength: floa
     )
 
 
-def test_an_epoch_shows_images_once_each_and_shuffled() -> None:
+def test_an_epoch_has_every_image_once_and_is_shuffled() -> None:
     source = training()
     shown = list(source.epoch(1))
     rows = torch.cat([rows for _, rows in shown])
@@ -51,7 +49,7 @@ def test_an_epoch_shows_images_once_each_and_shuffled() -> None:
         assert torch.equal(images, source.normalization(shares(source.images_NCHW[rows])))
 
 
-def test_what_one_epoch_leaves_out_another_shows() -> None:
+def test_images_omitted_in_one_epoch_are_in_another() -> None:
     source = training()
     seen = torch.cat([source.order(epoch) for epoch in range(1, 11)])
     assert len(seen.unique()) == 23
@@ -69,14 +67,14 @@ def test_an_epoch_depends_on_seed_and_number_alone() -> None:
     assert not torch.equal(source.order(2), training(seed=2).order(2))
 
 
-def test_augmenting_many_batches_in_one_pass_or_each_alone_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_augmenting_many_batches_in_one_pass_gives_the_same_as_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     together = [images for images, _ in training(rotate=20.0).epoch(1)]
     monkeypatch.setattr(batches, "VALUES_AT_ONCE", 1)
     alone = [images for images, _ in training(rotate=20.0).epoch(1)]
     assert all(torch.equal(one, other) for one, other in zip(together, alone, strict=True))
 
 
-def test_evaluation_takes_all_images_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_has_all_images_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "EVALUATED_AT_ONCE", 4)
     split = random_split(10)
     parts = list(in_parts(split, Normalization.of(split.images)))
@@ -88,13 +86,13 @@ def test_evaluation_takes_all_images_in_order(monkeypatch: pytest.MonkeyPatch) -
 LABELLED = Split(random_split(40).images, torch.tensor([0] * 8 + [1] * 32))
 
 
-def test_a_draw_is_in_proportion_and_always_the_same() -> None:
+def test_a_subset_is_stratified_and_deterministic() -> None:
     assert draw(LABELLED, 10, "made").labels.bincount().tolist() == [2, 8]
     assert torch.equal(draw(LABELLED, 10, "made").images, draw(LABELLED, 10, "made").images)
 
 
 @given(st.integers(1, 40))
-def test_every_draw_is_close_to_proportion_and_part_of_the_next(count: int) -> None:
+def test_every_subset_is_stratified_and_contained_in_the_next(count: int) -> None:
     rare = int((draw(LABELLED, count, "made").labels == 0).sum())
     assert abs(rare - Fraction(count * 8, 40)) <= 1
     if count < 40:
@@ -102,10 +100,10 @@ def test_every_draw_is_close_to_proportion_and_part_of_the_next(count: int) -> N
         assert all(image in more for image in fewer)
 
 
-def test_unlabelled_images_are_drawn_too() -> None:
+def test_a_subset_of_unlabelled_images() -> None:
     assert len(draw(random_split(40, classes=None), 7, "made")) == 7
 
 
-def test_more_images_than_there_are_cannot_be_drawn() -> None:
-    with pytest.raises(StudyError, match="train_images 41 is above the 40 training images of data set 'made'"):
+def test_a_subset_larger_than_the_split_is_invalid() -> None:
+    with pytest.raises(StudyError, match="train_images 41 exceeds the 40 training images of data set 'made'"):
         draw(LABELLED, 41, "made")

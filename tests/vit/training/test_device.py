@@ -1,4 +1,4 @@
-"""Which device, how precise, compiled or not."""
+"""Device, precision, compilation."""
 
 import pytest
 import torch
@@ -11,13 +11,13 @@ from study.vit.training.device import chosen, compiled, peak_memory, precise
 CPU = torch.device("cpu")
 
 
-def test_unknown_and_missing_devices_are_refused() -> None:
-    with pytest.raises(StudyError, match="'abacus' is unknown; devices are cpu, cuda and cuda:N"):
+def test_unknown_and_missing_devices() -> None:
+    with pytest.raises(StudyError, match="unknown device 'abacus': must be cpu, cuda or cuda:N"):
         chosen("abacus")
-    with pytest.raises(StudyError, match="'meta' is not supported; devices are cpu, cuda and cuda:N"):
+    with pytest.raises(StudyError, match="unsupported device 'meta': must be cpu, cuda or cuda:N"):
         chosen("meta")
     beyond = f"cuda:{torch.cuda.device_count()}"
-    with pytest.raises(StudyError, match=f"'{beyond}' is not to be had: torch sees {torch.cuda.device_count()} GPUs"):
+    with pytest.raises(StudyError, match=f"'{beyond}' not found: torch detects {torch.cuda.device_count()} GPUs"):
         chosen(beyond)
 
 
@@ -29,18 +29,18 @@ def test_precision_of_a_cpu(precision: str, made: torch.dtype) -> None:
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == made
 
 
-def test_a_cpu_compiles_only_when_asked() -> None:
+def test_a_cpu_compiles_only_if_compile_is_on() -> None:
     module = nn.Linear(2, 2)
     assert compiled(module, finetuning(compile="auto"), 10**9, CPU) is module
     assert compiled(module, finetuning(compile="off"), 10**9, CPU) is module
 
 
-def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compile_on_requires_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(StudyError, match=r"compile: on needs a C\+\+ compiler"):
+    with pytest.raises(StudyError, match=r"compile: on requires a C\+\+ compiler"):
         compiled(nn.Linear(2, 2), finetuning(compile="on"), 1, CPU)
 
 
-def test_a_cpu_has_no_peak_of_a_stage() -> None:
+def test_a_cpu_reports_no_peak_memory() -> None:
     assert peak_memory(CPU) == {}

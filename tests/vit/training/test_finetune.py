@@ -1,4 +1,4 @@
-"""Supervised training and the linear probe: what comes back, what is looked at when, what it refuses."""
+"""Supervised training and the linear probe: results, evaluation, errors."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,7 +44,7 @@ def test_it_learns_digits_from_scratch(encoder: settings.Encoder) -> None:
     assert trained.metrics["test_accuracy"] > 0.85
 
 
-def test_what_comes_back(encoder: settings.Encoder) -> None:
+def test_the_result(encoder: settings.Encoder) -> None:
     records: list[dict[str, float]] = []
     trained = finetune(encoder, finetuning(epochs=3), None, 1, "cpu", records.append)
     assert trained.history == records
@@ -71,17 +71,15 @@ def test_equal_seeds_give_equal_bits_whatever_the_caller_draws(encoder: settings
     assert numbers(first.metrics) == numbers(second.metrics)
 
 
-def test_evaluation_in_between_does_not_change_training(
-    encoder: settings.Encoder, serve: Callable[[Dataset], None]
-) -> None:
+def test_evaluation_does_not_change_training(encoder: settings.Encoder, serve: Callable[[Dataset], None]) -> None:
     digits = load("digits", 8)
     whole = run(encoder)
     serve(replace(digits, validation=Split(digits.validation.images[:20], digits.validation.labels[:20])))
-    judged_on_less = run(encoder)
-    assert all(torch.equal(weight, judged_on_less.weights[name]) for name, weight in whole.weights.items())
+    other_validation = run(encoder)
+    assert all(torch.equal(weight, other_validation.weights[name]) for name, weight in whole.weights.items())
 
 
-def test_training_starts_from_the_weights_it_is_given(encoder: settings.Encoder) -> None:
+def test_training_starts_from_the_given_weights(encoder: settings.Encoder) -> None:
     start = pretrain(encoder, pretraining(epochs=1), 5, "cpu", ignore).weights
     trained = run(encoder, start, learning_rate=1e-12)
     for name, weight in start.items():
@@ -89,7 +87,7 @@ def test_training_starts_from_the_weights_it_is_given(encoder: settings.Encoder)
 
 
 class Watched:
-    """A data set that notes when its test split is looked at."""
+    """A data set that records when its test split is read."""
 
     def __init__(self, real: Dataset, events: list[str]) -> None:
         self.info, self.train, self.validation, self._test, self._events = (
@@ -108,7 +106,7 @@ class Watched:
 
 @pytest.mark.parametrize("mode", ["finetune", "probe"])
 @pytest.mark.parametrize("keep", ["last", "best"])
-def test_test_images_are_looked_at_once_and_after_everything_else(
+def test_test_data_are_evaluated_once_at_the_end(
     encoder: settings.Encoder, serve: Callable[[Any], None], mode: str, keep: str
 ) -> None:
     events: list[str] = []
@@ -119,9 +117,9 @@ def test_test_images_are_looked_at_once_and_after_everything_else(
     assert events == ["epoch"] * 3 + ["test"]
 
 
-def test_keep_best_gives_back_the_weights_of_the_best_epoch(encoder: settings.Encoder) -> None:
-    restless = {"epochs": 8, "learning_rate": 3e-2, "train_images": 300, "batch_size": 32}
-    last, best = run(encoder, **restless), run(encoder, **restless, keep="best")
+def test_keep_best_returns_the_weights_of_the_best_epoch(encoder: settings.Encoder) -> None:
+    unstable = {"epochs": 8, "learning_rate": 3e-2, "train_images": 300, "batch_size": 32}
+    last, best = run(encoder, **unstable), run(encoder, **unstable, keep="best")
     assert [*map(numbers, last.history)] == [*map(numbers, best.history)]
     ranked = max(best.history, key=lambda record: (record["val_accuracy"], -record["val_loss"]))
     assert best.metrics["best_epoch"] == ranked["epoch"]
@@ -143,7 +141,7 @@ def test_the_best_epoch_has_the_highest_accuracy_then_the_lowest_loss_then_comes
     assert len(passed_on) == 5
 
 
-def test_a_probe_trains_the_head_alone(encoder: settings.Encoder) -> None:
+def test_a_probe_trains_the_head_only(encoder: settings.Encoder) -> None:
     start = pretrain(encoder, pretraining(epochs=4, train_images=None, learning_rate=5e-3), 1, "cpu", ignore).weights
     trained = run(encoder, start, mode="probe", epochs=60, train_images=None, learning_rate=3e-2)
     assert all(torch.equal(trained.weights[f"encoder.{name}"], weight) for name, weight in start.items())
@@ -151,7 +149,7 @@ def test_a_probe_trains_the_head_alone(encoder: settings.Encoder) -> None:
     assert trained.metrics["val_accuracy"] == pytest.approx(trained.history[-1]["val_accuracy"], abs=1e-12)
 
 
-def test_a_probe_on_augmented_images_sees_what_the_encoder_makes_of_them(encoder: settings.Encoder) -> None:
+def test_a_probe_on_augmented_images_encodes_them_each_epoch(encoder: settings.Encoder) -> None:
     start = build_encoder(encoder).state_dict()
     plain = run(encoder, start, mode="probe")
     barely = run(encoder, start, mode="probe", augment={"brightness": 1e-12})
@@ -160,7 +158,7 @@ def test_a_probe_on_augmented_images_sees_what_the_encoder_makes_of_them(encoder
     assert shifted.metrics["val_loss"] != pytest.approx(plain.metrics["val_loss"], abs=1e-5)
 
 
-def test_learning_rates_are_recorded_and_layers_may_learn_slower(encoder: settings.Encoder) -> None:
+def test_learning_rates_are_recorded_and_decay_by_layer(encoder: settings.Encoder) -> None:
     trained = run(encoder, epochs=4, batch_size=128, learning_rate=0.01, warmup_epochs=2.0)
     assert [record["learning_rate"] for record in trained.history] == pytest.approx([0.005, 0.01, 0.01, 0.005])
     frozen = run(encoder, epochs=1, learning_rate=1e-3, layer_decay=1e-6)
@@ -183,12 +181,12 @@ def test_a_data_set_without_test_images_has_no_test_metrics(
     assert not any(name.startswith("test_") for name in metrics)
 
 
-def test_images_without_labels_cannot_be_fine_tuned_on(encoder: settings.Encoder) -> None:
+def test_fine_tuning_requires_labels(encoder: settings.Encoder) -> None:
     with pytest.raises(StudyError, match="'photos' has no labels; it can be used for pre-training only"):
         run(encoder, dataset="photos")
 
 
-def test_weights_of_another_encoder_are_refused(encoder: settings.Encoder) -> None:
+def test_weights_of_another_encoder_are_invalid(encoder: settings.Encoder) -> None:
     other = build_encoder(encoder.model_copy(update={"depth": 2}))
-    with pytest.raises(StudyError, match="another encoder's"):
+    with pytest.raises(StudyError, match="do not match the encoder"):
         run(encoder, other.state_dict())

@@ -1,4 +1,4 @@
-"""Splits as the encoder wants them: channels, size, statistics."""
+"""Splits with the encoder's channels and size; their statistics."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def noise(count: int, channels: int, size: int) -> Tensor:
     return torch.randint(0, 256, (count, channels, size, size), generator=draws, dtype=torch.uint8)
 
 
-def test_images_that_fit_are_not_touched() -> None:
+def test_images_of_the_right_shape_are_returned_unchanged() -> None:
     given_images = noise(2, 3, 8)
     assert fit_images(given_images, 8, 3) is given_images
 
@@ -33,12 +33,12 @@ def test_grey_becomes_colour_by_repetition() -> None:
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.sampled_from([1, 3]), st.sampled_from([1, 3]), st.integers(0, 255))
-def test_an_even_surface_stays_one_at_any_size(old: int, new: int, have: int, want: int, value: int) -> None:
+def test_a_uniform_image_stays_uniform_at_any_size(old: int, new: int, have: int, needed: int, value: int) -> None:
     even = torch.full((2, have, old, old), value, dtype=torch.uint8)
-    assert torch.equal(fit_images(even, new, want), torch.full((2, want, new, new), value, dtype=torch.uint8))
+    assert torch.equal(fit_images(even, new, needed), torch.full((2, needed, new, new), value, dtype=torch.uint8))
 
 
-def test_working_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_converting_in_parts_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fit_images(noise(7, 3, 6), 9, 1)
     monkeypatch.setattr(images, "VALUES_AT_ONCE", 2 * 3 * 81)
     assert torch.equal(fit_images(noise(7, 3, 6), 9, 1), whole)

@@ -1,4 +1,4 @@
-"""GPU machines often have torch but neither Ray nor MLflow nor Optuna: training must not need them."""
+"""Training runs on machines with torch but without Ray, MLflow and Optuna."""
 
 import subprocess
 import sys

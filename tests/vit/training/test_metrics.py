@@ -1,4 +1,4 @@
-"""Means by hand."""
+"""Means computed by hand."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from study.vit.training.metrics import Means, hit_share
 
 
-def test_batches_weigh_by_their_images() -> None:
+def test_batches_are_weighted_by_their_images() -> None:
     means = Means()
     means.add(3, {"loss": torch.tensor(1.0), "accuracy": torch.tensor(0.5)})
     means.add(1, {"loss": torch.tensor(5.0), "accuracy": torch.tensor(0.0)})
@@ -21,12 +21,12 @@ def test_expert_load_by_block() -> None:
     assert means.expert_load() == [[1.0], [0.625, 0.375]]
 
 
-def test_of_nothing_there_is_no_mean() -> None:
+def test_no_batches_have_no_mean() -> None:
     assert Means().values() == {}
     assert Means().expert_load() == []
 
 
-def test_a_share_of_hits_is_exact() -> None:
+def test_accuracy_is_exact() -> None:
     means = Means()
     logits = torch.eye(3)
     means.add(3, {"accuracy": hit_share(logits, torch.tensor([0, 1, 0]))})

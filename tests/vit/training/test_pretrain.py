@@ -1,4 +1,4 @@
-"""Masked auto-encoding: what comes back, what it draws, what it refuses."""
+"""Masked autoencoding: results, masks, errors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,13 +31,13 @@ def test_a_patch_order_is_a_permutation_of_every_image(images: int, patches: int
     assert order.sort(dim=1).values.tolist() == [list(range(patches))] * images
 
 
-def test_every_patch_is_equally_often_in_every_place() -> None:
+def test_every_patch_is_equally_likely_at_every_position() -> None:
     order = patch_order(6000, 3, torch.Generator().manual_seed(0))
     for place in range(3):
         assert (order[:, place].bincount() / 6000).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
 
 
-def test_what_comes_back(encoder: settings.Encoder) -> None:
+def test_the_result(encoder: settings.Encoder) -> None:
     records: list[dict[str, float]] = []
     trained = pretrain(encoder, pretraining(epochs=3), 1, "cpu", records.append)
     assert trained.history == records
@@ -52,10 +52,10 @@ def test_what_comes_back(encoder: settings.Encoder) -> None:
     assert not any(weight.requires_grad for weight in trained.weights.values())
 
 
-def test_it_learns_to_restore_digits(encoder: settings.Encoder) -> None:
+def test_it_learns_to_reconstruct_digits(encoder: settings.Encoder) -> None:
     trained = run(encoder, epochs=6, train_images=None, learning_rate=5e-3)
     assert trained.history[-1]["val_visible_loss"] < 0.8 * trained.history[0]["val_visible_loss"]
-    assert trained.metrics["val_loss"] < 0.6  # guessing each patch's mean: 1, less where patches are even
+    assert trained.metrics["val_loss"] < 0.6  # predicting each patch's mean gives 1, less for uniform patches
 
 
 def test_equal_seeds_give_equal_bits_whatever_the_caller_draws(encoder: settings.Encoder) -> None:
@@ -86,7 +86,7 @@ def test_validation_masks_are_the_same_in_every_trial_and_training_masks_are_not
         hook.remove()
     validation, training = seen[False], seen[True]
     parts = 2  # 269 validation images, 256 at once
-    assert len(validation) == 2 * 2 * parts  # in each trial after its epoch and at the end
+    assert len(validation) == 2 * 2 * parts  # in each trial: after its epoch and at the end
     for part in range(parts):
         assert all(torch.equal(order, validation[part]) for order in validation[part::parts])
     assert not torch.equal(training[0], training[1])
@@ -101,9 +101,7 @@ def test_divergence_names_the_epoch_and_the_last_finite_values(encoder: settings
         run(encoder, learning_rate=1e30, clip_norm=0.0, batch_size=16)
 
 
-def test_without_validation_images_there_is_no_judging(
-    encoder: settings.Encoder, serve: Callable[[Dataset], None]
-) -> None:
+def test_training_requires_validation_images(encoder: settings.Encoder, serve: Callable[[Dataset], None]) -> None:
     serve(dataset(random_split(8), random_split(0), random_split(0), None))
     with pytest.raises(StudyError, match="has no validation images"):
         run(encoder, train_images=None)

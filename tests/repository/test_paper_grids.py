@@ -1,4 +1,4 @@
-"""The paper's claims as grids: they hold what their comments say, and the small one runs."""
+"""The grids of the paper: parameters as stated in their comments, claims of the abstract, a run of the small one."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ PAPER, REAL = GRIDS / "paper.yaml", GRIDS / "paper_cifar100.yaml"
 
 def params(study: Study) -> dict[str, int]:
     plan = make_plan(study, Store(Path("nowhere")))
-    return {item.cell.name: item.params.total for item in plan.cells if item.params}
+    return {item.cell.name: item.size.params for item in plan.cells if item.size}
 
 
 @pytest.mark.parametrize("path", [PAPER, REAL], ids=["digits", "cifar100"])
-def test_what_is_compared_at_equal_parameters_has_them(path: Path) -> None:
-    """Within 0.3 %, and as the grid's comments say."""
+def test_cells_compared_at_equal_parameters_have_them(path: Path) -> None:
+    """Within 0.3 %, and as stated in the comments of the grid."""
     found, text = params(load(path)), path.read_text()
     for cell in ("experts by depth=constant", "widths=constant"):
         assert found[cell] == pytest.approx(found["baseline"], rel=0.003)
@@ -30,15 +30,15 @@ def test_what_is_compared_at_equal_parameters_has_them(path: Path) -> None:
         assert f"{found[cell]:,} parameters" in text
 
 
-def test_the_real_one_has_067m_parameters_and_a_claim_of_that() -> None:
+def test_the_large_grid_has_067m_parameters_and_a_claim_about_them() -> None:
     study = load(REAL)
     assert f"{params(study)['baseline'] / 1e6:.2f}M" == "0.67M"
     assert any("0.67M" in claim.claim and claim.against == 0.7088 for claim in study.grid.claims)
 
 
-def test_both_state_the_claims_of_the_abstract() -> None:
+def test_both_grids_have_the_claims_of_the_abstract() -> None:
     for path in (PAPER, REAL):
-        told = " ".join(claim.claim for claim in load(path).grid.claims)
+        claims = " ".join(claim.claim for claim in load(path).grid.claims)
         for words in (
             "sharing V and W2",
             "constant experts",
@@ -47,11 +47,11 @@ def test_both_state_the_claims_of_the_abstract() -> None:
             "helps",
             "transfers",
         ):
-            assert words in told
+            assert words in claims
 
 
-def test_the_small_one_runs_to_verdicts(tmp_path: Path) -> None:
-    """With one epoch each and two to three replicates: all its cells train, and every claim gets a verdict."""
+def test_the_small_grid_runs_to_verdicts(tmp_path: Path) -> None:
+    """With one epoch and two to three replicates, all cells train and every claim has a verdict."""
     text = (
         PAPER.read_text()
         .replace("{min: 3, max: 8", "{min: 2, max: 3")
