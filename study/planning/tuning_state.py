@@ -160,7 +160,7 @@ def save(tuning: Tuning, store: Store) -> None:
     """Write how far it has come, so that a kill loses nothing."""
     record: dict[str, Any] = {"cell": tuning.cell.name, "trials": [asdict(tried) for tried in tuning.tried]}
     record["importances"] = dict(tuning.importances)
-    store.note(_path(tuning), json.dumps(record, indent=1).encode())
+    store.write(_path(tuning), json.dumps(record, indent=1).encode())
 
 
 def trials(tunings: list[Tuning]) -> list[Trial]:
@@ -186,7 +186,7 @@ def to_come(study: Study, tunings: Iterable[Tuning]) -> tuple[int, int]:
 
 
 def _loaded(tuning: Tuning, store: Store) -> Tuning:
-    data = store.noted(_path(tuning))
+    data = store.read(_path(tuning))
     if data is None:
         return tuning
     try:

@@ -30,7 +30,7 @@ def test_a_password_shows_nowhere(tiny: Path, place: Path) -> None:
     stages = unique_stages(expand(load(tiny)))
     for stage in stages:
         run_stage(stage, store, "cpu", lambda row: None)
-    store.fail(stages[0], f"Traceback: cannot reach postgresql://me:{SECRET}@db/mlflow")
+    store.record_failure(stages[0], f"Traceback: cannot reach postgresql://me:{SECRET}@db/mlflow")
     uri = ("--tracking-uri", f"http://me:{SECRET}@127.0.0.1:9")
     ran = [
         study("run", tiny.name, *uri),

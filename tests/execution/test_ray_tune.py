@@ -208,7 +208,7 @@ def test_a_disk_that_fills_up_stops_the_sweep_with_one_message(tiny: Path, tmp_p
             execution.fan_out(stages_of(tiny), store, Resources(), cluster, log, "abc")
         done = [key for event, key in log.events if event == "done"]
         assert store.keys() >= set(done)
-        assert store.listed("failed") == {}
+        assert store.list_files("failed") == {}
         assert not list(disk.rglob(".*"))
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
