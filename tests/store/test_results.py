@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.paths import ROOT, TESTS
 from helpers.store_samples import PRETRAIN, RESULT, STAGE
+from helpers.store_writers import save
 
 from study.design.stages import Stage
 from study.store import results as store_module
@@ -198,7 +199,7 @@ def test_the_first_of_two_results_is_kept(store: Store, folder: Path) -> None:
 def test_concurrent_writers_leave_one_complete_result(store: Store) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Event()
-    writers = [context.Process(target=_write, args=(store.root, float(i), start)) for i in range(4)]
+    writers = [context.Process(target=save, args=(str(store.root), float(i), start)) for i in range(4)]
     for writer in writers:
         writer.start()
     start.set()
@@ -313,9 +314,8 @@ def test_a_full_disk_while_saving_changes_nothing(store: Store) -> None:
     """The small files fit on the disk, the weights do not."""
     action = 'store.save(STAGE, RESULT, b"x" * 100_000, {})'
     ended = python(LIMITED.format(root=str(store.root), limit=20_000, action=action))
-    assert ended.stdout.startswith(
-        f"StoreError the store {store.root} cannot be written: File too large; free disk space"
-    ), ended.stderr
+    message = f"StoreError the store {store.root} cannot be written: File too large; free disk space"
+    assert ended.stdout.startswith(message), ended.stderr, ended.stderr
     assert store.find(STAGE) is None
     assert store.failure(STAGE) == "an earlier error"
     assert temporary_files(store) == []
@@ -330,9 +330,8 @@ def test_a_full_disk_while_recording_a_failure_keeps_the_earlier_one(store: Stor
 
 def test_a_full_disk_is_reported_before_anything_runs(store: Store) -> None:
     ended = python(LIMITED.format(root=str(store.root), limit=1000, action="store.prepare()"))
-    assert ended.stdout.startswith(
-        f"StoreError the store {store.root} cannot be written: File too large; free disk space"
-    )
+    message = f"StoreError the store {store.root} cannot be written: File too large; free disk space"
+    assert ended.stdout.startswith(message), ended.stderr
     assert temporary_files(store) == []
 
 
