@@ -233,7 +233,8 @@ def _fan_out(
     from study import execution
 
     names = StageNames(plan.study, places.store)
-    with SweepProgress(plan.missing, names, console, lambda: work.total) as progress:
+    workers = cluster.at_once(plan.study.grid.resources)
+    with SweepProgress(plan.missing, names, console, workers, lambda: work.total) as progress:
         outcomes, interrupted = execution.fan_out(
             work, places.store, plan.study.grid.resources, cluster, Listeners(progress, tracker), commit()
         )

@@ -315,7 +315,7 @@ def test_a_full_disk_while_saving_changes_nothing(store: Store) -> None:
     action = 'store.save(STAGE, RESULT, b"x" * 100_000, {})'
     ended = python(LIMITED.format(root=str(store.root), limit=20_000, action=action))
     message = f"StoreError the store {store.root} cannot be written: File too large; free disk space"
-    assert ended.stdout.startswith(message), ended.stderr, ended.stderr
+    assert ended.stdout.startswith(message), ended.stderr
     assert store.find(STAGE) is None
     assert store.failure(STAGE) == "an earlier error"
     assert temporary_files(store) == []
