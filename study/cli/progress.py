@@ -85,7 +85,7 @@ class SweepProgress(Listener):
         if outcome.error is not None:
             self._print(f"[red]failed[/]  {name}: {escape(outcome.error.splitlines()[0])}")
         elif outcome.status == "stopped":
-            epochs = f"{outcome.epochs}/{plural(outcome.stage.recipe.epochs, 'epoch')}"
+            epochs = f"{outcome.epochs}/{plural(outcome.stage.epochs, 'epoch')}"
             self._print(f"{count}  {name}  stopped early after {epochs}")
         elif not self._bars:
             took = "by another driver" if outcome.elsewhere else f"{outcome.seconds:.1f} s"
@@ -125,7 +125,7 @@ class _Bars:
         self.start, self.stop = self._progress.start, self._progress.stop
 
     def add(self, stage: Stage, name: str) -> None:
-        self._tasks[stage.key] = self._progress.add_task(escape(name), total=stage.recipe.epochs, note="")
+        self._tasks[stage.key] = self._progress.add_task(escape(name), total=stage.epochs, note="")
 
     def update(self, stage: Stage, row: dict[str, float]) -> None:
         note = f"val {row['val_accuracy']:.1%}" if "val_accuracy" in row else f"loss {row['train_loss']:.3f}"

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from study.design.stages import Stage, canonical_json
+from study.design.stages import Stage
 from study.planning.events import Outcome
+from study.utils.canonical_json import canonical_json
 
 SIMULATED_STAGES = 2000  # with more waiting stages, workers are assumed to be busy all the time
 REFRESH = 1.0  # seconds for which an estimate is reused: in a sweep of thousands of short stages it costs milliseconds
@@ -41,7 +42,7 @@ class _Cost:
 
     def of(self, stage: Stage) -> float:
         """The expected seconds of a whole stage."""
-        return self.mean_startup + stage.recipe.epochs * self.per_epoch
+        return self.mean_startup + stage.epochs * self.per_epoch
 
 
 @dataclass
@@ -80,7 +81,7 @@ class _Running:
         """Seconds until the end. An epoch that takes longer than expected counts as one expected epoch."""
         pace = expected.per_epoch if self.pace is None else self.pace
         if self.trained:
-            return (self.stage.recipe.epochs - self.epochs) * pace - min(now - self.reported, pace)
+            return (self.stage.epochs - self.epochs) * pace - min(now - self.reported, pace)
         return expected.of(self.stage) - min(now - self.started, expected.mean_startup + pace)
 
 
@@ -165,7 +166,7 @@ class TimeLeft:
         if run is None:  # computed by another driver, or never started
             return
         if outcome.status == "done":
-            run.report(1, stage.recipe.epochs, self._clock())
+            run.report(1, stage.epochs, self._clock())
         if outcome.status == "done" or run.pace is not None:
             self._finished.add(run)
 

@@ -12,17 +12,18 @@ from study.cli.time_left import REFRESH, SIMULATED_STAGES, TimeLeft, makespan
 from study.design.stages import Stage
 from study.planning.events import Outcome
 from study.vit.settings import Encoder, Finetune, Pretrain
+from study.vit.stages import StageSettings
 
 SMALL, LARGE = Encoder(), Encoder(width=2 * Encoder().width)
 Costs = Callable[[Stage], tuple[float, float]]  # seconds of start-up, and of each epoch
 
 
 def pretrain(seed: int, epochs: int, encoder: Encoder = SMALL) -> Stage:
-    return Stage(encoder, Pretrain(dataset="digits", epochs=epochs, warmup_epochs=0), seed)
+    return Stage(StageSettings(encoder, Pretrain(dataset="digits", epochs=epochs, warmup_epochs=0)), seed)
 
 
 def finetune(seed: int, epochs: int, parent: Stage | None = None, encoder: Encoder = SMALL) -> Stage:
-    return Stage(encoder, Finetune(dataset="digits", epochs=epochs, warmup_epochs=0), seed, parent)
+    return Stage(StageSettings(encoder, Finetune(dataset="digits", epochs=epochs, warmup_epochs=0)), seed, parent)
 
 
 def epochs(first: int, last: int) -> list[dict[str, float]]:
@@ -57,7 +58,7 @@ class Sweep:
                 heapq.heappush(events, (self.now + startup + seconds, next(ties), stage, 1))
             self.now, _, stage, epochs = heapq.heappop(events)
             self.time_left.report(stage, [{"epoch": float(epochs)}])
-            if epochs < stage.recipe.epochs:
+            if epochs < stage.epochs:
                 heapq.heappush(events, (self.now + self.costs(stage)[1], next(ties), stage, epochs + 1))
             else:
                 free += 1
@@ -110,7 +111,7 @@ def by_kind(stage: Stage) -> tuple[float, float]:
 
 
 def by_size(stage: Stage) -> tuple[float, float]:
-    return 2.0, 4.0 if stage.encoder == LARGE else 1.6
+    return 2.0, 4.0 if stage.settings.encoder == LARGE else 1.6
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])

@@ -22,6 +22,7 @@ from study.store.results import Store
 from study.utils.errors import StudyError
 from study.vit.export import benchmark
 from study.vit.export.onnx import run_onnx
+from study.vit.subject import Form
 
 HOSTILE = "<script>x</script> a|b $c$"
 

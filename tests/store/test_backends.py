@@ -16,7 +16,6 @@ from helpers.store_writers import create_and_write
 from study.store.backends import Folder, Storage, open_storage
 from study.store.backends.objects import Objects
 from study.store.results import Store, StoreError
-from study.tracking.trained_models import load as load_model
 from study.utils.errors import StudyError
 
 FILES = {"a.json": b"{}", "model.safetensors": b"\0" * 100}
