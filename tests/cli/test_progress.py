@@ -1,9 +1,15 @@
 """The display of a sweep: bars on a terminal that can redraw, lines elsewhere."""
 
 import io
+import os
+import pty
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
+from helpers.paths import ROOT, TESTS
 from rich.console import Console
 
 from study.cli.progress import STATUS_INTERVAL, SweepProgress, can_redraw
@@ -126,3 +132,65 @@ def test_only_terminals_that_can_redraw_get_bars(term: str, expected: bool, monk
     monkeypatch.setenv("TERM", term)
     assert can_redraw(terminal(io.StringIO(), 80)) is expected
     assert not can_redraw(Console(file=io.StringIO()))
+
+
+SWEEP = """
+import time
+from rich.console import Console
+from test_progress import FIRST, NAMES, PRETRAIN, STAGES, SweepProgress, Outcome
+with SweepProgress(STAGES, NAMES, Console(), 1) as progress:
+    for stage in (PRETRAIN, FIRST):
+        progress.on_start(stage)
+        progress.on_epochs(stage, [{"epoch": 1.0, "train_loss": 0.5}])
+        time.sleep(0.5)
+        progress.on_done(Outcome(stage, "done", seconds=0.5))
+"""
+LINES = re.compile(
+    r"1/3  pretrain for 2 cells r1  0\.5 s, about \d+:\d\d left\n"
+    r"2/3  finetune \[a\] r1  0\.5 s, about \d+:\d\d left\n"
+)
+
+
+def run_in_terminal(script: str, term: str) -> str:
+    """The output of a Python process whose standard output is a pseudo-terminal of this kind."""
+    reader, terminal = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "TERM"} | script_path()
+    environment |= {"TERM": term} if term else {}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=terminal, env=environment) as process:
+        os.close(terminal)
+        shown = b""
+        while data := read_available(reader):
+            shown += data
+    os.close(reader)
+    assert process.returncode == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+def read_available(reader: int) -> bytes:
+    try:
+        return os.read(reader, 4096)
+    except OSError:  # Linux reports the end of a pseudo-terminal as an error
+        return b""
+
+
+def script_path() -> dict[str, str]:
+    return {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, TESTS, TESTS / "cli"))), "COLUMNS": "100"}
+
+
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_a_process_in_a_simple_terminal_prints_lines(term: str) -> None:
+    assert LINES.fullmatch(run_in_terminal(SWEEP, term))
+
+
+def test_a_process_in_a_terminal_draws_bars() -> None:
+    shown = run_in_terminal(SWEEP, "xterm")
+    assert "\x1b[" in shown
+    assert "1/100" in shown
+    assert not LINES.search(shown)
+
+
+def test_a_piped_process_prints_lines() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SWEEP], env=os.environ | script_path(), capture_output=True, text=True, check=True
+    )
+    assert LINES.fullmatch(ended.stdout)
