@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,13 +35,6 @@ class Log(Listener):
 
     def on_done(self, outcome: Outcome) -> None:
         self.events.append((outcome.status, outcome.stage.key))
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    found = execution.connect(None)
-    yield found
-    execution.disconnect()
 
 
 def stages_of(grid: Path) -> list[Stage]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,22 +125,19 @@ class Halved:
 
 
 @pytest.fixture(scope="module")
-def halved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Halved]:
+def halved(tmp_path_factory: pytest.TempPathFactory, cluster: execution.Cluster) -> Halved:
     folder = tmp_path_factory.mktemp("halved")
     (folder / "halved.yaml").write_text(HALVED)
-    store, cluster = Store(folder / "store"), execution.connect(None)
+    store = Store(folder / "store")
     found = Halved(design.load(folder / "halved.yaml"), store, f"sqlite:///{folder / 'runs.db'}", Starts(), cluster)
-    try:
-        with Tracker(found.study, store, found.uri, {}) as tracker:
-            resources = Resources(checkpoint_seconds=0)
-            listeners = Listeners(found.starts, tracker)
-            execution.fan_out(TuningWork(found.study, store), store, resources, cluster, listeners, "abc")
-            tracker.flush()
-            tracker.finish("FINISHED", None)
-        assert tracker.problem is None
-        yield found
-    finally:
-        execution.disconnect()
+    with Tracker(found.study, store, found.uri, {}) as tracker:
+        resources = Resources(checkpoint_seconds=0)
+        listeners = Listeners(found.starts, tracker)
+        execution.fan_out(TuningWork(found.study, store), store, resources, cluster, listeners, "abc")
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert tracker.problem is None
+    return found
 
 
 def test_what_falls_behind_is_stopped_and_the_best_is_whole(halved: Halved) -> None:
