@@ -4,12 +4,12 @@ import heapq
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from study.design.stages import Stage
 from study.planning.events import Outcome
-from study.utils.canonical_json import canonical_json
+from study.vit import subject
 
 SIMULATED_STAGES = 2000  # with more waiting stages, workers are assumed to be busy all the time
 REFRESH = 1.0  # seconds for which an estimate is reused: in a sweep of thousands of short stages it costs milliseconds
@@ -17,12 +17,13 @@ REFRESH = 1.0  # seconds for which an estimate is reused: in a sweep of thousand
 
 @dataclass(frozen=True)
 class _Cost:
-    """Sums over stages: their number, seconds of start-up, epochs, and seconds of these epochs."""
+    """Sums over stages: their number, seconds of start-up, epochs, and seconds and multiply-adds of these epochs."""
 
     stages: int = 0
     startup: float = 0.0
     epochs: int = 0
     seconds: float = 0.0
+    macs: float = 0.0
 
     def __add__(self, other: "_Cost") -> "_Cost":
         return _Cost(
@@ -30,6 +31,7 @@ class _Cost:
             self.startup + other.startup,
             self.epochs + other.epochs,
             self.seconds + other.seconds,
+            self.macs + other.macs,
         )
 
     @property
@@ -75,7 +77,8 @@ class _Running:
         startup = 0.0
         if self.pace is not None:
             startup = max(0.0, reported - self.started - (epochs - self.restored) * self.pace)
-        return _Cost(1, startup, self.trained, self.reported - self.started - startup)
+        seconds = self.reported - self.started - startup
+        return _Cost(1, startup, self.trained, seconds, self.trained * _epoch_macs(self.stage.settings))
 
     def remaining(self, expected: _Cost, now: float) -> float:
         """Seconds until the end. An epoch that takes longer than expected counts as one expected epoch."""
@@ -86,40 +89,51 @@ class _Running:
 
 
 class _Costs:
-    """Costs by the settings of stages, with the average of their kind or of all stages for those not seen yet."""
+    """The costs of stages by their shape, by their kind, and of all."""
 
     def __init__(self) -> None:
-        self._settings: dict[str, _Cost] = defaultdict(_Cost)
+        self._shapes: dict[str, _Cost] = defaultdict(_Cost)
         self._kinds: dict[str, _Cost] = defaultdict(_Cost)
         self.all = _Cost()
 
     def copy(self) -> "_Costs":
         copied = _Costs()
-        copied._settings, copied._kinds, copied.all = self._settings.copy(), self._kinds.copy(), self.all
+        copied._shapes, copied._kinds, copied.all = self._shapes.copy(), self._kinds.copy(), self.all
         return copied
 
     def add(self, run: _Running) -> None:
         cost = run.cost()
-        self._settings[_settings(run.stage)] += cost
+        self._shapes[_shape(run.stage.settings)] += cost
         self._kinds[run.stage.kind] += cost
         self.all += cost
 
     def expected(self, stage: Stage) -> _Cost:
-        return self._settings.get(_settings(stage)) or self._kinds.get(stage.kind) or self.all
+        """The cost of stages of the same shape, else of the same kind, else of all in proportion to multiply-adds."""
+        known = self._shapes.get(_shape(stage.settings)) or self._kinds.get(stage.kind)
+        if known:
+            return known
+        macs = _epoch_macs(stage.settings) * self.all.epochs
+        return (
+            replace(self.all, seconds=self.all.seconds * macs / self.all.macs) if macs and self.all.macs else self.all
+        )
 
 
 @lru_cache(maxsize=100_000)
-def _settings(stage: Stage) -> str:
-    """Equal for stages that differ by their seed alone."""
-    identity = {name: value for name, value in stage.identity.items() if name not in ("seed", "parent")}
-    return canonical_json(identity)
+def _shape(settings: subject.StageSettings) -> str:
+    return settings.shape
+
+
+@lru_cache(maxsize=100_000)
+def _epoch_macs(settings: subject.StageSettings) -> float:
+    """Multiply-adds of an epoch; 0 where they are not known."""
+    return float(subject.epoch_macs(settings) or 0)
 
 
 class TimeLeft:
     """Follows a sweep and estimates the time left.
 
-    The costs of start-up and of an epoch are averaged over stages with the same settings, else over those of the same
-    kind. Until two epochs of a kind have ended, it is assumed to cost as much as the other kinds. The rest of the sweep
+    The costs of start-up and of an epoch are averaged over stages of the same shape, else of the same kind. Until two
+    epochs of a kind have ended, its epochs are assumed to take time in proportion to their multiply-adds. The rest
     is then simulated: stages in order on `workers` workers, each after its parent. `total` is the expected number of
     stages, including those that are not known yet.
     """
