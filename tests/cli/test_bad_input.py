@@ -310,4 +310,4 @@ def test_an_unknown_data_set_of_an_excluded_cell_does_not_matter(tmp_path: Path)
     lines = TEXT.partition("  width:\n")[0] + "  data: {path: finetune.dataset, levels: [unknown]}\n"
     (tmp_path / "grid.yaml").write_text(lines + "exclude: [{when: {data: unknown}, reason: not available}]\n")
     plan = make_plan(load(tmp_path / "grid.yaml"), Store(tmp_path))
-    assert [item.params is None for item in plan.cells] == [False, False, True]
+    assert [item.size is None for item in plan.cells] == [False, False, True]
