@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from helpers.paths import ROOT, TESTS
+from helpers.storage_clock import tick
 from helpers.store_samples import RESULT, STAGE
 
 from study.store import leases as module
@@ -122,10 +123,10 @@ def test_damaged_leases_are_free(store: Store, data: bytes) -> None:
 
 def test_only_failures_since_the_start_of_the_driver_count(store: Store) -> None:
     store.record_failure(STAGE, "long ago")
-    time.sleep(1.1)  # object storage has a resolution of one second
+    tick(store.storage)
     with Leases(store) as mine:
         assert mine.failure(STAGE) is None
-        time.sleep(1.1)
+        tick(store.storage)
         store.record_failure(STAGE, "just now")
         assert mine.failure(STAGE) == "just now"
 
