@@ -1,4 +1,4 @@
-"""`python -m study`."""
+"""Entry point of `python -m study`; see `study.cli.app`."""
 
 from study.cli.app import main
 

@@ -1,6 +1,6 @@
-"""The command line: the only place where all parts meet.
+"""The command line: `study` or `python -m study`. Commands import what they need, so that `--help` is fast.
 
-Exit codes: 0 all done; 1 some trials failed; 2 a mistake in what was asked, nothing written; 130 interrupted.
+Exit codes: see `study.cli.exit_codes`.
 """
 
 import errno
@@ -8,12 +8,14 @@ import functools
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from study import __version__
+from study.cli.exit_codes import EPILOG, ExitCode
 from study.cli.launch import launch
 from study.design import study as design
 from study.store.results import Store
@@ -26,21 +28,28 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Ablation studies of lightweight vision transformers.",
+    epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+STUDY, RESULTS, SETUP = "Run a study", "Use its results", "Set up"  # headings in `study --help`
 
-GridPath = Annotated[Path, typer.Argument(metavar="GRID", help="a grid file, such as grids/quickstart.yaml")]
+GridPath = Annotated[Path, typer.Argument(metavar="GRID", help="Grid file, such as grids/quickstart.yaml.")]
 StorePath = Annotated[
     str,
     typer.Option(
-        "--store", envvar="STUDY_STORE", help="finished stages of all studies: a folder, s3://... or gs://..."
+        "--store",
+        envvar="STUDY_STORE",
+        help="Where finished stages are stored: a folder, s3://BUCKET/NAME or gs://BUCKET/NAME.",
     ),
 ]
-ReportsPath = Annotated[Path, typer.Option("--reports", help="folder under which reports are written")]
+ReportsPath = Annotated[Path, typer.Option("--reports", help="Folder for the reports of all studies.")]
 TrackingUri = Annotated[
-    str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server; default: a SQLite file in the store")
+    str | None,
+    typer.Option(
+        envvar="MLFLOW_TRACKING_URI", help="URI of the MLflow server.", show_default="a SQLite file in the store"
+    ),
 ]
 DISK_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
@@ -50,16 +59,32 @@ STORE = ".study"
 REPORTS = Path("reports")
 
 
-@app.command()
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"study {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of `study` itself."""
+
+
+@app.command(rich_help_panel=STUDY)
 def plan(
     grid: GridPath,
     store: StorePath = STORE,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     measure: Annotated[
-        bool, typer.Option("--measure", help="train a few steps of each shape: time, memory, what can be detected")
+        bool,
+        typer.Option("--measure", help="Train a few steps of each model to estimate time, memory and power."),
     ] = False,
 ) -> None:
-    """Show a study's cells, trials and stages, their sizes, and what is already done."""
+    """Show the cells, trials and stages of a study, and which of them are finished. Writes nothing."""
     from study.planning import plan as planning
 
     made = planning.make_plan(design.load(grid), Store(store))
@@ -71,21 +96,21 @@ def plan(
         print(json.dumps(planning.as_json(made) | ({"forecast": forecast} if measure else {}), indent=1))
 
 
-@app.command()
+@app.command(rich_help_panel=STUDY)
 def run(
     grid: GridPath,
     address: Annotated[
         str | None,
-        typer.Option(help="a Ray cluster (auto or HOST:PORT, from one of its machines); default: this machine alone"),
+        typer.Option(help="Ray cluster to join: auto or HOST:PORT.", show_default="this machine only"),
     ] = None,
     store: StorePath = STORE,
     reports: ReportsPath = REPORTS,
     tracking_uri: TrackingUri = None,
     recompute_damaged: Annotated[
-        bool, typer.Option("--recompute-damaged", help="first remove stored stages that fail their checksums")
+        bool, typer.Option("--recompute-damaged", help="First remove stored stages that fail verification.")
     ] = False,
 ) -> None:
-    """Run what a study is missing, then write its report. Running again resumes."""
+    """Run the missing stages of a study, then write its report. Run it again to resume."""
     from study.cli import run as sweep
 
     if recompute_damaged:
@@ -96,62 +121,63 @@ def run(
     raise typer.Exit(sweep.run(made, places, _console()))
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def report(
     grid: GridPath, store: StorePath = STORE, reports: ReportsPath = REPORTS, tracking_uri: TrackingUri = None
 ) -> None:
-    """Rebuild a study's report from stored results alone."""
+    """Rebuild the report of a study from stored results."""
     from study.cli import run as sweep
 
     made, places = _prepare(grid, store, reports, tracking_uri)
     raise typer.Exit(sweep.rebuild_report(made, places, _console()))
 
 
-@app.command(name="export")
+@app.command(name="export", rich_help_panel=RESULTS)
 def export_models(
     grid: GridPath,
     store: StorePath = STORE,
-    to: Annotated[Path | None, typer.Option("--to", help="folder for the files [default: exports/STUDY]")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Output folder.", show_default="exports/STUDY")] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="validation accuracy, as a share, that int8 may lose and be kept")
+        float, typer.Option(min=0.0, max=1.0, help="Largest loss of validation accuracy with which int8 is kept.")
     ] = 0.01,
 ) -> None:
-    """Export each finished cell's model to ONNX, float32 and int8, and measure size and latency on one core."""
+    """Export the model of each finished cell to ONNX, float32 and int8; measure size and one-core latency."""
     made = design.load(grid)
     from study.execution import export_models
 
     folder = to or Path("exports") / made.name
     count = export_models.run(made, Store(store), folder, tolerance, _console())
     _console().print(
-        f"{plural(count, 'model')} exported to {escape(str(folder))}; see the next report", highlight=False
+        f"{plural(count, 'model')} exported to {escape(str(folder))}; the next report shows them",
+        highlight=False,
     )
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def verify(grid: GridPath, store: StorePath = STORE) -> None:
-    """Check every file of a study's stored stages against the checksum it was written with."""
+    """Verify the checksums of all stored stages of a study."""
     from study.store import verify as verifying
 
     raise typer.Exit(verifying.show(design.load(grid), Store(store), _console()))
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def sync(grid: GridPath, store: StorePath = STORE, tracking_uri: TrackingUri = None) -> None:
-    """Deliver to MLflow what it lacks of a study's stages: results, failures and early stops."""
+    """Deliver stored results, failures and early stops to MLflow, as far as they are missing there."""
     from study.cli import run as sweep
 
     made, places = _prepare(grid, store, REPORTS, tracking_uri)
     raise typer.Exit(sweep.sync(made, places, _console()))
 
 
-@app.command()
+@app.command(rich_help_panel=SETUP)
 def doctor(
-    grid: Annotated[Path | None, typer.Argument(metavar="GRID", help="also look at its data sets")] = None,
-    address: Annotated[str | None, typer.Option(help="look at every node of this Ray cluster")] = None,
+    grid: Annotated[Path | None, typer.Argument(metavar="GRID", help="Grid file whose data sets to check.")] = None,
+    address: Annotated[str | None, typer.Option(help="Check every node of this Ray cluster.")] = None,
     store: StorePath = STORE,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Look for what trips sweeps, on this machine or on every node of a cluster, and say each thing's cure."""
+    """Check the environment and suggest fixes: on this machine, or on every node of a cluster."""
     from study import tracking
     from study.launch import preflight as checks
 
@@ -165,27 +191,25 @@ def doctor(
     raise typer.Exit(checks.exit_code(found))
 
 
-app.command()(launch)
+app.command(rich_help_panel=STUDY)(launch)
 
 
-@app.command()
+@app.command(rich_help_panel=SETUP)
 def schema() -> None:
-    """Print the JSON Schema of a grid file, with which editors complete and check it."""
+    """Print the JSON Schema of grid files, for completion and checks in editors."""
     from study.design import json_schema as grids
 
     print(grids.text(), end="")
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS)
 def ui(
     store: StorePath = STORE,
     tracking_uri: TrackingUri = None,
-    host: Annotated[
-        str, typer.Option(help="who may look: this machine alone, or whoever reaches this address")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="of that address")] = 5000,
+    host: Annotated[str, typer.Option(help="Address to listen on; the default is local.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
 ) -> None:
-    """Open MLflow's pages, on localhost unless told otherwise."""
+    """Start the MLflow UI, by default on localhost."""
     from study import tracking
     from study.cli import run as sweep
 
@@ -193,22 +217,20 @@ def ui(
 
 
 def main() -> None:
-    """Entry point: a StudyError, or a disk that is full or read-only, is one message and exit code 2."""
+    """Entry point. A StudyError, or a disk that is full or read-only, becomes one message and ExitCode.INVALID."""
     try:
         app()
     except StudyError as error:
-        _complain(str(error))
+        _exit_with(str(error))
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        _complain(
-            f"{error.filename or 'disk'}: {error.strerror}; finished stages are kept, run again once it is put right"
-        )
+        _exit_with(f"{error.filename or 'disk'}: {error.strerror}; fix this and run again (finished stages are kept)")
 
 
-def _complain(message: str) -> None:
+def _exit_with(message: str) -> NoReturn:
     Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
-    sys.exit(2)
+    sys.exit(ExitCode.INVALID)
 
 
 def _measure(made: "Plan", store: Store, show: bool) -> dict[str, object]:
@@ -216,8 +238,8 @@ def _measure(made: "Plan", store: Store, show: bool) -> dict[str, object]:
     from study.report import collect
 
     console = _console() if show else Console(stderr=True)
-    with console.status("measuring") as status:
-        told = forecast.make_forecast(made, lambda done, of: status.update(f"measuring shape {done + 1} of {of}"))
+    with console.status("measuring models") as status:
+        told = forecast.make_forecast(made, lambda done, of: status.update(f"measuring model {done + 1}/{of}"))
     trials = collect(made.study, store).trials
     spread = forecast.spread_of(trials[trials["status"] == "done"], made.study.baseline.name)
     if show:
@@ -239,11 +261,11 @@ def _prepare(
 
 
 def _warn_of_misfits(made: "Plan") -> None:
-    """Say it where a trial asks for more than this machine has; a cluster may have it."""
+    """Warn if a trial requires more resources than this machine has. A cluster may have them."""
     from study.launch import preflight
 
     for finding in preflight.fits(made.study.grid.resources):
-        _console().print(f"[yellow]not on this machine:[/] {escape(finding.what)}; {escape(finding.cure)}")
+        _console().print(f"[yellow]warning:[/] {escape(finding.what)}; {escape(finding.cure)}")
 
 
 def _console() -> Console:

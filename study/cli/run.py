@@ -75,7 +75,7 @@ def run(plan: Plan, places: Places, console: Console) -> int:
     try:
         return _run(plan, places, console)
     except KeyboardInterrupt:
-        console.print(signals.NOW, style="yellow")
+        console.print(signals.STOPPED, style="yellow")
         return 130
 
 
@@ -179,7 +179,7 @@ def _cluster(plan: Plan, places: Places, console: Console) -> Iterator["executio
         cluster = execution.connect(places.address, lambda: console.print(waiting))
     try:
         execution.check_resources(plan.study.grid.resources, cluster)
-        with signals.heeded(console):  # `ray job stop` says it with SIGTERM; Ray has set its own handlers by now
+        with signals.stop_in_order(console):  # `ray job stop` says it with SIGTERM; Ray has set its own handlers by now
             yield cluster
     finally:
         execution.disconnect()
@@ -233,7 +233,8 @@ def _fan_out(
     from study import execution
 
     names = StageNames(plan.study, places.store)
-    with SweepProgress(plan.missing, names, console, lambda: work.total) as progress:
+    workers = cluster.at_once(plan.study.grid.resources)
+    with SweepProgress(plan.missing, names, console, workers, lambda: work.total) as progress:
         outcomes, interrupted = execution.fan_out(
             work, places.store, plan.study.grid.resources, cluster, Listeners(progress, tracker), commit()
         )

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during a sweep: once ends it in order, twice at once; either way it can go on later."""
+"""Ctrl-C and SIGTERM during a sweep: the first stops it in order, the second at once. Both can be resumed."""
 
 import signal
 from collections.abc import Iterator
@@ -7,32 +7,32 @@ from types import FrameType
 
 from rich.console import Console
 
-FIRST = (
-    "stopping: what has finished is being delivered, what is running goes on from its last checkpoint when the same "
-    "command is run again; press Ctrl-C again to stop now"
+STOPPING = (
+    "stopping: delivering finished stages to MLflow; running stages resume from their last checkpoint when you run the "
+    "same command again; press Ctrl-C again to stop now"
 )
-NOW = "stopped: what had finished is stored; run the same command again to go on"
+STOPPED = "stopped: finished stages are stored; run the same command again to resume"
 
 
 @contextmanager
-def heeded(console: Console) -> Iterator[None]:
-    """While this lasts, the first signal ends the fan-out in order, and every further one raises KeyboardInterrupt.
+def stop_in_order(console: Console) -> Iterator[None]:
+    """Inside this context, the first signal stops Ray Tune in order, and every further one raises KeyboardInterrupt.
 
-    Ray Tune is asked by SIGUSR1, its own way to be told; where it is not at work yet, the first signal raises, too.
+    Ray Tune stops in order on SIGUSR1. Before it has installed its handler, the first signal raises, too.
     """
-    asked = 0
+    received = 0
 
-    def heed(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked += 1
-        if asked > 1 or not callable(signal.getsignal(signal.SIGUSR1)):
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        received += 1
+        if received > 1 or not callable(signal.getsignal(signal.SIGUSR1)):
             raise KeyboardInterrupt
-        console.print(FIRST, style="yellow")
+        console.print(STOPPING, style="yellow")
         signal.raise_signal(signal.SIGUSR1)
 
-    before = {number: signal.signal(number, heed) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

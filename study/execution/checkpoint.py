@@ -50,9 +50,9 @@ class Checkpoints:
 
     def latest(self) -> Snapshot | None:
         """Where the stage goes on from; None to begin at the beginning."""
-        kept = self.store.unfinished(self.stage)
-        if kept.note:
-            self._note(kept.note)
+        kept = self.store.load_checkpoint(self.stage)
+        if kept.problem:
+            self._note(kept.problem)
         if kept.data is None:
             return None
         try:
@@ -78,7 +78,7 @@ class Checkpoints:
         said = self._fitting() | {"course": snapshot.course, "parts": [*self.parts, here]}
         header = {name: json.dumps(value) for name, value in said.items()}
         try:
-            self.store.keep_unfinished(self.stage, safetensors.torch.save(snapshot.tensors, header))
+            self.store.save_checkpoint(self.stage, safetensors.torch.save(snapshot.tensors, header))
         except OSError as error:  # it is an offer, no need: the stage goes on
             self._note(f"a checkpoint could not be written: {error.strerror}")
         ended = time.monotonic()
@@ -90,7 +90,7 @@ class Checkpoints:
 
     def _drop(self, why: str) -> None:
         self._note(f"a checkpoint was dropped: {why}")
-        self.store.drop_unfinished(self.stage)
+        self.store.delete_checkpoint(self.stage)
 
     def _note(self, what: str) -> None:
         if what not in self.notes:

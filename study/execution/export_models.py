@@ -16,7 +16,7 @@ from study.design.stages import Stage, stages_of
 from study.design.study import Study, Trial
 from study.planning.trials import wanted
 from study.store import measurements
-from study.store.measurements import Footprint
+from study.store.measurements import Measurement
 from study.store.results import Store
 from study.utils.errors import StudyError
 from study.utils.provenance import commit, now, processor, provenance
@@ -60,7 +60,7 @@ def first_done(study: Study, store: Store) -> Iterator[Trial]:
             yield trial
 
 
-def export_stage(stage: Stage, store: Store, folder: Path, tolerance: float) -> Footprint:
+def export_stage(stage: Stage, store: Store, folder: Path, tolerance: float) -> Measurement:
     """Write one model's files, measure them, and record the measurements."""
     started = now()
     with tempfile.TemporaryDirectory(dir=folder, prefix=".exporting-") as place:
@@ -68,7 +68,7 @@ def export_stage(stage: Stage, store: Store, folder: Path, tolerance: float) -> 
         with store.folder(stage) as stored:
             fp32, int8 = model_files.export_and_measure(stage.settings, stored, *files)
         origin = provenance(commit(), processor(), 1, started) | {"onnxruntime": version("onnxruntime")}
-        found = Footprint(fp32, int8, tolerance, origin)
+        found = Measurement(fp32, int8, tolerance, origin)
         files[0].replace(_file(folder, stage, "onnx"))
         if found.int8_kept:
             files[1].replace(_file(folder, stage, "int8.onnx"))
@@ -79,7 +79,7 @@ def export_stage(stage: Stage, store: Store, folder: Path, tolerance: float) -> 
 
 
 def _is_done(store: Store, stage: Stage, folder: Path, tolerance: float) -> bool:
-    found = measurements.find(store, stage)
+    found = measurements.read(store, stage)
     if found is None or found.tolerance != tolerance or not _file(folder, stage, "onnx").is_file():
         return False
     return not found.int8_kept or _file(folder, stage, "int8.onnx").is_file()
@@ -89,7 +89,7 @@ def _file(folder: Path, stage: Stage, ending: str) -> Path:
     return folder / f"{stage.key[:12]}.{ending}"
 
 
-def _words(made: Footprint) -> str:
+def _words(made: Measurement) -> str:
     fp32, int8 = (f"{form.file_bytes / 1e6:.2f} MB, {form.milliseconds:.2f} ms" for form in (made.fp32, made.int8))
     lost = 100 * (made.fp32.val_accuracy - made.int8.val_accuracy)
     verdict = "kept" if made.int8_kept else "not kept"

@@ -51,11 +51,11 @@ def fan_out(
     """
     work = stages if isinstance(stages, StageSource) else StageSource(stages)
     with Leases(store) as leases:
-        store.sweep(leases.keys())
+        store.remove_abandoned(leases.keys())
         queue = Queue(work, store, leases, listener, cluster.at_once(resources))
         _tune(queue, store, resources, cluster, commit)
         with contextlib.suppress(StoreError):  # what killed workers have left of stages that are stored by now
-            store.sweep(leases.keys())
+            store.remove_abandoned(leases.keys())
     if queue.error is not None:
         raise queue.error
     if queue.broken is not None:

@@ -40,7 +40,7 @@ def run_stage(
     try:
         trained, micro_batch = _train_within_memory(stage, store, device, on_epoch, checkpoints)
     except Diverged:
-        store.drop_unfinished(stage)  # whoever tries again, with other code, begins at the beginning
+        store.delete_checkpoint(stage)  # whoever tries again, with other code, begins at the beginning
         raise
     origin = provenance(commit, name, torch.get_num_threads(), started)
     origin |= {"data": data, "micro_batch": micro_batch, "parts": checkpoints.parts, "notes": checkpoints.notes}

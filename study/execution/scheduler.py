@@ -120,7 +120,7 @@ class Queue:
                 self._lose(bundle)
             elif bundle.stages and worker in self._stopped:
                 stage = bundle.stages.popleft()
-                self._store.drop_unfinished(stage)
+                self._store.delete_checkpoint(stage)
                 self._close(
                     Outcome(stage, "stopped", None, bundle.seconds, learning_curve=tuple(bundle.learning_curve))
                 )
@@ -226,7 +226,7 @@ class Queue:
         note = ""
         if error is not None:
             try:
-                note = self._store.fail(stage, error)
+                note = self._store.record_failure(stage, error)
             except StoreError as unwritten:
                 self.broken = str(unwritten)
         self._close(Outcome(stage, "failed" if error else "done", error, seconds, note=note))

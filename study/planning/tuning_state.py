@@ -189,7 +189,7 @@ def save(tuning: Tuning, store: Store) -> None:
         "importances": tuning.importances.shares,
         "importances_unavailable": tuning.importances.unavailable,
     }
-    store.note(_path(tuning), json.dumps(record, indent=1).encode())
+    store.write(_path(tuning), json.dumps(record, indent=1).encode())
 
 
 def suggested_trials(tunings: Iterable[Tuning]) -> list[Trial]:
@@ -216,7 +216,7 @@ def num_remaining(study: Study, tunings: Iterable[Tuning]) -> tuple[int, int]:
 
 def _loaded(tuning: Tuning, store: Store) -> Tuning:
     """The tuning with its recorded trials, if there is a record."""
-    data = store.noted(_path(tuning))
+    data = store.read(_path(tuning))
     if data is None:
         return tuning
     try:

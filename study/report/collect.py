@@ -200,12 +200,12 @@ def _load_rows(shelf: _Shelf) -> Iterator[Row]:
 
 def _device_rows(shelf: _Shelf, store: Store) -> Iterator[Row]:
     """Of each cell the first replicate whose model was exported."""
-    exported, seen = measurements.noted(store), set()
+    exported, seen = measurements.keys(store), set()
     for trial in shelf.trials:
         stage = stages_of(trial)[-1]
         if trial.cell.name in seen or stage.key not in exported or stage.key not in shelf.found:
             continue
-        if (found := measurements.find(store, stage)) is not None:
+        if (found := measurements.read(store, stage)) is not None:
             seen.add(trial.cell.name)
             yield {
                 "cell": trial.cell.name,

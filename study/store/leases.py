@@ -1,12 +1,12 @@
-"""Which stages a driver is at work on, so that several drivers of one store compute each stage once.
+"""Leases on stages, so that several drivers of one store compute each stage once.
 
-    STORE/leases/drivers/DRIVER     rewritten every HEARTBEAT seconds while the driver lives; who and where it is
-    STORE/leases/stages/KEY.1       the driver that has taken the stage; whoever takes it from a dead one writes KEY.2,
-                                    and so on: each is created once, so of several takers one succeeds
+    STORE/leases/drivers/DRIVER     a driver's host and process, rewritten every HEARTBEAT seconds
+    STORE/leases/stages/KEY.N       the driver that holds the stage, N = 1, 2, ...: a lease of a dead driver is taken
+                                    over by creating the next generation, so of several drivers exactly one succeeds
 
-A driver is dead once its process is known to be gone (same machine), or its heartbeat is EXPIRY seconds older than
-one's own. Both times are the store's, so that clocks which differ do no harm. A driver that was only asleep and goes on
-computes a stage for the second time at worst: of two results the first one stays.
+A driver counts as dead if its process has ended (same machine only), or if its heartbeat is EXPIRY seconds older than
+one's own. Both times are by the store's clock, so clock skew between machines does not matter. If a driver was only
+suspended and continues, the stage is computed twice at worst, and the first result is kept.
 """
 
 import contextlib
@@ -26,136 +26,136 @@ from study.utils.errors import StudyError
 from study.utils.process import gone, me
 
 HEARTBEAT = 15.0  # seconds
-EXPIRY = 120.0  # of silence: file systems may show a file's time a minute late
-LOOK = {True: 1.0, False: 5.0}  # seconds between looks at what another driver holds, in a folder and at an address
+EXPIRY = 120.0  # seconds; shared file systems may report modification times up to a minute late
+POLL = {True: 1.0, False: 5.0}  # seconds between checks of another driver's lease: in a folder, in object storage
 
 DRIVERS, STAGES = "leases/drivers", "leases/stages"
 
 
 class Leases:
-    """One driver's leases. Use as a context manager: on leaving, all are given back."""
+    """The leases of one driver. A context manager: on exit, all leases are released."""
 
     def __init__(self, store: Store, heartbeat: float = HEARTBEAT, expiry: float = EXPIRY) -> None:
         self._store, self._heartbeat, self._expiry = store, heartbeat, expiry
         self._driver = uuid.uuid4().hex
-        self._mine: dict[str, int] = {}  # key -> generation
-        self._held: dict[str, float] = {}  # key -> when to look again, on this machine's monotonic clock
-        self._left = threading.Event()
-        self._thread = threading.Thread(target=self._beat_on, name="leases", daemon=True)
+        self._own: dict[str, int] = {}  # key -> generation
+        self._next_poll: dict[str, float] = {}  # key of another driver's stage -> time.monotonic() of the next check
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._send_heartbeats, name="leases", daemon=True)
 
     def __enter__(self) -> "Leases":
-        self._beat()
-        self._began = self._store.listed(DRIVERS)[self._driver]
-        self._forget_the_dead()
+        self._send_heartbeat()
+        self._started = self._store.list_files(DRIVERS)[self._driver]
+        self._remove_expired()
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left.set()
+        self._closed.set()
         self._thread.join()
-        with contextlib.suppress(StudyError):  # a store that cannot be written: the leases expire
-            for key in list(self._mine):
+        with contextlib.suppress(StudyError):  # if the store is not writable, the leases expire
+            for key in list(self._own):
                 self._release(key)
-            self._forget_the_dead()
+            self._remove_expired()
             self._store.remove(f"{DRIVERS}/{self._driver}")
 
     def take(self, stage: Stage) -> bool:
-        """Whether the stage is this driver's now; False while another one has it. Raises StoreError."""
+        """Try to acquire a stage. False while another driver holds it. Raises StoreError."""
         key = stage.key
-        if key in self._mine:
+        if key in self._own:
             return True
-        if time.monotonic() < self._held.get(key, 0.0):
+        if time.monotonic() < self._next_poll.get(key, 0.0):
             return False
         if self._create(key, 1):
             return True
         latest = max(self._generations(key), default=0)
-        if (latest and self._lives(self._holder(key, latest))) or not self._create(key, latest + 1):
-            self._held[key] = time.monotonic() + LOOK[self._store.is_folder]
+        if (latest and self._is_alive(self._holder(key, latest))) or not self._create(key, latest + 1):
+            self._next_poll[key] = time.monotonic() + POLL[self._store.is_folder]
             return False
         return True
 
     def release(self, stage: Stage) -> None:
-        """Give a stage back, if it was taken. Raises StoreError."""
-        if stage.key in self._mine:
+        """Release a stage if this driver holds it. Raises StoreError."""
+        if stage.key in self._own:
             self._release(stage.key)
 
     def failure(self, stage: Stage) -> str | None:
-        """The error of a stage that another driver has tried while this one was at work. Raises StoreError."""
-        noted = self._store.failed_at(stage)
-        return self._store.failure(stage) if noted is not None and noted >= self._began else None
+        """The error of a stage that failed in another driver since this driver started. Raises StoreError."""
+        failed_at = self._store.failed_at(stage)
+        return self._store.failure(stage) if failed_at is not None and failed_at >= self._started else None
 
     def keys(self) -> set[str]:
-        """The stages that living drivers are at work on. Raises StoreError."""
+        """The keys of all stages that live drivers hold. Raises StoreError."""
         latest: dict[str, int] = {}
-        for key, generation in self._listed():
+        for key, generation in self._list_leases():
             latest[key] = max(generation, latest.get(key, 0))
-        return {key for key, generation in latest.items() if self._lives(self._holder(key, generation))}
+        return {key for key, generation in latest.items() if self._is_alive(self._holder(key, generation))}
 
     def _create(self, key: str, generation: int) -> bool:
         created = self._store.create(f"{STAGES}/{key}.{generation}", self._driver.encode())
         if created:
-            self._mine[key] = generation
-            self._held.pop(key, None)
+            self._own[key] = generation
+            self._next_poll.pop(key, None)
         return created
 
     def _release(self, key: str) -> None:
-        for generation in range(1, self._mine.pop(key) + 1):  # the latest last: until then the stage is held
+        for generation in range(1, self._own.pop(key) + 1):  # the latest last: it holds the stage
             self._store.remove(f"{STAGES}/{key}.{generation}")
 
-    def _listed(self) -> list[tuple[str, int]]:
-        split = (name.rpartition(".") for name in self._store.listed(STAGES))
+    def _list_leases(self) -> list[tuple[str, int]]:
+        split = (name.rpartition(".") for name in self._store.list_files(STAGES))
         return [(key, int(generation)) for key, _, generation in split if generation.isdecimal()]
 
     def _generations(self, key: str) -> list[int]:
-        return [generation for found, generation in self._listed() if found == key]
+        return [generation for found, generation in self._list_leases() if found == key]
 
     def _holder(self, key: str, generation: int) -> str | None:
-        """The driver's name; None where the lease has just been given back."""
-        data = self._store.noted(f"{STAGES}/{key}.{generation}")
+        """The driver's id; None if the lease was released in the meantime."""
+        data = self._store.read(f"{STAGES}/{key}.{generation}")
         return data.decode(errors="replace") if data is not None else None
 
-    def _lives(self, driver: str | None) -> bool:
+    def _is_alive(self, driver: str | None) -> bool:
         if not driver:
             return False
-        beats = self._store.listed(DRIVERS)
-        if driver not in beats:
+        heartbeats = self._store.list_files(DRIVERS)
+        if driver not in heartbeats:
             return False
-        now = beats.get(self._driver, beats[driver])
-        return now - beats[driver] <= self._expiry and not self._is_gone(driver)
+        now = heartbeats.get(self._driver, heartbeats[driver])
+        return now - heartbeats[driver] <= self._expiry and not self._has_exited(driver)
 
-    def _is_gone(self, driver: str) -> bool:
-        """Whether the driver was a process of this machine that has ended."""
+    def _has_exited(self, driver: str) -> bool:
+        """Whether the driver was a process on this machine that has ended."""
         try:
-            said = json.loads(self._store.noted(f"{DRIVERS}/{driver}") or b"{}")
-            return bool(said["machine"] == machine() and gone(said["owner"]))
+            record = json.loads(self._store.read(f"{DRIVERS}/{driver}") or b"{}")
+            return bool(record["machine"] == machine() and gone(record["owner"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             return False
 
-    def _forget_the_dead(self) -> None:
-        """Remove the heartbeats of dead drivers, and leases of stages that are stored by now."""
-        for driver in self._store.listed(DRIVERS):
-            if driver != self._driver and not self._lives(driver):
+    def _remove_expired(self) -> None:
+        """Remove the heartbeats of dead drivers and the leases of finished stages."""
+        for driver in self._store.list_files(DRIVERS):
+            if driver != self._driver and not self._is_alive(driver):
                 self._store.remove(f"{DRIVERS}/{driver}")
-        leases = self._listed()
+        leases = self._list_leases()
         stored = self._store.keys() if leases else frozenset()
         for key, generation in leases:
             if key in stored:
                 self._store.remove(f"{STAGES}/{key}.{generation}")
 
-    def _beat_on(self) -> None:
-        while not self._left.wait(self._heartbeat):
-            with contextlib.suppress(StudyError):  # the sweep itself will say what is wrong with the store
-                self._beat()
+    def _send_heartbeats(self) -> None:
+        while not self._closed.wait(self._heartbeat):
+            with contextlib.suppress(StudyError):  # the sweep reports problems with the store itself
+                self._send_heartbeat()
 
-    def _beat(self) -> None:
-        self._store.note(f"{DRIVERS}/{self._driver}", json.dumps({"machine": machine(), "owner": me()}).encode())
+    def _send_heartbeat(self) -> None:
+        self._store.write(f"{DRIVERS}/{self._driver}", json.dumps({"machine": machine(), "owner": me()}).encode())
 
 
 @cache
 def machine() -> str:
-    """A name for this machine, or for this container on it, as long as it is up: names of hosts may be given twice."""
+    """An id of this machine or container until its next restart. Host names alone may not be unique."""
     parts = [platform.node()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         with contextlib.suppress(OSError):

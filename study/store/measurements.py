@@ -1,4 +1,4 @@
-"""What finished models cost on a device, noted beside the results they belong to: STORE/device/KEY.json."""
+"""Size, latency and accuracy of exported models: STORE/device/KEY.json."""
 
 import json
 from collections.abc import Mapping
@@ -12,8 +12,9 @@ from study.vit.subject import Form
 
 
 @dataclass(frozen=True)
-class Footprint:
-    """A model as ONNX, in float32 and with int8 weights; `tolerance` is the validation accuracy int8 may lose."""
+class Measurement:
+    """A model as ONNX in float32 and int8. The int8 file is kept if it loses at most `tolerance` validation accuracy
+    (0 to 1)."""
 
     fp32: Form
     int8: Form
@@ -22,31 +23,31 @@ class Footprint:
 
     @property
     def int8_kept(self) -> bool:
-        """Whether the int8 form keeps its accuracy."""
+        """Whether the loss of accuracy by int8 is within the tolerance."""
         return self.fp32.val_accuracy - self.int8.val_accuracy <= self.tolerance + 1e-12
 
 
-def write(store: Store, stage: Stage, footprint: Footprint) -> None:
-    """Note a stage's footprint, in place of an earlier one. Raises StoreError."""
-    store.note(_path(stage), (json.dumps(asdict(footprint), indent=1, sort_keys=True) + "\n").encode())
+def write(store: Store, stage: Stage, measurement: Measurement) -> None:
+    """Store a stage's measurement, replacing an earlier one. Raises StoreError."""
+    store.write(_path(stage), (json.dumps(asdict(measurement), indent=1, sort_keys=True) + "\n").encode())
 
 
-def find(store: Store, stage: Stage) -> Footprint | None:
-    """The footprint noted of a stage, None where there is none. Raises StudyError where it cannot be read."""
-    data = store.noted(_path(stage))
+def read(store: Store, stage: Stage) -> Measurement | None:
+    """A stage's measurement, or None. Raises StudyError if the record is damaged, and StoreError."""
+    data = store.read(_path(stage))
     if data is None:
         return None
     try:
         found = json.loads(data)
-        return Footprint(**{**found, "fp32": Form(**found["fp32"]), "int8": Form(**found["int8"])})
+        return Measurement(**{**found, "fp32": Form(**found["fp32"]), "int8": Form(**found["int8"])})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        place = store.storage.place_of(_path(stage))
-        raise StudyError(f"{place} cannot be read ({error}); remove it and run `study export` again") from None
+        path = store.storage.location(_path(stage))
+        raise StudyError(f"{path} cannot be read ({error}); remove it and run `study export` again") from None
 
 
-def noted(store: Store) -> frozenset[str]:
-    """The keys of the stages that have a note. Raises StoreError."""
-    return frozenset(name.removesuffix(".json") for name in store.listed("device"))
+def keys(store: Store) -> frozenset[str]:
+    """The keys of all stages with a measurement. Raises StoreError."""
+    return frozenset(name.removesuffix(".json") for name in store.list_files("device"))
 
 
 def _path(stage: Stage) -> str:

@@ -1,16 +1,16 @@
-"""Finished stages, one folder each, named by key and whole or absent: the truth that everything else mirrors.
+"""The store: finished stages by key, each complete and verified, or absent. MLflow and reports are derived from it.
 
-    STORE/pretrain/KEY/   stage.json     what was asked for: the stage's identity and its whole settings
-    STORE/finetune/KEY/   result.json    metrics, facts about the model, history per epoch, expert load, provenance
+    STORE/pretrain/KEY/   stage.json     the stage's identity and its full settings
+    STORE/finetune/KEY/   result.json    metrics, model facts, history per epoch, expert load, provenance
                           model.safetensors, config.json
                           checksums.json SHA-256 of every other file
-    STORE/device/KEY.json what its model costs on a device (see `study.store.measurements`)
-    STORE/failed/KEY.json the last error of a stage that has no result yet
-    STORE/tuning/KEY.json how far the tuning of a cell has come (see `study.planning.tuning_state`)
-    STORE/unfinished/KEY  the latest checkpoint of a long stage that has no result yet, led by its SHA-256
+    STORE/device/KEY.json size and latency of the exported model (see `study.store.measurements`)
+    STORE/failed/KEY.json the last error of a stage without a result
+    STORE/tuning/KEY.json state of a cell's tuning (see `study.planning.tuning_state`)
+    STORE/unfinished/KEY  the latest checkpoint of a running or interrupted stage, preceded by its SHA-256
 
-How a folder becomes whole is the storage's business (`study.store.backends`). A failure is a note for the report, never
-an answer: the stage is tried again.
+How a folder is written atomically is up to the backend (`study.store.backends`). A recorded failure is only for the
+report: the next run retries the stage.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ from study.vit.subject import STAGE_KINDS
 
 WEIGHTS = "model.safetensors"
 CHECKSUMS = "checksums.json"
-STALE = 3600.0  # seconds after which what is half-written is taken for abandoned
+ABANDONED_AFTER = 3600.0  # seconds without a change, after which a partial write counts as abandoned
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a stage leaves behind, weights aside."""
+    """The result of a stage, without its weights."""
 
     metrics: Mapping[str, float]
     facts: Mapping[str, float | int]  # params, params_active, macs, macs_active
@@ -46,121 +46,128 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Unfinished:
-    """What is kept of a stage that was not finished: None where there is nothing, or nothing whole, as `note` says."""
+class StoredCheckpoint:
+    """The checkpoint of an unfinished stage. `data` is None where there is none, or none that can be used: then
+    `problem` is the reason."""
 
     data: bytes | None = None
-    note: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What is noted of a stage that could not be finished."""
+    """The recorded failure of a stage."""
 
     error: str
-    name: str = ""  # of the note; none where it is damaged, or from before notes had names
+    id: str = ""  # unique; empty where the record is damaged, or was written before records had ids
 
 
 class CorruptError(StudyError):
-    """A stored stage whose files are not what was written, or not what is asked for now; `reason` says why alone."""
+    """A stored stage that is damaged, or was computed with other settings; `reason` is the message without advice."""
 
-    def __init__(self, place: str, reason: str) -> None:
-        self.reason = f"{place}: {reason}"
+    def __init__(self, path: str, reason: str) -> None:
+        self.reason = f"{path}: {reason}"
         super().__init__(
-            f"stored stage {place} cannot be used: {reason}; "
-            "to compute it again: python -m study run GRID --recompute-damaged"
+            f"stored stage {path} cannot be used: {reason}; "
+            "to recompute it: python -m study run GRID --recompute-damaged"
         )
 
 
 class StoreError(StudyError):
-    """The store cannot be reached, read or written; what was to be stored is not."""
+    """The store cannot be reached, read or written. A failed write leaves nothing behind."""
 
 
 class Store:
-    """Finished stages in a folder, or at an address such as s3://BUCKET/NAME."""
+    """Finished stages in a folder or in object storage (s3://BUCKET/NAME, gs://BUCKET/NAME)."""
 
-    def __init__(self, place: Path | str) -> None:
-        self.storage = open_storage(place)
+    def __init__(self, location: Path | str) -> None:
+        self.storage = open_storage(location)
 
     @property
     def address(self) -> str:
-        """What names this store on every machine that sees it."""
+        """The store's absolute path or URL, valid on every machine that shares it."""
         return self.storage.address
 
     @property
     def root(self) -> Path:
-        """The store's folder; for an address a folder of this machine, for files that must be this machine's."""
+        """The store's folder. For object storage: a local folder for files that cannot be kept there."""
         return self.storage.local
 
     @property
     def is_folder(self) -> bool:
-        """Whether this is a folder, so that files can be appended to and databases kept in it."""
+        """Whether the store is a folder, which can also hold append-only files and databases."""
         return isinstance(self.storage, Folder)
 
     def __str__(self) -> str:
-        return self.storage.place_of("").rstrip("/")
+        return self.storage.location("").rstrip("/")
 
     def prepare(self) -> None:
-        """Make sure that results can be written. Raises StoreError where they cannot."""
-        with self._said("written"):
+        """Create the store and check that it is writable. Raises StoreError."""
+        with self._storage_errors("written"):
             self.storage.prepare()
 
     def has(self, stage: Stage) -> bool:
-        """Whether a result is stored; it is read and checked by `find`. Raises StoreError."""
-        with self._said("read"):
+        """Whether a result is stored. It is not verified: `find` does that. Raises StoreError."""
+        with self._storage_errors("read"):
             return self.storage.has_folder(_path(stage))
 
     def keys(self) -> frozenset[str]:
-        """The keys of all stages that have a result. Raises StoreError where the store cannot be looked at."""
-        with self._said("read"):
-            return frozenset(name for kind in STAGE_KINDS for name in self.storage.folders(kind))
+        """The keys of all stages that have a result. Raises StoreError."""
+        with self._storage_errors("read"):
+            return frozenset(name for kind in STAGE_KINDS for name in self.storage.list_folders(kind))
 
     def find(self, stage: Stage) -> Result | None:
-        """The stored result, None where there is none. Raises CorruptError if it is damaged or not this stage's."""
-        files = self._read(stage, "stage.json", "result.json")
+        """The stored result, or None. Raises CorruptError if it is damaged or of another stage, and StoreError."""
+        files = self._read_verified(stage, "stage.json", "result.json")
         if files is None:
             return None
         stored = self._json(stage, "stage.json", files)
         if canonical_json(stored.get("identity")) != canonical_json(stage.identity):
             raise self._corrupt(stage, "stage.json describes another stage")
         if change := _first_change(stored.get("spec"), stage.spec()):
-            raise self._corrupt(stage, f"a default has changed since it was computed ({change})")
+            raise self._corrupt(stage, f"a default setting changed after it was computed ({change})")
         try:
             return Result(**self._json(stage, "result.json", files))
-        except TypeError:  # fields of another version of this code
-            raise self._corrupt(stage, "result.json has other fields than this version writes") from None
+        except TypeError:  # written by another version of this code
+            raise self._corrupt(stage, "result.json has fields of another version of this package") from None
 
     def weights(self, stage: Stage) -> bytes:
-        """The stored weights, their checksum verified. Raises CorruptError, also where there are none."""
-        files = self._read(stage, WEIGHTS)
+        """The stored weights, verified. Raises CorruptError if they are damaged or missing, and StoreError."""
+        files = self._read_verified(stage, WEIGHTS)
         if files is None:
             raise self._corrupt(stage, f"{WEIGHTS} is missing")
         return files[WEIGHTS]
 
     def check(self, stage: Stage) -> None:
-        """Read every file of a stored stage against its checksum. Raises CorruptError."""
-        self._read(stage, "stage.json", "result.json", "config.json", WEIGHTS)
+        """Verify the checksum of every file of a stored stage. Raises CorruptError or StoreError."""
+        self._read_verified(stage, "stage.json", "result.json", "config.json", WEIGHTS)
 
     @contextlib.contextmanager
     def folder(self, stage: Stage) -> Iterator[Path]:
-        """The files of a stored stage in a folder of this machine, for as long as the context lasts."""
+        """The files of a stored stage in a local folder, valid inside the context."""
         with self.storage.as_local(_path(stage)) as folder:
             yield folder
 
-    def paths_of(self, beginning: str) -> list[str]:
-        """Where the stages lie whose keys begin so, fine-tunings first: `finetune/KEY`. Raises StoreError."""
-        with self._said("read"):
-            listed = {kind: self.storage.folders(kind) for kind in sorted(STAGE_KINDS)}
-        return [f"{kind}/{key}" for kind, keys in listed.items() for key in sorted(keys) if key.startswith(beginning)]
+    def find_paths(self, prefix: str) -> list[str]:
+        """Paths in the store (`finetune/KEY`) of the stages whose key has this prefix, fine-tuning first.
+
+        Raises StoreError.
+        """
+        with self._storage_errors("read"):
+            listed = {kind: self.storage.list_folders(kind) for kind in sorted(STAGE_KINDS)}
+        return [f"{kind}/{key}" for kind, keys in listed.items() for key in sorted(keys) if key.startswith(prefix)]
 
     @contextlib.contextmanager
     def local(self, path: str) -> Iterator[Path]:
-        """A stored stage's folder by its path in the store, on this machine for as long as the context lasts."""
+        """Like `folder`, for a path returned by `find_paths`."""
         with self.storage.as_local(path) as folder:
             yield folder
 
     def save(self, stage: Stage, result: Result, weights: bytes, config: Mapping[str, Any]) -> None:
-        """Write a finished stage. Of two writers of one key the first one's result stays. Raises StoreError."""
+        """Store a finished stage atomically. If two writers store the same key, the first result is kept.
+
+        Raises StoreError.
+        """
         files = {
             "stage.json": _json({"identity": stage.identity, "spec": stage.spec()}),
             "result.json": _json(asdict(result)),
@@ -168,111 +175,110 @@ class Store:
             WEIGHTS: weights,
         }
         files[CHECKSUMS] = _json({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
-        with self._said("written"):
+        with self._storage_errors("written"):
             self.storage.write_folder(_path(stage), files)
-            self.storage.remove(_note(stage))
-        self.drop_unfinished(stage)
+            self.storage.remove(_failure_path(stage))
+        self.delete_checkpoint(stage)
 
     def discard(self, stage: Stage) -> None:
-        """Remove a stored stage, so that it is computed again. Raises StoreError."""
-        with self._said("written"):
+        """Remove a stored stage, so that the next run recomputes it. Raises StoreError."""
+        with self._storage_errors("written"):
             self.storage.remove_folder(_path(stage))
 
-    def fail(self, stage: Stage, error: str) -> str:
-        """Note the error of a stage that could not be finished, in place of an earlier one. Returns the note's name,
-        which no other has. Raises StoreError."""
+    def record_failure(self, stage: Stage, error: str) -> str:
+        """Record the error of a stage, replacing an earlier one. Returns the id of the record. Raises StoreError."""
         name = uuid.uuid4().hex
-        with self._said("written"):
-            self.storage.write(_note(stage), _json({"name": name, "spec": stage.spec(), "error": masked(error)}))
+        record = {"name": name, "spec": stage.spec(), "error": masked(error)}
+        self.write(_failure_path(stage), _json(record))
         return name
 
     def failure(self, stage: Stage) -> str | None:
-        """The last error of a stage without a result, also of one whose note is damaged. Raises StoreError."""
+        """The last error of a stage without a result, or None. Raises StoreError."""
         found = self.last_failure(stage)
         return found.error if found else None
 
     def last_failure(self, stage: Stage) -> Failure | None:
-        """The same with its name. Raises StoreError."""
-        try:
-            with self._said("read"):
-                note = _mapping(self.storage.read(_note(stage)))
-            return Failure(str(note["error"]), str(note.get("name", "")))
-        except FileNotFoundError:
+        """The last failure of a stage without a result, or None; a damaged record counts as one. Raises StoreError."""
+        data = self.read(_failure_path(stage))
+        if data is None:
             return None
-        except (ValueError, KeyError) as error:
-            return Failure(f"its note {self.storage.place_of(_note(stage))} cannot be read ({error})")
-
-    def keep_unfinished(self, stage: Stage, data: bytes) -> None:
-        """Put the state of a stage aside, in place of an earlier one. Raises OSError."""
-        self.storage.write(_checkpoint(stage), _digest_line(data) + data)
-
-    def unfinished(self, stage: Stage) -> Unfinished:
-        """The state that was put aside; one whose checksum is wrong is removed, never given."""
         try:
-            digest, newline, data = self.storage.read(_checkpoint(stage)).partition(b"\n")
-        except FileNotFoundError:
-            return Unfinished()
-        except OSError as error:
-            return Unfinished(note=f"a checkpoint could not be read: {error.strerror}")
-        if digest + newline == _digest_line(data):
-            return Unfinished(data)
-        self.drop_unfinished(stage)
-        return Unfinished(note="a checkpoint was dropped: it does not have the checksum it was written with")
-
-    def drop_unfinished(self, stage: Stage) -> None:
-        """Remove the state that was put aside, where that is possible: it is never in the way."""
-        with contextlib.suppress(OSError):
-            self.storage.remove(_checkpoint(stage))
+            record = _mapping(data)
+            return Failure(str(record["error"]), str(record.get("name", "")))
+        except (ValueError, KeyError) as error:
+            return Failure(f"failure record {self.storage.location(_failure_path(stage))} cannot be read ({error})")
 
     def failed_at(self, stage: Stage) -> float | None:
-        """When the stage's failure was noted, in the store's own time; None where none is. Raises StoreError."""
-        with self._said("read"):
-            return self.storage.written(_note(stage))
+        """When the stage's failure was recorded, by the store's clock; None without a failure. Raises StoreError."""
+        with self._storage_errors("read"):
+            return self.storage.modified(_failure_path(stage))
 
-    def sweep(self, keep: Iterable[str], age: float = STALE) -> int:
-        """Remove what killed writers left half-written more than `age` seconds ago, and checkpoints of stages that are
-        stored by now, save for the keys in `keep`. Returns how many were removed. Raises StoreError."""
-        kept = set(keep)
-        ended = self.keys() - kept
-        with self._said("written"):
+    def save_checkpoint(self, stage: Stage, data: bytes) -> None:
+        """Store the checkpoint of a running stage, replacing an earlier one. Raises OSError."""
+        self.storage.write(_checkpoint_path(stage), _digest_line(data) + data)
+
+    def load_checkpoint(self, stage: Stage) -> StoredCheckpoint:
+        """The stage's latest checkpoint. One with a wrong checksum is deleted."""
+        try:
+            digest, newline, data = self.storage.read(_checkpoint_path(stage)).partition(b"\n")
+        except FileNotFoundError:
+            return StoredCheckpoint()
+        except OSError as error:
+            return StoredCheckpoint(problem=f"a checkpoint could not be read: {error.strerror}")
+        if digest + newline == _digest_line(data):
+            return StoredCheckpoint(data)
+        self.delete_checkpoint(stage)
+        return StoredCheckpoint(problem="a checkpoint was deleted: checksum mismatch")
+
+    def delete_checkpoint(self, stage: Stage) -> None:
+        """Delete the stage's checkpoint. Errors are ignored: a checkpoint that is left over does no harm."""
+        with contextlib.suppress(OSError):
+            self.storage.remove(_checkpoint_path(stage))
+
+    def remove_abandoned(self, active: Iterable[str], age: float = ABANDONED_AFTER) -> int:
+        """Remove partial writes of killed processes that are older than `age` seconds, and checkpoints of finished
+        stages. The keys in `active` are skipped. Returns the number of files and folders removed. Raises StoreError."""
+        skipped = set(active)
+        finished = self.keys() - skipped
+        with self._storage_errors("written"):
             folders = (*STAGE_KINDS, "failed", "unfinished")
-            swept = sum(self.storage.sweep(folder, kept, age, ended) for folder in folders)
-            for key in ended & self.storage.listed("unfinished").keys():
+            removed = sum(self.storage.remove_partial(folder, skipped, age, finished) for folder in folders)
+            for key in finished & self.storage.list_files("unfinished").keys():
                 self.storage.remove(f"unfinished/{key}")
-                swept += 1
-        return swept
+                removed += 1
+        return removed
 
-    # Files of other parts (leases, deliveries) beside the stages; all raise StoreError.
+    # Small records of other modules (leases, deliveries, tunings). All methods raise StoreError.
 
-    def note(self, path: str, data: bytes) -> None:
-        """Write a file, whole or not at all."""
-        with self._said("written"):
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file atomically."""
+        with self._storage_errors("written"):
             self.storage.write(path, data)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a file unless there is one; of several writers one gets True."""
-        with self._said("written"):
+        """Write a file if it does not exist. Of several concurrent writers, exactly one gets True."""
+        with self._storage_errors("written"):
             return self.storage.create(path, data)
 
-    def noted(self, path: str) -> bytes | None:
-        """A file's bytes, None where there is none."""
-        with contextlib.suppress(FileNotFoundError), self._said("read"):
+    def read(self, path: str) -> bytes | None:
+        """A file's content, or None if it does not exist."""
+        with contextlib.suppress(FileNotFoundError), self._storage_errors("read"):
             return self.storage.read(path)
         return None
 
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there."""
-        with self._said("written"):
+        """Remove a file if it exists."""
+        with self._storage_errors("written"):
             self.storage.remove(path)
 
-    def listed(self, folder: str) -> dict[str, float]:
-        """A folder's files, and when each was written in the store's own time."""
-        with self._said("read"):
-            return self.storage.listed(folder)
+    def list_files(self, folder: str) -> dict[str, float]:
+        """A folder's files with their modification times, in seconds by the store's clock."""
+        with self._storage_errors("read"):
+            return self.storage.list_files(folder)
 
-    def _read(self, stage: Stage, *names: str) -> dict[str, bytes] | None:
-        """Files of a stored stage, their checksums verified."""
-        with self._said("read"):
+    def _read_verified(self, stage: Stage, *names: str) -> dict[str, bytes] | None:
+        """Files of a stored stage, verified by checksum; None where the stage is not stored."""
+        with self._storage_errors("read"):
             files = self.storage.read_folder(_path(stage), [CHECKSUMS, *names])
         if files is None:
             return None
@@ -281,7 +287,7 @@ class Store:
             if name not in files:
                 raise self._corrupt(stage, f"{name} is missing")
             if hashlib.sha256(files[name]).hexdigest() != checksums.get(name):
-                raise self._corrupt(stage, f"{name} does not have the checksum it was written with")
+                raise self._corrupt(stage, f"checksum mismatch in {name}")
         return files
 
     def _json(self, stage: Stage, name: str, files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -292,21 +298,21 @@ class Store:
         except ValueError as error:
             raise self._corrupt(stage, f"{name} cannot be read ({error})") from None
 
-    def _corrupt(self, stage: Stage, what: str) -> CorruptError:
-        return CorruptError(self.storage.place_of(_path(stage)), what)
+    def _corrupt(self, stage: Stage, reason: str) -> CorruptError:
+        return CorruptError(self.storage.location(_path(stage)), reason)
 
     @contextlib.contextmanager
-    def _said(self, doing: str) -> Iterator[None]:
-        """Trouble with the storage as one message; a file that is not there is the caller's business."""
+    def _storage_errors(self, action: str) -> Iterator[None]:
+        """Convert OSError to StoreError with a suggestion. FileNotFoundError passes: it is not a storage problem."""
         try:
             yield
         except FileNotFoundError:
             raise
         except OSError as error:
-            ways = {"read": "", "written": "free the disk or put its permissions right, or "}
+            suggestion = {"read": "", "written": "free disk space or fix permissions, or "}[action]
             raise StoreError(
-                f"the store {self} cannot be {doing}: {error.strerror or error}; "
-                f"{ways[doing]}name another store with --store"
+                f"the store {self} cannot be {action}: {error.strerror or error}; "
+                f"{suggestion}use another store with --store"
             ) from None
 
 
@@ -314,27 +320,27 @@ def _path(stage: Stage) -> str:
     return f"{stage.kind}/{stage.key}"
 
 
-def _checkpoint(stage: Stage) -> str:
+def _checkpoint_path(stage: Stage) -> str:
     return f"unfinished/{stage.key}"
 
 
-def _note(stage: Stage) -> str:
+def _failure_path(stage: Stage) -> str:
     return f"failed/{stage.key}.json"
 
 
 def _mapping(data: bytes) -> dict[str, Any]:
-    """Raises ValueError for what is no JSON mapping."""
+    """Parse a JSON object. Raises ValueError."""
     found = json.loads(data.decode())
     if not isinstance(found, dict):
-        raise ValueError("it does not hold a mapping")
+        raise ValueError("not a JSON object")
     return found
 
 
-def _first_change(stored: Any, present: Any, path: str = "") -> str | None:
-    """Where a stored setting differs from the present one; a setting that was not known then does not count."""
-    if not isinstance(stored, dict) or not isinstance(present, dict):
-        return None if stored == present else f"{path[1:]} was {stored!r}, is {present!r}"
-    changes = (_first_change(stored[name], present.get(name), f"{path}.{name}") for name in stored)
+def _first_change(stored: Any, current: Any, path: str = "") -> str | None:
+    """The first stored setting that differs from the current one. Settings added since then are ignored."""
+    if not isinstance(stored, dict) or not isinstance(current, dict):
+        return None if stored == current else f"{path[1:]} was {stored!r}, now {current!r}"
+    changes = (_first_change(stored[name], current.get(name), f"{path}.{name}") for name in stored)
     return next((change for change in changes if change), None)
 
 

@@ -28,7 +28,7 @@ class Ledger:
     def runs(self, uri: str) -> dict[str, str]:
         """Stage key to run id, for the deliveries to one server. Raises StoreError."""
         if not self._in_a_file(uri):
-            listed = self._store.listed(self._folder(uri))
+            listed = self._store.list_files(self._folder(uri))
             names = sorted(listed, key=lambda name: listed[name])
             return dict(name.split(".", 1) for name in names if "." in name)
         return {entry["key"]: entry["run_id"] for entry in self._entries(uri) if {"key", "run_id"} <= entry.keys()}
@@ -36,20 +36,20 @@ class Ledger:
     def endings(self, uri: str) -> frozenset[str]:
         """The names of failures and stops that were delivered to a server. Raises StoreError."""
         if not self._in_a_file(uri):
-            return frozenset(self._store.listed(self._ended(uri)))
+            return frozenset(self._store.list_files(self._ended(uri)))
         return frozenset(str(entry["ended"]) for entry in self._entries(uri) if "ended" in entry)
 
     def add(self, uri: str, stage: Stage, run_id: str) -> None:
         """Note a delivery. Raises OSError or StoreError."""
         if not self._in_a_file(uri):
-            self._store.note(f"{self._folder(uri)}/{stage.key}.{run_id}", b"")
+            self._store.write(f"{self._folder(uri)}/{stage.key}.{run_id}", b"")
             return
         self._append({"server": server_of(uri), "key": stage.key, "run_id": run_id})
 
     def add_ending(self, uri: str, name: str, run_id: str) -> None:
         """Note the delivery of a failure, or of a stop. Raises OSError or StoreError."""
         if not self._in_a_file(uri):
-            self._store.note(f"{self._ended(uri)}/{name}", b"")
+            self._store.write(f"{self._ended(uri)}/{name}", b"")
             return
         self._append({"server": server_of(uri), "ended": name, "run_id": run_id})
 

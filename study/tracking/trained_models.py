@@ -58,7 +58,7 @@ def _folder_of(source: str, store: Store, tracking_uri: str | None) -> Iterator[
 
 def _stored(beginning: str, store: Store) -> str | None:
     """Where in the store the one stage lies whose key begins so."""
-    found = store.paths_of(beginning)
+    found = store.find_paths(beginning)
     if len(found) > 1:
         some = ", ".join(found[:3])
         raise StudyError(f"{beginning!r} begins the keys of {len(found)} stages in {store}: {some}; give more digits")

@@ -36,11 +36,11 @@ def ending(outcome: Outcome) -> str:
 
 def _failures(study: Study, store: Store) -> list[Outcome]:
     """Those noted in the store; not those noted before notes had names, which were delivered in their own sweep."""
-    noted = store.listed("failed")
+    noted = store.list_files("failed")
     stages = unique_stages(everything(study, store)) if noted else []
     without = [stage for stage in stages if f"{stage.key}.json" in noted and not store.has(stage)]
     found = ((stage, store.last_failure(stage)) for stage in without)
-    return [Outcome(stage, "failed", one.error, note=one.name) for stage, one in found if one and one.name]
+    return [Outcome(stage, "failed", one.error, note=one.id) for stage, one in found if one and one.id]
 
 
 def _stops(study: Study, store: Store) -> list[Outcome]:

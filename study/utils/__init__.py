@@ -1,1 +1,11 @@
-"""TODO"""
+"""Helpers that import no other package of the project.
+
+errors       the base class of all errors for users
+text         counts, points and durations in messages
+formats      numbers in reports
+escape       text in Markdown, HTML and matplotlib
+redact       passwords in URLs
+process      ownership marks: host, process id and start time
+stale_dirs   removal of folders left by killed processes
+provenance   commit, versions and hardware of a result
+"""

@@ -1,19 +1,19 @@
-"""Numbers as people say them: 1 trial, 2 trials; 1 point, 0.5 points."""
+"""Counts, percentage points and durations in messages."""
 
 
 def plural(number: int, noun: str) -> str:
-    """1 trial, 2 trials."""
+    """A count with its noun: 1 trial, 2 trials, 1,200 trials."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def points(share: float, digits: int = 3) -> str:
-    """How large a difference of shares is, in percentage points without its sign: 0.005 as 0.5 points."""
+    """The absolute value of a difference of shares in percentage points: 0.005 as 0.5 points."""
     written = f"{100 * abs(share):.{digits}g}"
     return f"{written} point{'' if written == '1' else 's'}"
 
 
 def clock_time(seconds: float) -> str:
-    """As in 0:42, 12:05, 3:07:00."""
+    """A duration as 0:42, 12:05 or 3:07:00."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

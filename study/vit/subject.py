@@ -29,6 +29,7 @@ __all__ = [
     "check_data",
     "data_digest",
     "describe",
+    "epoch_macs",
     "is_own_data",
     "model_size",
     "stage_facts",
@@ -82,6 +83,16 @@ def stage_facts(stage: StageSettings) -> dict[str, int]:
         params = counts.pretrain_params(stage.encoder, stage.recipe)
         return asdict(ModelSize(params.total, params.active, macs.executed, macs.active))
     return asdict(_classifier_size(stage.encoder, num_classes(stage)))
+
+
+def epoch_macs(stage: StageSettings) -> int | None:
+    """Multiply-adds of one forward pass over the training images; None if the data set does not state their number.
+
+    Raises StudyError for data without labels.
+    """
+    splits = describe(stage.dataset).splits
+    images = stage.recipe.train_images or (splits["train"] if splits else None)
+    return None if images is None else images * stage_facts(stage)["macs"]
 
 
 def num_classes(stage: StageSettings) -> int:

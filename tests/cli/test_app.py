@@ -1,13 +1,22 @@
-"""The command line as a user meets it: a process, its output, its exit code, and what it leaves on disk."""
+"""The command line: output, exit codes and files. Commands that start Ray run as processes."""
 
 import csv
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.tiny_grid import ONE_REPLICATE, TINY
+
+from study.design.stages import unique_stages
+from study.design.study import expand, load
+from study.report.build import Report
+from study.store.results import Store
+
+Command = Callable[..., tuple[int, str, str]]
 
 
 def study(*arguments: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -22,30 +31,26 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_from_grid_to_report_and_again(tiny: Path, place: Path) -> None:
-    """The whole way: plan, run, report. A replicate more runs only what it adds, a second run runs nothing, and the
-    report is rebuilt from the store alone."""
-    text = tiny.read_text()
-    tiny.write_text(text.replace("replicates: 2", "replicates: 1"))
-    planned = study("plan", tiny.name, "--json", folder=place)
-    assert json.loads(planned.stdout)["trials"] == 4
-    assert not (place / ".study").exists()
+def test_a_study_grows_by_a_replicate_and_its_report_is_rebuilt(finished: Path, place: Path, command: Command) -> None:
+    """Another replicate runs only its own stages, a second run does nothing, and the report needs only the store."""
+    finished.write_text(TINY)
+    code, planned, _ = command("plan", finished.name, "--json")
+    assert code == 0
+    assert json.loads(planned)["trials"] == 8
+    assert sum(stage["done"] for stage in json.loads(planned)["stages"]) == 6
+    assert not (place / "reports").exists()
 
-    first = study("run", tiny.name, folder=place)
-    assert first.returncode == 0, first.stderr
-    assert "6 of 6 stages run" in first.stdout
-    tiny.write_text(text)
-    grown = study("run", tiny.name, folder=place)
+    grown = study("run", finished.name, folder=place)
     assert grown.returncode == 0, grown.stderr
     assert "6 done, 6 to run" in grown.stdout
     assert "6 of 6 stages run" in grown.stdout
     report = place / "reports" / "tiny"
     trials = rows(report / "results.csv")
     assert [row["status"] for row in trials] == ["done"] * 8
-    assert len({row["run_id"] for row in trials}) == 8
+    assert len({row["run_id"] for row in trials}) == 8  # also those that were stored before
     assert all(0 <= float(row["test_accuracy"]) <= 1 for row in trials)
 
-    again = study("run", tiny.name, folder=place)
+    again = study("run", finished.name, folder=place)
     assert again.returncode == 0, again.stderr
     assert "0 to run" in again.stdout
     assert "report up to date" in again.stdout
@@ -53,15 +58,14 @@ def test_from_grid_to_report_and_again(tiny: Path, place: Path) -> None:
     for file in report.rglob("*"):
         if file.is_file():
             file.unlink()
-    rebuilt = study("report", tiny.name, folder=place)
+    rebuilt = study("report", finished.name, folder=place)
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert rows(report / "results.csv") == trials
 
 
-def test_one_failure_is_told_and_stops_nothing_else(tiny: Path, place: Path) -> None:
-    """A learning rate that makes one cell diverge: its trials fail, all others finish, the exit code is 1."""
-    text = tiny.read_text().replace("replicates: 2", "replicates: 1")
-    text = text.replace(
+def test_a_failed_trial_stops_no_other_and_is_retried(tiny: Path, place: Path) -> None:
+    """A learning rate with which one cell diverges: its trial fails, all others finish, and the exit code is 1."""
+    text = ONE_REPLICATE.replace(
         "levels: [finetune, probe]",
         "levels: [{label: wild, set: {finetune.learning_rate: 1.0e+30, finetune.clip_norm: 0}}]",
     )
@@ -76,9 +80,21 @@ def test_one_failure_is_told_and_stops_nothing_else(tiny: Path, place: Path) -> 
     again = study("run", tiny.name, folder=place)
     assert again.returncode == 1
     assert "0 of 1 stages run" in again.stdout
-    rebuilt = study("report", tiny.name, folder=place)
-    assert rebuilt.returncode == 1
-    assert "Not finished: 1 failed of 4 trials" in rebuilt.stdout
+    assert "Not finished: 1 failed of 4 trials" in again.stdout
+
+
+def test_a_report_of_failed_trials_ends_with_exit_code_1(
+    finished: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(".study")
+    stage = unique_stages(expand(load(finished)))[-1]
+    store.discard(stage)
+    store.record_failure(stage, "loss became NaN")
+    monkeypatch.setattr("study.report.build", lambda results, folder: Report(folder, (), ("a finding",)))
+    code, shown, _ = command("report", finished.name)
+    assert code == 1
+    assert "a finding" in shown
+    assert "reports/tiny/report.html" in shown
 
 
 @pytest.mark.parametrize(
@@ -97,32 +113,31 @@ def test_one_failure_is_told_and_stops_nothing_else(tiny: Path, place: Path) -> 
         (("path: encoder.num_kv_heads", "path: encoder.kv"), 22, ["kv"]),
     ],
 )  # fmt: skip
-def test_bad_grids_are_one_clear_message(
-    tiny: Path, place: Path, change: tuple[str, str], line: int, words: list[str]
+def test_invalid_grids_are_one_clear_message(
+    tiny: Path, place: Path, command: Command, change: tuple[str, str], line: int, words: list[str]
 ) -> None:
-    """File, line, key, value and what was possible; exit code 2; nothing written."""
+    """File, line, key, value and valid values; exit code 2; nothing written."""
     text = tiny.read_text()
     assert change[0] in text
     tiny.write_text(text.replace(change[0], change[1], 1))
     for verb in ("plan", "run"):
-        ended = study(verb, tiny.name, folder=place, COLUMNS="400")
-        assert ended.returncode == 2
-        assert f"{tiny.name}:{line}:" in ended.stderr
-        assert len(ended.stderr.strip().splitlines()) == 1
-        assert "Traceback" not in ended.stderr
+        code, _, message = command(verb, tiny.name)
+        assert code == 2
+        assert f"{tiny.name}:{line}:" in message
+        assert len(message.strip().splitlines()) == 1
         for word in words:
-            assert word in ended.stderr
+            assert word in message
     assert [file.name for file in place.iterdir()] == [tiny.name]
 
 
-def test_a_missing_grid_names_those_there_are(place: Path) -> None:
+def test_a_missing_grid(place: Path) -> None:
     ended = study("run", "nowhere.yaml", folder=place)
     assert ended.returncode == 2
     assert "no such grid file" in ended.stderr
 
 
-def test_a_store_that_cannot_be_written_is_said_before_anything_runs(tiny: Path, place: Path) -> None:
-    (place / "taken").write_text("a file where a folder should be")
+def test_an_unusable_store_is_reported_before_anything_runs(tiny: Path, place: Path) -> None:
+    (place / "taken").write_text("a file in place of the folder")
     ended = study("run", tiny.name, "--store", "taken", folder=place)
     assert ended.returncode == 2
     assert "taken" in ended.stderr
@@ -130,7 +145,7 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_runs(tiny: Path,
     assert "Traceback" not in ended.stderr
 
 
-def test_offline_without_a_copy_says_both_ways_out(tiny: Path, place: Path) -> None:
+def test_a_data_set_that_is_neither_cached_nor_online(tiny: Path, place: Path) -> None:
     tiny.write_text(
         tiny.read_text().replace("dataset: digits", "dataset: cifar10").replace("channels: 1", "channels: 3")
     )
@@ -141,21 +156,21 @@ def test_offline_without_a_copy_says_both_ways_out(tiny: Path, place: Path) -> N
     assert "Traceback" not in ended.stderr
 
 
-def test_a_report_made_elsewhere_is_not_overwritten_by_an_empty_one(tiny: Path, place: Path) -> None:
+def test_a_report_is_not_overwritten_by_an_empty_one(tiny: Path, place: Path, command: Command) -> None:
     report = place / "reports" / "tiny" / "report.html"
     report.parent.mkdir(parents=True)
-    report.write_text("made elsewhere")
-    ended = study("report", tiny.name, folder=place, COLUMNS="400")
-    assert ended.returncode == 2
-    assert "run it first" in ended.stderr
-    assert report.read_text() == "made elsewhere"
+    report.write_text("of another machine")
+    code, _, message = command("report", tiny.name)
+    assert code == 2
+    assert "run it first" in message
+    assert report.read_text() == "of another machine"
 
 
-def test_replicates_are_added_in_the_same_run_until_claims_are_decided(place: Path) -> None:
-    """Two rounds in one sweep; MLflow hears of the trials of both, and the report gives the verdict."""
+def test_replicates_are_added_in_the_same_run_until_claims_are_decided(place: Path, command: Command) -> None:
+    """Two rounds in one sweep: MLflow has the trials of both, and the report has the verdict."""
     (place / "grid.yaml").write_text(
         "study: rounds\n"
-        "question: Are more replicates asked for?\n"
+        "question: Are more replicates required?\n"
         "baseline:\n"
         "  encoder: {image_size: 8, patch_size: 4, channels: 1, width: 16, depth: 1, num_heads: 2, num_kv_heads: 2,\n"
         "            experts_by_depth: [1], top_k: 1, ffn_width_first: 8, ffn_width_last: 8}\n"
@@ -166,8 +181,8 @@ def test_replicates_are_added_in_the_same_run_until_claims_are_decided(place: Pa
         "  - {claim: exactly as good, kind: equivalent, cells: {kv heads: 1}, margin: 1e-6}\n"
         "replicates: {min: 2, max: 3, until: claims}\n"
     )
-    planned = study("plan", "grid.yaml", folder=place)
-    assert "2 cells x 2 to 3 replicates, now 4 trials" in planned.stdout, planned.stderr
+    _, planned, _ = command("plan", "grid.yaml")
+    assert "2 cells x 2 to 3 replicates, now 4 trials" in " ".join(planned.split())
     ran = study("run", "grid.yaml", folder=place)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "2 more stages: 2 cells x 2 to 3 replicates, now 6 trials" in ran.stdout
@@ -176,5 +191,5 @@ def test_replicates_are_added_in_the_same_run_until_claims_are_decided(place: Pa
     report = place / "reports" / "rounds"
     assert [row["verdict"] for row in rows(report / "claims.csv")] == ["undecided"]
     assert len({row["run_id"] for row in rows(report / "results.csv")}) == 6
-    again = study("run", "grid.yaml", folder=place)
-    assert "6 done, 0 to run" in again.stdout
+    _, planned, _ = command("plan", "grid.yaml")
+    assert "6 done, 0 to run" in " ".join(planned.split())

@@ -1,4 +1,4 @@
-"""Every mistake in a grid is one clear message: file, line, key, value, and what was possible; nothing is written."""
+"""Every mistake in a grid is one clear message with file, line, key, value and valid values; nothing is written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ ENCODER, FINETUNE = "baseline.encoder", "baseline.finetune"
 LEVEL = "factors.heads.levels[0]"
 WHEN = "exclude[0].when"
 
-# what is replaced by what in TEXT, and the line, key and words of the complaint
+# the text to replace in TEXT, its replacement, and the line, key and words of the error
 PARTS = [
     ("study: example", "studdy: example", 1, "studdy", "unknown key 'studdy'; did you mean 'study'?"),
     ("study: example\n", "", 1, "study", "'study' is missing"),
@@ -194,7 +194,7 @@ EXCLUSIONS = [
         "leaves only the baseline",
     ),
 ]
-CLAIM = "study:"  # the claim under test stands above it, on lines 1 to 3
+CLAIM = "study:"  # the claim under test is inserted above this line, on lines 1 to 3
 
 
 def claims(*written: str) -> str:
@@ -260,8 +260,8 @@ ADAPTIVE = [
 
 
 @pytest.fixture
-def complaint(tmp_path: Path) -> Callable[[str], str]:
-    """The error for a grid given as text, without the folder of the file."""
+def error_for(tmp_path: Path) -> Callable[[str], str]:
+    """The error message for a grid given as text, without the folder of the file."""
 
     def make(text: str) -> str:
         path = tmp_path / "bad.yaml"
@@ -274,7 +274,7 @@ def complaint(tmp_path: Path) -> Callable[[str], str]:
     return make
 
 
-def test_the_text_itself_is_right(tmp_path: Path) -> None:
+def test_the_unchanged_grid_is_valid(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(TEXT)
     assert len(make_plan(load(tmp_path / "good.yaml"), Store(tmp_path)).trials) == 9
 
@@ -283,11 +283,11 @@ def test_the_text_itself_is_right(tmp_path: Path) -> None:
     ("old", "new", "line", "key", "words"),
     [*PARTS, *BASELINES, *DATASETS, *FACTORS, *LEVELS, *EXCLUSIONS, *CLAIMS, *TUNING, *ADAPTIVE],
 )
-def test_a_mistake_is_told_with_file_line_key_and_what_was_possible(
-    complaint: Callable[[str], str], old: str, new: str, line: int, key: str, words: str
+def test_a_mistake_is_reported_with_file_line_key_and_valid_values(
+    error_for: Callable[[str], str], old: str, new: str, line: int, key: str, words: str
 ) -> None:
     assert old in TEXT
-    message = complaint(TEXT.replace(old, new, 1))
+    message = error_for(TEXT.replace(old, new, 1))
     assert message.startswith(f"bad.yaml:{line}: {key}")
     assert words in message
     assert len(message.splitlines()) == 1
@@ -295,7 +295,7 @@ def test_a_mistake_is_told_with_file_line_key_and_what_was_possible(
 
 @pytest.mark.parametrize("value", ["null", "[]", "{}", "3", "[1]"])
 @pytest.mark.parametrize("key", ["study", "question", "baseline", "factors"])
-def test_every_part_has_its_type(complaint: Callable[[str], str], key: str, value: str) -> None:
+def test_every_section_has_a_type(error_for: Callable[[str], str], key: str, value: str) -> None:
     parts = {
         "study": "x",
         "question": "x",
@@ -303,11 +303,11 @@ def test_every_part_has_its_type(complaint: Callable[[str], str], key: str, valu
         "factors": "{f: {levels: [1]}}",
     }
     lines = [f"{name}: {written}\n" for name, written in {**parts, key: value}.items()]
-    assert complaint("".join(lines)).startswith(f"bad.yaml:{list(parts).index(key) + 1}: {key}")
+    assert error_for("".join(lines)).startswith(f"bad.yaml:{list(parts).index(key) + 1}: {key}")
 
 
 def test_an_unknown_data_set_of_an_excluded_cell_does_not_matter(tmp_path: Path) -> None:
     lines = TEXT.partition("  width:\n")[0] + "  data: {path: finetune.dataset, levels: [unknown]}\n"
-    (tmp_path / "grid.yaml").write_text(lines + "exclude: [{when: {data: unknown}, reason: not to be had}]\n")
+    (tmp_path / "grid.yaml").write_text(lines + "exclude: [{when: {data: unknown}, reason: not available}]\n")
     plan = make_plan(load(tmp_path / "grid.yaml"), Store(tmp_path))
-    assert [item.params is None for item in plan.cells] == [False, False, True]
+    assert [item.size is None for item in plan.cells] == [False, False, True]

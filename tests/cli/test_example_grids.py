@@ -1,5 +1,5 @@
-"""Every grid that comes with the project is run, at reduced size: one epoch on few images, once or twice per cell, real
-Ray, one for all of them. Data sets that would be downloaded are stood in for by small folders of images."""
+"""Every example grid is run with Ray at reduced size: one epoch on few images, one or two replicates. Small folders of
+images replace data sets that would be downloaded."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.paths import GRIDS
+from helpers.paths import EXAMPLE_GRIDS
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -26,16 +26,15 @@ from study.report.tables import TABLES
 from study.store.results import Store
 from study.tuning.stage_source import TuningStageSource
 
-EXAMPLES = sorted(GRIDS.glob("*.yaml"))
 LOCAL = {"digits", "photos"}
 IMAGES = 40
 MOST = {"epochs": 1, "warmup_epochs": 0.5, "batch_size": 20}
-ROUNDS = 12  # of plan and fan-out, for studies that want more as results come in
+ROUNDS = 12  # of planning and running: results may require more trials
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders of digits, in place of what would be downloaded: cifar10/3/17.png."""
+    """Folders of digits in place of downloaded data sets: cifar10/3/17.png."""
     root, digits = tmp_path_factory.mktemp("images"), load_digits()
     for name in ("cifar10", "cifar100", "svhn"):
         for i in range(80):
@@ -46,7 +45,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reduced(value: Any, images: Path, name: str = "") -> Any:
-    """A part of a grid with less to do: every size is made small, and different ones stay different."""
+    """A part of a grid at reduced size. Values that differ still differ."""
     last = name.rpartition(".")[2]
     if isinstance(value, dict):
         inside = {key: reduced(inner, images, key) for key, inner in value.items()}
@@ -61,7 +60,7 @@ def reduced(value: Any, images: Path, name: str = "") -> Any:
 
 
 def smaller(data: dict[str, Any], images: Path) -> dict[str, Any]:
-    """A grid with less to do, of the same design."""
+    """A grid of the same design at reduced size."""
     made: dict[str, Any] = reduced(data, images)
     for section in ("pretrain", "finetune"):
         if made["baseline"].get(section):
@@ -76,52 +75,48 @@ def smaller(data: dict[str, Any], images: Path) -> dict[str, Any]:
     if "search" in made:
         made["search"]["trials"] = 4
     if "tune" in made:
-        made["tune"]["parameters"].pop("finetune.warmup_epochs", None)  # up to more epochs than there are now
+        made["tune"]["parameters"].pop("finetune.warmup_epochs", None)  # would exceed the reduced number of epochs
     return made
 
 
 @dataclass(frozen=True)
-class Ran:
-    """The reduced grids by the names of their files, and the store that has their results."""
+class Finished:
+    """The reduced studies by file name, and the store with their results."""
 
     studies: dict[str, Study]
     store: Store
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Ran:
-    """All grids in one sweep: what they share is computed once, and workers start once."""
+def finished(tmp_path_factory: pytest.TempPathFactory, images: Path, cluster: execution.Cluster) -> Finished:
+    """All grids in one sweep: shared stages are computed once, and workers start once."""
     folder = tmp_path_factory.mktemp("grids")
-    for path in GRIDS:
+    for path in EXAMPLE_GRIDS:
         (folder / path.name).write_text(yaml.safe_dump(smaller(read(path).data, images), sort_keys=False))
-    found = Ran({path.stem: load(folder / path.name) for path in GRIDS}, Store(folder / "store"))
-    cluster = execution.connect(None)
-    try:
-        for study in found.studies.values():
-            if study.space is not None:
-                execution.fan_out(
-                    TuningStageSource(study, found.store), found.store, Resources(), cluster, Listener(), "test"
-                )
-        for _ in range(ROUNDS):
-            plans = [make_plan(study, found.store) for study in found.studies.values()]
-            missing = {stage.key: stage for plan in plans for stage in plan.missing}
-            if not missing:
-                break
-            outcomes, _ = execution.fan_out([*missing.values()], found.store, Resources(), cluster, Listener(), "test")
-            assert [outcome.error for outcome in outcomes if outcome.status != "done"] == []
-    finally:
-        execution.disconnect()
+    found = Finished({path.stem: load(folder / path.name) for path in EXAMPLE_GRIDS}, Store(folder / "store"))
+    for study in found.studies.values():
+        if study.space is not None:
+            execution.fan_out(
+                TuningStageSource(study, found.store), found.store, Resources(), cluster, Listener(), "test"
+            )
+    for _ in range(ROUNDS):
+        plans = [make_plan(study, found.store) for study in found.studies.values()]
+        missing = {stage.key: stage for plan in plans for stage in plan.missing}
+        if not missing:
+            break
+        outcomes, _ = execution.fan_out([*missing.values()], found.store, Resources(), cluster, Listener(), "test")
+        assert [outcome.error for outcome in outcomes if outcome.status != "done"] == []
     return found
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_every_grid_runs(path: Path, ran: Ran) -> None:
-    study = ran.studies[path.stem]
+@pytest.mark.parametrize("path", EXAMPLE_GRIDS, ids=lambda path: path.stem)
+def test_every_grid_runs(path: Path, finished: Finished) -> None:
+    study = finished.studies[path.stem]
     assert study.design == load(path).design
-    results = collect(study, ran.store)
+    results = collect(study, finished.store)
     assert set(results.trials["status"]) <= {"done", "excluded"}
     assert not any(math.isnan(value) for value in results.done["test_accuracy"])
     assert answers(results)
     shown = "\n".join(cell.written for cell in outline(results) if isinstance(cell, Code))
     assert set(re.findall(r'table\(results, "(\w+)"\)', shown)) <= TABLES.keys()
-    assert all(table(results).columns for table in TABLES.values())  # those that it does not show, too
+    assert all(table(results).columns for table in TABLES.values())  # also those that the report does not show

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from helpers.paths import GRIDS
+from helpers.paths import EXAMPLE_GRIDS, GRIDS
 
 from study.cli.app import app
 from study.design import json_schema, overrides
@@ -37,7 +37,7 @@ def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema.grid_schema())
 
 
-@pytest.mark.parametrize("path", sorted(GRIDS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXAMPLE_GRIDS, ids=lambda path: path.stem)
 def test_every_grid_that_comes_with_the_project_names_the_schema_and_fits_it(
     path: Path, check: jsonschema.Draft202012Validator
 ) -> None:

@@ -186,7 +186,7 @@ def test_a_checkpoint_of_another_stage_other_data_or_other_code_is_dropped(
     keep()
     monkeypatch.setattr(checkpoint, "code", lambda: "new")
     assert "another code" in note(stage, "data")
-    store.keep_unfinished(stage, b"no safetensors")
+    store.save_checkpoint(stage, b"no safetensors")
     assert "cannot be read" in note(stage, "data")
 
 

@@ -17,11 +17,12 @@ from study.execution import export_models
 from study.execution.run_stage import run_stage
 from study.report import collect, tables
 from study.store import measurements
-from study.store.measurements import Footprint, Form
+from study.store.measurements import Measurement
 from study.store.results import Store
 from study.utils.errors import StudyError
 from study.vit.export import benchmark
 from study.vit.export.onnx import run_onnx
+from study.vit.subject import Form
 
 HOSTILE = "<script>x</script> a|b $c$"
 
@@ -55,7 +56,7 @@ def test_what_is_exported_is_measured_noted_and_shown(
     images = torch.rand(3, 1, 8, 8)
     torch.testing.assert_close(run_onnx(fp32, images), study.load(stage.key)(images), rtol=1e-4, atol=1e-5)
 
-    found = measurements.find(store, stage)
+    found = measurements.read(store, stage)
     stored = store.find(stage)  # the note is no part of the stage: its checksums still hold
     assert found is not None
     assert stored is not None
@@ -74,14 +75,14 @@ def test_what_is_exported_is_measured_noted_and_shown(
 
 @pytest.mark.parametrize(("int8", "kept"), [(0.90, True), (0.891, True), (0.89, True), (0.889, False), (0.95, True)])
 def test_int8_is_kept_within_the_tolerance(int8: float, kept: bool) -> None:
-    assert Footprint(Form(2, 1.0, 0.90), Form(1, 1.0, int8), 0.01).int8_kept is kept
+    assert Measurement(Form(2, 1.0, 0.90), Form(1, 1.0, int8), 0.01).int8_kept is kept
 
 
 def test_a_note_that_cannot_be_read(finished: tuple[Study, Store, Stage]) -> None:
     _, store, stage = finished
-    store.note(f"device/{stage.key}.json", b"{}")
+    store.write(f"device/{stage.key}.json", b"{}")
     with pytest.raises(StudyError, match=r"cannot be read .*remove it and run `study export` again"):
-        measurements.find(store, stage)
+        measurements.read(store, stage)
 
 
 def test_without_the_extra(

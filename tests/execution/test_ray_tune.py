@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,13 +35,6 @@ class Log(Listener):
 
     def on_done(self, outcome: Outcome) -> None:
         self.events.append((outcome.status, outcome.stage.key))
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    found = execution.connect(None)
-    yield found
-    execution.disconnect()
 
 
 def stages_of(grid: Path) -> list[Stage]:
@@ -208,7 +200,7 @@ def test_a_disk_that_fills_up_stops_the_sweep_with_one_message(tiny: Path, tmp_p
             execution.fan_out(stages_of(tiny), store, Resources(), cluster, log, "abc")
         done = [key for event, key in log.events if event == "done"]
         assert store.keys() >= set(done)
-        assert store.listed("failed") == {}
+        assert store.list_files("failed") == {}
         assert not list(disk.rglob(".*"))
     finally:
         subprocess.run(["umount", "-l", disk], check=True)

@@ -182,7 +182,7 @@ def test_a_store_that_cannot_be_read_stops_everything(desks: type[Desk], monkeyp
 
 def test_children_of_what_another_driver_has_failed_fail_with_it(tmp_path: Path, desks: type[Desk]) -> None:
     desk = desks([PARENTS[0], CHILDREN[0], FREE[0]])
-    desk.store.fail(PARENTS[0], "told by the other")
+    desk.store.record_failure(PARENTS[0], "told by the other")
     assert desk.take("a") == [FREE[0]]
     assert desk.status() == {PARENTS[0].key: "failed", CHILDREN[0].key: "failed"}
 

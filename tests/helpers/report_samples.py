@@ -103,9 +103,9 @@ def everything(folder: Path) -> tuple[Study, Store]:
     store = Store(folder / "store")
     for i, trial in enumerate(expand(study)):
         if i == 1:
-            store.fail(stages_of(trial)[-1], f"RuntimeError: {SCRIPT} | loss is nan\n  in a traceback")
+            store.record_failure(stages_of(trial)[-1], f"RuntimeError: {SCRIPT} | loss is nan\n  in a traceback")
         elif i == 3:
-            store.fail(stages_of(trial)[0], "OutOfMemory")
+            store.record_failure(stages_of(trial)[0], "OutOfMemory")
         elif i < 10:
             put(store, trial, ramp(trial) + 0.003 * (i % 4), commit=COMMITS[i % 2])
     return study, store

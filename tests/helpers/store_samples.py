@@ -1,4 +1,4 @@
-"""A stage and a result to be stored, for tests and for the processes that tests start."""
+"""Two stages and a result to store, for tests and for the processes that they start."""
 
 from study.design.stages import Stage
 from study.store.results import Result

@@ -1,4 +1,4 @@
-"""The tiny study that tests share: every kind of stage on real data, in seconds."""
+"""A tiny study for tests: every kind of stage on real data, in seconds."""
 
 TINY = """\
 study: tiny
@@ -27,3 +27,5 @@ factors:
   pre-training: {path: pretrain, levels: [null], baseline: digits}
 replicates: 2
 """
+
+ONE_REPLICATE = TINY.replace("replicates: 2", "replicates: 1")

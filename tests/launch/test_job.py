@@ -142,5 +142,5 @@ def test_a_study_that_is_stopped_on_the_head_goes_on_when_it_is_started_again(
     assert f"{6 - finished} of {6 - finished} stages run" in output
     assert re.search(r"MLflow at http://127.0.0.1:9 did not take everything", output)
     assert all(store.find(stage) is not None for stage in stages)
-    assert store.listed(STAGES) == store.listed(DRIVERS) == {}
+    assert store.list_files(STAGES) == store.list_files(DRIVERS) == {}
     assert statuses(checkout / "reports" / "tiny" / "results.csv") == ["done"] * 4

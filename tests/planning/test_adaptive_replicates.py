@@ -133,7 +133,7 @@ def test_a_trial_that_fails_for_ever_holds_nobody_up(study: Study, tmp_path: Pat
 
     def run(trial: Trial) -> None:
         if trial.cell.name == HOPELESS and trial.replicate == 2:
-            store.fail(stages_of(trial)[-1], "diverged")
+            store.record_failure(stages_of(trial)[-1], "diverged")
         else:
             put(store, trial, made_up(trial))
 

@@ -6,7 +6,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 import pytest
-from helpers.paths import GRIDS
+from helpers.paths import EXAMPLE_GRIDS
 from rich.console import Console
 
 from study.design.stages import Stage, stages_of
@@ -47,7 +47,7 @@ def test_stages_are_counted_once_however_many_share_them(tiny: Path, store: Stor
     )
 
 
-@pytest.mark.parametrize("path", sorted(GRIDS.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", EXAMPLE_GRIDS, ids=lambda p: p.stem)
 def test_every_grid_that_comes_with_the_project_can_be_planned(path: Path, store: Store) -> None:
     assert not make_plan(load(path), store).finished
 

@@ -50,14 +50,14 @@ def test_a_done_trial_has_its_metrics_facts_keys_and_run(study: Study, tmp_path:
 
 def test_a_failed_stage_gives_the_first_line_of_its_error(study: Study, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    store.fail(stages_of(expand(study)[0])[-1], "\nValueError: wrong\n  File ...\n")
+    store.record_failure(stages_of(expand(study)[0])[-1], "\nValueError: wrong\n  File ...\n")
     row = collect(study, store).trials.iloc[0]
     assert (row["status"], row["reason"]) == ("failed", "ValueError: wrong")
 
 
 def test_a_failed_pretraining_fails_the_trial_that_waits_for_it(study: Study, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    store.fail(stages_of(expand(study)[0])[0], "out of memory")
+    store.record_failure(stages_of(expand(study)[0])[0], "out of memory")
     row = collect(study, store).trials.iloc[0]
     assert (row["status"], row["reason"]) == ("failed", "pre-training failed: out of memory")
 
@@ -71,7 +71,7 @@ def test_missing_trials_say_what_they_wait_for(tmp_path: Path) -> None:
 
 def test_an_old_failure_does_not_count_beside_a_result(study: Study, tmp_path: Path) -> None:
     store = fill(study, tmp_path / "store")
-    store.fail(stages_of(expand(study)[0])[-1], "from before")
+    store.record_failure(stages_of(expand(study)[0])[-1], "from before")
     assert set(statuses(collect(study, store))) == {"done"}
 
 

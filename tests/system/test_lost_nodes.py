@@ -56,7 +56,7 @@ def test_nodes_may_be_lost_and_added(nodes: Nodes, place: Path) -> None:
     stages = unique_stages(design.expand(study))
     assert all(store.find(stage) is not None for stage in stages)
     assert [line.split("/")[0] for line in said if "/12  " in line] == [str(number) for number in range(1, 13)]
-    assert sum(line.startswith("again") for line in said) in {1, 2}  # at most the one stage that each lost node ran
+    assert sum(line.startswith("retry") for line in said) in {1, 2}  # at most the one stage that each lost node ran
 
     client = MlflowClient(default_uri(store))
     experiment = client.get_experiment_by_name("tiny")

@@ -75,6 +75,6 @@ def test_two_drivers_compute_each_stage_once(place: Path, alone: tuple[Store, li
         assert expected is not None
         assert {**found.metrics, **TIMES} == {**expected.metrics, **TIMES}
         assert store.weights(stage) == reference.weights(stage)
-    assert store.listed(STAGES) == store.listed(DRIVERS) == {}
+    assert store.list_files(STAGES) == store.list_files(DRIVERS) == {}
     with (place / "two" / "tiny" / "results.csv").open(newline="") as file:
         assert {row["status"] for row in csv.DictReader(file)} == {"done"}

@@ -143,12 +143,12 @@ def test_what_failed_while_nobody_was_there_is_delivered_by_a_later_sweep_once(s
 def fail(scene: Scene, tracker: Tracker, stage: Stage, error: str) -> None:
     """As the fan-out does: the store is told first."""
     tracker.on_start(stage)
-    tracker.on_done(Outcome(stage, "failed", error, note=scene.store.fail(stage, error)))
+    tracker.on_done(Outcome(stage, "failed", error, note=scene.store.record_failure(stage, error)))
 
 
 def test_a_failure_noted_before_notes_had_names_was_delivered_then(scene: Scene) -> None:
     stage = scene.stages[0]
-    scene.store.note(f"failed/{stage.key}.json", b'{"error": "out of memory"}')
+    scene.store.write(f"failed/{stage.key}.json", b'{"error": "out of memory"}')
     assert scene.store.failure(stage) == "out of memory"
     assert undelivered(scene.study, scene.store, scene.uri) == []
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,24 +125,21 @@ class FinishedSearch:
 
 
 @pytest.fixture(scope="module")
-def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedSearch]:
+def search(tmp_path_factory: pytest.TempPathFactory, cluster: execution.Cluster) -> FinishedSearch:
     folder = tmp_path_factory.mktemp("search")
     (folder / "search.yaml").write_text(EARLY_STOPPED)
-    store, cluster = Store(folder / "store"), execution.connect(None)
+    store = Store(folder / "store")
     found = FinishedSearch(
         design.load(folder / "search.yaml"), store, f"sqlite:///{folder / 'runs.db'}", Events(), cluster
     )
-    try:
-        with Tracker(found.study, store, found.uri, {}) as tracker:
-            resources = Resources(checkpoint_seconds=0)
-            listeners = Listeners(found.events, tracker)
-            execution.fan_out(TuningStageSource(found.study, store), store, resources, cluster, listeners, "abc")
-            tracker.flush()
-            tracker.finish("FINISHED", None)
-        assert tracker.problem is None
-        yield found
-    finally:
-        execution.disconnect()
+    with Tracker(found.study, store, found.uri, {}) as tracker:
+        resources = Resources(checkpoint_seconds=0)
+        listeners = Listeners(found.events, tracker)
+        execution.fan_out(TuningStageSource(found.study, store), store, resources, cluster, listeners, "abc")
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert tracker.problem is None
+    return found
 
 
 def test_trials_that_fall_behind_are_stopped_and_the_best_is_complete(search: FinishedSearch) -> None:

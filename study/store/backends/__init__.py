@@ -1,4 +1,10 @@
-"""Where files of a store lie: a folder, or an address of object storage such as s3://BUCKET/NAME or gs://BUCKET/NAME."""
+"""Storage backends of the store.
+
+base     the interface
+folder   a local or shared folder
+objects  object storage: s3://BUCKET/NAME, gs://BUCKET/NAME
+address  validation of object storage URLs
+"""
 
 from pathlib import Path
 
@@ -9,10 +15,10 @@ from study.store.backends.folder import Folder
 __all__ = ["Folder", "Storage", "open_storage"]
 
 
-def open_storage(place: Path | str) -> Storage:
-    """The storage at a path or an address. Raises StudyError for an address that cannot be served."""
-    if is_address(place):
+def open_storage(location: Path | str) -> Storage:
+    """The storage at a path or URL. Raises StudyError for an invalid or unsupported URL."""
+    if is_address(location):
         from study.store.backends.objects import Objects
 
-        return Objects(str(place))
-    return Folder(Path(str(place).removeprefix("file://")))
+        return Objects(str(location))
+    return Folder(Path(str(location).removeprefix("file://")))

@@ -1,4 +1,4 @@
-"""What a store asks of the place where its files lie."""
+"""The interface of a storage backend."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -7,63 +7,65 @@ from typing import Protocol
 
 
 class Storage(Protocol):
-    """Files by relative path with `/` in it, and folders that are whole or absent.
+    """Files by relative path (separator `/`), and folders that are either complete or absent.
 
-    Every method raises OSError, with a `strerror` for people, where the place cannot be reached, read or written. Times
-    are seconds of the storage's own clock, so that they can be compared whatever the clocks of its users say.
+    All methods raise OSError with a readable `strerror` if the storage cannot be reached, read or written. Times are in
+    seconds by the storage's own clock, so they can be compared even if the clocks of its clients differ.
     """
 
     @property
     def address(self) -> str:
-        """What names this place on every machine that sees it: an absolute path, or scheme://BUCKET/NAME."""
+        """The storage's absolute path or URL, valid on every machine that shares it."""
 
     @property
     def local(self) -> Path:
-        """A folder of this machine: the place itself, or what stands in where a file of its own is needed."""
+        """A local folder: the storage itself, or a substitute for files that must be local."""
 
     def prepare(self) -> None:
-        """Make sure that files can be written."""
+        """Create the storage and check that it is writable."""
 
     def read(self, path: str) -> bytes:
-        """A file's bytes. Raises FileNotFoundError."""
+        """A file's content. Raises FileNotFoundError."""
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file, whole or not at all; one that is there is replaced."""
+        """Write a file atomically, replacing an existing one."""
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a file unless it is there; of several writers at the same moment one gets True."""
+        """Write a file if it does not exist. Of several concurrent writers, exactly one gets True."""
 
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
 
-    def listed(self, folder: str) -> dict[str, float]:
-        """The files directly in a folder, and when each was written."""
+    def list_files(self, folder: str) -> dict[str, float]:
+        """The files directly in a folder, with their modification times."""
 
-    def written(self, path: str) -> float | None:
-        """When a file was written; None where there is none."""
+    def modified(self, path: str) -> float | None:
+        """A file's modification time, or None if it does not exist."""
 
-    def folders(self, parent: str) -> list[str]:
-        """The names of the whole folders in `parent`."""
+    def list_folders(self, parent: str) -> list[str]:
+        """The names of the complete folders in `parent`."""
 
     def has_folder(self, folder: str) -> bool:
-        """Whether a whole folder is there."""
+        """Whether a complete folder exists."""
 
     def read_folder(self, folder: str, names: Sequence[str]) -> dict[str, bytes] | None:
-        """Those of the named files that a whole folder holds; None where there is no such folder."""
+        """The content of the named files, as far as they exist; None if the folder does not exist."""
 
     def write_folder(self, folder: str, files: Mapping[str, bytes]) -> None:
-        """Write a folder that is then whole. Of several writers of one folder the first one's stays."""
+        """Write a folder atomically. If two writers write the same folder, the first one is kept."""
 
     def remove_folder(self, folder: str) -> None:
-        """Remove a folder, if it is there."""
+        """Remove a folder if it exists."""
 
     def as_local(self, folder: str) -> AbstractContextManager[Path]:
-        """A whole folder as one of this machine, for as long as the context lasts. Raises FileNotFoundError."""
+        """A complete folder as a local one, valid inside the context. Raises FileNotFoundError."""
 
-    def place_of(self, folder: str) -> str:
-        """The folder's path or address, for messages."""
+    def location(self, path: str) -> str:
+        """The full path or URL of a file or folder, for messages."""
 
-    def sweep(self, parent: str, keep: Iterable[str], age: float, ended: Collection[str] = ()) -> int:
-        """Remove what writers of folders in `parent` left unfinished more than `age` seconds ago, save of the folders
-        named in `keep`; of those in `ended` nothing is being written any more, and where that can be told apart, it
-        goes at any age. Returns how many were removed."""
+    def remove_partial(self, parent: str, active: Iterable[str], age: float, finished: Collection[str] = ()) -> int:
+        """Remove partial writes in `parent` that are older than `age` seconds; return how many were removed.
+
+        Names in `active` are skipped. Partial writes of names in `finished` are removed at any age where the backend
+        can identify them.
+        """

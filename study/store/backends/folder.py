@@ -1,4 +1,4 @@
-"""A folder of this machine, or of a file system that machines share. What is renamed into place is whole."""
+"""A local folder, or one on a file system shared by several machines. Writes are atomic through renaming."""
 
 import contextlib
 import errno
@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-_UNFINISHED = re.compile(r"\.(.+)-[0-9a-f]{32}")
+_PARTIAL = re.compile(r"\.(.+)-[0-9a-f]{32}")
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
 class Folder:
-    """Storage in a folder."""
+    """Storage backend for a folder."""
 
     def __init__(self, root: Path) -> None:
         self.local = root
@@ -33,14 +33,14 @@ class Folder:
         return (self.local / path).read_bytes()
 
     def write(self, path: str, data: bytes) -> None:
-        with self._written_beside(self.local / path, data) as temporary:
+        with self._temporary_file(self.local / path, data) as temporary:
             os.replace(temporary, self.local / path)
 
     def create(self, path: str, data: bytes) -> bool:
         target = self.local / path
-        with self._written_beside(target, data) as temporary:
+        with self._temporary_file(target, data) as temporary:
             try:
-                os.link(temporary, target)  # unlike a rename it fails where the name is taken; holds on NFS too
+                os.link(temporary, target)  # unlike rename, link fails if the target exists; also on NFS
             except FileExistsError:
                 return False
             except OSError as error:
@@ -52,22 +52,22 @@ class Folder:
     def remove(self, path: str) -> None:
         (self.local / path).unlink(missing_ok=True)
 
-    def listed(self, folder: str) -> dict[str, float]:
+    def list_files(self, folder: str) -> dict[str, float]:
         found = {}
         for entry in _scan(self.local / folder):
-            with contextlib.suppress(FileNotFoundError):  # gone since
+            with contextlib.suppress(FileNotFoundError):  # removed by another process
                 if entry.is_file() and not entry.name.startswith("."):
                     found[entry.name] = entry.stat().st_mtime
         return found
 
-    def written(self, path: str) -> float | None:
+    def modified(self, path: str) -> float | None:
         try:
             return (self.local / path).stat().st_mtime
         except FileNotFoundError:
             return None
 
-    def folders(self, parent: str) -> list[str]:
-        # asking each for its kind would take a call per entry, and nothing but folders is written here
+    def list_folders(self, parent: str) -> list[str]:
+        # no is_dir(): it may cost a system call per entry, and only folders are written here
         return [entry.name for entry in _scan(self.local / parent) if not entry.name.startswith(".")]
 
     def has_folder(self, folder: str) -> bool:
@@ -86,23 +86,23 @@ class Folder:
         target = self.local / folder
         if target.is_dir():
             return
-        temporary = _beside(target)
+        temporary = _temporary_path(target)
         try:
             temporary.mkdir(parents=True)
             for name, data in files.items():
                 (temporary / name).write_bytes(data)
             os.rename(temporary, target)
         except OSError:
-            if not target.is_dir():  # a lost race leaves the winner's folder; anything else is a real failure
+            if not target.is_dir():  # otherwise another writer was first, and its folder is kept
                 raise
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)  # also where Ctrl-C ends the writing
+            shutil.rmtree(temporary, ignore_errors=True)  # also after Ctrl-C
 
     def remove_folder(self, folder: str) -> None:
         with contextlib.suppress(FileNotFoundError):
-            aside = _beside(self.local / folder)
-            os.rename(self.local / folder, aside)  # gone at once, never half there
-            shutil.rmtree(aside, ignore_errors=True)
+            temporary = _temporary_path(self.local / folder)
+            os.rename(self.local / folder, temporary)  # atomic: the folder is never half removed
+            shutil.rmtree(temporary, ignore_errors=True)
 
     @contextlib.contextmanager
     def as_local(self, folder: str) -> Iterator[Path]:
@@ -110,32 +110,37 @@ class Folder:
             raise FileNotFoundError(errno.ENOENT, "no such folder", str(self.local / folder))
         yield self.local / folder
 
-    def place_of(self, folder: str) -> str:
-        return str(self.local / folder)
+    def location(self, path: str) -> str:
+        return str(self.local / path)
 
-    def sweep(self, parent: str, keep: Iterable[str], age: float, ended: Collection[str] = ()) -> int:
-        probe = f"{parent}/.now-{uuid.uuid4().hex}"
-        kept, old = set(keep), []
+    def remove_partial(self, parent: str, active: Iterable[str], age: float, finished: Collection[str] = ()) -> int:
+        skipped, candidates = set(active), []
         for entry in _scan(self.local / parent):
-            match = _UNFINISHED.fullmatch(entry.name)
-            if match and match[1] not in kept:
-                old.append((entry, -math.inf if match[1] in ended else age))
-        if not old:
+            match = _PARTIAL.fullmatch(entry.name)
+            if match and match[1] not in skipped:
+                candidates.append((entry, -math.inf if match[1] in finished else age))
+        if not candidates:
             return 0
-        (self.local / probe).touch()
-        now = (self.local / probe).stat().st_mtime
-        (self.local / probe).unlink(missing_ok=True)
-        swept = 0
-        for entry, allowed in old:
+        now, removed = self._now(parent), 0
+        for entry, limit in candidates:
             with contextlib.suppress(OSError):
-                if now - entry.stat(follow_symlinks=False).st_mtime > allowed:
+                if now - entry.stat(follow_symlinks=False).st_mtime > limit:
                     _remove(Path(entry.path))
-                    swept += 1
-        return swept
+                    removed += 1
+        return removed
+
+    def _now(self, parent: str) -> float:
+        """The file system's current time: that of a file just written."""
+        probe = self.local / parent / f".now-{uuid.uuid4().hex}"
+        probe.touch()
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _written_beside(self, path: Path, data: bytes) -> Iterator[Path]:
-        temporary = _beside(path)
+    def _temporary_file(self, path: Path, data: bytes) -> Iterator[Path]:
+        temporary = _temporary_path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(data)
@@ -145,13 +150,13 @@ class Folder:
                 temporary.unlink()
 
 
-def _beside(path: Path) -> Path:
-    """A name nobody else uses, in the same folder so that renaming is atomic; listings skip it."""
+def _temporary_path(path: Path) -> Path:
+    """A unique hidden name, in the same folder so that renaming is atomic. Listings skip hidden names."""
     return path.with_name(f".{path.name}-{uuid.uuid4().hex}")
 
 
 def _create_exclusively(path: Path, data: bytes) -> bool:
-    """For file systems without hard links; a reader may see the file before its content."""
+    """For file systems without hard links. A reader may see the file before its content is complete."""
     try:
         with path.open("xb") as file:
             file.write(data)
