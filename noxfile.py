@@ -95,7 +95,7 @@ def load(session: nox.Session) -> None:
 @nox.session(default=False)
 def chaos(session: nox.Session) -> None:
     """Kill the processes of a sweep dozens of times, and compare its results with those of an undisturbed one."""
-    _python(session, DEV, "-m", "pytest", "tests/chaos/chaos_sweep.py", "-s", *session.posargs)
+    _python(session, DEV, "-m", "pytest", "tests/system/chaos_sweep.py", "-s", *session.posargs)
 
 
 @nox.session(default=False)
