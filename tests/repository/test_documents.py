@@ -185,5 +185,5 @@ def test_words_are_plain(document: str) -> None:
 
 def test_ci_runs_the_commands_of_the_tests_readme() -> None:
     documented = [line.removeprefix("$ ") for line in fenced("tests/README.md", "console")[0].splitlines()]
-    ran = re.findall(r"nox -s \w+", text_of(".ci/run"))
-    assert ran == documented
+    (sessions,) = re.findall(r"^for session in (.+); do$", text_of(".ci/run"), flags=re.MULTILINE)
+    assert [f"nox -s {name}" for name in sessions.split()] == documented
