@@ -1,6 +1,7 @@
 """The documents are true: paths, links, lists, commands and example grids; and they are written in plain English."""
 
 import importlib.util
+import pkgutil
 import re
 import shlex
 from collections.abc import Iterator
@@ -84,6 +85,14 @@ def test_paths_in_the_text_exist(document: str) -> None:
     for path in set(written):
         made_by_a_run = path.startswith("reports/") and not path.startswith("reports/examples")
         assert made_by_a_run or path == "grids/kv-heads.yaml" or (ROOT / path).exists(), path
+
+
+@DOCUMENT
+def test_python_names_exist(document: str) -> None:
+    """Such as `study.load`, in sentences and in code blocks."""
+    code = "\n".join([*re.findall(r"`([^`\n]+)`", text_of(document)), *fenced(document, "python")])
+    for name in set(re.findall(r"\bstudy(?:\.[A-Za-z_]\w*)+(?=\()", code)):
+        pkgutil.resolve_name(name)
 
 
 def test_every_entry_of_study_has_its_line() -> None:

@@ -20,7 +20,7 @@ WITHOUT_TORCH = [
     "study.vit.settings", "study.vit.counts", "study.design", "study.store", "study.planning.plan",
     "study.tracking.ledger", "study.vit.data", "study.analysis", "study.report", "study.cli", "study.launch",
 ]  # fmt: skip
-WITHOUT_SWEEPING = ["study.vit"]
+WITHOUT_SWEEPING = ["study.vit", "study.execution.run_stage"]
 ONLY_IN = {"ray": "execution/", "mlflow": "tracking/", "optuna": "tuning/"}
 
 
