@@ -23,7 +23,6 @@ from study.report.summary import answers
 from study.utils import escape
 from study.utils.errors import StudyError
 
-CALIBRATION = ("../calibration/calibration.md", "../../calibration/calibration.md")
 DRAWN_BY = ("ipykernel", "matplotlib", "nbconvert", "pandas", "scipy")  # whose versions show in a report
 
 
@@ -74,9 +73,9 @@ def is_current(results: Results, folder: Path) -> bool:
 
 
 def _with_calibration(results: Results, folder: Path) -> Results:
-    """The report links to the calibration table, which is beside it or, for reports/examples/STUDY, one folder up."""
-    found = [link for link in CALIBRATION if Path(os.path.normpath(folder / link)).is_file()]
-    return replace(results, facts=results.facts.model_copy(update={"calibration": "".join(found[:1])}))
+    """The report links the table that checks its statistics, where that lies beside it."""
+    found = "../calibration/calibration.md" if (folder.parent / "calibration" / "calibration.md").is_file() else ""
+    return replace(results, facts=results.facts.model_copy(update={"calibration": found}))
 
 
 def fingerprint(results: Results) -> str:

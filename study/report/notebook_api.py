@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from study.analysis.results import Results
 from study.design.yaml_file import did_you_mean
 from study.report import summary as findings
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 FIGURES = Path("figures")
 SCREEN_DPI = 100  # at which a figure has its true size on a screen
-EMBEDDED_DPI, EMBEDDED_COLOURS = 120, 64  # a fifth of the bytes of the PNG file; a page and a notebook each hold a copy
 UNDATED: Mapping[str, dict[str, None]] = {  # what a kind of file says of itself, but not of its numbers
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
@@ -69,7 +66,6 @@ def figure(results: Results, name: str, folder: Path | str = FIGURES) -> Shown:
     with style():
         drawn = plot.draw(numbers)
         forms = {kind: _saved(drawn, kind) for kind in UNDATED}
-        embedded = _for_screen(drawn)
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     for suffix, data in {**forms, "csv": numbers.to_csv(index=False).encode("utf-8", "backslashreplace")}.items():
@@ -77,21 +73,13 @@ def figure(results: Results, name: str, folder: Path | str = FIGURES) -> Shown:
     alt = f"{plot.title}; numbers in {folder.name}/{name}.csv"
     width = round(drawn.get_figwidth() * SCREEN_DPI)
     return Shown(
-        {"image/png": base64.b64encode(embedded).decode(), "text/plain": alt},
+        {"image/png": base64.b64encode(forms["png"]).decode(), "text/plain": alt},
         {"image/png": {"width": width, "alt": alt}},
     )
 
 
-def _saved(figure: "Figure", kind: str, dpi: int = DPI) -> bytes:
+def _saved(figure: "Figure", kind: str) -> bytes:
     """The figure as a file without dates or versions in it, so that equal numbers give equal files."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=dpi, metadata=UNDATED[kind])
-    return buffer.getvalue()
-
-
-def _for_screen(figure: "Figure") -> bytes:
-    """The figure as a small PNG with a palette, to embed in a notebook and a page."""
-    image = Image.open(io.BytesIO(_saved(figure, "png", EMBEDDED_DPI))).convert("RGB")
-    buffer = io.BytesIO()
-    image.quantize(EMBEDDED_COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=UNDATED[kind])
     return buffer.getvalue()

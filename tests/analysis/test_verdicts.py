@@ -152,13 +152,6 @@ def test_the_calibration_table_is_linked_where_it_lies_beside(results: Results, 
     assert "(../calibration/calibration.md)" in (folder / "report.ipynb").read_text()
 
 
-def test_an_example_report_links_the_calibration_table_from_one_folder_deeper(results: Results, tmp_path: Path) -> None:
-    (tmp_path / "calibration").mkdir()
-    (tmp_path / "calibration" / "calibration.md").write_text("# Calibration\n")
-    folder = build(results, tmp_path / "examples" / "x").folder
-    assert json.loads((folder / "study.json").read_text())["calibration"] == "../../calibration/calibration.md"
-
-
 def test_a_study_without_claims_says_nothing_of_them(tmp_path: Path) -> None:
     results = collected(make_study(tmp_path, KV_HEADS), tmp_path / "store")
     assert not any("claim" in cell.written for cell in outline(results))
