@@ -1,13 +1,14 @@
-"""Which parts work without which packages, tried in fresh processes where those packages cannot be imported.
+"""The packages of study/, and which of them work without torch, Ray, MLflow and Optuna.
 
-The order of the layers is written once, in pyproject.toml, and held by import-linter (`nox -s lint`); it reads the
-source, these tests run it.
+The order of the layers is written once, in pyproject.toml, and enforced by import-linter (`nox -s lint`), which reads
+the source. These tests import the modules in fresh processes where the packages cannot be imported.
 """
 
 import ast
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,33 @@ WITHOUT_TORCH = [
     "study.vit.settings", "study.vit.counts", "study.design", "study.store", "study.planning.plan",
     "study.tracking.ledger", "study.vit.data", "study.analysis", "study.report", "study.cli", "study.launch",
 ]  # fmt: skip
-WITHOUT_SWEEPING = ["study.vit.models", "study.vit.data", "study.vit.training", "study.execution.run_stage"]
+WITHOUT_SWEEPING = ["study.vit", "study.execution.run_stage"]
 ONLY_IN = {"ray": "execution/", "mlflow": "tracking/", "optuna": "tuning/"}
+
+
+def layers() -> set[str]:
+    """The packages that the contract in pyproject.toml orders."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (order,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    return {name.strip() for layer in order for name in layer.split(":")}
+
+
+def test_every_module_is_in_one_of_the_twelve_packages() -> None:
+    inside = [path.relative_to(ROOT / "study") for path in (ROOT / "study").rglob("*.py")]
+    assert {path.parts[0] for path in inside} == layers() | {"__init__.py", "__main__.py"}
+    assert len(layers()) == 12
+
+
+def test_every_folder_of_modules_is_a_package_with_a_docstring() -> None:
+    folders = {path.parent for path in (ROOT / "study").rglob("*.py")}
+    without = [folder for folder in folders if not (folder / "__init__.py").is_file()]
+    assert without == []
+    undocumented = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "study").rglob("*.py")
+        if ast.get_docstring(ast.parse(path.read_text())) in (None, "TODO")
+    ]
+    assert undocumented == []
 
 
 def run_without(packages: tuple[str, ...], script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -55,7 +81,7 @@ def modules_of(packages: list[str]) -> list[str]:
     ],
     ids=["without torch", "without ray, mlflow and optuna"],
 )
-def test_parts_that_must_do_without(packages: tuple[str, ...], modules: list[str]) -> None:
+def test_modules_import_without(packages: tuple[str, ...], modules: list[str]) -> None:
     ended = run_without(packages, "import importlib\nfor name in sys.argv[1:]: importlib.import_module(name)", *modules)
     assert ended.returncode == 0, ended.stderr
 
@@ -67,8 +93,8 @@ def test_a_plan_is_made_without_torch(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("package", SWEEPING)
-def test_each_of_them_is_imported_in_one_place(package: str) -> None:
-    """So that it can be exchanged; what stands in templates is text, not an import."""
+def test_each_of_these_packages_is_imported_in_one_place(package: str) -> None:
+    """So that it can be exchanged. Imports in templates are text and do not count."""
     importing = [
         str(file.relative_to(ROOT / "study"))
         for file in sorted((ROOT / "study").rglob("*.py"))
