@@ -23,7 +23,7 @@ from types import TracebackType
 from study.design.stages import Stage
 from study.store.results import Store
 from study.utils.errors import StudyError
-from study.utils.process import gone, me
+from study.utils.process import current_process, has_ended
 
 HEARTBEAT = 15.0  # seconds
 EXPIRY = 120.0  # of silence: file systems may show a file's time a minute late
@@ -129,7 +129,7 @@ class Leases:
         """Whether the driver was a process of this machine that has ended."""
         try:
             said = json.loads(self._store.noted(f"{DRIVERS}/{driver}") or b"{}")
-            return bool(said["machine"] == machine() and gone(said["owner"]))
+            return bool(said["machine"] == machine() and has_ended(said["owner"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             return False
 
@@ -150,7 +150,9 @@ class Leases:
                 self._beat()
 
     def _beat(self) -> None:
-        self._store.note(f"{DRIVERS}/{self._driver}", json.dumps({"machine": machine(), "owner": me()}).encode())
+        self._store.note(
+            f"{DRIVERS}/{self._driver}", json.dumps({"machine": machine(), "owner": current_process()}).encode()
+        )
 
 
 @cache

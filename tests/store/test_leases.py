@@ -16,7 +16,8 @@ from helpers.store_samples import STAGE
 from study.store import leases as module
 from study.store.leases import DRIVERS, STAGES, Leases, machine
 from study.store.results import Result, Store
-from study.utils.process import me
+from study.utils.process import current_process
+from study.vit.settings import Encoder, Finetune
 
 OTHER = replace(STAGE, seed=2)
 RESULT = Result({"test_accuracy": 0.5}, {}, [], [])
@@ -91,13 +92,12 @@ def test_a_heartbeat_keeps_what_is_held(tmp_path: Path) -> None:
             time.sleep(0.1)
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="when a process began is told by /proc")
 def test_the_dead_of_this_machine_are_known_at_once(store: Store) -> None:
     """An ended process, and one whose number another process has by now; a living one keeps its stage."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    host = me().partition(":")[0]
-    for owner, taken in [(f"{host}:{gone.pid}:1", True), (f"{host}:{os.getpid()}:1", True), (me(), False)]:
+    host = current_process().partition(":")[0]
+    for owner, taken in [(f"{host}:{gone.pid}:1", True), (f"{host}:{os.getpid()}:1", True), (current_process(), False)]:
         foreign(store, "other", machine=machine(), owner=owner)
         with Leases(store) as mine:
             assert mine.take(STAGE) is taken
@@ -132,7 +132,7 @@ def test_a_failure_counts_if_it_came_while_this_driver_was_at_work(store: Store)
 
 
 def test_leftovers_of_the_dead_are_cleared_away(store: Store) -> None:
-    foreign(store, "dead", machine=machine(), owner=f"{me().partition(':')[0]}:{2**22 + 1}:1")
+    foreign(store, "dead", machine=machine(), owner=f"{current_process().partition(':')[0]}:{2**22 + 1}:1")
     store.save(STAGE, RESULT, b"", {})
     store.note(f"{STAGES}/{OTHER.key}.1", b"dead")
     with Leases(store) as mine:
