@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from study.store.backends.address import is_address
+from study.store.backends.address import local_folder
 from study.store.backends.base import Storage
 from study.store.backends.folder import Folder
 
@@ -10,9 +10,10 @@ __all__ = ["Folder", "Storage", "open_storage"]
 
 
 def open_storage(place: Path | str) -> Storage:
-    """The storage at a path or an address. Raises StudyError for an address that cannot be served."""
-    if is_address(place):
+    """The storage at a path or an address. Raises StudyError for an address that cannot be opened."""
+    folder = local_folder(place)
+    if folder is None:
         from study.store.backends.objects import Objects
 
         return Objects(str(place))
-    return Folder(Path(str(place).removeprefix("file://")))
+    return Folder(folder)
