@@ -165,7 +165,7 @@ def doctor(
     raise typer.Exit(checks.exit_code(found))
 
 
-app.command()(launch)
+app.add_typer(launch, name="launch")
 
 
 @app.command()
