@@ -2,8 +2,9 @@
 
 ray_cluster    starts or joins a Ray cluster
 ray_tune       one Tune experiment that distributes all stages
-scheduler      the queue of stages: parents before children, short stages in batches
-worker         what runs inside a Tune trial
+scheduler      decides which stages a free worker runs next: parents before children, short stages in bundles
+worker         runs a bundle of stages in a worker process
+messages       the messages from a worker to the driver
 run_stage      one stage: look up, load its parent, train, store
 checkpoint     checkpoints of long stages
 export_models  trained models as ONNX, measured
@@ -26,7 +27,7 @@ os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # no log files
 
 if TYPE_CHECKING:
     from study.execution.ray_cluster import Cluster as Cluster
-    from study.execution.ray_cluster import check_kept as check_kept
+    from study.execution.ray_cluster import check_persistent as check_persistent
     from study.execution.ray_cluster import check_resources as check_resources
     from study.execution.ray_cluster import connect as connect
     from study.execution.ray_cluster import disconnect as disconnect
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from study.execution.scheduler import ATTEMPTS as ATTEMPTS
 
 _HOMES = {
-    "ray_cluster": ("Cluster", "check_kept", "check_resources", "connect", "disconnect", "on_every_node"),
+    "ray_cluster": ("Cluster", "check_persistent", "check_resources", "connect", "disconnect", "on_every_node"),
     "ray_tune": ("fan_out",),
     "scheduler": ("ATTEMPTS",),
 }

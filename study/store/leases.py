@@ -23,7 +23,7 @@ from types import TracebackType
 from study.design.stages import Stage
 from study.store.results import Store
 from study.utils.errors import StudyError
-from study.utils.process import gone, me
+from study.utils.process import current_process, has_ended
 
 HEARTBEAT = 15.0  # seconds
 EXPIRY = 120.0  # seconds; shared file systems may report modification times up to a minute late
@@ -129,7 +129,7 @@ class Leases:
         """Whether the driver was a process on this machine that has ended."""
         try:
             record = json.loads(self._store.read(f"{DRIVERS}/{driver}") or b"{}")
-            return bool(record["machine"] == machine() and gone(record["owner"]))
+            return bool(record["machine"] == machine() and has_ended(record["owner"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             return False
 
@@ -150,7 +150,9 @@ class Leases:
                 self._send_heartbeat()
 
     def _send_heartbeat(self) -> None:
-        self._store.write(f"{DRIVERS}/{self._driver}", json.dumps({"machine": machine(), "owner": me()}).encode())
+        self._store.write(
+            f"{DRIVERS}/{self._driver}", json.dumps({"machine": machine(), "owner": current_process()}).encode()
+        )
 
 
 @cache
