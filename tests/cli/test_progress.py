@@ -86,7 +86,7 @@ def test_a_stage_of_another_driver_and_one_that_was_stopped_early() -> None:
     def events(progress: SweepProgress) -> None:
         progress.on_done(Outcome(PRETRAIN, "done", elsewhere=True))
         progress.on_start(FIRST)
-        progress.on_done(Outcome(FIRST, "stopped", course=({"epoch": 7.0},)))
+        progress.on_done(Outcome(FIRST, "stopped", learning_curve=({"epoch": 7.0},)))
 
     assert lines(events) == [
         "1/3  pretrain for 2 cells r1  by another driver",
