@@ -56,7 +56,7 @@ def test_without_a_terminal_there_is_a_line_per_stage() -> None:
         progress.on_done(Outcome(SECOND, "done", seconds=2.0))
 
     assert lines(events, lambda: now) == [
-        "1/3  pretrain for 2 cells r1  10.0 s, about 0:10 left",  # two workers: one stage each
+        "1/3  pretrain for 2 cells r1  10.0 s, about 0:24 left",  # an epoch of fine-tuning has 2.4 times the MACs
         "failed  finetune [a] r1: loss is NaN",
         "3/3  finetune b r2  2.0 s",
     ]
@@ -86,7 +86,7 @@ def test_a_stage_of_another_driver_and_one_that_was_stopped_early() -> None:
     def events(progress: SweepProgress) -> None:
         progress.on_done(Outcome(PRETRAIN, "done", elsewhere=True))
         progress.on_start(FIRST)
-        progress.on_done(Outcome(FIRST, "stopped", course=({"epoch": 7.0},)))
+        progress.on_done(Outcome(FIRST, "stopped", learning_curve=({"epoch": 7.0},)))
 
     assert lines(events) == [
         "1/3  pretrain for 2 cells r1  by another driver",

@@ -73,7 +73,7 @@ def test_a_stage_is_one_folder_named_by_its_key(folder: Path) -> None:
 def test_keys_are_those_of_finished_stages(store: Store, folder: Path) -> None:
     assert store.keys() == {STAGE.key}
     store.save(PRETRAIN, RESULT, b"", {})
-    store.fail(Stage(StageSettings(Encoder(), Finetune(dataset="digits")), 2), "no memory")
+    store.record_failure(Stage(StageSettings(Encoder(), Finetune(dataset="digits")), 2), "no memory")
     (folder.parent / f".{STAGE.key}-half-written").mkdir()
     assert store.keys() == {STAGE.key, PRETRAIN.key}
 
