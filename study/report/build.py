@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-import study
 from study.analysis.analysis import Analysis, analyse
 from study.analysis.failures import attempt
 from study.analysis.results import FACTS_FILE, GRID_FILE, Results
@@ -101,7 +100,7 @@ def fingerprint(results: Results) -> str:
 @cache
 def _code() -> str:
     """A digest of the rooms `report` and `analysis`, and the versions of the libraries."""
-    root = Path(study.__file__).parent
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(path for room in ("analysis", "report") for path in (root / room).rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
