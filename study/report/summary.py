@@ -110,7 +110,7 @@ def _looks(analysis: Analysis) -> Iterator[Answer]:
     if not analysis.looks:
         return
     made = [f"{look.replicates}" for look in analysis.looks if look.index >= 0]
-    after = f"after {' and '.join(made)} replicates"
+    after = f"after {' and '.join(made)} {'replicate' if made == ['1'] else 'replicates'}"
     if not made:
         after = f"the first is after {plural(analysis.facts.look_schedule[0], 'replicate')}"
     trials = analysis.results.trials

@@ -142,7 +142,7 @@ def test_a_trial_that_fails_for_ever_holds_nobody_up(study: Study, tmp_path: Pat
 
     run_all(study, store, run)
     assert replicates(wanted(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
-    assert collect(study, store).verdicts["n"].tolist() == [3, 5]
+    assert analyse(collect(study, store)).verdicts["n"].tolist() == [3, 5]
 
 
 def test_results_of_more_replicates_than_are_wanted_change_nothing(study: Study, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.report_kernel import run_in_kernel_too
-from helpers.report_samples import KV_HEADS, PRETRAINING, Built, fill, make_study
+from helpers.report_samples import KV_HEADS, PRETRAINING, Built, collected, make_study
 from nbformat import v4
 
-from study.report import Report, Results, build, collect, is_current
+from study.report import Report, Results, build, is_current
 from study.report.notebook import execute
 from study.report.plots import PLOTS
 from study.report.tables import TABLES
@@ -22,7 +22,7 @@ from study.report.tables import TABLES
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     study = make_study(tmp_path, {**KV_HEADS, **PRETRAINING}, design="factorial", replicates=2)
-    return collect(study, fill(study, tmp_path / "store"))
+    return collected(study, tmp_path / "store")
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_bootstrap_that_fails(results: Results, tmp_path: Path, monkeypatch: p
 def test_verdicts_that_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     claim = {"claim": "one head is better", "kind": "greater", "cells": {"kv heads": 1}}
     study = make_study(tmp_path, KV_HEADS, claims=[claim])
-    results = collect(study, fill(study, tmp_path / "store"))
+    results = collected(study, tmp_path / "store")
 
     def judge(*arguments: object) -> None:
         raise ValueError("no verdict")

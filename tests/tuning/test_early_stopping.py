@@ -252,7 +252,7 @@ def test_its_report_counts_them(search: FinishedSearch) -> None:
     table = results.tuning
     stopped = table[table["status"] == "stopped"]
     assert set(stopped["epochs"]) <= set(RUNGS)
-    assert set(stopped["reason"]) == {"stopped early, for it fell behind"}
+    assert set(stopped["reason"]) == {"pruned by early stopping"}
     assert set(search(results)["status"]) == {"done"}
     counts = [f"{sum(stopped['epochs'] == epoch)} after {epoch} epochs" for epoch in sorted(set(stopped["epochs"]))]
     text = " ".join(cell.source for cell in outline(analyse(results)) if isinstance(cell, Text))
