@@ -156,7 +156,7 @@ def _untuned_rows(study: Study, one: Tuning) -> Iterator[Row]:
     if one.all_failed:
         status, reason = (
             "failed",
-            f"{plural(one.space.budget, 'tuning trial')} failed and none succeeded; last error: {one.trials[-1].error}",
+            f"no tuning trial of {one.space.budget} succeeded; last error: {one.trials[-1].error}",
         )
     for replicate in range(1, study.grid.least_replicates + 1):
         seed = replicate_seed(study.grid.seed, replicate)
