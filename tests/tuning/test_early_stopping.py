@@ -9,7 +9,7 @@ import pytest
 from helpers.tuning_samples import TUNED, Writer
 
 from study import execution
-from study.analysis.search_front import search
+from study.analysis import search_front
 from study.design import study as design
 from study.design.early_stopping import SuccessiveHalving
 from study.design.resources import Resources
@@ -253,7 +253,7 @@ def test_its_report_counts_them(search: FinishedSearch) -> None:
     stopped = table[table["status"] == "stopped"]
     assert set(stopped["epochs"]) <= set(RUNGS)
     assert set(stopped["reason"]) == {"pruned by early stopping"}
-    assert set(search(results)["status"]) == {"done"}
+    assert set(search_front.search(results)["status"]) == {"done"}
     counts = [f"{sum(stopped['epochs'] == epoch)} after {epoch} epochs" for epoch in sorted(set(stopped["epochs"]))]
     text = " ".join(cell.source for cell in outline(analyse(results)) if isinstance(cell, Text))
     assert f"stopped: {', '.join(counts)}. Which trials are stopped depends on the order" in text

@@ -30,10 +30,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
         (
             Column.text("objective", rows["objective"]),
             Column.text("parameter", rows["parameter"]),
-            *(
-                Column.of(f"{title}, %", formats.percent, rows[method])
-                for method, title in IMPORTANCE_METHODS.items()
-            ),
+            *(Column.of(f"{title}, %", formats.percent, rows[method]) for method, title in IMPORTANCE_METHODS.items()),
         ),
         "Importance of each parameter, as its share of the variation of an objective. fANOVA covers the whole space; "
         "PED-ANOVA is a cross-check that compares the best tenth of the trials (only one or two of them in a small "
