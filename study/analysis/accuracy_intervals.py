@@ -1,4 +1,4 @@
-"""Intervals of accuracies, which are shares from 0 to 1: no interval reaches further than a share can."""
+"""Intervals of accuracies, cut at the ends of what an accuracy can be (a share from 0 to 1)."""
 
 from collections.abc import Collection, Mapping
 
@@ -7,11 +7,11 @@ import pandas as pd
 from study.analysis.facts import StudyFacts
 from study.analysis.stats.intervals import Difference, Interval, bounded, interval, paired_difference
 
-SMALLEST = 0.005  # the smallest difference worth seeing, where no claim of the study names one: half a point
+SMALLEST = 0.005  # half a point: the smallest difference of interest, unless a claim of the study has a margin
 
 
 def smallest_of_interest(facts: StudyFacts) -> float:
-    """The smallest margin of the study's claims on test accuracy, for it is what the study calls a difference."""
+    """The smallest difference of interest: the smallest margin of the study's claims on test accuracy, if any."""
     margins = [claim.margin for claim in facts.claims if claim.metric == "test_accuracy" and claim.margin]
     return min(margins, default=SMALLEST)
 
@@ -27,5 +27,5 @@ def share_difference(values: Mapping[int, float], baseline: Mapping[int, float])
 
 
 def any_cut(low: pd.Series, high: pd.Series) -> bool:
-    """Whether some mean's interval ends where shares do; one without width is not cut but a fact."""
+    """Whether any interval was cut at 0 or 1; an interval of width 0 is not cut, all its values are equal."""
     return bool((((low <= 0) | (high >= 1)) & (low < high)).any())

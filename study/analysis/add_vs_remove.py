@@ -1,17 +1,13 @@
-"""Adding against removing: what a part is worth in the full model, and what in the bare one."""
-
-from typing import TYPE_CHECKING
+"""Adding versus removing: what a part is worth in the full model, and in the bare one."""
 
 import pandas as pd
 
 from study.analysis.accuracy_intervals import share_difference
 from study.analysis.facts import CellFacts, FactorFacts, StudyFacts
 from study.analysis.findings import is_distinguishable
+from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.intervals import Difference, bounded, paired_difference
-
-if TYPE_CHECKING:
-    from study.analysis.results import Results
 
 COLUMNS = [
     *("part", "with", "without", "full", "removed", "added", "bare"),
@@ -20,14 +16,14 @@ COLUMNS = [
 ]
 
 
-def adding_and_removing(results: "Results") -> pd.DataFrame:
+def add_vs_remove(results: Results) -> pd.DataFrame:
     """One row per part of a study that has the full model, the bare one, and each part removed and added.
 
-    `full_gain` is the test accuracy of the `full` model less that of the cell with the part `removed`, `bare_gain` that
-    of the cell with the part `added` less that of the `bare` one: what the part is worth at either end, each with its
-    95 % interval, paired by replicate. `difference` is full_gain - bare_gain, with interval and paired t-test over the
-    replicates that all four cells have: where it is not zero, the part's worth depends on the other parts (the sum of
-    its interactions with them). `p_adjusted` is Holm's, over all parts. All in shares; empty for other designs.
+    `full_gain` is the test accuracy of the `full` model minus that of the cell with the part `removed`; `bare_gain` is
+    that of the cell with the part `added` minus that of the `bare` one. Each has its 95 % interval, paired by
+    replicate. `difference` is full_gain - bare_gain, with interval and paired t-test over the replicates that all four
+    cells have. If it is not zero, the part's worth depends on the other parts (it is the sum of its interactions with
+    them). `p_adjusted` is Holm's, over all parts. All in shares from 0 to 1; empty for other designs.
     """
     rows = [_row(part, cells, results) for part, cells in _parts(results.facts)]
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -35,7 +31,7 @@ def adding_and_removing(results: "Results") -> pd.DataFrame:
 
 
 def _parts(facts: StudyFacts) -> list[tuple[FactorFacts, dict[str, CellFacts]]]:
-    """The four cells of each part, where none of them is left out."""
+    """The four cells of each part, if the study has all of them."""
     by_labels = {tuple(sorted(cell.labels.items())): cell for cell in facts.included}
     ends = {cell.name: cell for cell in facts.included if cell.name in (facts.full, facts.bare)}
     if facts.full not in ends or facts.bare not in ends:
@@ -50,7 +46,7 @@ def _parts(facts: StudyFacts) -> list[tuple[FactorFacts, dict[str, CellFacts]]]:
     return found
 
 
-def _row(part: FactorFacts, cells: dict[str, CellFacts], results: "Results") -> dict[str, object]:
+def _row(part: FactorFacts, cells: dict[str, CellFacts], results: Results) -> dict[str, object]:
     values = {name: results.accuracies[cell.name] for name, cell in cells.items()}
     row: dict[str, object] = {name: cell.name for name, cell in cells.items()}
     row |= {"part": part.name, "with": cells["full"].labels[part.name], "without": cells["bare"].labels[part.name]}
@@ -61,8 +57,11 @@ def _row(part: FactorFacts, cells: dict[str, CellFacts], results: "Results") -> 
         for end, more, less in (("full", "full", "removed"), ("bare", "added", "bare"))
     }
     found = bounded(paired_difference(gains["full"], gains["bare"]), -2.0, 2.0)
-    row |= {"n": found.n, "difference": found.mean, "low": found.low, "high": found.high}
     return row | {
+        "n": found.n,
+        "difference": found.mean,
+        "low": found.low,
+        "high": found.high,
         "sd": found.sd,
         "p_value": found.p_value,
         "distinguishable": is_distinguishable(found.low, found.high),

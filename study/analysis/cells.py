@@ -1,52 +1,55 @@
-"""One row per cell that was to be run: its mean with 95 % intervals, and its difference from the baseline."""
+"""One row per included cell: its mean with 95 % intervals, and its difference from the baseline."""
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from study.analysis.accuracy_intervals import share, share_difference
 from study.analysis.facts import CellFacts
+from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.bootstrap import bootstrap_intervals
 
-if TYPE_CHECKING:
-    from study.analysis.results import Results
-
 SIZES = ("params", "params_active", "macs", "macs_active")
 MEANS = ("val_accuracy", "train_seconds", "pretrain_seconds")
-RESAMPLES = 1_999  # of the bootstrap: enough for a check
-KEY_DIGITS = 12  # of a trial's key, as in the table of every trial
-OFF_CENTRE, BEYOND = 0.3, 0.2  # of half the t interval; under 5 in 100 cells with normal results reach either
+RESAMPLES = 1_999  # of the bootstrap, which is only a check
+KEY_DIGITS = 12  # of a trial's key, as in the table of all trials
+OFF_CENTRE, BEYOND = 0.3, 0.2  # of half the t interval; fewer than 5 % of cells with normal results reach either
 
 Accuracies = Mapping[str, Mapping[int, float]]  # cell -> replicate -> test accuracy
+Interval = tuple[float, float]
 
 
-def cells(results: "Results") -> pd.DataFrame:
+def bootstrap(results: Results) -> list[Interval]:
+    """The 95 % BCa bootstrap interval of each included cell's mean test accuracy; nan below n = 3."""
+    values = [list(results.accuracies[cell.name].values()) for cell in results.facts.included]
+    return bootstrap_intervals(values, resamples=RESAMPLES)
+
+
+def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
     """One row per cell, in the study's order; accuracies and differences are shares from 0 to 1.
 
     n, mean, low, high, sd        test accuracy over finished trials, with its 95 % t interval (nan for n = 1)
-    bootstrap_low, bootstrap_high its 95 % BCa bootstrap interval, as a check (nan below n = 3)
+    bootstrap_low, bootstrap_high its 95 % BCa bootstrap interval, a check on the t interval (`checks`)
     difference*, p_value, pairs   from the baseline, paired by replicate; nan for the baseline itself
-    p_adjusted                    Holm's, over all cells that are compared with the baseline
-    effect_size                   Hedges' g_av of that difference: in units of the two cells' own spread, see
+    p_adjusted                    Holm's, over all comparisons with the baseline
+    effect_size                   Hedges' g_av of that difference, in units of the mean SD of the two cells, see
                                   `study.analysis.stats.intervals.hedges_g_av`
-    keys                          first digits of the keys of the trials it rests on, which lead to them
-    params* and macs*             of any finished trial: all trials of a cell have the same; NA if there is none
+    keys                          first digits of the keys of the cell's finished trials
+    params* and macs*             of any finished trial (all trials of a cell have the same); NA if there is none
     train_seconds, pretrain_seconds, val_accuracy    means
     front                         whether no other cell has at most its parameters and at least its mean
     """
     facts, done = results.facts, results.done
     values = {cell.name: list(results.accuracies[cell.name].values()) for cell in facts.included}
-    checked = bootstrap_intervals(list(values.values()), resamples=RESAMPLES)
     trials_of = done.groupby("cell", sort=False).indices
     columns = {name: done[name].to_numpy() for name in (*SIZES, *MEANS, "key")}
     counts = Counter(zip(results.trials["cell"], results.trials["status"], strict=True))
     rows = []
-    for number, (cell, interval) in enumerate(zip(facts.included, checked, strict=True), start=1):
+    for number, (cell, interval) in enumerate(zip(facts.included, checks, strict=True), start=1):
         own = {name: column[trials_of.get(cell.name, [])] for name, column in columns.items()}
         row = {"number": number, "cell": cell.name, **_accuracy(values[cell.name], interval)}
         row |= _difference(results.accuracies, cell, facts.cells[0])
@@ -60,20 +63,20 @@ def cells(results: "Results") -> pd.DataFrame:
 
 
 def skewed(rows: pd.DataFrame) -> pd.DataFrame:
-    """The cells whose bootstrap interval is clearly off the t interval, which then is to be read with caution.
+    """The cells whose bootstrap interval differs clearly from the t interval, which may then be unreliable.
 
-    Off its centre, or reaching beyond it. Under ten replicates a bootstrap interval is too narrow (it can only draw
-    from the values there are), so being narrower says nothing.
+    It is off-centre, or reaches beyond the t interval. A narrower one is no sign of a problem: with fewer than ten
+    replicates, bootstrap intervals are too narrow.
     """
     below, above = rows["mean"] - rows["bootstrap_low"], rows["bootstrap_high"] - rows["mean"]
-    # of the t interval one side may be cut at 0 or 1, and the other is then as long as it should be
+    # one side of the t interval may be cut at 0 or 1; the other side then has its full length
     half = pd.concat([rows["mean"] - rows["low"], rows["high"] - rows["mean"]], axis=1).max(axis=1)
     off_centre, reach = (above - below).abs() / 2, pd.concat([below, above], axis=1).max(axis=1)
     return rows[(off_centre > OFF_CENTRE * half) | (reach > (1 + BEYOND) * half)]
 
 
 def on_front(params: pd.Series, mean: pd.Series) -> list[bool]:
-    """The Pareto front of fewest parameters and highest mean; of equals, all. Cells without either are not on it."""
+    """The Pareto front of fewest parameters and highest mean; includes ties, excludes cells without numbers."""
     points = [(None if pd.isna(p) or pd.isna(m) else (int(p), float(m))) for p, m in zip(params, mean, strict=True)]
     best: dict[int, float] = {}
     for size, accuracy in filter(None, points):
@@ -112,6 +115,6 @@ def _difference(accuracies: Accuracies, cell: CellFacts, baseline: CellFacts) ->
         "difference_high": found.high,
         "difference_sd": found.sd,
         "p_value": found.p_value,
-        "p_adjusted": math.nan,  # known when all cells are
+        "p_adjusted": math.nan,  # computed over all cells, in `cells`
         "effect_size": found.effect_size,
     }

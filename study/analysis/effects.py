@@ -1,17 +1,16 @@
-"""What each factor does: every level compared with the baseline's level, all other factors being equal.
+"""The effect of each factor: every level compared with the baseline's level, all other factors being equal.
 
-A comparison is made within each replicate and each combination of the other factors' levels that has both levels, and
-averaged over those combinations: in a `one_factor` design that is the baseline's combination alone, in a `factorial`
-one all of them. Replicates then give the interval. Only like is compared with like, so excluded and unfinished cells
-make an effect less certain but do not shift it.
+Matched comparison: within each replicate and each combination of the other factors' levels that has both levels, then
+averaged over these combinations. A `one_factor` design has one such combination, the baseline's; a `factorial` design
+has all of them. The interval comes from the replicates. Since only matched cells are compared, excluded and unfinished
+cells widen the interval of an effect but do not bias it.
 
-A design that runs a part of a product (fractional, sampled) has few cells that differ in one factor alone, or none.
+A design that runs part of a product (fractional, sampled) has few cells that differ in exactly one factor, or none.
 Its effects come from the least-squares fit of all cells instead, adjusted for the other factors.
 """
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
@@ -20,11 +19,10 @@ from study.analysis.accuracy_intervals import share_difference
 from study.analysis.factorial import is_factorial
 from study.analysis.facts import FactorFacts, StudyFacts
 from study.analysis.findings import is_distinguishable
+from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
+from study.analysis.stats.effects import Effects
 from study.analysis.stats.intervals import Difference
-
-if TYPE_CHECKING:
-    from study.analysis.results import Results
 
 COLUMNS = [
     *("factor", "level", "baseline", "n", "combinations"),
@@ -32,23 +30,18 @@ COLUMNS = [
 ]
 
 Accuracies = dict[str, dict[int, float]]  # cell -> replicate -> test accuracy
-Pairs = list[tuple[str, str]]  # a cell, and the one that has the baseline's level and is otherwise equal
+Pairs = list[tuple[str, str]]  # a cell, and the cell with the baseline's level that is otherwise equal
 
 
-def effects(results: "Results") -> pd.DataFrame:
+def matched(results: Results) -> pd.DataFrame:
     """One row per factor and level: difference from the baseline's level with its 95 % interval, in shares.
 
     `n` is the number of replicates, `combinations` how many of the other factors' combinations are averaged over, `sd`
     the standard deviation of the differences over replicates. `p_adjusted` is Holm's, over all rows. `distinguishable`
-    says whether the interval leaves zero out; a single replicate has no interval and tells nothing.
-    `effect_size` is Hedges' g_av, in units of the spread over replicates of the two averages that are compared.
-    In effects from the fit, `combinations` counts the cells that have the level, and `sd` is what would give the same
-    95 % interval to n paired differences; `effect_size` is nan;
-    `note` says what the design cannot tell the effect from (its aliases).
-    Levels that no finished pair of trials compares have n = 0 and nan.
+    is whether the interval excludes zero; a single replicate has no interval.
+    `effect_size` is Hedges' g_av, in units of the mean SD over replicates of the two averages that are compared.
+    Levels without a finished pair of trials have n = 0 and nan. `note` is empty.
     """
-    if not is_matched(results.facts):
-        return _adjusted(results)
     pairs_of = matches(results.facts)
     rows = [
         _row(factor, level.label, pairs, results.accuracies)
@@ -68,10 +61,14 @@ def is_matched(facts: StudyFacts) -> bool:
     return all(2 * len(pairs) >= at_level[level] for level, pairs in matches(facts).items())
 
 
-def _adjusted(results: "Results") -> pd.DataFrame:
-    """The same table from the fit."""
+def fitted(results: Results, fit: Effects) -> pd.DataFrame:
+    """The same table from the least-squares fit.
+
+    `combinations` counts the cells that have the level; `sd` is the standard deviation that gives n paired differences
+    the same 95 % interval; `effect_size` is nan; `note` names the effects that are aliased with this one.
+    """
     baseline = {factor.name: factor.levels[0].label for factor in results.facts.factors}
-    found = results.fit.effects
+    found = fit.effects
     done = results.done[results.done["test_accuracy"].notna()]
     rows = []
     for _, row in found[found["level"] != found["factor"].map(baseline)].iterrows():
@@ -100,12 +97,12 @@ def _adjusted(results: "Results") -> pd.DataFrame:
 
 
 def _sd_of(half: float, n: int) -> float:
-    """The standard deviation of which n paired differences would have a 95 % interval of that half width."""
+    """The standard deviation at which n paired differences have a 95 % interval of that half width."""
     return half * math.sqrt(n) / float(stats.t.isf(0.025, n - 1)) if n > 1 else float("nan")
 
 
 def matches(facts: StudyFacts) -> dict[tuple[str, str], Pairs]:
-    """By factor and level (not the baseline's): its cells, each with the one to compare it with."""
+    """By factor and level (other than the baseline's): its cells, each with the cell to compare it with."""
     by_labels = {_labels(cell.labels): cell.name for cell in facts.included}
     found: dict[tuple[str, str], Pairs] = {}
     for factor in facts.factors:

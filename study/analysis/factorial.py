@@ -1,40 +1,38 @@
-"""Main effects and two-factor interactions, where the cells of a design change several factors at once."""
-
-from typing import TYPE_CHECKING
+"""Main effects and two-factor interactions, for designs whose cells change several factors at once."""
 
 import pandas as pd
 
 from study.analysis.facts import StudyFacts
+from study.analysis.results import Results
 from study.analysis.stats.anova import COLUMNS, TIMES
-from study.analysis.stats.effects import Effects, estimate
-
-if TYPE_CHECKING:
-    from study.analysis.results import Results
+from study.analysis.stats.effects import EFFECT_COLUMNS, INTERACTION_COLUMNS, Effects, estimate
 
 DESIGNS = ("factorial", "fractional")
 ALPHA = 0.05
 MOST = 8  # interactions that are drawn
-AT_LEAST = 2  # that are drawn where none is distinguishable
-SHARES = ("mean", "low", "high")
+AT_LEAST = 2  # that are drawn if none is distinguishable
+NO_ANOVA = pd.DataFrame(columns=COLUMNS)
+NO_EFFECTS = pd.DataFrame(columns=EFFECT_COLUMNS)
+NO_INTERACTIONS = pd.DataFrame(columns=[*INTERACTION_COLUMNS, "term", "share", "p_value", "p_adjusted"])
 
 
 def is_factorial(facts: StudyFacts) -> bool:
-    """Whether main effects and interactions are what the design was chosen to tell."""
+    """Whether the design is meant to estimate main effects and interactions."""
     return facts.design in DESIGNS and any(len(cell.changed) > 1 for cell in facts.included)
 
 
-def fit(results: "Results") -> Effects:
+def fit(results: Results) -> Effects:
     """The least-squares fit of test accuracy to all finished trials; see `study.analysis.stats.effects`."""
     factors = {factor.name: [level.label for level in factor.levels] for factor in results.facts.factors}
     return estimate(results.trials, factors, "test_accuracy")
 
 
-def anova(results: "Results") -> pd.DataFrame:
-    """The analysis of variance, a row per term as in `study.analysis.stats.effects.Effects`; empty for other designs.
+def anova(fit: Effects) -> pd.DataFrame:
+    """The analysis of variance, a row per term as in `study.analysis.stats.effects.Effects`.
 
-    Sums of squares are in squared shares; `eta_squared` of the error is what chance explains.
+    Sums of squares are in squared shares; `eta_squared` of the error is the share of variance due to chance.
     """
-    table = results.fit.anova if is_factorial(results.facts) else pd.DataFrame(columns=COLUMNS)
+    table = fit.anova
     if table.empty:
         return table
     by_kind = table.groupby("kind")["ss"].sum()
@@ -45,7 +43,7 @@ def anova(results: "Results") -> pd.DataFrame:
 
 
 def aliases(facts: StudyFacts) -> dict[str, str]:
-    """For each term of a fractional design that has any: the other terms that it cannot be told from, with signs."""
+    """By term of a fractional design: the other terms that it is aliased with, with signs."""
     if facts.aliases is None:
         return {}
     letters = facts.aliases.letters
@@ -58,41 +56,38 @@ def aliases(facts: StudyFacts) -> dict[str, str]:
             for sign, effect in signed
         ]
         for sign, name in named:
-            others = [("" if sign == own else "less ") + other for own, other in named if other != name]
+            others = [("" if sign == own else "minus ") + other for own, other in named if other != name]
             found[name] = " or ".join(others)
     return found
 
 
-def main_effects(results: "Results") -> pd.DataFrame:
-    """A row per level of each factor: its least-squares mean and its difference from the first; empty if none."""
-    return _in_shares(results.fit.effects) if is_factorial(results.facts) else results.fit.effects.iloc[:0]
+def main_effects(fit: Effects) -> pd.DataFrame:
+    """A row per level of each factor: its least-squares mean, and its difference from the factor's first level."""
+    return _bounded(fit.effects)
 
 
-def interactions(results: "Results") -> pd.DataFrame:
-    """The two-factor interactions that matter, the largest first: a row per pair of levels, with its mean.
+def interactions(fit: Effects, table: pd.DataFrame) -> pd.DataFrame:
+    """The largest two-factor interactions in descending order: a row per pair of levels, with its least-squares mean.
 
-    Those distinguishable on their own (p below 0.05, before Holm's correction), at most `MOST`; where there are none,
-    the `AT_LEAST` largest, for a reader to see that. `share` is the share of variance, eta squared.
+    Those with p below 0.05 before Holm's correction, at most `MOST`; if there are none, the `AT_LEAST` largest.
+    `table` is the analysis of variance; `share` is the share of variance, eta squared.
     """
-    table = anova(results)
     table = table[(table["kind"] == "interaction") & (table["df"] > 0)]
-    if table.empty:
-        return pd.DataFrame()
     ranked = table.sort_values("eta_squared", ascending=False, kind="stable")
     clear = ranked[ranked["p_value"] < ALPHA]
     chosen = clear.head(MOST) if len(clear) else ranked.head(AT_LEAST)
-    means = _in_shares(results.fit.interactions)
+    means = _bounded(fit.interactions)
     by_term = dict(list(means.groupby(means["factor_a"] + f" {TIMES} " + means["factor_b"], sort=False)))
     found = [
         by_term[row["term"]].assign(
             term=row["term"], share=row["eta_squared"], p_value=row["p_value"], p_adjusted=row["p_adjusted"]
         )
         for _, row in chosen.iterrows()
-        if row["term"] in by_term  # a sum of interactions has no means of its own
+        if row["term"] in by_term  # a pooled term has no means
     ]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    return pd.concat(found, ignore_index=True) if found else NO_INTERACTIONS
 
 
-def _in_shares(means: pd.DataFrame) -> pd.DataFrame:
-    """Intervals cut at 0 and 1, as those of cells are."""
+def _bounded(means: pd.DataFrame) -> pd.DataFrame:
+    """Intervals cut at 0 and 1, as those of cells."""
     return means.assign(low=means["low"].clip(lower=0.0), high=means["high"].clip(upper=1.0))

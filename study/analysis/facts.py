@@ -1,4 +1,4 @@
-"""What a report knows of its study besides its tables: the content of `study.json`."""
+"""What a report needs besides its tables, the content of `study.json`: question, design, provenance."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,20 +12,20 @@ IMPORTANCE_METHODS = {"fanova": "fANOVA", "ped_anova": "PED-ANOVA"}  # in `study
 
 
 class Facts(BaseModel):
-    """Immutable; what a later version adds to `study.json` is passed over."""
+    """Immutable; fields that a later version adds to `study.json` are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class LevelFacts(Facts):
-    """One level of a factor, and the fields it sets by dotted path (none for a baseline that is not written)."""
+    """One level of a factor, and the fields that it sets, by dotted path (none for an implicit baseline level)."""
 
     label: str
     fields: dict[str, Any]
 
 
 class FactorFacts(Facts):
-    """What varied; the baseline's level comes first."""
+    """A factor; the baseline's level comes first."""
 
     name: str
     levels: tuple[LevelFacts, ...]
@@ -39,25 +39,25 @@ class CellFacts(Facts):
     changed: tuple[str, ...]  # factors in which it differs from the baseline
     excluded: str | None  # the reason
     pretrain_dataset: str | None  # None: from scratch
-    finetune_dataset: str | None  # None only where an excluded cell could not be built
-    besides_pretraining: str | None  # equal for cells that differ in their pre-training alone
+    finetune_dataset: str | None  # None only if an excluded cell has invalid settings
+    besides_pretraining: str | None  # digest; equal for cells that differ only in their pre-training
 
 
 class AliasFacts(Facts):
-    """What a fractional design cannot tell apart; + is a factor's other level, - the baseline's."""
+    """Effects that a fractional design confounds; + is a factor's other level, - the baseline's."""
 
     letters: dict[str, str]  # letter -> factor
     generators: tuple[str, ...]  # as in D = ABC
     relation: str  # as in I = ABCD
     resolution: int
     meaning: str
-    product: int  # combinations of levels of which the design takes a part
+    product: int  # all combinations of levels, of which the design runs a fraction
     aliased: tuple[str, ...]  # as in AB = CD
     clear: tuple[str, ...]  # effects without alias among main effects and two-factor interactions
 
 
 class SampleFacts(Facts):
-    """How the cells were chosen from a product."""
+    """How the cells were sampled from the full product."""
 
     cells: int
     product: int
@@ -65,7 +65,7 @@ class SampleFacts(Facts):
 
 
 class Origin(Facts):
-    """Stages that were run by the same code in the same place."""
+    """Stages run with the same commit, device, platform, threads and library versions."""
 
     commit: str
     device: str
@@ -74,25 +74,25 @@ class Origin(Facts):
     versions: dict[str, str]
     stages: int
     seconds: float  # of training, summed over the stages
-    first: str  # when the first of them started, ISO 8601, UTC
-    last: str  # when the last of them finished
+    first: str  # start of the first stage, ISO 8601, UTC
+    last: str  # end of the last stage
     cells: tuple[str, ...]
 
 
 class ParameterFacts(Facts):
-    """A hyper-parameter that was tuned: its range, or its choices."""
+    """A tuned hyper-parameter: its range, or its choices."""
 
     name: str
     low: float | None = None
     high: float | None = None
     log: bool = False
     choices: tuple[Any, ...] = ()
-    opens_below: bool = False  # whether the field could take values below the range
+    opens_below: bool = False  # whether the field accepts values below the range
     opens_above: bool = False
 
 
 class TuningFacts(Facts):
-    """How all cells were tuned, or what a search looked for."""
+    """How all cells were tuned, or the settings of a search."""
 
     budget: int  # trials of every cell
     warm_start: bool
@@ -100,33 +100,32 @@ class TuningFacts(Facts):
     searches: bool = False
     objectives: tuple[str, ...] = ("val_accuracy",)
     sampler: str = "tpe"
-    rungs: tuple[int, ...] = ()  # epochs after which trials that fell behind were stopped; none where none was
+    rungs: tuple[int, ...] = ()  # epochs after which early stopping prunes trials; empty without early stopping
     importances: Mapping[str, Mapping[str, Mapping[str, float]]] = {}  # objective, method, parameter
     unavailable_importances: Mapping[str, Mapping[str, str]] = {}  # objective, method: why it could not be computed
 
 
 class StudyFacts(Facts):
-    """A study's question and design, and where its results come from."""
+    """A study's question, its design, and the provenance of its results."""
 
     study: str
     question: str
     design: str | tuple[str, ...]
-    full: str | None = None  # the cell with all parts, where the design removes parts
-    bare: str | None = None  # the cell without any, where it adds parts
+    full: str | None = None  # the cell with all parts, if the design removes parts
+    bare: str | None = None  # the cell without any part, if the design adds parts
     aliases: AliasFacts | None = None  # of a fractional design
     sample: SampleFacts | None = None
-    paired: tuple[tuple[str, ...], ...] = ()  # names of factors that are one, for their levels move together
-    only: tuple[str, ...] = ()  # why these cells were kept and no others
+    paired: tuple[tuple[str, ...], ...] = ()  # names of tied factors, whose levels change together
+    only: tuple[str, ...] = ()  # reasons for the cells that were kept
     replicates: int  # of every cell
-    replicates_until: int | None = None  # added up to so many where claims are undecided; None: all cells have the same
+    replicates_until: int | None = None  # maximum for cells of undecided claims; None: a fixed number
     seed: int
-    grid: str  # path of the grid file, relative to the folder that commands are given in
+    grid: str  # path of the grid file, relative to the working directory
     factors: tuple[FactorFacts, ...]
     cells: tuple[CellFacts, ...]
     baseline: dict[str, Any]  # all settings of the baseline
     origins: tuple[Origin, ...]
     claims: tuple[ClaimSpec, ...] = ()
-    calibration: str = ""  # path from the report to the table that checks its statistics, where there is one
     tuning: TuningFacts | None = None
 
     @property
@@ -143,5 +142,5 @@ class StudyFacts(Facts):
 
     @property
     def look_schedule(self) -> tuple[int, ...]:
-        """Replicates at which claims are looked at; one look at all of them where none are added."""
+        """Replicates at which claims are evaluated; a single look if no replicates are added."""
         return look_schedule(self.replicates, self.replicates_until) if self.replicates_until else (self.replicates,)

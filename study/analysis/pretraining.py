@@ -1,15 +1,12 @@
-"""With and without pre-training, and transfer: cells that differ in their pre-training alone, side by side."""
+"""With and without pre-training, and transfer: cells that differ only in their pre-training."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from study.analysis.accuracy_intervals import share, share_difference
 from study.analysis.facts import CellFacts
-
-if TYPE_CHECKING:
-    from study.analysis.results import Results
+from study.analysis.results import Results
 
 SCRATCH, SAME, TRANSFER = "from scratch", "same data", "transfer"
 
@@ -19,8 +16,8 @@ COLUMNS = [
 ]
 
 
-def pretraining(results: "Results") -> pd.DataFrame:
-    """One row per cell that another cell matches in everything but its pre-training; empty where there is none.
+def pretraining(results: Results) -> pd.DataFrame:
+    """One row per cell that another cell matches in everything but pre-training; empty if there is none.
 
     `group` numbers the sets of matching cells; `kind` is `from scratch`, `same data` (pre-trained on the data set that
     it is fine-tuned on) or `transfer` (pre-trained on another). Differences are paired by replicate, from the group's
@@ -48,7 +45,7 @@ def _groups(cells: list[CellFacts]) -> Iterator[list[CellFacts]]:
             yield sorted(group, key=lambda cell: (SCRATCH, SAME, TRANSFER).index(kind_of(cell)))
 
 
-def _rows(results: "Results", number: int, group: list[CellFacts]) -> Iterator[dict[str, object]]:
+def _rows(results: Results, number: int, group: list[CellFacts]) -> Iterator[dict[str, object]]:
     reference = group[0]
     values = results.accuracies
     for cell in group:
@@ -71,3 +68,9 @@ def _rows(results: "Results", number: int, group: list[CellFacts]) -> Iterator[d
             "difference_high": found.high,
             "p_value": found.p_value,
         }
+
+
+def comparable(table: pd.DataFrame) -> pd.DataFrame:
+    """From `pretraining`: the cells with results, of groups that have at least two of them."""
+    table = table[table["n"] > 0]
+    return table[table.groupby("group")["cell"].transform("size") > 1].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""A study's results as tables, and how they lie in the files of a report."""
+"""A study's results as tables, and how they are read from the files of a report."""
 
 import math
 from collections.abc import Mapping
@@ -9,12 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from study.analysis.cells import cells
-from study.analysis.effects import effects
-from study.analysis.factorial import fit
 from study.analysis.facts import StudyFacts, TuningFacts
-from study.analysis.stats.effects import Effects
-from study.analysis.verdicts import verdicts
 from study.design.factors import METRICS, RESULT_COLUMNS
 from study.utils.errors import StudyError
 
@@ -62,10 +57,10 @@ LOAD_KINDS: Kinds = {"stage": "str", "key": "str", "block": "Int64", "expert": "
 
 @dataclass(frozen=True)
 class Results:
-    """What a study has found, as far as it has been run.
+    """The results of a study, as far as it has been run: tables and facts, nothing computed from them.
 
     trials       one row per trial, plus one per excluded cell: `RESULT_COLUMNS` and a column per factor (its level);
-                 accuracies are shares from 0 to 1; `status` is done, failed, missing or excluded, `reason` says why
+                 accuracies are shares from 0 to 1; `status` is done, failed, missing or excluded, `reason` explains it
     history      one row per epoch of a finished stage; `key` is a trial's `key` or `pretrain_key`
     tuning       one row per tuning trial: `TUNING_KINDS` and a column per parameter (its value as JSON)
     expert_load  one row per expert of a block (both from 1): its share of the routed tokens, after the last epoch
@@ -76,29 +71,9 @@ class Results:
     trials: pd.DataFrame
     history: pd.DataFrame
     expert_load: pd.DataFrame
-    grid: str = ""  # the grid file's text; a report that was written before it was kept has none
+    grid: str = ""  # the grid file's text; empty for reports of older versions
     tuning: pd.DataFrame = field(default_factory=lambda: table([], TUNING_KINDS))
     device: pd.DataFrame = field(default_factory=lambda: table([], DEVICE_KINDS))
-
-    @cached_property
-    def cells(self) -> pd.DataFrame:
-        """One row per cell that was to be run; see `study.analysis.cells`."""
-        return cells(self)
-
-    @cached_property
-    def effects(self) -> pd.DataFrame:
-        """One row per level that is not the baseline's; see `study.analysis.effects`."""
-        return effects(self)
-
-    @cached_property
-    def verdicts(self) -> pd.DataFrame:
-        """One row per claim; see `study.analysis.verdicts`."""
-        return verdicts(self)
-
-    @cached_property
-    def fit(self) -> Effects:
-        """Main effects and interactions by least squares; see `study.analysis.factorial`."""
-        return fit(self)
 
     @cached_property
     def accuracies(self) -> dict[str, dict[int, float]]:
@@ -116,14 +91,14 @@ class Results:
         return self.trials[self.trials["status"] == "done"]
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables from which everything else follows, by file name."""
+        """All tables, by file name."""
         tables = {"results.csv": self.trials, "history.csv": self.history, "expert_load.csv": self.expert_load}
         tuning = {"tuning.csv": self.tuning} if self.facts.tuning else {}
         return tables | tuning | ({DEVICE_FILE: self.device} if len(self.device) else {})
 
 
 def read(folder: Path | str = ".") -> Results:
-    """The results in a report's folder, as `build` wrote them. Raises StudyError where they are missing or damaged."""
+    """The results in a report's folder, as `build` wrote them. Raises StudyError if they are missing or damaged."""
     folder = Path(folder)
     try:
         facts = StudyFacts.model_validate_json((folder / FACTS_FILE).read_bytes())
@@ -139,10 +114,12 @@ def read(folder: Path | str = ".") -> Results:
         )
     except FileNotFoundError as error:
         name = Path(error.filename).name
-        raise StudyError(f"{folder}: {name} is missing; build the report again with 'python -m study report'") from None
+        raise StudyError(f"{folder}: {name} not found; rebuild the report with 'python -m study report'") from None
     except ValueError as error:
         first = str(error).splitlines()[0]
-        raise StudyError(f"{folder}: not the files of a report ({first}); build the report again") from None
+        raise StudyError(
+            f"{folder}: invalid report files ({first}); rebuild the report with 'python -m study report'"
+        ) from None
 
 
 def tuning_kinds(facts: TuningFacts) -> Kinds:
@@ -152,7 +129,7 @@ def tuning_kinds(facts: TuningFacts) -> Kinds:
 
 
 def table(rows: list[dict[str, object]], kinds: Kinds) -> pd.DataFrame:
-    """Rows as a table with these columns and kinds; what a row does not have is empty."""
+    """Rows as a table with these columns and kinds; missing values are empty."""
     columns = {
         name: pd.Series([row.get(name, "" if kind == "str" else None) for row in rows], dtype=kind)
         for name, kind in kinds.items()
@@ -169,7 +146,7 @@ def _read_grid(path: Path) -> str:
 
 
 def _read_table(path: Path, kinds: Kinds) -> pd.DataFrame:
-    """Levels are text: one called 'none' or '01' stays what it is. Numbers are read as Python reads them: exactly."""
+    """Levels are kept as text, also 'none' or '01'. Numbers are parsed by Python, hence exactly."""
     found = pd.read_csv(path, dtype=str, keep_default_na=False)
     if missing := [name for name in kinds if name not in found.columns]:
         raise ValueError(f"{path.name} has no column {missing[0]!r}")

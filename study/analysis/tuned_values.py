@@ -1,24 +1,24 @@
-"""What tuning chose for each cell, and whether a range was too narrow."""
+"""The hyper-parameters that tuning selected for each cell, and whether a range was too narrow."""
 
 import json
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from study.analysis.facts import ParameterFacts
+from study.analysis.facts import ParameterFacts, TuningFacts
+from study.analysis.results import Results
 
-if TYPE_CHECKING:
-    from study.analysis.results import Results
-
-EDGE = 0.05  # of a range, on its own scale, linear or logarithmic: nearer to an end than this is at its edge
+EDGE = 0.05  # of a range (linear or logarithmic): a value closer to an end than this is at its edge
 COLUMNS = ["cell", "budget", "ended", "failed", "trial", "val_accuracy", "values", "edges"]
 
 
-def tuned(results: "Results") -> pd.DataFrame:
-    """One row per tuned cell: trials, the best one (0 where there is none yet), its values by parameter, and the
-    names of those that sit on an edge beyond which the field could still go."""
+def tuned(results: Results) -> pd.DataFrame:
+    """One row per tuned cell: its trials, the best trial (0 if none), its values by parameter, and `edges`.
+
+    `edges` are the parameters whose best value is at an edge of the range although the field accepts values beyond it.
+    """
     facts = results.facts.tuning
     if facts is None:
         return pd.DataFrame(columns=COLUMNS)
@@ -43,7 +43,7 @@ def tuned(results: "Results") -> pd.DataFrame:
 
 
 def edge(parameter: ParameterFacts, value: Any) -> str:
-    """`low` or `high` where a value sits on an edge of its range and the field could go further, else empty."""
+    """`low` or `high` if a value is at that edge of its range and the field accepts values beyond it, else empty."""
     if parameter.low is None or parameter.high is None:
         return ""  # choices have no order
     scale = math.log if parameter.log else float
@@ -53,11 +53,9 @@ def edge(parameter: ParameterFacts, value: Any) -> str:
     return "high" if share >= 1 - EDGE and parameter.opens_above else ""
 
 
-def edge_sentences(results: "Results") -> Iterator[str]:
-    """One for each parameter whose best value sits on an edge in some cell."""
-    facts = results.facts.tuning
-    table = tuned(results)
-    for parameter in facts.parameters if facts else ():
+def edge_sentences(facts: TuningFacts, table: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each parameter whose best value is at an edge in some cell; `table` is that of `tuned`."""
+    for parameter in facts.parameters:
         for end, word in (("low", "lower"), ("high", "upper")):
             cells = [
                 row["cell"]
@@ -66,7 +64,7 @@ def edge_sentences(results: "Results") -> Iterator[str]:
             ]
             if cells:
                 span = f"{parameter.low:g} to {parameter.high:g}"
-                yield f"{parameter.name} sits on the {word} edge of its range ({span}) in {'; '.join(cells)}"
+                yield f"{parameter.name} is at the {word} edge of its range ({span}) in {'; '.join(cells)}"
 
 
 def _values(row: pd.Series, parameters: tuple[ParameterFacts, ...]) -> dict[str, Any]:

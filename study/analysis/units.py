@@ -1,4 +1,4 @@
-"""The units in which metrics are shown: accuracies are shares in the data and percentage points for readers."""
+"""The units in which metrics are shown: accuracies are stored as shares and shown in percentage points."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from study.utils import formats
 
 @dataclass(frozen=True)
 class Unit:
-    """What differences of a metric are shown in; `scale` times the stored number."""
+    """The unit of a metric's differences: `scale` times the stored number."""
 
     name: str
     scale: float
@@ -17,7 +17,7 @@ class Unit:
         return formats.points(difference * self.scale / 100)
 
     def signed_with(self, difference: float, low: float, high: float) -> str:
-        """A difference and its interval, as far as there is one."""
+        """A difference, and its interval if there is one."""
         return formats.points_with(*(number * self.scale / 100 for number in (difference, low, high)))
 
     def plus_minus(self, difference: float, low: float, high: float) -> str:

@@ -1,20 +1,17 @@
-"""A verdict on every claim of a study, and the runs that each rests on."""
+"""A verdict on every claim of a study, and the runs that each one uses."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.analysis.results import Results
 from study.analysis.stats.claims import contrasts_of, judge, verdict_table
 from study.analysis.stats.contrasts import Contrast
 from study.analysis.stats.sequential import Look, look_shares, looks
 from study.analysis.units import unit_of
 from study.design.comparison import Factors
 
-if TYPE_CHECKING:
-    from study.analysis.results import Results
-
-ALPHA = 0.05  # chance of any false verdict among a study's claims
+ALPHA = 0.05  # probability of any false verdict among a study's claims
 COLUMNS = [
     *("number", "claim", "kind", "metric", "unit", "verdict", "estimate", "low", "high", "level", "p_value"),
     *("p_adjusted", "n", "sets", "looked", "holds_above", "holds_below", "holds_between", "note", "cells"),
@@ -22,29 +19,29 @@ COLUMNS = [
 RUNS = ["number", "claim", "side", "cell", "replicate", "metric", "value", "key", "run_id"]
 
 
-def looks_made(results: "Results") -> list[Look]:
-    """The looks of a study whose replicates are added as they are needed, the state before any first; else none."""
+def looks_of(results: Results) -> list[Look]:
+    """The looks of a study with adaptive replicates, the state before the first look included; else empty."""
     facts = results.facts
     if facts.replicates_until is None or not facts.claims:
         return []
     return looks(facts.claims, results.trials, factors_of(results), facts.replicates, facts.replicates_until, ALPHA)
 
 
-def verdicts(results: "Results") -> pd.DataFrame:
+def verdicts(results: Results, made: list[Look]) -> pd.DataFrame:
     """One row per claim; estimates, ends and regions in the metric's own unit (accuracies: shares from 0 to 1).
 
-    number, claim, kind, metric, unit    as written in the grid; the unit is the one that reports show it in
+    number, claim, kind, metric, unit    as in the grid; `unit` is the unit that reports use
     verdict                              supported, refuted or undecided
-    estimate, low, high, level           the difference, and its interval of that confidence, of this claim alone
-    p_value, p_adjusted                  alone, and over all claims (and looks)
-    n, sets                              replicates, and matched sets of cells that are averaged over
-    looked                               replicates at the look that gave the verdict; all there are without looks
-    holds_above, holds_below             ends of the true differences for which the claim holds, and whether it holds
-    holds_between                        between them or beyond
-    note                                 why undecided, what was left out
-    cells                                cells compared, added and (after "against") subtracted
+    estimate, low, high, level           the difference and its interval at confidence `level`, for this claim alone
+    p_value, p_adjusted                  for this claim alone, and adjusted over all claims (and looks)
+    n, sets                              replicates, and the matched sets of cells averaged over
+    looked                               replicates at the look that gave the verdict; without looks, all replicates
+    holds_above, holds_below             ends of the region of true differences for which the claim holds
+    holds_between                        whether it holds between these ends or beyond them
+    note                                 why it is undecided, what was left out
+    cells                                cells compared: minuend, and after "against" subtrahend
     """
-    claims, made = results.facts.claims, looks_made(results)
+    claims = results.facts.claims
     found = made[-1].verdicts if made else judge(claims, results.trials, factors_of(results), ALPHA)
     table = verdict_table(found)
     regions = [claim.region for claim in claims]
@@ -62,21 +59,21 @@ def verdicts(results: "Results") -> pd.DataFrame:
     return table[COLUMNS]
 
 
-def runs(results: "Results") -> pd.DataFrame:
-    """One row per claim and trial whose result entered its estimate: the side it is on, its value, key and MLflow run.
+def runs(results: Results, made: list[Look]) -> pd.DataFrame:
+    """One row per claim and trial in its estimate: the trial's side, value, key and MLflow run.
 
-    A replicate enters only where all cells of the claim have it.
+    A replicate is included only if all cells of the claim have it.
     """
     rows = [
         row
-        for number, contrast in enumerate(contrasts(results, looks_made(results)), start=1)
+        for number, contrast in enumerate(contrasts(results, made), start=1)
         for row in _runs(results, number, contrast)
     ]
     return pd.DataFrame(rows, columns=RUNS)
 
 
-def contrasts(results: "Results", made: list[Look]) -> list[Contrast]:
-    """What each claim's verdict rests on: its difference by replicate, and the cells that it is made of."""
+def contrasts(results: Results, made: list[Look]) -> list[Contrast]:
+    """The data of each claim's verdict: its difference by replicate, and the cells compared."""
     factors, trials = factors_of(results), results.trials
     return [
         contrasts_of([claim], trials[(trials["replicate"] <= most).fillna(False)], factors)[0]
@@ -84,21 +81,21 @@ def contrasts(results: "Results", made: list[Look]) -> list[Contrast]:
     ]
 
 
-def factors_of(results: "Results") -> Factors:
+def factors_of(results: Results) -> Factors:
     """The labels of each factor, the baseline's first."""
     return {factor.name: [level.label for level in factor.levels] for factor in results.facts.factors}
 
 
-def _looked(results: "Results", made: list[Look]) -> list[int]:
-    """By claim, the replicates at the look that decided it, at the last one where none did."""
+def _looked(results: Results, made: list[Look]) -> list[int]:
+    """By claim, the replicates at the look that decided it, else at the last look."""
     if not made:
         most = results.trials["replicate"].max()
         return [0 if pd.isna(most) else int(most)] * len(results.facts.claims)
     return [_deciding(made, i).replicates or results.facts.replicates for i in range(len(results.facts.claims))]
 
 
-def _levels(results: "Results", made: list[Look]) -> list[float]:
-    """By claim, the confidence of the interval shown: every look spends a share of alpha."""
+def _levels(results: Results, made: list[Look]) -> list[float]:
+    """By claim, the confidence level of its interval: every look spends a share of alpha."""
     if not made:
         return [1 - ALPHA] * len(results.facts.claims)
     shares = look_shares(results.facts.look_schedule)
@@ -109,17 +106,17 @@ def _deciding(made: list[Look], claim: int) -> Look:
     return next((look for look in made if look.verdicts[claim].verdict != "undecided"), made[-1])
 
 
-def _names(results: "Results") -> dict[tuple[str, ...], str]:
+def _names(results: Results) -> dict[tuple[str, ...], str]:
     return {tuple(cell.labels.values()): cell.name for cell in results.facts.included}
 
 
-def _sides(results: "Results", contrast: Contrast) -> str:
+def _sides(results: Results, contrast: Contrast) -> str:
     names = _names(results)
     plus, minus = (list(dict.fromkeys(names[c] for s, c in contrast.entered if s == sign)) for sign in (1, -1))
     return "; ".join(plus) + (f" against {'; '.join(minus)}" if minus else "")
 
 
-def _runs(results: "Results", number: int, contrast: Contrast) -> Iterator[dict[str, object]]:
+def _runs(results: Results, number: int, contrast: Contrast) -> Iterator[dict[str, object]]:
     claim, names = results.facts.claims[number - 1], _names(results)
     trials = {(trial["cell"], trial["replicate"]): trial for _, trial in results.done.iterrows()}
     for sign, cell in dict.fromkeys(contrast.entered):

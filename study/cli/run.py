@@ -132,6 +132,8 @@ def _write_report(results: "Results", folder: Path, console: Console) -> None:
         made = build(results, folder)
     for sentence in made.summary:
         console.print(escape(sentence), highlight=False)
+    for warning in made.warnings:
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
     console.print(f"report: {folder / 'report.html'} and {folder / 'report.ipynb'}", highlight=False)
 
 

@@ -1,29 +1,34 @@
-"""Writes a report: everything into a folder of its own first, then file by file into place, `study.json` last."""
+"""Writes a report: all files into a temporary folder first, then file by file into place, `study.json` last."""
 
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-import study
+from study.analysis.analysis import Analysis, analyse
+from study.analysis.failures import attempt
 from study.analysis.results import FACTS_FILE, GRID_FILE, Results
-from study.analysis.verdicts import runs
-from study.report import tables
-from study.report.notebook import execute, notebook
+from study.report.notebook import execute, failures_in, fill, notebook
 from study.report.page import page
-from study.report.summary import answers
+from study.report.sections import Cell, Text, outline
+from study.report.summary import Answer, answers
+from study.report.tables import TABLES, captions
+from study.report.tables.report_table import ReportTable
 from study.utils import escape
 from study.utils.errors import StudyError
 
-DRAWN_BY = ("ipykernel", "matplotlib", "nbconvert", "pandas", "scipy")  # whose versions show in a report
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+DRAWN_BY = ("ipykernel", "matplotlib", "nbconvert", "pandas", "pillow", "scipy")  # a report depends on their versions
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class Report:
 
     folder: Path
     files: tuple[Path, ...]
-    summary: tuple[str, ...]  # the answer, in plain sentences
+    summary: tuple[str, ...]  # the findings, in plain sentences
+    warnings: tuple[str, ...] = ()  # what could not be computed or drawn, one sentence each
 
     @property
     def notebook(self) -> Path:
@@ -44,43 +50,46 @@ class Report:
 
 
 def build(results: Results, folder: Path) -> Report:
-    """Write a study's report; a report that is there is replaced, file by file, and other files are left alone.
+    """Write a study's report. An existing report is replaced file by file; other files in the folder are kept.
 
-    Raises StudyError where the folder cannot be written or the notebook cannot be executed; the old report then stays.
+    An analysis, figure, table or notebook cell that raises is replaced by one sentence, which is also in the report's
+    `warnings`. Raises StudyError if the folder cannot be written; the old report is then kept.
     """
-    folder = Path(folder)
-    results = _with_calibration(results, folder)
-    summary = tuple(escape.line(str(answer)) for answer in answers(results))
+    folder, analysis = Path(folder), analyse(results)
+    found = answers(analysis)
+    warnings = [answer.text for answer in found if answer.failed]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as temporary:
-            names = _write(results, Path(temporary))
+            names = _write(analysis, Path(temporary), warnings)
             _put_in_place(Path(temporary), folder, names)
     except OSError as error:
         raise StudyError(
-            f"the report cannot be written to {folder}: {error.strerror or error}; "
-            "free the disk or its permissions, or name another folder with --reports"
+            f"cannot write the report to {folder}: {error.strerror or error}; free disk space, fix permissions, or "
+            "choose another folder with --reports"
         ) from None
-    return Report(folder, tuple(folder / name for name in names), summary)
+    files = tuple(folder / name for name in names)
+    return Report(folder, files, tuple(map(_one_line, found)), tuple(dict.fromkeys(map(escape.line, warnings))))
+
+
+def _one_line(answer: Answer) -> str:
+    return escape.line(str(answer))
 
 
 def is_current(results: Results, folder: Path) -> bool:
-    """Whether the folder holds a whole report of exactly these results, written by this very code."""
+    """Whether the folder has all files of a report of these results, written by this code, without warnings."""
     written = _stamp(Path(folder))
-    if written.get("fingerprint") != fingerprint(_with_calibration(results, Path(folder))):
+    if written.get("fingerprint") != fingerprint(results):
         return False
     return all((Path(folder) / name).is_file() for name in written["files"])
 
 
-def _with_calibration(results: Results, folder: Path) -> Results:
-    """The report links the table that checks its statistics, where that lies beside it."""
-    found = "../calibration/calibration.md" if (folder.parent / "calibration" / "calibration.md").is_file() else ""
-    return replace(results, facts=results.facts.model_copy(update={"calibration": found}))
-
-
 def fingerprint(results: Results) -> str:
-    """What a report depends on: the results, the code that writes it, and the libraries that draw it."""
-    digest = hashlib.sha256(results.facts.model_dump_json().encode())
+    """A digest of everything that a report depends on: results, code, and the libraries that draw it.
+
+    The path of the grid file is left out, since it is relative to the working directory.
+    """
+    digest = hashlib.sha256(results.facts.model_dump_json(exclude={"grid"}).encode())
     for name, frame in results.tables().items():
         digest.update(name.encode() + frame.to_csv(index=False).encode("utf-8", "backslashreplace"))
     digest.update(results.grid.encode())
@@ -90,76 +99,100 @@ def fingerprint(results: Results) -> str:
 
 @cache
 def _code() -> str:
-    root = Path(study.__file__).parent
-    files = [path for part in ("report", "analysis") for path in sorted((root / part).rglob("*")) if _is_source(path)]
+    """A digest of the rooms `report` and `analysis`, and the versions of the libraries."""
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    for path in sorted(path for room in ("analysis", "report") for path in (root / room).rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest() + json.dumps({name: version(name) for name in DRAWN_BY})
 
 
-def _is_source(path: Path) -> bool:
-    return path.is_file() and "__pycache__" not in path.parts
-
-
-def _write(results: Results, folder: Path) -> list[str]:
-    """Write all files of a report; gives their names, `study.json` last."""
+def _write(analysis: Analysis, folder: Path, warnings: list[str]) -> list[str]:
+    """Write all files of a report. Returns their names, `study.json` last."""
+    results = analysis.results
     for name, frame in results.tables().items():
         _write_csv(frame, folder / name)
-    _write_csv(_with_levels(results), folder / "cells.csv")
-    (folder / "table.md").write_text(tables.cells(results).first().markdown(), encoding="utf-8")
-    paper = tables.paper(results).first()
-    (folder / "table.tex").write_text(paper.latex(f"tab:{results.facts.study}"), encoding="utf-8")
-    _write_latex(results, folder / "tables")
+    _write_analyses(analysis, folder, warnings)
+    for name, table in TABLES.items():
+        _write_table(name, table, analysis, folder, warnings)
     (folder / GRID_FILE).write_bytes(results.grid.encode())
-    (folder / FACTS_FILE).write_text(_json(results.facts.model_dump(mode="json")), encoding="utf-8")
-    if results.facts.claims:
-        _write_claims(results, folder)
-    _write_notebook(results, folder)
+    facts = results.facts.model_dump(mode="json")
+    (folder / FACTS_FILE).write_text(_json(facts), encoding="utf-8")  # read by the notebook's kernel
+    _write_notebook(analysis, folder, warnings)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     names.sort(key=lambda name: name == FACTS_FILE)
-    stamp = {"fingerprint": fingerprint(results), "files": names}
-    (folder / FACTS_FILE).write_text(_json({**results.facts.model_dump(mode="json"), **stamp}), encoding="utf-8")
+    stamp = {"fingerprint": None if warnings else fingerprint(results), "files": names}
+    (folder / FACTS_FILE).write_text(_json({**facts, **stamp}), encoding="utf-8")
     return names
 
 
-def _write_claims(results: Results, folder: Path) -> None:
-    _write_csv(results.verdicts, folder / "claims.csv")
-    _write_csv(runs(results), folder / "claim_runs.csv")
-    (folder / "claims.md").write_text(tables.claims(results).markdown(), encoding="utf-8")
-    (folder / "claims.tex").write_text(
-        tables.paper_claims(results).latex(f"tab:{results.facts.study}-claims"), encoding="utf-8"
-    )
+def _write_analyses(analysis: Analysis, folder: Path, warnings: list[str]) -> None:
+    """What is computed, as CSV files."""
+    frames: dict[str, Callable[[Analysis], pd.DataFrame]] = {"cells.csv": _cells_with_levels}
+    if analysis.facts.claims:
+        frames |= {"claims.csv": lambda made: made.verdicts, "claim_runs.csv": lambda made: made.claim_runs}
+    for name, compute in frames.items():
+        frame = attempt(warnings, f"{name} could not be computed", compute, analysis)
+        if frame is not None:
+            _write_csv(frame, folder / name)
+    if analysis.bootstrap.failure:
+        warnings.append(captions.bootstrap_failure(analysis))
 
 
-def _write_notebook(results: Results, folder: Path) -> None:
+def _write_table(name: str, table: ReportTable, analysis: Analysis, folder: Path, warnings: list[str]) -> None:
+    """The Markdown and LaTeX files of a table, if it has any rows."""
+    if not table.files:
+        return
+    made = attempt(warnings, f"The table '{name}' could not be computed", table.table, analysis)
+    if made is None or not made.rows:
+        return
+    for file in map(Path, table.files):
+        main = f"tab:{analysis.facts.study}"
+        text = made.first().markdown() if file.suffix == ".md" else made.first().latex(_label(main, file))
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text(text, encoding="utf-8")
+
+
+def _label(main: str, file: Path) -> str:
+    """A LaTeX label; table.tex is the main table."""
+    return main if file.name == "table.tex" else f"{main}-{file.stem}"
+
+
+def _write_notebook(analysis: Analysis, folder: Path, warnings: list[str]) -> None:
     import nbformat
 
-    node = notebook(results)
-    execute(node, folder)
+    cells = outline(analysis)
+    warnings += [cell.failure for cell in cells if isinstance(cell, Text) and cell.failure]
+    node = _executed(cells, analysis, folder, warnings)
+    warnings += failures_in(node)
     text = nbformat.writes(node)  # type: ignore[no-untyped-call]
     (folder / "report.ipynb").write_text(f"{text}\n", encoding="utf-8")
     (folder / "report.html").write_text(page(node), encoding="utf-8")
 
 
-def _write_latex(results: Results, folder: Path) -> None:
-    """The other tables that a paper may want, in booktabs style."""
-    folder.mkdir()
-    for name, table in tables.in_latex(results).items():
-        text = table.first().latex(f"tab:{results.facts.study}-{name}")
-        (folder / f"{name}.tex").write_text(text, encoding="utf-8")
+def _executed(cells: list[Cell], analysis: Analysis, folder: Path, warnings: list[str]) -> "NotebookNode":
+    """The notebook with outputs: from a kernel, or if it does not run, from this process."""
+    node = notebook(analysis.facts.study, cells)
+    try:
+        execute(node, folder)
+    except StudyError as error:
+        warnings.append(f"The notebook was not executed, its outputs were computed without a kernel: {error}.")
+        node = notebook(analysis.facts.study, cells)
+        fill(node, cells, analysis, folder)
+    return node
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     frame.to_csv(path, index=False, encoding="utf-8", errors="backslashreplace", lineterminator="\n")
 
 
-def _with_levels(results: Results) -> pd.DataFrame:
-    """The table of cells with a column per factor, called `factor NAME` where NAME is a column of its own."""
-    cells = results.cells
-    for i, factor in enumerate(results.facts.factor_names):
+def _cells_with_levels(analysis: Analysis) -> pd.DataFrame:
+    """The table of cells with a column per factor, named `factor NAME` if NAME is already a column."""
+    cells, facts = analysis.cells, analysis.facts
+    for i, factor in enumerate(facts.factor_names):
         name = f"factor {factor}" if factor in cells.columns else factor
-        cells = _inserted(cells, 2 + i, name, [cell.labels[factor] for cell in results.facts.included])
+        cells = _inserted(cells, 2 + i, name, [cell.labels[factor] for cell in facts.included])
     return cells
 
 
@@ -179,7 +212,7 @@ def _put_in_place(temporary: Path, folder: Path, names: list[str]) -> None:
 
 
 def _remove(folder: Path, name: str) -> None:
-    """A file of the report before; its list of files is not believed where it points elsewhere."""
+    """Remove a file of the previous report, unless its path is outside the report's folder."""
     path = (folder / name).resolve()
     if path.is_relative_to(folder.resolve()) and path.is_file():
         path.unlink()

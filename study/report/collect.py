@@ -1,4 +1,4 @@
-"""From the store to tables: nothing is trained, drawn or written here."""
+"""From the store to tables; nothing is trained, drawn or written here."""
 
 import contextlib
 import hashlib
@@ -31,6 +31,7 @@ from study.report.design_notes import designed
 from study.store import measurements
 from study.store.results import CorruptError, Result, Store
 from study.utils.canonical_json import canonical_json
+from study.utils.text import plural
 from study.vit import subject
 
 MODELINE = "# yaml-language-server:"
@@ -57,7 +58,7 @@ def collect(study: Study, store: Store, run_ids: Mapping[str, str] | None = None
 
 
 def _without_modeline(text: str) -> str:
-    """A grid without the line that tells editors where its schema lies: beside the grid, but not beside the report."""
+    """A grid without the line with the path of its schema, which is wrong for the copy in the report."""
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(MODELINE))
 
 
@@ -96,7 +97,7 @@ class _Shelf:
         return [(stage, self.found[stage.key]) for stage in self.stages if stage.key in self.found]
 
     def status(self, trial: Trial) -> tuple[str, str]:
-        """A trial's status and the reason for it: that of its fine-tuning, or of the pre-training it waits for."""
+        """A trial's status and its reason, which may be the status of its pre-training."""
         *parents, last = stages_of(trial)
         if last.key in self.found:
             return "done", ""
@@ -112,7 +113,7 @@ class _Shelf:
 def _read(store: Store, stage: Stage) -> Result | None:
     try:
         return store.find(stage)
-    except CorruptError:  # what it was chosen for is in the record of the tuning
+    except CorruptError:  # the record of the tuning has its validation accuracy
         return None
 
 
@@ -150,10 +151,13 @@ def _trial_row(trial: Trial, shelf: _Shelf, run_ids: Mapping[str, str]) -> Row:
 
 
 def _untuned_rows(study: Study, one: Tuning) -> Iterator[Row]:
-    """Replicates whose hyper-parameters are not known."""
-    status, reason = "missing", f"its tuning has not ended ({one.ended} of {one.space.budget} trials)"
+    """Replicates that cannot run before their tuning is finished."""
+    status, reason = "missing", f"its tuning is not finished ({one.ended} of {plural(one.space.budget, 'trial')})"
     if one.all_failed:
-        status, reason = "failed", f"all {one.space.budget} tuning trials failed, the last: {one.trials[-1].error}"
+        status, reason = (
+            "failed",
+            f"no tuning trial of {one.space.budget} succeeded; last error: {one.trials[-1].error}",
+        )
     for replicate in range(1, study.grid.least_replicates + 1):
         seed = replicate_seed(study.grid.seed, replicate)
         yield {"replicate": replicate, "seed": seed, "status": status, "reason": reason}
@@ -165,9 +169,9 @@ def _tuning_rows(shelf: _Shelf, run_ids: Mapping[str, str]) -> Iterator[Row]:
             row: Row = {"cell": one.cell.name, "trial": tried.number, "status": tried.status, "reason": tried.error}
             row |= {"best": "yes" if one.best is tried else "", "val_accuracy": tried.val_accuracy}
             if tried.status == "stopped":
-                row |= {"epochs": tried.epochs, "reason": "stopped early, for it fell behind"}
+                row |= {"epochs": tried.epochs, "reason": "pruned by early stopping"}
             row |= {name: json.dumps(value) for name, value in tried.values.items()}
-            with contextlib.suppress(InvalidError):  # values that do not go together were never a stage
+            with contextlib.suppress(InvalidError):  # invalid combinations of values never became a stage
                 row["key"] = key = stages_of(one.trial(tried))[-1].key
                 row["run_id"] = run_ids.get(key, "")
                 if key in shelf.tuning_results and tried.status == "done":
@@ -176,7 +180,7 @@ def _tuning_rows(shelf: _Shelf, run_ids: Mapping[str, str]) -> Iterator[Row]:
 
 
 def _tried_row(one: Tuning, tried: TuningTrial, result: Result) -> Row:
-    """What a tuning trial's result adds; test data are looked at for a search's trials alone, which are its results."""
+    """Numbers of a tuning trial from its result; test accuracies only for a search, whose trials are its results."""
     row: Row = {"train_seconds": result.metrics.get("train_seconds")}
     if one.space.searches:
         row["epochs"] = len(result.history)
@@ -199,7 +203,7 @@ def _load_rows(shelf: _Shelf) -> Iterator[Row]:
 
 
 def _device_rows(shelf: _Shelf, store: Store) -> Iterator[Row]:
-    """Of each cell the first replicate whose model was exported."""
+    """For each cell, the first replicate with an exported model."""
     exported, seen = measurements.keys(store), set()
     for trial in shelf.trials:
         stage = stages_of(trial)[-1]
@@ -301,7 +305,7 @@ def _cell_facts(cell: Cell) -> CellFacts:
 
 
 def _origins(shelf: _Shelf) -> Iterator[Origin]:
-    """Finished stages grouped by code and place, the earliest first."""
+    """Finished stages grouped by provenance, the earliest first."""
     users: dict[str, dict[str, None]] = {}
     for trial in shelf.trials:
         for stage in stages_of(trial):
@@ -333,6 +337,6 @@ def _origin(group: list[tuple[Stage, Result]], users: Mapping[str, Iterable[str]
 
 
 def _shown_path(path: Path) -> str:
-    """Relative to where commands are given, so that a committed report names no one's home folder."""
+    """Relative to the working directory, so that a committed report has no absolute path."""
     relative = Path(os.path.relpath(path.resolve()))
     return path.name if ".." in relative.parts else relative.as_posix()

@@ -1,19 +1,21 @@
-"""The notebook: built from the outline, executed by a kernel of this very interpreter, without any installed kernel.
+"""The notebook: made from the outline, executed by ipykernel in this interpreter; no kernel needs to be installed.
 
-The kernel gets its own empty folders for everything Jupyter and IPython like to write, so that it works with a
-read-only home, leaves nothing behind, and takes no one's startup files along. It talks over the loopback alone.
+Jupyter and IPython get temporary folders of their own, so the kernel works with a read-only home, leaves no files
+behind, and loads no startup files. It listens on the loopback interface only.
 """
 
 import asyncio
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.analysis.results import Results
-from study.report.sections import Code, Text, outline
+from study.analysis.analysis import Analysis
+from study.report.notebook_api import Shown, failure
+from study.report.sections import Cell, Text
 from study.utils import escape
 from study.utils.errors import StudyError
 
@@ -25,25 +27,23 @@ if TYPE_CHECKING:
 TIMEOUT = 300  # seconds a single cell may take
 
 
-def notebook(results: Results) -> "NotebookNode":
-    """The notebook of a study, not yet executed. Equal results give equal notebooks."""
+def notebook(study: str, cells: Sequence[Cell]) -> "NotebookNode":
+    """The notebook with these cells, not executed. Equal cells give equal notebooks."""
     from nbformat import v4
 
-    cells = outline(results)
     nodes = [_node(cell, f"cell-{i}") for i, cell in enumerate(cells, start=1)]
+    sections = [cell.title for cell in cells if isinstance(cell, Text) and cell.title and cell.level == 2]
     metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
         "language_info": {"name": "python"},
-        "title": escape.line(results.facts.study),
-        "study": {
-            "sections": [cell.title for cell in cells if isinstance(cell, Text) and cell.title and cell.level == 2]
-        },
+        "title": escape.line(study),
+        "study": {"sections": sections},
     }
     made: NotebookNode = v4.new_notebook(cells=nodes, metadata=metadata)  # type: ignore[no-untyped-call]
     return made
 
 
-def _node(cell: Text | Code, name: str) -> "NotebookNode":
+def _node(cell: Cell, name: str) -> "NotebookNode":
     from nbformat import v4
 
     make = v4.new_markdown_cell if isinstance(cell, Text) else v4.new_code_cell
@@ -52,41 +52,87 @@ def _node(cell: Text | Code, name: str) -> "NotebookNode":
 
 
 def execute(node: "NotebookNode", folder: Path) -> None:
-    """Run all cells with `folder` as the working folder; outputs are stored in the notebook.
+    """Run all cells with `folder` as the working directory; outputs are stored in the notebook.
 
-    Raises StudyError where a cell fails or the kernel does not start.
+    The output of a cell that raises, or takes longer than `TIMEOUT`, is one sentence.
+    Raises StudyError if the kernel does not start, or dies.
     """
     with tempfile.TemporaryDirectory(prefix="study-kernel-") as private:
         _execute(node, folder, Path(private))
     node.metadata.pop("widgets", None)
     node.metadata["language_info"] = {"name": "python"}  # the kernel adds its own version
+    for cell in node.cells:
+        cell["outputs"] = [_without_error(output, cell) for output in cell.get("outputs", ())]
+        if cell.cell_type != "code":
+            del cell["outputs"]
+
+
+def _without_error(output: "NotebookNode", cell: "NotebookNode") -> "NotebookNode":
+    """A sentence in place of a traceback."""
+    if output.output_type != "error":
+        return output
+    error = f"{output.ename}: {escape.line(output.evalue)}"
+    if output.ename == "KeyboardInterrupt":
+        error = f"it took longer than {TIMEOUT} s"
+    return _output(failure(f"This cell could not be executed: {error.rstrip('.')}."), cell.execution_count)
+
+
+def fill(node: "NotebookNode", cells: Sequence[Cell], analysis: Analysis, folder: Path) -> None:
+    """Compute the outputs in this process, as the kernel would; for when no kernel can be started."""
+    count = 0
+    for cell, target in zip(cells, node.cells, strict=True):
+        if isinstance(cell, Text):
+            continue
+        count += 1
+        target.execution_count = count
+        target.outputs = [_output(cell.show(analysis, folder), count)] if cell.show else []
+
+
+def _output(shown: Shown, count: int | None) -> "NotebookNode":
+    from nbformat import v4
+
+    made: NotebookNode = v4.new_output(  # type: ignore[no-untyped-call]
+        "execute_result", data=shown.forms, metadata=shown.metadata, execution_count=count
+    )
+    return made
+
+
+def failures_in(node: "NotebookNode") -> list[str]:
+    """The sentences that an executed notebook shows in place of what could not be computed."""
+    outputs = [output for cell in node.cells for output in cell.get("outputs", ())]
+    found = [output.get("metadata", {}).get("study", {}).get("failure") for output in outputs]
+    return [sentence for sentence in found if sentence]
 
 
 def _execute(node: "NotebookNode", folder: Path, private: Path) -> None:
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import DeadKernelError
 
     manager = AsyncKernelManager(
         kernel_spec_manager=_this_interpreter(), connection_file=str(private / "kernel.json"), kernel_name="python3"
     )
     log = private / "kernel.log"
-    client = NotebookClient(node, km=manager, timeout=TIMEOUT, record_timing=False, resources={})
+    client = NotebookClient(
+        node,
+        km=manager,
+        timeout=TIMEOUT,
+        interrupt_on_timeout=True,
+        allow_errors=True,
+        record_timing=False,
+        resources={},
+    )
     try:
-        with log.open("wb") as output:
-            _run(client, cwd=str(folder), env=_environment(private), stdout=output, stderr=output)
-    except CellExecutionError as error:
-        raise StudyError(f"the report's notebook could not be executed: {error.ename}: {error.evalue}") from error
-    except CellTimeoutError as error:
-        raise StudyError(f"the report's notebook took longer than {TIMEOUT} s for one cell") from error
+        with log.open("wb") as stream:
+            _run(client, cwd=str(folder), env=_environment(private), stdout=stream, stderr=stream)
     except (DeadKernelError, RuntimeError, OSError) as error:
-        client.km = manager  # nbclient forgets it, and complains at exit that it has
-        told = log.read_text(errors="replace") if log.exists() else ""
-        raise StudyError(f"the report's notebook kernel stopped: {_last_line(told) or error}") from error
+        client.km = manager  # nbclient drops it, and then warns at exit
+        output = log.read_text(errors="replace") if log.exists() else ""
+        raise StudyError(f"the notebook kernel stopped: {_last_line(output) or error}") from error
 
 
 def _run(client: "NotebookClient", **kernel: Any) -> None:
-    """In a thread of its own: nbclient takes the signal handlers of the main thread away, and Ctrl-C with them."""
+    """In a thread: in the main thread, nbclient would replace the signal handlers, and Ctrl-C would have no effect."""
     runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
     loop = runner.get_loop()
 
@@ -102,7 +148,7 @@ def _run(client: "NotebookClient", **kernel: Any) -> None:
         try:
             pool.submit(work).result()
         except KeyboardInterrupt:
-            loop.call_soon_threadsafe(cancel)  # which ends the kernel too
+            loop.call_soon_threadsafe(cancel)  # also stops the kernel
             raise
 
 
@@ -110,7 +156,7 @@ def _this_interpreter() -> "KernelSpecManager":
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     class ThisInterpreter(KernelSpecManager):
-        """Knows one kernel: ipykernel in the interpreter that is running."""
+        """Provides one kernel: ipykernel in the running interpreter."""
 
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             quiet = ["--HistoryManager.enabled=False", "--log-level=ERROR"]
@@ -124,7 +170,7 @@ def _this_interpreter() -> "KernelSpecManager":
 
 
 def _environment(private: Path) -> dict[str, str]:
-    """This process's environment; the package importable from where it was imported here; private folders."""
+    """The environment of this process, with the same package on the path, and private folders."""
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     folders = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
@@ -133,7 +179,7 @@ def _environment(private: Path) -> dict[str, str]:
         **os.environ,
         **own,
         "PYTHONPATH": os.pathsep.join(paths),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else the debugger that ipykernel loads prints a warning
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # ipykernel's debugger would print a warning
         "MPLBACKEND": "agg",
     }
 

@@ -1,4 +1,4 @@
-"""The executed notebook as one HTML file: no code, no scripts, nothing loaded from anywhere."""
+"""The executed notebook as one HTML file, without code, scripts or external resources."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ TEMPLATES = Path(__file__).parent
 
 
 def page(node: "NotebookNode") -> str:
-    """The report as a self-contained page."""
+    """The report as a self-contained HTML page."""
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]

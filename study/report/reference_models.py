@@ -1,4 +1,4 @@
-"""Published points to hold a CIFAR study against: `reference_models.csv`, each row with where it was read."""
+"""Published results on CIFAR, from `reference_models.csv`; each row has its source."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ COLUMNS = ["model", "family", "params_m", "top1", "epochs", "training", "source"
 
 
 def dataset_of(facts: StudyFacts) -> str | None:
-    """The data set with published points that the baseline is fine-tuned on."""
+    """The baseline's fine-tuning data set, if there are published results on it."""
     dataset = facts.cells[0].finetune_dataset
     return dataset if dataset in DATASETS else None
 
 
-def beside(facts: StudyFacts) -> pd.DataFrame:
-    """Published models with a result on the study's data set: parameters in millions, top-1 in %; smallest first.
+def published_for(facts: StudyFacts) -> pd.DataFrame:
+    """Published results on the study's data set, smallest model first; `params_m` in millions, `top1` in %.
 
-    Empty for other data sets. Where a source gives one parameter count, it is that of the 10-class model.
+    Empty for other data sets. A source with a single parameter count gives that of the 10-class model.
     """
     dataset = dataset_of(facts)
     if dataset is None:

@@ -1,33 +1,32 @@
-"""Text from a grid file, shown as it is and never as markup: one function per language it is printed in.
+"""Escapes untrusted text (names, questions, reasons), so that it is shown literally: one function per markup language.
 
-Every function takes any text and gives one line of that language. Nothing else in the report may put a name, a
-question or a reason next to markup.
+Every function takes any text and returns a single line. All such text in a report must pass through one of them.
 """
 
 import html as _html
 import re
 import unicodedata
 
-# Jupyter and code-hosting sites set $...$ and \(...\) as formulas, in HTML too; they look for a pair within one run of
-# text, so a delimiter alone in an element is only a character.
+# Jupyter and code-hosting sites render $...$ and \(...\) as formulas, in HTML too. They match a pair of delimiters
+# within one text node, so a delimiter in an element of its own is not matched.
 _FORMULA = re.compile(r"[$\\]")
 _BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
 
 
 def line(text: str) -> str:
-    """The text on one line: line breaks, tabs and runs of spaces become one space; controls and lone surrogates go."""
+    """The text on one line: white space is collapsed, control and bidi characters are removed."""
     return re.sub(" +", " ", "".join(_printable(character) for character in text)).strip(" ")
 
 
 def html(text: str) -> str:
-    """For HTML text; not for attributes, in which there can be no elements."""
+    """For HTML text content; not for attributes, since the result may contain elements."""
     return _FORMULA.sub(lambda found: f"<span>{found[0]}</span>", _html.escape(line(text)))
 
 
 def markdown(text: str) -> str:
     """For Markdown (CommonMark, GitHub's, Jupyter's), within a paragraph, heading, list or table.
 
-    A character reference can never open markup, so whatever could is written as one.
+    Characters that could open markup are written as character references, which never do.
     """
     shown = _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", line(text))
     shown = _LIST.sub(lambda found: f"{found[1]}&#{ord(found[2])};", shown)
@@ -35,7 +34,7 @@ def markdown(text: str) -> str:
 
 
 def code_block(text: str, language: str = "") -> str:
-    """A fenced Markdown block that holds the text, whatever backticks are in it. Keeps its lines."""
+    """A fenced Markdown block; the fence is longer than any run of backticks in the text. Line breaks are kept."""
     lines = "\n".join("".join(_printable(c) for c in row) for row in text.split("\n"))
     longest = max((len(run) for run in re.findall(r"`+", lines)), default=0)
     fence = "`" * max(3, longest + 1)
@@ -43,9 +42,9 @@ def code_block(text: str, language: str = "") -> str:
 
 
 def latex(text: str) -> str:
-    """For LaTeX text. What pdfLaTeX's fonts lack is written as its code point, so that every table compiles."""
+    """For LaTeX text. Characters missing from pdfLaTeX's fonts are written as code points, so every table compiles."""
     parts = re.split("(?<=-)(?=-)", unicodedata.normalize("NFC", line(text)))
-    return "{}".join("".join(map(_latex_character, part)) for part in parts)  # else two hyphens would be set as a dash
+    return "{}".join("".join(map(_latex_character, part)) for part in parts)  # LaTeX would set two hyphens as a dash
 
 
 def _printable(character: str) -> str:
@@ -57,10 +56,10 @@ def _printable(character: str) -> str:
     return "" if character in _BIDI else character
 
 
-# Whatever can open markup anywhere in a line: emphasis, links, code, HTML, tables, formulas, headings, mentions; a
-# colon before a letter or slash (emoji short names, bare links); the dot of a bare www link.
+# Characters that can open markup anywhere in a line: emphasis, links, code, HTML, tables, formulas, headings, mentions;
+# a colon before a letter or slash (emoji short names, bare links); the dot of a bare www link.
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>&$|~#!^@\"]|:(?=[\w/+-])|(?<=www)\.", re.IGNORECASE)
-_LIST = re.compile(r"^(\d*)([-+=.)])(?=[ =-]|$)")  # opens a line as a list, a rule, or the underline of a heading
+_LIST = re.compile(r"^(\d*)([-+=.)])(?=[ =-]|$)")  # a list, rule or heading underline, at the start of a line
 _MARKDOWN_FORMULA = re.compile(r"&#(?:36|92);")
 
 _LATEX = {
@@ -72,7 +71,7 @@ _LATEX = {
     "→": r"$\rightarrow$", "·": r"$\cdot$", "°": r"$^\circ$", "ß": r"\ss{}", "“": "``", "”": "''",
     "\N{LEFT SINGLE QUOTATION MARK}": "`", "\N{RIGHT SINGLE QUOTATION MARK}": "'",
     "\u00a0": "~", "\u2009": r"\,", "\u202f": r"\,", "µ": r"$\mu$", "²": r"\texttwosuperior{}", "λ": r"$\lambda$",
-    **{  # the other small Greek letters are called in LaTeX as in Unicode; omicron and final sigma have no command
+    **{  # the other lowercase Greek letters have their Unicode names; omicron and final sigma have no command
         chr(code): f"$\\{unicodedata.name(chr(code)).split()[-1].lower()}$"
         for code in range(0x3B1, 0x3CA)
         if code not in (0x3BB, 0x3BF, 0x3C2)

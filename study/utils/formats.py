@@ -1,30 +1,36 @@
-"""How numbers are written for readers: a true minus sign, units, and a dash for what is not known."""
+"""Number formats for readers: a true minus sign, units, and a dash for missing values."""
 
 import math
 from collections.abc import Callable
 
 import pandas as pd
 
-from study.utils import text
-
 PERCENT = "\N{NO-BREAK SPACE}%"
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
-plural = text.plural  # in reports as everywhere
+
+
+def subject(count: int, total: int, noun: str) -> str:
+    """How many of a total, with the verb: none of the 2 changes is, 1 of 2 changes is, the only change is not."""
+    if total == 1:
+        return f"the only {noun} is" if count else f"the only {noun} is not"
+    if count == 0:
+        return f"none of the {total:,} {noun}s is"
+    return f"{count:,} of {total:,} {noun}s {'is' if count == 1 else 'are'}"
 
 
 def percent(share: float) -> str:
-    """0.94631 as 94.63, for columns and sentences that say %."""
+    """0.94631 as 94.63, for columns and sentences whose unit is %."""
     return _fixed(100 * share, 2)
 
 
 def percent_with(mean: float, low: float, high: float) -> str:
-    """A mean and its 95 % interval, as far as there is one: 94.63 (93.12 to 96.14)."""
+    """A mean, and its 95 % interval if there is one: 94.63 (93.12 to 96.14)."""
     return _with(percent, mean, low, high)
 
 
 def points(share: float) -> str:
-    """A difference of shares in percentage points, always with its sign: 0.0031 as +0.31."""
+    """A difference of shares in percentage points, with its sign: 0.0031 as +0.31."""
     if _unknown(share):
         return NONE
     written = f"{100 * share:+.2f}"
@@ -32,37 +38,39 @@ def points(share: float) -> str:
 
 
 def points_with(difference: float, low: float, high: float) -> str:
-    """A difference and its 95 % interval, as far as there is one: +0.31 (−0.20 to +0.82)."""  # noqa: RUF002
+    """A difference, and its 95 % interval if there is one: +0.31 (−0.20 to +0.82)."""  # noqa: RUF002
     return _with(points, difference, low, high)
 
 
 def percent_plus_minus(mean: float, low: float, high: float) -> str:
-    """The same with half the width of the interval: 94.63 ± 1.51; an interval that is cut at one side in full."""
+    """A mean with half the width of its interval: 94.63 ± 1.51; an asymmetric (cut) interval is given in full."""
     return _plus_minus(percent, mean, low, high)
 
 
 def points_plus_minus(difference: float, low: float, high: float) -> str:
+    """A difference with half the width of its interval: +0.31 ± 0.51."""
     return _plus_minus(points, difference, low, high)
 
 
 def p_value(value: float) -> str:
+    """Three decimals: 0.043, <0.001."""
     if _unknown(value):
         return NONE
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def hundredths(number: float) -> str:
-    """Two decimals, for effect sizes."""
+    """Two decimals; used for effect sizes."""
     return _fixed(number, 2).replace(f"{MINUS}0.00", "0.00")
 
 
 def count(number: float) -> str:
-    """A whole number in full: 663,024."""
+    """A whole number, all digits: 663,024."""
     return NONE if _unknown(number) else f"{int(number):,}"
 
 
 def short(number: float) -> str:
-    """Three significant digits: 67.3 k, 663 k, 1.21 G; for parameters and multiply-adds."""
+    """Three significant digits with a unit prefix: 67.3 k, 663 k, 1.21 G."""
     if _unknown(number):
         return NONE
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
@@ -72,12 +80,12 @@ def short(number: float) -> str:
 
 
 def megabytes(number: float) -> str:
-    """Bytes, as in 2.68 MB."""
+    """Bytes as megabytes: 2.68 MB."""
     return NONE if _unknown(number) else f"{number / 1e6:.2f} MB"
 
 
 def significant(number: float, digits: int = 3) -> str:
-    """That many significant digits, trailing zeros kept and no exponent."""
+    """That many significant digits, without exponent, trailing zeros kept."""
     if _unknown(number) or number == 0:
         return NONE if _unknown(number) else "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))

@@ -1,4 +1,4 @@
-"""One row per cell: hand-worked means, intervals and differences; the Pareto front."""
+"""One row per cell: means, intervals and differences checked by hand; the Pareto front."""
 
 import math
 import statistics
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.report_samples import KV_HEADS, Built, collected, make_study
+from helpers.report_samples import KV_HEADS, Built, analysed, make_study, unrun
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,9 +15,7 @@ from study.analysis.cells import RESAMPLES, on_front, skewed
 from study.analysis.findings import findings
 from study.analysis.stats.bootstrap import bootstrap_interval
 from study.design.study import Trial
-from study.report import collect, tables
 from study.report.tables import TABLES
-from study.store.results import Store
 
 VALUES = {"2": (0.90, 0.92, 0.94), "1": (0.91, 0.92, 0.96), "4": (0.80, 0.80, 0.80)}
 T_2 = 4.302652729911275  # 97.5 % quantile of Student's t with 2 degrees of freedom
@@ -27,8 +25,8 @@ def by_level(trial: Trial) -> float:
     return VALUES[trial.cell.labels["kv heads"]][trial.replicate - 1]
 
 
-def test_means_intervals_and_paired_differences_are_the_hand_worked_ones(tmp_path: Path) -> None:
-    cells = collected(make_study(tmp_path, KV_HEADS), tmp_path / "store", by_level).cells.set_index("cell")
+def test_means_intervals_and_paired_differences_by_hand(tmp_path: Path) -> None:
+    cells = analysed(make_study(tmp_path, KV_HEADS), tmp_path / "store", by_level).cells.set_index("cell")
     baseline = cells.loc["baseline"]
     half = T_2 * 0.02 / math.sqrt(3)
     assert (baseline["n"], baseline["mean"]) == (3, pytest.approx(0.92))
@@ -42,7 +40,7 @@ def test_means_intervals_and_paired_differences_are_the_hand_worked_ones(tmp_pat
 
 
 def test_sizes_and_times_are_those_of_the_trials(tmp_path: Path) -> None:
-    cells = collected(make_study(tmp_path, KV_HEADS), tmp_path / "store").cells
+    cells = analysed(make_study(tmp_path, KV_HEADS), tmp_path / "store").cells
     assert cells["number"].tolist() == [1, 2, 3]
     assert cells["params"].tolist() == [51_840, 43_200, 69_120]
     assert cells["macs"].tolist() == [17 * 51_840, 17 * 43_200, 17 * 69_120]
@@ -50,27 +48,27 @@ def test_sizes_and_times_are_those_of_the_trials(tmp_path: Path) -> None:
 
 
 def test_a_single_replicate_has_a_mean_but_no_interval(tmp_path: Path) -> None:
-    cells = collected(make_study(tmp_path, KV_HEADS, replicates=1), tmp_path / "store").cells
+    cells = analysed(make_study(tmp_path, KV_HEADS, replicates=1), tmp_path / "store").cells
     assert cells["n"].tolist() == [1, 1, 1]
     assert cells["mean"].notna().all()
     assert cells[["low", "high", "difference_low", "p_value"]].isna().all(axis=None)
 
 
 def test_unfinished_trials_are_counted_and_not_averaged(built: Built) -> None:
-    cells = built.results.cells
+    cells = built.analysis.cells
     assert cells["n"].sum() == (built.results.trials["status"] == "done").sum()
     assert (cells["failed"].sum(), cells["missing"].sum()) == (2, 2)
 
 
-def test_a_study_without_results_has_its_cells_and_nothing_in_them(tmp_path: Path) -> None:
-    cells = collect(make_study(tmp_path, KV_HEADS), Store(tmp_path / "store")).cells
+def test_an_unrun_study_has_cells_without_numbers(tmp_path: Path) -> None:
+    cells = unrun(make_study(tmp_path, KV_HEADS), tmp_path / "store").cells
     assert cells["n"].tolist() == [0, 0, 0]
     assert cells[["mean", "params", "difference"]].isna().all(axis=None)
     assert not cells["front"].any()
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5) | st.none()), max_size=12))
-def test_the_front_holds_what_nothing_else_is_at_least_as_small_and_good_as(
+def test_the_front_equals_the_plain_definition(
     points: list[tuple[int, int | None]],
 ) -> None:
     params = pd.Series([p for p, _ in points], dtype="Int64")
@@ -80,13 +78,13 @@ def test_the_front_holds_what_nothing_else_is_at_least_as_small_and_good_as(
     assert on_front(params, means) == plain
 
 
-def test_the_bootstrap_interval_the_effect_size_and_holm_are_those_of_the_plain_computation(tmp_path: Path) -> None:
+def test_bootstrap_effect_size_and_holm_equal_the_plain_computation(tmp_path: Path) -> None:
     values = {"2": (0.90, 0.92, 0.94, 0.91), "1": (0.91, 0.92, 0.96, 0.93), "4": (0.85, 0.88, 0.86, 0.90)}
     study = make_study(tmp_path, KV_HEADS, replicates=4)
-    results = collected(
+    analysis = analysed(
         study, tmp_path / "store", lambda trial: values[trial.cell.labels["kv heads"]][trial.replicate - 1]
     )
-    cells = results.cells.set_index("cell")
+    cells = analysis.cells.set_index("cell")
     for name, label in (("baseline", "2"), ("kv heads=1", "1"), ("kv heads=4", "4")):
         found = bootstrap_interval(values[label], resamples=RESAMPLES)
         assert tuple(cells.loc[name, ["bootstrap_low", "bootstrap_high"]]) == pytest.approx(found)
@@ -102,23 +100,23 @@ def test_the_bootstrap_interval_the_effect_size_and_holm_are_those_of_the_plain_
     assert math.isnan(cells.loc["baseline", "p_adjusted"])
 
 
-def test_no_interval_reaches_beyond_what_a_share_can_be(tmp_path: Path) -> None:
-    results = collected(
+def test_intervals_are_cut_at_0_and_1(tmp_path: Path) -> None:
+    analysis = analysed(
         make_study(tmp_path, KV_HEADS, replicates=2), tmp_path / "store", lambda trial: 0.93 + 0.02 * trial.replicate
     )
-    cells = results.cells
+    cells = analysis.cells
     half = 12.706204736174698 * 0.02 / 2  # t with 1 degree of freedom; the standard deviation is 0.02 / sqrt(2)
     assert cells["high"].tolist() == [1.0] * 3  # and not 0.96 + 0.127
     assert cells["low"].tolist() == [pytest.approx(0.96 - half)] * 3
-    assert "Intervals are cut at 0 and 100 %" in TABLES["cells"](results).caption
-    assert "96.00 (83.29 to 100.00)" in tables.paper(results).rows[0]
+    assert "Intervals are cut at 0 and 100 %" in TABLES["cells"].table(analysis).caption
+    assert "96.00 (83.29 to 100.00)" in TABLES["cells_paper"].table(analysis).rows[0]
     assert skewed(cells).empty
 
 
-def test_results_all_at_the_end_are_not_called_cut(tmp_path: Path) -> None:
-    results = collected(make_study(tmp_path, KV_HEADS), tmp_path / "store", lambda trial: 1.0)
-    assert results.cells[["low", "high"]].to_numpy().tolist() == [[1.0, 1.0]] * 3
-    assert "cut" not in TABLES["cells"](results).caption
+def test_an_interval_of_width_0_is_not_cut(tmp_path: Path) -> None:
+    analysis = analysed(make_study(tmp_path, KV_HEADS), tmp_path / "store", lambda trial: 1.0)
+    assert analysis.cells[["low", "high"]].to_numpy().tolist() == [[1.0, 1.0]] * 3
+    assert "cut" not in TABLES["cells"].table(analysis).caption
 
 
 def test_an_outlier_is_noted_with_its_bootstrap_interval(tmp_path: Path) -> None:
@@ -126,41 +124,41 @@ def test_an_outlier_is_noted_with_its_bootstrap_interval(tmp_path: Path) -> None
         odd = trial.cell.changed and trial.cell.labels["kv heads"] == "1"
         return (0.9, 0.91, 0.92, 0.9, 0.8 if odd else 0.91)[trial.replicate - 1]
 
-    results = collected(make_study(tmp_path, KV_HEADS, replicates=5), tmp_path / "store", accuracy)
-    assert skewed(results.cells)["cell"].tolist() == ["kv heads=1"]
-    row = results.cells.iloc[1]
-    told = f"kv heads=1 ({100 * row['bootstrap_low']:.2f} to {100 * row['bootstrap_high']:.2f})."
-    assert TABLES["cells"](results).caption.endswith(told)
+    analysis = analysed(make_study(tmp_path, KV_HEADS, replicates=5), tmp_path / "store", accuracy)
+    assert skewed(analysis.cells)["cell"].tolist() == ["kv heads=1"]
+    row = analysis.cells.iloc[1]
+    note = f"kv heads=1 ({100 * row['bootstrap_low']:.2f} to {100 * row['bootstrap_high']:.2f})."
+    assert TABLES["cells"].table(analysis).caption.endswith(note)
 
 
-def test_a_cell_lists_the_keys_it_rests_on(built: Built) -> None:
-    for _, cell in built.results.cells.iterrows():
+def test_a_cell_lists_the_keys_of_its_trials(built: Built) -> None:
+    for _, cell in built.analysis.cells.iterrows():
         done = built.results.done
         keys = done[done["cell"] == cell["cell"]]["key"]
         assert cell["keys"].split() == [key[:12] for key in keys]
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "finding"),
     [
         ({"n": 0}, "not compared yet"),
         ({"n": 1}, "n = 1, so no interval"),
-        ({"low": 0.0, "high": 0.0}, "the same in every replicate: without spread there is no test"),
+        ({"low": 0.0, "high": 0.0}, "identical in every replicate, so no test (SD = 0)"),
         ({"low": 0.001, "p_adjusted": 0.04}, "distinguishable"),
-        ({"low": 0.001, "p_adjusted": 0.06}, "distinguishable alone, but not after Holm's correction"),
+        ({"low": 0.001, "p_adjusted": 0.06}, "distinguishable before, but not after Holm's correction"),
         ({}, "not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points"),
         ({"sd": 0.002}, "not distinguishable at n = 5, although 4 replicates have 80% power for 0.5 points"),
     ],
 )
-def test_what_a_difference_shows_in_words(row: dict[str, float], said: str) -> None:
+def test_findings_in_words(row: dict[str, float], finding: str) -> None:
     whole = {"n": 5, "low": -0.001, "high": 0.004, "sd": 0.0061, "p_adjusted": 0.3}
-    assert findings(pd.DataFrame([whole | row]), SMALLEST) == [said]
+    assert findings(pd.DataFrame([whole | row]), SMALLEST) == [finding]
 
 
-def test_the_smallest_margin_of_the_claims_is_what_differences_are_held_against(tmp_path: Path) -> None:
+def test_the_smallest_margin_of_the_claims_is_the_difference_of_interest(tmp_path: Path) -> None:
     claim = {"claim": "x", "kind": "non_inferior", "cells": {"kv heads": 1}, "margin": 0.01}
     slow = {**claim, "claim": "z", "metric": "train_seconds", "margin": 0.001}
     study = make_study(tmp_path, KV_HEADS, claims=[claim, {**claim, "claim": "y", "margin": 0.02}, slow])
-    facts = collect(study, Store(tmp_path / "store")).facts
+    facts = unrun(study, tmp_path / "store").facts
     assert smallest_of_interest(facts) == 0.01
     assert smallest_of_interest(facts.model_copy(update={"claims": ()})) == SMALLEST

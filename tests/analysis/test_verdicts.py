@@ -1,18 +1,16 @@
-"""Verdicts in the report: numbers by hand, followed to their runs, and said in every form."""
+"""Verdicts in the report: numbers checked by hand, their runs, and every form in which they are written."""
 
 import csv
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.report_samples import KV_HEADS, PRETRAINING, Built, collected, fill, make_study
+from helpers.report_samples import KV_HEADS, PRETRAINING, Built, analysed, make_study, unrun
 
-from study.analysis.verdicts import runs, verdicts
 from study.design.study import Trial
-from study.report import Results, build, collect, is_current
+from study.report import Analysis, build
 from study.report.plots import PLOTS
 from study.report.sections import outline
 from study.report.summary import answers
@@ -32,8 +30,8 @@ def accuracy(trial: Trial) -> float:
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return collected(make_study(tmp_path, KV_HEADS, claims=CLAIMS), tmp_path / "store", accuracy)
+def analysis(tmp_path: Path) -> Analysis:
+    return analysed(make_study(tmp_path, KV_HEADS, claims=CLAIMS), tmp_path / "store", accuracy)
 
 
 def two_sided(t: float) -> float:
@@ -41,9 +39,9 @@ def two_sided(t: float) -> float:
     return 1 - t / math.sqrt(2 + t * t)
 
 
-def test_verdicts_by_hand(results: Results) -> None:
+def test_verdicts_by_hand(analysis: Analysis) -> None:
     """Differences 1, 2, 3 points: mean 2, sd 1, t = 2 sqrt(3). Then -0.1, 0, 0.1 with margin 1: t = 10 sqrt(3)."""
-    better, no_cost, chance = (row for _, row in verdicts(results).iterrows())
+    better, no_cost, chance = (row for _, row in analysis.verdicts.iterrows())
     p_values = [two_sided(t * math.sqrt(3)) for t in (2, 10, 81)]
     assert [row["verdict"] for row in (better, no_cost, chance)] == ["undecided", "supported", "supported"]
     assert [row["p_value"] for row in (better, no_cost, chance)] == pytest.approx(p_values)
@@ -63,26 +61,26 @@ def test_verdicts_by_hand(results: Results) -> None:
     assert chance["estimate"] == pytest.approx(0.81)
 
 
-def test_every_verdict_can_be_followed_to_its_runs(results: Results) -> None:
-    table = runs(results)
+def test_every_verdict_lists_its_runs(analysis: Analysis) -> None:
+    table = analysis.claim_runs
     first = table[table["number"] == 1]
     assert list(zip(first["side"], first["cell"], first["replicate"], strict=True)) == [
         *(("cells", "kv heads=1", r) for r in (1, 2, 3)),
         *(("against", "baseline", r) for r in (1, 2, 3)),
     ]
     assert first["value"].tolist() == pytest.approx([0.91, 0.94, 0.94, 0.90, 0.92, 0.91])
-    assert set(table["key"]) <= set(results.trials["key"])
+    assert set(table["key"]) <= set(analysis.results.trials["key"])
 
 
-def test_a_replicate_that_one_side_lacks_is_no_run_of_the_verdict(results: Results) -> None:
-    lacking = (results.trials["cell"] == "baseline") & (results.trials["replicate"] == 2)
-    results.trials.loc[lacking, ["test_accuracy", "status"]] = [None, "failed"]
-    table = runs(results)
+def test_a_replicate_missing_on_one_side_is_not_a_run_of_the_verdict(analysis: Analysis) -> None:
+    lacking = (analysis.results.trials["cell"] == "baseline") & (analysis.results.trials["replicate"] == 2)
+    analysis.results.trials.loc[lacking, ["test_accuracy", "status"]] = [None, "failed"]
+    table = analysis.claim_runs
     assert set(table[table["number"] == 1]["replicate"]) == {1, 3}
 
 
-def test_files_tables_sentences_and_figure_agree(results: Results, tmp_path: Path) -> None:
-    folder = build(results, tmp_path / "reports" / "x").folder
+def test_files_tables_sentences_and_figure_agree(analysis: Analysis, tmp_path: Path) -> None:
+    folder = build(analysis.results, tmp_path / "reports" / "x").folder
     with (folder / "claims.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["verdict"] for row in rows] == ["undecided", "supported", "supported"]
@@ -94,7 +92,7 @@ def test_files_tables_sentences_and_figure_agree(results: Results, tmp_path: Pat
     assert "+2.00 (−0.48 to +4.48) points" in markdown  # noqa: RUF001
     assert "above −1.00 points" in markdown  # noqa: RUF001
     assert (folder / "figures" / "claims.svg").is_file()
-    sentences = [str(answer) for answer in answers(results)]
+    sentences = [str(answer) for answer in answers(analysis)]
     assert sentences[0] == (
         "Claim “one head is better”: undecided; the difference is +2.00 points (−0.48 to +4.48, n = 3, "  # noqa: RUF001
         "adjusted p = 0.074), and the claim holds if it is above 0.00 points. Not distinguishable at n = 3: about 6 "
@@ -103,77 +101,67 @@ def test_files_tables_sentences_and_figure_agree(results: Results, tmp_path: Pat
     assert sentences[1].startswith("Claim “four heads cost nothing”: supported; the difference is 0.00 points")
 
 
-def test_the_answer_opens_with_the_verdicts(results: Results) -> None:
-    written = [cell.written for cell in outline(results)]
+def test_the_answer_begins_with_the_verdicts(analysis: Analysis) -> None:
+    written = [cell.written for cell in outline(analysis)]
     answer = next(i for i, text in enumerate(written) if text.startswith("## Answer"))
-    shown = [text for text in written[answer:] if "(results" in text]
+    shown = [text for text in written[answer:] if "(analysis" in text]
     assert shown[:4] == [
-        'table(results, "claims")',
-        "answers(results)",
-        'figure(results, "claims")',
-        'figure(results, "parameters")',
+        'table(analysis, "claims")',
+        "answers(analysis)",
+        'figure(analysis, "claims")',
+        'figure(analysis, "parameters")',
     ]
 
 
-def test_the_forests_numbers_are_in_points_and_carry_the_region(results: Results) -> None:
-    numbers = PLOTS["claims"].compute(results)
+def test_the_forest_plot_has_numbers_in_points_and_the_region(analysis: Analysis) -> None:
+    numbers = PLOTS["claims"].compute(analysis)
     assert numbers["estimate"].tolist() == pytest.approx([2, 0, 81], abs=1e-9)
     assert numbers["holds_above"].tolist() == [0, -1, 0]
-    assert PLOTS["claims_seconds"].compute(results).empty
+    assert PLOTS["claims_seconds"].compute(analysis).empty
 
 
-def test_times_are_told_in_seconds(tmp_path: Path) -> None:
+def test_times_are_shown_in_seconds(tmp_path: Path) -> None:
     claim = {"claim": "faster", "kind": "less", "cells": {"kv heads": 1}, "metric": "train_seconds"}
-    results = collected(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store")
-    assert PLOTS["claims"].compute(results).empty
-    assert PLOTS["claims_seconds"].compute(results)["estimate"].tolist() == [0.0]
-    assert TABLES["claims"](results).rows[0][1:4] == ("undecided", "0.00 (no spread) s", "under 0.00 s")
+    analysis = analysed(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store")
+    assert PLOTS["claims"].compute(analysis).empty
+    assert PLOTS["claims_seconds"].compute(analysis)["estimate"].tolist() == [0.0]
+    assert TABLES["claims"].table(analysis).rows[0][1:4] == ("undecided", "0.00 (no spread) s", "below 0.00 s")
 
 
 def test_without_results_every_claim_is_undecided(tmp_path: Path) -> None:
     study = make_study(tmp_path, {**KV_HEADS, **PRETRAINING}, claims=CLAIMS)
-    found = verdicts(collect(study, fill(study, tmp_path / "other"))).assign(same=1)
-    assert len(found) == 3
-    empty = collect(study, type(fill(study, tmp_path / "other"))(tmp_path / "empty"))
-    assert verdicts(empty)["verdict"].tolist() == ["undecided"] * 3
-    assert runs(empty).empty
+    assert len(analysed(study, tmp_path / "other").verdicts) == 3
+    nothing = unrun(study, tmp_path / "empty")
+    assert nothing.verdicts["verdict"].tolist() == ["undecided"] * 3
+    assert nothing.claim_runs.empty
 
 
-def test_the_calibration_table_is_linked_where_it_lies_beside(results: Results, tmp_path: Path) -> None:
-    folder = tmp_path / "reports" / "x"
-    text = (build(results, folder).folder / "report.ipynb").read_text()
-    assert "../calibration/calibration.md" not in text
-    assert is_current(results, folder)
-    (tmp_path / "reports" / "calibration").mkdir()
-    (tmp_path / "reports" / "calibration" / "calibration.md").write_text("# Calibration\n")
-    assert not is_current(results, folder)
-    build(results, folder)
-    assert "../calibration/calibration.md" in json.loads((folder / "study.json").read_text())["calibration"]
-    assert "(../calibration/calibration.md)" in (folder / "report.ipynb").read_text()
+def test_the_report_names_the_calibration_table(analysis: Analysis) -> None:
+    assert any("`reports/calibration/calibration.md`" in cell.written for cell in outline(analysis))
 
 
-def test_a_study_without_claims_says_nothing_of_them(tmp_path: Path) -> None:
-    results = collected(make_study(tmp_path, KV_HEADS), tmp_path / "store")
-    assert not any("claim" in cell.written for cell in outline(results))
-    assert len(verdicts(results)) == 0
+def test_a_report_without_claims_does_not_mention_them(tmp_path: Path) -> None:
+    analysis = analysed(make_study(tmp_path, KV_HEADS), tmp_path / "store")
+    assert not any("claim" in cell.written for cell in outline(analysis))
+    assert len(analysis.verdicts) == 0
 
 
-def test_names_in_claims_are_text_everywhere(built: Built) -> None:
-    assert len(built.results.verdicts) == 2
+def test_names_in_claims_are_escaped(built: Built) -> None:
+    assert len(built.analysis.verdicts) == 2
     assert "<script>" not in built.text("report.html").split("</style>")[-1]
 
 
-def test_added_replicates_are_told_with_their_method(tmp_path: Path) -> None:
+def test_adaptive_replicates_are_reported_with_their_method(tmp_path: Path) -> None:
     """Looks at 3 and 6 spend 1/4 and 3/4 of 5 %: a claim decided at the first has a 98.75 % interval."""
     rule = {"min": 3, "max": 6, "until": "claims"}
     study = make_study(tmp_path, KV_HEADS, claims=CLAIMS[:2], replicates=rule)
-    results = collected(
+    analysis = analysed(
         study, tmp_path / "store", lambda trial: accuracy(replace(trial, replicate=1 + trial.replicate % 3))
     )
-    assert verdicts(results)["level"].tolist() == pytest.approx([0.9625, 0.9875])
-    assert verdicts(results)["looked"].tolist() == [6, 3]
-    text = "\n".join(cell.written for cell in outline(results))
+    assert analysis.verdicts["level"].tolist() == pytest.approx([0.9625, 0.9875])
+    assert analysis.verdicts["looked"].tolist() == [6, 3]
+    text = "\n".join(cell.written for cell in outline(analysis))
     assert "3 cells by 3 to 6 replicates: 15 of 15 trials finished" in text
     assert "Lan and DeMets 1983" in text
-    assert "96.25 to 98.75 % intervals (every look spends a share of 5 %)" in TABLES["claims"](results).caption
-    assert sorted(set(runs(results)["replicate"])) == [1, 2, 3, 4, 5, 6]
+    assert "96.25 to 98.75 % intervals (every look spends a share of 5 %)" in TABLES["claims"].table(analysis).caption
+    assert sorted(set(analysis.claim_runs["replicate"])) == [1, 2, 3, 4, 5, 6]

@@ -19,7 +19,7 @@ from study.design.study import Study, load
 from study.design.yaml_file import read
 from study.planning.events import Listener
 from study.planning.plan import make_plan
-from study.report import collect
+from study.report import analyse, collect
 from study.report.sections import Code, outline
 from study.report.summary import answers
 from study.report.tables import TABLES
@@ -114,9 +114,10 @@ def test_every_grid_runs(path: Path, finished: Finished) -> None:
     study = finished.studies[path.stem]
     assert study.design == load(path).design
     results = collect(study, finished.store)
+    analysis = analyse(results)
     assert set(results.trials["status"]) <= {"done", "excluded"}
     assert not any(math.isnan(value) for value in results.done["test_accuracy"])
-    assert answers(results)
-    shown = "\n".join(cell.written for cell in outline(results) if isinstance(cell, Code))
-    assert set(re.findall(r'table\(results, "(\w+)"\)', shown)) <= TABLES.keys()
-    assert all(table(results).columns for table in TABLES.values())  # also those that the report does not show
+    assert answers(analysis)
+    shown = "\n".join(cell.written for cell in outline(analysis) if isinstance(cell, Code))
+    assert set(re.findall(r'table\(analysis, "(\w+)"\)', shown)) <= TABLES.keys()
+    assert all(table.table(analysis).columns for table in TABLES.values())  # those that it does not show, too

@@ -15,7 +15,8 @@ from study.design.stages import Stage, stages_of
 from study.design.study import Study
 from study.execution import export_models
 from study.execution.run_stage import run_stage
-from study.report import collect, tables
+from study.report import analyse, collect
+from study.report.tables import TABLES
 from study.store import measurements
 from study.store.measurements import Measurement
 from study.store.results import Store
@@ -46,7 +47,7 @@ def test_what_is_exported_is_measured_noted_and_shown(
         pytest.importorskip(package, reason="an optional extra")
     monkeypatch.setattr(benchmark, "RUNS", 3)
     made, store, stage = finished
-    assert tables.device(collect(made, store)).rows == []
+    assert TABLES["device"].table(analyse(collect(made, store))).rows == []
     with Console(quiet=True).capture():
         assert export_models.run(made, store, place / "out", 1.0, Console(quiet=True)) == 1
         assert export_models.run(made, store, place / "out", 1.0, Console(quiet=True)) == 0  # nothing is done twice
@@ -67,7 +68,7 @@ def test_what_is_exported_is_measured_noted_and_shown(
 
     results = collect(made, store)
     assert list(results.device["key"]) == [stage.key]
-    shown = tables.device(results).html()
+    shown = TABLES["device"].table(analyse(results)).html()
     assert "&lt;script&gt;" in shown
     assert "<script>" not in shown
     assert "device.csv" in results.tables()

@@ -1,4 +1,4 @@
-"""One report with something of everything in it, built once for all tests that only read it."""
+"""The report of a study with a bit of everything, built once for all tests that only read it."""
 
 from pathlib import Path
 

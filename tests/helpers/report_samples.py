@@ -1,15 +1,16 @@
-"""Stores filled with made-up results, so that reports can be tested without training anything."""
+"""Stores filled with made-up results, to test reports without training."""
 
 import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from study.design.stages import Stage, stages_of
 from study.design.study import Study, Trial, expand, load
-from study.report import Report, Results, collect
+from study.report import Analysis, Report, Results, analyse, collect
 from study.store.results import Result, Store
 from study.vit.settings import Encoder
 
@@ -51,6 +52,10 @@ class Built:
     results: Results
     report: Report
 
+    @cached_property
+    def analysis(self) -> Analysis:
+        return analyse(self.results)
+
     def text(self, name: str) -> str:
         return (self.report.folder / name).read_text(encoding="utf-8")
 
@@ -75,6 +80,16 @@ def collected(study: Study, root: Path, accuracy: Accuracy = ramp) -> Results:
     return collect(study, fill(study, root, accuracy))
 
 
+def analysed(study: Study, root: Path, accuracy: Accuracy = ramp) -> Analysis:
+    """The analyses of a study whose every trial has finished."""
+    return analyse(collected(study, root, accuracy))
+
+
+def unrun(study: Study, root: Path) -> Analysis:
+    """The analyses of a study without any result."""
+    return analyse(collect(study, Store(root)))
+
+
 def fill(study: Study, root: Path, accuracy: Accuracy = ramp) -> Store:
     """A store with a result for every stage of the study."""
     store = Store(root)
@@ -90,7 +105,7 @@ def put(store: Store, trial: Trial, accuracy: float, **origin: Any) -> None:
 
 
 def everything(folder: Path) -> tuple[Study, Store]:
-    """A study with something of everything that a report must cope with, and its store."""
+    """A study with all that a report must handle (hostile names, failures, exclusions, two commits), and its store."""
     kv_heads = {"path": "encoder.num_kv_heads", "levels": [2, {"label": f"{HOSTILE} one", "value": 1}, 4]}
     factors = {HOSTILE: kv_heads, f"pre-training {SCRIPT}": PRETRAINING["pre-training"]}
     exclude = [{"when": {HOSTILE: "4"}, "reason": f"not {HOSTILE}, nor {SCRIPT}"}]
@@ -112,7 +127,7 @@ def everything(folder: Path) -> tuple[Study, Store]:
 
 
 def made_up(stage: Stage, accuracy: float, **origin: Any) -> Result:
-    """A result with these accuracies, and everything else from a formula."""
+    """A result with these accuracies; all other numbers come from a formula."""
     epochs = range(1, stage.epochs + 1)
     history = [_epoch(stage.kind, epoch, len(epochs), accuracy) for epoch in epochs]
     provenance = {
@@ -133,7 +148,7 @@ def made_up(stage: Stage, accuracy: float, **origin: Any) -> Result:
 
 
 def sizes(encoder: Encoder) -> dict[str, int]:
-    """Numbers that grow with the encoder; not the true counts. The baseline has 51,840 parameters."""
+    """Made-up counts that grow with the encoder. The baseline has 51,840 parameters."""
     params = encoder.width * (sum(encoder.num_experts) * 40 + encoder.num_kv_heads * encoder.depth * 30)
     return {"params": params, "params_active": params // 2, "macs": 17 * params, "macs_active": 8 * params}
 

@@ -12,7 +12,7 @@ from study.design.study import Study, Trial, expand, load
 from study.execution.run_stage import run_stage
 from study.planning.plan import as_json, make_plan, summary
 from study.planning.trials import wanted
-from study.report import collect
+from study.report import analyse, collect
 from study.report.summary import answers
 from study.store.results import Result, Store
 
@@ -62,13 +62,16 @@ def test_a_clear_claim_stops_at_min_and_a_hopeless_one_goes_to_max(study: Study,
     stages = list(trained(study, store))
     assert replicates(wanted(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
     assert len(stages) == len({stage.key for stage in stages}) == 18
-    results = collect(study, store)
+    results = analyse(collect(study, store))
     assert results.verdicts["verdict"].tolist() == ["supported", "undecided"]
     assert results.verdicts["looked"].tolist() == [3, 6]
     assert results.verdicts["n"].tolist() == [3, 6]
     assert results.verdicts["level"].tolist() == pytest.approx([1 - 0.05 / 4, 1 - 0.05 * 3 / 4])
     told = next(answer.text for answer in answers(results) if answer.about == "Replicates")
-    assert told == "added until claims are decided; 2 looks, after 3 and 6 replicates; 2 cells with 3; 2 cells with 6."
+    assert told == (
+        "added until claims are decided; 2 looks, after 3 and 6 replicates; 2 cells with 3 replicates; 2 cells with 6 "
+        "replicates."
+    )
 
 
 def test_a_sweep_that_is_stopped_anywhere_runs_the_same_trials(study: Study, tmp_path: Path) -> None:
@@ -139,7 +142,7 @@ def test_a_trial_that_fails_for_ever_holds_nobody_up(study: Study, tmp_path: Pat
 
     run_all(study, store, run)
     assert replicates(wanted(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
-    assert collect(study, store).verdicts["n"].tolist() == [3, 5]
+    assert analyse(collect(study, store)).verdicts["n"].tolist() == [3, 5]
 
 
 def test_results_of_more_replicates_than_are_wanted_change_nothing(study: Study, tmp_path: Path) -> None:

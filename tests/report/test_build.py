@@ -1,4 +1,4 @@
-"""The files of a report: whole, self-contained, readable again, and replaced only by whole ones."""
+"""The files of a report: complete, self-contained, readable again, and replaced only by complete ones."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ import nbformat
 import pandas as pd
 import pytest
 from helpers.paths import ROOT
-from helpers.report_samples import HOSTILE, KV_HEADS, SCRIPT, Built, fill, make_study, put
+from helpers.report_samples import HOSTILE, KV_HEADS, SCRIPT, Built, fill, make_study, put, unrun
 from nbformat import v4
 
 from study.design.factors import RESULT_COLUMNS
@@ -60,7 +60,7 @@ def small(folder: Path) -> Results:
     return collect(study, fill(study, folder / "store"))
 
 
-def test_all_files_are_there_and_nothing_else(built: Built) -> None:
+def test_a_report_has_exactly_these_files(built: Built) -> None:
     folder = built.report.folder
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     figures = ["claims", "effects", "expert_load", "finetune_curves", "parameters", "pretrain_curves", "pretraining"]
@@ -77,7 +77,7 @@ def test_what_is_read_back_is_what_was_written(built: Built) -> None:
         pd.testing.assert_frame_equal(again.tables()[name], frame)
 
 
-def test_levels_that_look_like_numbers_or_nothing_are_read_back_as_text(tmp_path: Path) -> None:
+def test_levels_that_look_like_numbers_or_none_are_read_back_as_text(tmp_path: Path) -> None:
     labels = ["NA", "007", "1e5", "None", " -"[1:], "true", 'a"b,c', "\u00e9|\U0001f680"]
     levels = [{"label": label, "value": 50 + i} for i, label in enumerate(labels)]
     study = make_study(tmp_path, {"width": {"path": "encoder.ffn_width_first", "levels": [48, *levels]}}, replicates=1)
@@ -103,11 +103,11 @@ def test_cells_csv_has_the_promised_columns(built: Built) -> None:
     assert len(table) == 4
 
 
-def test_a_factor_called_like_a_column_of_cells_csv_is_told_apart(tmp_path: Path) -> None:
-    from study.report.build import _with_levels
+def test_a_factor_named_like_a_column_of_cells_csv_is_renamed(tmp_path: Path) -> None:
+    from study.report.build import _cells_with_levels
 
     study = make_study(tmp_path, {"mean": SMALL["kv heads"]}, baseline=BASIC, replicates=1)
-    table = _with_levels(collect(study, Store(tmp_path / "store")))
+    table = _cells_with_levels(unrun(study, tmp_path / "store"))
     assert table.columns.is_unique
     assert table["factor mean"].tolist() == ["3", "1"]
 
@@ -130,15 +130,15 @@ def test_the_notebook_is_short_prose_and_calls_in_order(built: Built) -> None:
     cells = nbformat.read(built.report.notebook, as_version=4).cells
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert max(map(len, code[1:])) < 50
-    assert code[1:3] == ['table(results, "claims")', "answers(results)"]
+    assert code[1:3] == ['table(analysis, "claims")', "answers(analysis)"]
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert headings[:4] == ["Answer", "Verdicts", "Parameters versus accuracy", "Effect of each factor"]
-    assert headings[-4:] == ["Every trial", "Design", "What ran where", "How to run it again"]
+    assert headings[-4:] == ["All trials", "Design", "Provenance", "How to reproduce"]
     assert "Failures and exclusions" in headings
 
 
-def test_the_page_loads_nothing_and_runs_nothing(built: Built) -> None:
+def test_the_page_has_no_scripts_and_no_external_resources(built: Built) -> None:
     page = Page(built.text("report.html"))
     assert not page.tags & {"script", "iframe", "object", "embed", "form", "base"}
     links = [value for name, value in page.attributes if name in {"href", "src", "action", "srcset"}]
@@ -148,13 +148,13 @@ def test_the_page_loads_nothing_and_runs_nothing(built: Built) -> None:
     assert not re.findall(r"@import|url\(", built.text("report.html"))
 
 
-def test_links_of_the_page_lead_to_its_sections(built: Built) -> None:
+def test_links_of_the_page_point_to_its_sections(built: Built) -> None:
     page = Page(built.text("report.html"))
     ids = {value for name, value in page.attributes if name == "id"}
     assert {value[1:] for name, value in page.attributes if name == "href"} <= ids
 
 
-def test_hostile_names_are_shown_as_they_are(built: Built) -> None:
+def test_hostile_names_are_shown_literally(built: Built) -> None:
     page = Page(built.text("report.html"))
     shown = " ".join(page.text.split())
     assert SCRIPT in shown
@@ -167,15 +167,15 @@ def test_hostile_names_are_shown_as_they_are(built: Built) -> None:
     assert "\\_c\\%d\\$e" in built.text("table.tex")
 
 
-def test_failures_and_versions_are_told(built: Built) -> None:
+def test_failures_and_commits_are_reported(built: Built) -> None:
     shown = Page(built.text("report.html")).text
     assert "pre-training failed: OutOfMemory" in shown
-    assert "2 versions of the code are mixed: 0123456789ab for" in shown
+    assert "Results from 2 commits: 0123456789ab for" in shown
     assert "fedcba987654-dirty" in shown
     assert "git checkout" in shown
 
 
-def test_a_stranger_can_execute_the_notebook_again(built: Built, tmp_path: Path) -> None:
+def test_the_notebook_can_be_executed_from_a_copy(built: Built, tmp_path: Path) -> None:
     """From a copy of the folder alone, in another process, with a home that cannot be written."""
     copy = tmp_path / "clone"
     shutil.copytree(built.report.folder, copy, ignore=shutil.ignore_patterns("figures", "*.html"))
@@ -232,18 +232,39 @@ def test_a_report_without_any_result_can_be_built(tmp_path: Path) -> None:
     assert "has not been run" in report.html.read_text(encoding="utf-8")
 
 
+def test_a_report_is_current_from_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path of the grid is shown relative to the working directory, but is not part of the fingerprint."""
+    (tmp_path / "grids").mkdir()
+    study = make_study(tmp_path / "grids", SMALL, baseline=BASIC, replicates=1)
+    store = fill(study, tmp_path / "store")
+    monkeypatch.chdir(tmp_path)
+    build(collect(study, store), tmp_path / "report")
+    assert read("report").facts.grid == "grids/grid.yaml"
+    monkeypatch.chdir(tmp_path / "grids")
+    assert collect(study, store).facts.grid == "grid.yaml"
+    assert is_current(collect(study, store), Path("..") / "report")
+
+
+def test_a_copy_without_figures_is_readable_but_not_current(built: Built, tmp_path: Path) -> None:
+    """As the committed examples are."""
+    copy = shutil.copytree(built.report.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("figures", "*.tex"))
+    pd.testing.assert_frame_equal(read(copy).trials, built.results.trials)
+    assert not is_current(built.results, copy)
+    assert is_current(built.results, built.report.folder)
+
+
 def test_a_folder_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(StudyError, match=r"report cannot be written to .*taken.*--reports"):
+    with pytest.raises(StudyError, match=r"cannot write the report to .*taken.*--reports"):
         build(small(tmp_path), tmp_path / "taken")
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: (folder / "history.csv").unlink(), "history.csv is missing"),
-        (lambda folder: (folder / "results.csv").write_text("a,b\n1,2\n"), "not the files of a report"),
-        (lambda folder: (folder / "study.json").write_text("{}"), "not the files of a report"),
+        (lambda folder: (folder / "history.csv").unlink(), "history.csv not found"),
+        (lambda folder: (folder / "results.csv").write_text("a,b\n1,2\n"), "invalid report files"),
+        (lambda folder: (folder / "study.json").write_text("{}"), "invalid report files"),
     ],
 )
 def test_reading_a_damaged_report_is_one_message(spoil: object, message: str, built: Built, tmp_path: Path) -> None:
@@ -255,11 +276,6 @@ def test_reading_a_damaged_report_is_one_message(spoil: object, message: str, bu
         read(folder)
 
 
-def test_a_cell_that_fails_is_one_message_and_the_old_report_stays(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="could not be executed: ZeroDivisionError: division by zero"):
-        execute(v4.new_notebook(cells=[v4.new_code_cell("1 / 0")]), tmp_path)
-
-
 def test_a_kernel_that_does_not_start_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho no module named ipykernel >&2\nexit 1\n")
@@ -269,21 +285,21 @@ def test_a_kernel_that_does_not_start_is_one_message(tmp_path: Path, monkeypatch
         execute(v4.new_notebook(cells=[v4.new_code_cell("1")]), tmp_path)
 
 
-def test_a_report_carries_the_grid_it_was_made_from(built: Built) -> None:
+def test_a_report_has_a_copy_of_its_grid(built: Built) -> None:
     copy = built.report.folder / "grid.yaml"
     assert copy.read_bytes() == built.study.path.read_bytes()
     assert load(copy).cells == built.study.cells
     assert read(built.report.folder).grid == built.study.source.text
 
 
-def test_the_copy_of_the_grid_does_not_send_editors_to_a_schema_that_is_not_there(tmp_path: Path) -> None:
+def test_the_copy_of_the_grid_has_no_path_to_a_schema(tmp_path: Path) -> None:
     study = make_study(tmp_path, SMALL, baseline=BASIC, replicates=1)
     text = study.source.text
     study.path.write_text(f"# yaml-language-server: $schema=grid.schema.json\n{text}")
     assert collect(load(study.path), Store(tmp_path / "store")).grid == text
 
 
-def test_a_report_from_before_grids_were_kept_can_be_read(built: Built, tmp_path: Path) -> None:
+def test_a_report_without_a_grid_can_be_read(built: Built, tmp_path: Path) -> None:
     copy = shutil.copytree(built.report.folder, tmp_path / "old")
     (copy / "grid.yaml").unlink()
     assert read(copy).grid == ""

@@ -62,14 +62,14 @@ def test_a_failed_pretraining_fails_the_trial_that_waits_for_it(study: Study, tm
     assert (row["status"], row["reason"]) == ("failed", "pre-training failed: out of memory")
 
 
-def test_missing_trials_say_what_they_wait_for(tmp_path: Path) -> None:
+def test_missing_trials_have_a_reason(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"pre-training": {"path": "pretrain", "levels": [None]}}, replicates=1)
     results = collect(study, Store(tmp_path / "store"))
     assert statuses(results) == ["missing", "missing"]
     assert results.trials["reason"].tolist() == ["its pre-training has not been run", "has not been run"]
 
 
-def test_an_old_failure_does_not_count_beside_a_result(study: Study, tmp_path: Path) -> None:
+def test_a_result_overrides_an_old_failure(study: Study, tmp_path: Path) -> None:
     store = fill(study, tmp_path / "store")
     store.record_failure(stages_of(expand(study)[0])[-1], "from before")
     assert set(statuses(collect(study, store))) == {"done"}
@@ -81,7 +81,7 @@ def test_a_finished_trial_stays_done_when_its_pretraining_is_discarded(study: St
     assert set(statuses(collect(study, store))) == {"done"}
 
 
-def test_a_damaged_result_is_a_failure_with_its_reason_and_stops_nothing(study: Study, tmp_path: Path) -> None:
+def test_a_corrupt_result_is_a_failure_with_its_reason(study: Study, tmp_path: Path) -> None:
     store = fill(study, tmp_path / "store")
     stage = stages_of(expand(study)[0])[-1]
     (store.root / "finetune" / stage.key / "result.json").write_text("{")
@@ -108,7 +108,7 @@ def test_history_and_load_have_the_rows_of_every_distinct_stage(study: Study, tm
     assert (shares.sub(1).abs() < 1e-12).all()
 
 
-def test_origins_group_stages_by_code_and_place_and_name_their_cells(tmp_path: Path) -> None:
+def test_origins_group_stages_by_provenance_and_list_their_cells(tmp_path: Path) -> None:
     study = make_study(tmp_path, KV_HEADS, replicates=1)
     store = Store(tmp_path / "store")
     for i, trial in enumerate(expand(study)):
@@ -119,7 +119,7 @@ def test_origins_group_stages_by_code_and_place_and_name_their_cells(tmp_path: P
     assert (late.first, late.seconds) == ("2026-01-02T00:00:00+00:00", 4 * 12.5)
 
 
-def test_a_result_without_provenance_is_of_unknown_origin(tmp_path: Path) -> None:
+def test_a_result_without_provenance_has_unknown_origin(tmp_path: Path) -> None:
     study = make_study(tmp_path, KV_HEADS, baseline={**BASELINE, "pretrain": None}, replicates=1)
     store = Store(tmp_path / "store")
     stage = stages_of(expand(study)[0])[0]
@@ -137,7 +137,7 @@ def test_facts_recognise_pretraining_from_the_settings(tmp_path: Path) -> None:
     assert facts.cells[0].besides_pretraining != facts.cells[1].besides_pretraining
 
 
-def test_a_grid_outside_the_working_folder_is_named_without_its_folder(study: Study, tmp_path: Path) -> None:
+def test_a_grid_outside_the_working_directory_is_shown_by_file_name(study: Study, tmp_path: Path) -> None:
     assert collect(study, Store(tmp_path / "store")).facts.grid == "grid.yaml"
 
 

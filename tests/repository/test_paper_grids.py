@@ -8,7 +8,7 @@ from helpers.paths import GRIDS
 from study.design.study import Study, load
 from study.execution.run_stage import run_stage
 from study.planning.plan import make_plan
-from study.report import collect
+from study.report import analyse, collect
 from study.store.results import Store
 
 PAPER, REAL = GRIDS / "paper.yaml", GRIDS / "paper_cifar100.yaml"
@@ -66,7 +66,7 @@ def test_the_small_grid_runs_to_verdicts(tmp_path: Path) -> None:
     while missing := make_plan(study, store).missing:
         for stage in missing:
             run_stage(stage, store, "cpu", lambda row: None)
-    verdicts = collect(study, store).verdicts
+    verdicts = analyse(collect(study, store)).verdicts
     assert len(verdicts) == 6
     assert verdicts["estimate"].notna().all()
     assert set(verdicts["n"]) <= {2, 3}

@@ -9,7 +9,7 @@ import pytest
 from helpers.tuning_samples import TUNED, Writer
 
 from study import execution
-from study.analysis.search_front import searched
+from study.analysis import search_front
 from study.design import study as design
 from study.design.early_stopping import SuccessiveHalving
 from study.design.resources import Resources
@@ -19,7 +19,7 @@ from study.execution import Cluster
 from study.planning import tuning_state
 from study.planning.events import Listener, Listeners, Outcome
 from study.planning.plan import make_plan, summary
-from study.report import collect
+from study.report import analyse, collect
 from study.report.sections import Text, outline
 from study.report.summary import answers
 from study.store.results import Store
@@ -252,12 +252,12 @@ def test_its_report_counts_them(search: FinishedSearch) -> None:
     table = results.tuning
     stopped = table[table["status"] == "stopped"]
     assert set(stopped["epochs"]) <= set(RUNGS)
-    assert set(stopped["reason"]) == {"stopped early, for it fell behind"}
-    assert set(searched(results)["status"]) == {"done"}
+    assert set(stopped["reason"]) == {"pruned by early stopping"}
+    assert set(search_front.search(results)["status"]) == {"done"}
     counts = [f"{sum(stopped['epochs'] == epoch)} after {epoch} epochs" for epoch in sorted(set(stopped["epochs"]))]
-    text = " ".join(cell.source for cell in outline(results) if isinstance(cell, Text))
-    assert f"stopped: {', '.join(counts)}. Which trials these are depends on which came first" in text
-    (answer,) = (answer for answer in answers(results) if answer.about == "Search")
+    text = " ".join(cell.source for cell in outline(analyse(results)) if isinstance(cell, Text))
+    assert f"stopped: {', '.join(counts)}. Which trials are stopped depends on the order" in text
+    (answer,) = (answer for answer in answers(analyse(results)) if answer.about == "Search")
     assert f"and {len(stopped)} stopped early; the best: trial" in answer.text
 
 

@@ -16,7 +16,7 @@ from study.design.study import Study
 from study.planning import tuning_state
 from study.planning.trials import wanted
 from study.planning.tuning_state import TuningTrial
-from study.report import collect
+from study.report import analyse, collect
 from study.store.results import Store
 from study.tuning.stage_source import TuningStageSource
 
@@ -62,9 +62,13 @@ def recorded(grid: Writer, tmp_path: Path) -> tuple[Study, Store]:
 
 
 def test_a_best_value_at_the_end_of_its_range_gives_a_warning(recorded: tuple[Study, Store]) -> None:
-    results = collect(*recorded)
-    assert tuned(results)["edges"].tolist() == [[RATE], []]
-    assert list(edge_sentences(results)) == [f"{RATE} sits on the lower edge of its range (0.0001 to 0.01) in baseline"]
+    results = analyse(collect(*recorded))
+    facts = results.facts.tuning
+    assert facts is not None
+    assert results.tuned["edges"].tolist() == [[RATE], []]
+    assert list(edge_sentences(facts, results.tuned)) == [
+        f"{RATE} is at the lower edge of its range (0.0001 to 0.01) in baseline"
+    ]
 
 
 def test_the_table_has_every_tuning_trial(recorded: tuple[Study, Store]) -> None:

@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 from helpers.tuning_samples import SEARCH, SEARCH_FACTORS, Writer, run_here
 
-from study.analysis.search_front import beats, searched
+from study.analysis.search_front import dominates, search
 from study.design import study as design
 from study.design.stages import stages_of
 from study.planning import tuning_state
 from study.planning.plan import make_plan
 from study.planning.trials import wanted
-from study.report import build, collect, read
+from study.report import analyse, build, collect, read
 from study.report.sections import outline
 from study.report.tables import TABLES
 from study.store.results import Store
@@ -73,7 +73,7 @@ def test_factor_levels_can_be_the_search_space(grid: Writer, tmp_path: Path) -> 
 def test_the_front_by_hand() -> None:
     """Of (params, accuracy), 1/0.5 and 3/0.9 are on it, duplicates included; 3/0.8 and 2/0.5 are dominated."""
     points = [(-1, 0.5), (-3, 0.9), (-3, 0.8), (-2, 0.5), (-1, 0.5)]
-    on = [not any(beats(other, own) for other in points) for own in points]
+    on = [not any(dominates(other, own) for other in points) for own in points]
     assert on == [True, True, False, False, True]
 
 
@@ -81,7 +81,7 @@ def test_a_report_of_a_search(grid: Writer, tmp_path: Path) -> None:
     study, store = design.load(grid(text=SEARCH)), Store(tmp_path / "store")
     run_here(TuningStageSource(study, store), store)
     results = collect(study, store)
-    found = searched(results)
+    found = search(results)
     assert len(found) == 12
     assert found["on_front"].any()
     front = found[found["on_front"]]
@@ -91,16 +91,16 @@ def test_a_report_of_a_search(grid: Writer, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read(report.folder).tuning, results.tuning)
     assert (report.folder / "figures" / "search_front.svg").is_file()
     text = report.html.read_text()
-    for phrase in ("fANOVA", "Pareto front", "every trial"):
+    for phrase in ("fANOVA", "Pareto front", "All finished trials"):
         assert phrase in text
     assert "Effect of each factor" not in text  # a space of its own has none
 
 
 def test_a_report_of_a_search_that_has_not_started(grid: Writer, tmp_path: Path) -> None:
-    results = collect(design.load(grid(text=SEARCH)), Store(tmp_path / "store"))
+    results = analyse(collect(design.load(grid(text=SEARCH)), Store(tmp_path / "store")))
     assert outline(results)
     for name in ("search", "search_trials", "importances"):
-        table = TABLES[name](results)
+        table = TABLES[name].table(results)
         assert table.columns
         assert table.rows == []
 

@@ -1,4 +1,4 @@
-"""Whatever text a grid holds is shown as that text: in HTML, Markdown and LaTeX, and never as markup."""
+"""Any text from a grid is shown literally in HTML, Markdown and LaTeX, never as markup."""
 
 import html as html_parser
 import re
@@ -55,7 +55,7 @@ TRAPS = [
 
 
 class Shown(HTMLParser):
-    """What a browser would show of a piece of HTML, and the elements in it."""
+    """The text that a browser shows for a piece of HTML, and its elements."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def test_a_line_is_one_line_of_printable_text(text: str) -> None:
     line.encode()  # no lone surrogates
 
 
-def test_what_a_line_drops_and_keeps() -> None:
+def test_control_characters_are_removed_from_a_line() -> None:
     assert escape.line(" a\r\n\tb  c\x00\x1b[31m ") == "a b c [31m"
     assert escape.line("a\u202eb\u2066c") == "abc"
     assert escape.line("\ud800") == "\N{REPLACEMENT CHARACTER}"
@@ -134,7 +134,7 @@ def render(around: str, source: str) -> Shown:
 
 
 def check_no_formula(source: str) -> None:
-    """A dollar sign or backslash stands alone in its element, where no formula can begin and end."""
+    """A dollar sign or backslash is in an element of its own, so that no formula can begin and end."""
     runs = re.split(r"<[^>]*>", source)
     for run in map(html_parser.unescape, runs):
         assert run in ("$", "\\") or not set(run) & set("$\\")

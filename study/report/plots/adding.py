@@ -1,12 +1,12 @@
-"""Adding against removing: each part's worth in the full and in the bare model, one under the other."""
+"""Adding versus removing: what each part is worth in the full and in the bare model."""
 
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.add_vs_remove import adding_and_removing
+from study.analysis.analysis import Analysis
 from study.analysis.findings import ALPHA
-from study.analysis.results import Results
+from study.report.placement import Section
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE, VERMILLION
 from study.report.plots.whiskers import Row, dots_and_whiskers
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def compute(results: Results) -> pd.DataFrame:
-    """The table of parts, without those that have no result at either end."""
-    found = adding_and_removing(results)
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """The parts that have a result in the full or the bare model."""
+    found = analysis.add_vs_remove
     return found[(found["full_n"] > 0) | (found["bare_n"] > 0)].reset_index(drop=True)
 
 
 def draw(parts: pd.DataFrame) -> "Figure":
     rows = []
     for _, part in parts.iterrows():
-        rows.append(Row(f"{part['part']} ({part['with']} against {part['without']})", heading=True))
+        rows.append(Row(f"{part['part']} ({part['with']} / {part['without']})", heading=True))
         rows += [_row(part, end, f"in the {end} model") for end in ("full", "bare") if part[f"{end}_n"]]
         rows += [_difference(part)] if part["n"] else []
-    return dots_and_whiskers(rows, "worth of the part: gain of test accuracy, percentage points", zero=True)
+    return dots_and_whiskers(rows, "gain of test accuracy from the part, percentage points", zero=True)
 
 
 def _row(part: pd.Series, end: str, name: str) -> Row:
@@ -38,7 +38,7 @@ def _row(part: pd.Series, end: str, name: str) -> Row:
         value=100 * gain,
         low=100 * low,
         high=100 * high,
-        told=formats.points_with(gain, low, high),
+        numbers=formats.points_with(gain, low, high),
         colour=BLACK if end == "full" else BLUE,
         marker="s" if end == "full" else "o",
         filled=end == "full",
@@ -48,11 +48,11 @@ def _row(part: pd.Series, end: str, name: str) -> Row:
 def _difference(part: pd.Series) -> Row:
     differ = bool(part["p_adjusted"] < ALPHA)
     return Row(
-        name="full less bare: they differ" if differ else "full less bare",
+        name="full minus bare (distinguishable)" if differ else "full minus bare",
         value=100 * part["difference"],
         low=100 * part["low"],
         high=100 * part["high"],
-        told=formats.points_with(part["difference"], part["low"], part["high"]),
+        numbers=formats.points_with(part["difference"], part["low"], part["high"]),
         colour=VERMILLION,
         marker="D",
         filled=differ,
@@ -60,12 +60,13 @@ def _difference(part: pd.Series) -> Row:
 
 
 PLOT = Plot(
-    title="Adding against removing",
+    section=Section.ADD_VS_REMOVE,
+    title="Adding versus removing",
     caption=(
-        "What each part is worth at both ends, with 95 % intervals, paired by replicate. Filled squares: the full "
-        "model less the same without the part. Open circles: the bare model with the part alone, less the bare model. "
-        "Diamonds: the first less the second, filled where it is clear after Holm's correction for all parts. Then the "
-        "part works otherwise in company than alone: an interaction with the other parts."
+        "What each part is worth, with 95 % intervals, paired by replicate. Filled squares: the full model minus the "
+        "full model without the part. Open circles: the bare model with the part minus the bare model. Diamonds: the "
+        "first minus the second; filled if distinguishable from zero after Holm's correction for all parts, which is "
+        "an interaction of the part with the other parts."
     ),
     compute=compute,
     draw=draw,

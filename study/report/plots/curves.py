@@ -1,4 +1,4 @@
-"""Learning curves in small multiples: one cell each, before all others in grey."""
+"""Learning curves as small multiples: one cell per panel, in front of all others in grey."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_LINES = 200  # of other cells behind each panel, beyond which they fill their span anyway
+MOST_LINES = 200  # of other cells in a panel; more are drawn as their span
 
 
 def mean_curves(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """From one row per cell, replicate and epoch to one per cell and epoch: n, mean, low and high (the extremes)."""
+    """From one row per cell, replicate and epoch to one per cell and epoch: n, mean, low (minimum), high."""
     known = curves.dropna(subset=[metric])
     groups = known.groupby(["cell", "epoch"], sort=False)[metric]
     return groups.agg(n="size", mean="mean", low="min", high="max").reset_index()
@@ -26,7 +26,7 @@ def mean_curves(curves: pd.DataFrame, metric: str) -> pd.DataFrame:
 def draw_curves(curves: pd.DataFrame, ylabel: str, shown: tuple[float, float]) -> "Figure":
     """A panel per cell: its mean in blue with the range of its replicates; all cells' means in grey behind it.
 
-    `shown` are the quantiles of all means between which the axis reaches, so that first epochs do not flatten the rest.
+    `shown` are the quantiles of all means that limit the axis, so that the first epochs do not flatten the rest.
     """
     points = curves[["epoch", "mean", "low", "high"]].to_numpy(dtype=float)
     by_cell = {str(cell): points[rows] for cell, rows in curves.groupby("cell", sort=False).indices.items()}
@@ -48,7 +48,7 @@ def draw_curves(curves: pd.DataFrame, ylabel: str, shown: tuple[float, float]) -
 
 
 def _draw_others(axes: "Axes", curves: pd.DataFrame, cells: Sequence[np.ndarray]) -> None:
-    """All cells' means, or the span of them where they are many."""
+    """All cells' means, or their span if there are many."""
     from matplotlib.collections import LineCollection
 
     if len(cells) <= MOST_LINES:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.results import Results
+from study.analysis.analysis import Analysis
+from study.report.placement import Section
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE
 from study.report.plots.whiskers import Row, dots_and_whiskers
@@ -14,15 +15,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def compute(results: Results) -> pd.DataFrame:
-    """The table of effects, without levels that nothing has been compared with yet."""
-    return results.effects[results.effects["n"] > 0].reset_index(drop=True)
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """The table of effects, without levels that have no comparison yet."""
+    return analysis.effects[analysis.effects["n"] > 0].reset_index(drop=True)
 
 
 def draw(effects: pd.DataFrame) -> "Figure":
     rows = []
     for (factor, baseline), levels in effects.groupby(["factor", "baseline"], sort=False):
-        rows.append(Row(f"{factor} (against {baseline})", heading=True))
+        rows.append(Row(f"{factor} (compared with {baseline})", heading=True))
         rows += [_row(level) for _, level in levels.iterrows()]
     return dots_and_whiskers(rows, "change of test accuracy, percentage points", zero=True)
 
@@ -33,7 +34,7 @@ def _row(level: pd.Series) -> Row:
         value=100 * level["difference"],
         low=100 * level["low"],
         high=100 * level["high"],
-        told=formats.points_with(level["difference"], level["low"], level["high"]),
+        numbers=formats.points_with(level["difference"], level["low"], level["high"]),
         colour=BLUE if level["distinguishable"] else BLACK,
         filled=bool(level["distinguishable"]),
         marker="D" if level["n"] == 1 else "o",
@@ -41,13 +42,15 @@ def _row(level: pd.Series) -> Row:
 
 
 PLOT = Plot(
+    section=Section.EFFECTS,
     title="Effect of each factor",
     caption=(
-        "Each dot is the change of test accuracy when one factor moves from the baseline's level (in brackets) to the "
-        "level named, with its 95 % interval. Filled: the interval leaves zero out. Open: not "
-        "distinguishable from no change. Open diamonds: a single replicate, so no interval. An arrow at the edge, or a "
-        "whisker that ends there: further out than the axis reaches; the numbers are at the right."
+        "Each dot is the change of test accuracy from the baseline's level of a factor (in brackets) to the named "
+        "level, with its 95 % interval. Filled: the interval excludes zero. Open: not distinguishable from no change. "
+        "Open diamonds: a single replicate, so no interval. Arrows, and whiskers that end at the edge, extend beyond "
+        "the axis; the numbers are on the right."
     ),
     compute=compute,
+    expected=lambda facts: bool(facts.factors),
     draw=draw,
 )

@@ -1,11 +1,11 @@
-"""Expert load by layer: how far each expert's share of the tokens is from an even share."""
+"""Expert load by layer: each expert's share of the tokens, relative to an even share."""
 
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.expert_load import relative_loads
-from study.analysis.results import Results
+from study.analysis.analysis import Analysis
+from study.report.placement import Section
 from study.report.plots.panels import padded, small_multiples
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLUE, GREY, LIGHT
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def compute(results: Results) -> pd.DataFrame:
-    """Columns cell, replicate, block, rank, load: the experts of a block ranked by their load, the busiest first.
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """Columns cell, replicate, block, rank, load: the experts of a block, ranked by load, busiest first.
 
-    Experts have no identity across replicates, so ranks are what can be compared.
+    Experts of different replicates do not correspond, so only ranks can be compared.
     """
-    found = relative_loads(results)
+    found = analysis.expert_load
     ranks = found.groupby(["cell", "replicate", "block"], sort=False)["load"].rank(method="first", ascending=False)
     return found.assign(rank=ranks.astype("Int64"))[["cell", "replicate", "block", "rank", "load"]]
 
@@ -40,11 +40,12 @@ def draw(loads: pd.DataFrame) -> "Figure":
 
 
 PLOT = Plot(
+    section=Section.EXPERT_LOAD,
     title="Expert load by layer",
     caption=(
-        "Every dot is one expert of one replicate: its share of the tokens routed in that block on validation images, "
-        "in units of an even share. All dots on the line at 1 would be perfectly even; a dot near 0 is an expert that "
-        "is hardly used. Cells without experts to choose from are not shown."
+        "Each dot is one expert of one replicate: its share of the tokens routed in that block on validation images, "
+        "in units of an even share. Perfectly even routing puts all dots on the line at 1; a dot near 0 is a barely "
+        "used expert. Cells without routing are not shown."
     ),
     compute=compute,
     draw=draw,

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.results import Results
+from study.analysis.analysis import Analysis
+from study.report.placement import Section
 from study.report.plots.curves import draw_curves, mean_curves
 from study.report.plots.plot import Plot
 
@@ -12,10 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def compute(results: Results) -> pd.DataFrame:
+def compute(analysis: Analysis) -> pd.DataFrame:
     """Mean validation accuracy (a share) by cell and epoch, and its range over replicates."""
-    history = results.history[results.history["stage"] == "finetune"]
-    curves = results.done[["cell", "replicate", "key"]].merge(history, on="key")
+    history = analysis.results.history[analysis.results.history["stage"] == "finetune"]
+    curves = analysis.results.done[["cell", "replicate", "key"]].merge(history, on="key")
     return mean_curves(curves, "val_accuracy")
 
 
@@ -25,10 +26,11 @@ def draw(curves: pd.DataFrame) -> "Figure":
 
 
 PLOT = Plot(
+    section=Section.CURVES,
     title="Learning curves of fine-tuning",
     caption=(
-        "Validation accuracy by epoch: one panel per cell, the mean over its replicates as a thick blue line "
-        "with their range shaded, the baseline dashed, and every other cell in light grey behind it."
+        "Validation accuracy by epoch, one panel per cell. Blue line: mean over replicates, range shaded. Dashed line: "
+        "the baseline. Light grey: all other cells."
     ),
     compute=compute,
     draw=draw,

@@ -1,12 +1,13 @@
-"""Verdicts as a forest: estimate and interval of each claim, and the differences for which it holds, shaded."""
+"""Verdicts as a forest plot: estimate and interval of each claim; the region where it holds is shaded."""
 
 import math
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.results import Results
-from study.analysis.units import Unit
+from study.analysis.analysis import Analysis
+from study.analysis.facts import StudyFacts
+from study.analysis.units import Unit, unit_of
 from study.report.plots.panels import Limits
 from study.report.plots.style import BLACK, BLUE, VERMILLION
 from study.report.plots.whiskers import Row, dots_and_whiskers
@@ -15,21 +16,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME_LINES = 6
-LOOKS = {"supported": (BLUE, "o", True), "refuted": (VERMILLION, "s", True), "undecided": (BLACK, "o", False)}
+STYLES = {"supported": (BLUE, "o", True), "refuted": (VERMILLION, "s", True), "undecided": (BLACK, "o", False)}
 CAPTION = (
-    "Each dot is a claim's difference, with its interval, paired by replicate; the shaded part of its row is where the "
-    "claim holds. Blue and filled: supported, the interval lies wholly in the shade. A red square: refuted, wholly "
-    "outside. Open: undecided. An arrow at the edge, or a whisker that ends there: further out than the axis reaches; "
-    "the numbers are at the right."
+    "Each dot is a claim's difference with its interval, paired by replicate; the claim holds in the shaded region of "
+    "its row. Filled blue circles: supported, the interval is inside the region. Red squares: refuted, the interval is "
+    "outside. Open circles: undecided. Arrows, and whiskers that end at the edge, extend beyond the axis; the numbers "
+    "are on the right."
 )
 
 
-def compute(results: Results, unit: Unit) -> pd.DataFrame:
-    """The verdicts that are shown in this unit and have an estimate; the numbers drawn are in that unit."""
-    rows = results.verdicts
+def compute(analysis: Analysis, unit: Unit) -> pd.DataFrame:
+    """The verdicts with an estimate whose metric is shown in this unit; numbers are in that unit."""
+    rows = analysis.verdicts
     rows = rows[(rows["unit"] == unit.name) & rows["estimate"].notna()].reset_index(drop=True)
     scaled = ["estimate", "low", "high", "holds_above", "holds_below"]
     return rows.assign(**{name: unit.scale * rows[name] for name in scaled})
+
+
+def has_claims(facts: StudyFacts, unit: Unit) -> bool:
+    """Whether the study has claims about a metric that is shown in this unit."""
+    return any(unit_of(claim.metric) == unit for claim in facts.claims)
 
 
 def draw(claims: pd.DataFrame, unit: Unit, xlabel: str) -> "Figure":
@@ -37,14 +43,14 @@ def draw(claims: pd.DataFrame, unit: Unit, xlabel: str) -> "Figure":
 
 
 def _row(claim: pd.Series, unit: Unit) -> Row:
-    colour, marker, filled = LOOKS[claim["verdict"]]
+    colour, marker, filled = STYLES[claim["verdict"]]
     estimate, low, high = (claim[name] / unit.scale for name in ("estimate", "low", "high"))
     return Row(
         name=claim["claim"],
         value=claim["estimate"],
         low=claim["low"],
         high=claim["high"],
-        told=f"{claim['verdict']}, n = {claim['n']}\n{unit.signed_with(estimate, low, high)}",
+        numbers=f"{claim['verdict']}, n = {claim['n']}\n{unit.signed_with(estimate, low, high)}",
         colour=colour,
         marker=marker,
         filled=filled,

@@ -1,4 +1,4 @@
-"""Interactions of two factors: mean test accuracy by the levels of one, a line for each level of the other."""
+"""Two-factor interactions: mean test accuracy by the levels of one factor, a line per level of the other."""
 
 import math
 from typing import TYPE_CHECKING
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from study.analysis.factorial import interactions
-from study.analysis.results import Results
+from study.analysis.analysis import Analysis
+from study.report.placement import Section
 from study.report.plots.panels import padded
 from study.report.plots.plot import Plot
 from study.report.plots.style import (  # fmt: skip
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
 COLUMNS = 2
 LEFT, TOP, BOTTOM, BETWEEN = 0.62, 0.02, 0.05, 0.5  # inches
 HEIGHT, TITLE, TICKS = 1.75, 0.45, 0.4  # inches: of a panel, of its title, of its level names
-NAMES = 1.05  # inches at the right of a panel, for the names of its lines
-APART = 0.13  # inches between names, so that none lies on another
-DODGE = 0.03  # of the distance of two levels, so that whiskers of different lines stand side by side
+NAMES = 1.05  # inches to the right of a panel, for the names of its lines
+APART = 0.13  # inches between names, so that they do not overlap
+DODGE = 0.03  # of the distance of two levels, so that whiskers of different lines do not overlap
 MOST_LINES = 8  # levels of the second factor that are drawn
-MOST_POINTS = 120  # of a panel, where the first factor has many levels: fewer lines then
-CROWDED, ROOM = 0.25, 0.45  # inches: between levels under which not all are named; between those that are then
-LOOKS = (
+MOST_POINTS = 120  # of a panel; if the first factor has many levels, fewer lines are drawn
+CROWDED, ROOM = 0.25, 0.45  # inches between levels: below CROWDED not all are labelled, those that are have ROOM
+STYLES = (
     (BLUE, "o", "-"),
     (VERMILLION, "s", (0, (5, 2))),
     (BLACK, "^", (0, (1, 1.5))),
     (ORANGE, "D", (0, (5, 1.5, 1, 1.5))),
     (GREY, "v", (0, (3, 1, 1, 1, 1, 1))),
-)  # each differs by colour, marker and dashes: one is enough to tell
+)  # colour, marker and dashes are redundant
 
 
-def compute(results: Results) -> pd.DataFrame:
-    """See `study.analysis.factorial.interactions`; means that the design cannot tell are left out."""
-    found = interactions(results)
-    return found[found["mean"].notna()].reset_index(drop=True) if len(found) else found
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """See `study.analysis.factorial.interactions`; without means that the design cannot estimate."""
+    found = analysis.interactions
+    return found[found["mean"].notna()].reset_index(drop=True)
 
 
 def draw(means: pd.DataFrame) -> "Figure":
@@ -89,8 +89,8 @@ def _draw_panel(axes: "Axes", group: pd.DataFrame, inches: float) -> None:
     drawn = min(len(lines), MOST_LINES, max(2, MOST_POINTS // len(places)))
     ends = []
     for i, (level, points) in enumerate(lines[:drawn]):
-        colour, marker, dashes = LOOKS[i % len(LOOKS)]
-        face = colour if i < len(LOOKS) else "white"
+        colour, marker, dashes = STYLES[i % len(STYLES)]
+        face = colour if i < len(STYLES) else "white"
         shift = DODGE * (i - (drawn - 1) / 2)
         x = np.array([places[name] + shift for name in points[f"level_{across}"]])
         y = 100 * points["mean"].to_numpy()
@@ -111,19 +111,19 @@ def _draw_panel(axes: "Axes", group: pd.DataFrame, inches: float) -> None:
 
 
 def _sides(group: pd.DataFrame) -> tuple[str, str]:
-    """Which factor goes along the axis (a or b), and which has a line per level: the one with fewer levels."""
+    """The factor along the axis (a or b), and the factor with a line per level, which has fewer levels."""
     a, b = group["level_a"].nunique(), group["level_b"].nunique()
     return ("a", "b") if a >= b else ("b", "a")
 
 
 def _title(row: pd.Series, across: str, along: str, inches: float) -> str:
-    told = f"{formats.percent(row['share'])} % of variance, p (Holm) {formats.p_value(row['p_adjusted'])}"
+    numbers = f"{formats.percent(row['share'])} % of variance, p (Holm) {formats.p_value(row['p_adjusted'])}"
     names = f"{row[f'factor_{across}']}; lines: {row[f'factor_{along}']}"
-    return f"{wrapped(names, inches + NAMES, 2, SMALL)}\n{told}"
+    return f"{wrapped(names, inches + NAMES, 2, SMALL)}\n{numbers}"
 
 
 def _name_lines(axes: "Axes", ends: list[tuple[float, str, str]]) -> None:
-    """Names at the right end of lines, moved apart where lines end close together."""
+    """Names at the right end of lines, moved apart if lines end close together."""
     bottom, top = axes.get_ylim()
     apart = APART * (top - bottom) / HEIGHT
     at = float("-inf")
@@ -140,12 +140,13 @@ def _name_lines(axes: "Axes", ends: list[tuple[float, str, str]]) -> None:
 
 
 PLOT = Plot(
+    section=Section.INTERACTIONS,
     title="Interactions",
     caption=(
-        "One panel per pair of factors, the largest interaction first: mean test accuracy (least-squares means) over "
-        "the levels of one factor, a line for each level of the other, with 95 % intervals. Parallel lines: no "
-        "interaction. Only those whose p-value is below 0.05 before Holm's correction are drawn or, where there are "
-        "none, the two largest; long intervals are cut off at the frame. All are in the table above."
+        "One panel per pair of factors, the largest interaction first: least-squares mean test accuracy by the levels "
+        "of one factor, a line per level of the other, with 95 % intervals. Parallel lines: no interaction. Shown are "
+        "interactions with p below 0.05 before Holm's correction, or the two largest if there are none; the table "
+        "above has all of them. Long intervals are clipped at the frame."
     ),
     compute=compute,
     draw=draw,

@@ -1,4 +1,4 @@
-"""Names beside points, so placed that nothing lies on anything else."""
+"""Names beside points, placed so that nothing overlaps."""
 
 import itertools
 import math
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 Pair = tuple[float, float]
 
 GAPS = (6.0, 10.0, 16.0, 24.0, 34.0, 46.0, 60.0, 80.0, 100.0)  # pixels at 100 dpi between a point and its name
-NEAR = 14.0  # beyond which a line leads from one to the other
-UNCLEAR = 40.0  # how much further away a name may stand to be nearer to its own mark than to any other
+NEAR = 14.0  # a name further away is connected to its point by a line
+UNCLEAR = 40.0  # pixels of extra distance accepted for a name that is nearest to its own mark
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,21 @@ class Box:
 
 @dataclass(frozen=True)
 class Mark:
-    """What is to be named: where its dot is, and what of it must stay visible (the dot, its whisker)."""
+    """Something to be named: the position of its dot, and the boxes that must stay visible (dot and whisker)."""
 
     at: Pair
     boxes: Sequence[Box]
 
 
 def mark(axes: "Axes", x: float, y: float, low: float, high: float) -> Mark:
-    """A dot and its whisker, if it has one, given in data."""
+    """A dot and its whisker, if it has one, in data coordinates."""
     (across, along), (_, bottom), (_, top) = axes.transData.transform([(x, y), (x, low), (x, high)])
     whisker = [Box(across - 1, bottom, across + 1, top)] if low <= high else []
     return Mark((across, along), [Box.around((across, along), 4), *whisker])
 
 
 def staircase(axes: "Axes", points: Sequence[Pair]) -> list[Box]:
-    """The steps from point to point, given in data: first across, then along."""
+    """The steps from point to point, in data coordinates: first horizontal, then vertical."""
     corners = [tuple(corner) for corner in axes.transData.transform([*points])]
     boxes = []
     for (left, low), (right, high) in itertools.pairwise(corners):
@@ -75,10 +75,10 @@ def staircase(axes: "Axes", points: Sequence[Pair]) -> list[Box]:
 
 
 def place(marks: Sequence[Mark], sizes: Sequence[Pair], lines: Sequence[Box], frame: Box) -> list[Box | None]:
-    """A free box of the given size for each mark, None where there is none. Crowded marks choose first.
+    """A free box of the given size for each mark, None if there is none. Crowded marks are placed first.
 
-    All in pixels. `lines` must stay visible too, and `frame` is what names must stay in. A place that is nearer to its
-    own mark than to any other is taken before one that a reader could take for another's, unless it is far away.
+    All in pixels. `lines` must stay visible too; names must stay within `frame`. A box nearest to its own mark is
+    preferred to an ambiguous one, unless it is far away.
     """
     occupied = [*lines, *(box for mark in marks for box in mark.boxes)]
     placed: list[Box | None] = [None] * len(marks)
@@ -100,31 +100,31 @@ def _cost(box: Box, own: int, marks: Sequence[Mark]) -> float:
 
 
 def annotate(axes: "Axes", marks: Sequence[Mark], names: Sequence[str], lines: Sequence[Box] = ()) -> bool:
-    """Write names beside marks, with a thin line to those that stand further away or nearer to another mark.
+    """Write names beside marks, with a thin line to those that are far away or nearer to another mark.
 
-    Returns False, and leaves the axes as they were, where some name finds no place.
+    Returns False and leaves the axes unchanged if some name has no free place.
     """
     texts = [axes.text(0, 0, name, fontsize=SMALL, color=BLACK, zorder=4, linespacing=1.0) for name in names]
     renderer = axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]  # of the Agg canvas
     extents = [text.get_window_extent(renderer) for text in texts]
     frame = Box(*axes.get_window_extent(renderer).extents)
-    spots = place(marks, [(extent.width, extent.height) for extent in extents], lines, frame)
-    if any(spot is None for spot in spots):
+    boxes = place(marks, [(extent.width, extent.height) for extent in extents], lines, frame)
+    if any(box is None for box in boxes):
         for text in texts:
             text.remove()
         return False
     back = axes.transData.inverted()
-    for i, (text, spot) in enumerate(zip(texts, spots, strict=True)):
-        assert spot is not None
-        text.set_position(tuple(back.transform((spot.left, spot.bottom))))
+    for i, (text, found) in enumerate(zip(texts, boxes, strict=True)):
+        assert found is not None
+        text.set_position(tuple(back.transform((found.left, found.bottom))))
         text.set_verticalalignment("bottom")
-        if min(spot.distance(box) for box in marks[i].boxes) > NEAR or not _is_clear(spot, i, marks):
-            _lead(axes, marks[i].at, spot)
+        if min(found.distance(box) for box in marks[i].boxes) > NEAR or not _is_clear(found, i, marks):
+            _connect(axes, marks[i].at, found)
     return True
 
 
-def _lead(axes: "Axes", point: Pair, spot: Box) -> None:
-    end = (min(max(point[0], spot.left), spot.right), min(max(point[1], spot.bottom), spot.top))
+def _connect(axes: "Axes", point: Pair, box: Box) -> None:
+    end = (min(max(point[0], box.left), box.right), min(max(point[1], box.bottom), box.top))
     (x, stop_x), (y, stop_y) = axes.transData.inverted().transform([point, end]).T
     axes.plot([x, stop_x], [y, stop_y], color=GREY, linewidth=0.5, zorder=1.5)
 
@@ -136,7 +136,7 @@ def _is_clear(box: Box, own: int, marks: Sequence[Mark]) -> bool:
 
 
 def _candidates(mark: Mark, size: Pair) -> Iterator[Box]:
-    """Boxes around a mark: near ones first, right before left before above and below; at a whisker's ends as well."""
+    """Boxes around a mark, near ones first: right, left, above, below; also at the ends of its whisker."""
     (x, y), (width, height) = mark.at, size
     for gap in GAPS:
         for dx, dy in ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1), (1, 2), (1, -2), (-1, 2)):

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.factorial import main_effects
-from study.analysis.results import Results
+from study.analysis.analysis import Analysis
+from study.report.placement import Section
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE
 from study.report.plots.whiskers import Row, dots_and_whiskers
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def compute(results: Results) -> pd.DataFrame:
-    """The fit's table of main effects, without levels whose mean the design cannot tell."""
-    found = main_effects(results)
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """The fit's table of main effects, without levels whose mean the design cannot estimate."""
+    found = analysis.main_effects
     return found[found["mean"].notna()].reset_index(drop=True)
 
 
@@ -35,7 +35,7 @@ def _row(level: pd.Series, first: bool) -> Row:
         value=100 * level["mean"],
         low=100 * level["low"],
         high=100 * level["high"],
-        told=formats.percent_with(level["mean"], level["low"], level["high"]),
+        numbers=formats.percent_with(level["mean"], level["low"], level["high"]),
         colour=BLACK if first else BLUE,
         marker="s" if first else "o",
         filled=not first,
@@ -43,11 +43,12 @@ def _row(level: pd.Series, first: bool) -> Row:
 
 
 PLOT = Plot(
+    section=Section.INTERACTIONS,
     title="Main effects",
     caption=(
-        "Mean test accuracy at each level, the levels of all other factors weighing equally (least-squares means), "
-        "with 95 % intervals from the error that all cells share. Open squares are the baseline's levels. Where a "
-        "factor takes part in an interaction, its mean effect is not its effect everywhere."
+        "Mean test accuracy at each level, with equal weights for the levels of all other factors (least-squares "
+        "means), and 95 % intervals from the error common to all cells. Open squares are the baseline's levels. The "
+        "effect of a factor with interactions depends on the levels of other factors."
     ),
     compute=compute,
     draw=draw,

@@ -17,7 +17,7 @@ PANEL_HEIGHT, GAP, BETWEEN = 1.2, 0.14, 0.18  # inches: of a panel without its t
 LEFT, RIGHT, TOP, BOTTOM = 0.62, 0.06, 0.05, 0.42  # inches around all panels
 NARROW = 3.4  # inches: width of a single panel
 TITLE_LINES = 3
-MOST = 48  # panels, so that a figure stays readable; the numbers beside it are complete
+MOST = 48  # panels, so that the figure stays readable; its CSV file is complete
 
 
 def small_multiples(
@@ -43,7 +43,7 @@ def small_multiples(
     for i, (name, title) in enumerate(zip(names, titles, strict=True)):
         row, column = divmod(i, columns)
         left, bottom = LEFT + column * (panel_width + BETWEEN), height - tops[row + 1] + GAP
-        # limits are set and not shared: matplotlib takes seconds to share them among dozens of axes
+        # limits are set, not shared: sharing them among dozens of axes takes matplotlib seconds
         axes = figure.add_axes((left / width, bottom / height, panel_width / width, PANEL_HEIGHT / height))
         light_grid(axes, "y")
         draw(axes, name)
@@ -58,7 +58,7 @@ def small_multiples(
 
 
 def padded(low: float, high: float, share: float = 0.05) -> Limits:
-    """Limits with some room at both ends, and of some width."""
+    """Limits with a margin at both ends, never of width 0."""
     margin = share * (high - low) or max(abs(low) * share, share)
     return low - margin, high + margin
 

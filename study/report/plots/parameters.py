@@ -1,13 +1,13 @@
 """Parameters versus accuracy: every cell, its 95 % interval, and the Pareto front."""
 
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from study.analysis.results import Results
-from study.report.plots.labels import Box, Mark, annotate, mark
+from study.analysis.analysis import Analysis
+from study.report.placement import Section
+from study.report.plots.labels import Box, Mark, annotate, mark, staircase
 from study.report.plots.panels import padded
 from study.report.plots.plot import Plot
 from study.report.plots.scales import log_parameters
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ["number", "cell", "params", "n", "mean", "low", "high", "front", "x", "baseline"]
-APART = 0.014  # of the width of the axes: least distance of two dots with nearly the same parameters
+APART = 0.014  # of the width of the axes: minimum distance of two dots
 NAME_WIDTH, NAME_LINES = 1.2, 3  # inches
-FAR = 4.0  # times as far below the median as the best is above it
-MOST = 60  # cells that are all named
+FAR = 4.0  # cells this many times as far below the median as the best is above it are off the axis
+MOST = 60  # cells that are all labelled
 
 
-def compute(results: Results) -> pd.DataFrame:
-    """Cells with results. `x` is the number of parameters, moved slightly where dots would cover each other."""
-    cells = results.cells[results.cells["mean"].notna() & results.cells["params"].notna()]
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """Cells with results. `x` is the number of parameters, moved slightly if dots would overlap."""
+    cells = analysis.cells[analysis.cells["mean"].notna() & analysis.cells["params"].notna()]
     cells = cells.assign(baseline=cells["number"] == 1, x=_spread(cells["params"].astype(float).to_numpy()))
     return cells[COLUMNS].reset_index(drop=True)
 
@@ -52,7 +52,7 @@ def draw(cells: pd.DataFrame) -> "Figure":
 
 
 def _spread(params: np.ndarray) -> np.ndarray:
-    """Parameters moved on a logarithmic axis so that neighbours stand apart, each group around its own middle."""
+    """Parameters moved apart on a logarithmic axis, each group of neighbours around its own mean."""
     if not 0 < len(params) <= MOST:
         return params
     logs = np.log(params)
@@ -72,13 +72,13 @@ def _spread(params: np.ndarray) -> np.ndarray:
 
 
 def _draw_front(axes: "Axes", front: pd.DataFrame) -> None:
-    """A staircase: the best mean to be had with so many parameters."""
+    """A staircase: the best mean for a number of parameters."""
     if len(front):
         axes.step(front["x"], 100 * front["mean"], where="post", color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
 
 
 def _limits(cells: pd.DataFrame) -> tuple[float, float]:
-    """In %: all means but those far below, and of intervals as much as leaves the means apart."""
+    """In %: all means except those far below, and as much of the intervals as keeps the means apart."""
     means = 100 * cells["mean"]
     floor = means.median() - FAR * max(float(means.max() - means.median()), 1.0)
     near = cells[means >= floor]
@@ -91,7 +91,7 @@ def _limits(cells: pd.DataFrame) -> tuple[float, float]:
 
 
 def _draw_faint(axes: "Axes", cells: pd.DataFrame) -> None:
-    """Cells behind those that matter, all at once, for there may be thousands."""
+    """Cells in the background, drawn at once, since there may be thousands."""
     bottom, mean = axes.get_ylim()[0], 100 * cells["mean"]
     whiskers = cells[(mean >= bottom) & (cells["low"] <= cells["high"])]
     axes.vlines(whiskers["x"], 100 * whiskers["low"], 100 * whiskers["high"], color=LIGHT, linewidth=0.9, alpha=0.7)
@@ -112,15 +112,16 @@ def _draw_cell(axes: "Axes", cell: pd.Series) -> None:
 
 
 def _name(axes: "Axes", cells: pd.DataFrame) -> None:
-    """By name where all names find a place and stay apart when shortened, else by number."""
+    """Labels with names if all fit and stay distinct when shortened, else with numbers."""
     bottom, top = axes.get_ylim()
     drawn = cells.assign(**{name: (100 * cells[name]).clip(bottom, top) for name in ("mean", "low", "high")})
     marks = [mark(axes, *row) for row in drawn[["x", "mean", "low", "high"]].itertuples(index=False)]
-    front = _front_boxes(axes, cells[cells["front"]].sort_values(["params", "number"]))
+    front_cells = cells[cells["front"]].sort_values(["params", "number"])
+    front = staircase(axes, list(zip(front_cells["x"], 100 * front_cells["mean"], strict=True)))
     if len(cells) > MOST:
         _name_front(axes, cells, marks, front)
         return
-    names = [wrapped(name, NAME_WIDTH, NAME_LINES, SMALL) for name in _told(cells, bottom)]
+    names = [wrapped(name, NAME_WIDTH, NAME_LINES, SMALL) for name in _labels(cells, bottom)]
     if len(set(names)) == len(names) and annotate(axes, marks, names, front):
         return
     axes.set_title("numbers as in the table", fontsize=SMALL, loc="right", color=GREY)
@@ -130,37 +131,30 @@ def _name(axes: "Axes", cells: pd.DataFrame) -> None:
             axes.annotate(number, (x, 100 * mean), (4, 3), textcoords="offset points", fontsize=SMALL)
 
 
-def _told(cells: pd.DataFrame, bottom: float) -> list[str]:
-    """Names; with its accuracy that of a cell below the axis."""
+def _labels(cells: pd.DataFrame, bottom: float) -> list[str]:
+    """Names, with the accuracy for cells below the axis."""
     pairs = zip(cells["cell"], cells["mean"], strict=True)
     return [f"{formats.percent(mean)} %: {name}" if 100 * mean < bottom else name for name, mean in pairs]
 
 
 def _name_front(axes: "Axes", cells: pd.DataFrame, marks: list[Mark], front: list[Box]) -> None:
-    """Among too many cells, the baseline and the Pareto front alone, by number."""
-    told = list(np.flatnonzero(cells["front"] | cells["baseline"]))
-    others = [box for i, mark in enumerate(marks) if i not in told for box in mark.boxes[:1]]
-    axes.set_title("numbers as in the table; all others are in the CSV", fontsize=SMALL, loc="right", color=GREY)
-    annotate(axes, [marks[i] for i in told], [str(cells["number"].iloc[i]) for i in told], [*front, *others])
-
-
-def _front_boxes(axes: "Axes", front: pd.DataFrame) -> list[Box]:
-    """The steps of the staircase, in pixels."""
-    corners = axes.transData.transform(np.column_stack([front["x"], 100 * front["mean"]]).reshape(-1, 2))
-    boxes = []
-    for (left, low), (right, high) in itertools.pairwise(corners):
-        boxes += [Box(left, low - 1, right, low + 1), Box(right - 1, low, right + 1, high)]
-    return boxes
+    """If there are too many cells: only the baseline and the Pareto front, by number."""
+    labelled = list(np.flatnonzero(cells["front"] | cells["baseline"]))
+    others = [box for i, mark in enumerate(marks) if i not in labelled for box in mark.boxes[:1]]
+    axes.set_title("numbers as in the table; the CSV file has all cells", fontsize=SMALL, loc="right", color=GREY)
+    annotate(axes, [marks[i] for i in labelled], [str(cells["number"].iloc[i]) for i in labelled], [*front, *others])
 
 
 PLOT = Plot(
+    section=Section.PARAMETERS,
     title="Parameters versus accuracy",
     caption=(
-        "Every cell's mean test accuracy with its 95 % interval, over its number of parameters (logarithmic). The "
-        "square is the baseline; filled blue dots and the dashed staircase are the Pareto front: no cell has fewer "
-        "parameters and a higher mean. Long intervals are cut off at the frame; an arrow at the bottom is a cell far "
-        "below it. Dots with nearly the same parameters are moved apart sideways."
+        "Mean test accuracy of every cell, with its 95 % interval, by number of parameters (logarithmic). Square: the "
+        "baseline. Filled blue dots and dashed staircase: the Pareto front, where no other cell has fewer parameters "
+        "and a higher mean. Long intervals are clipped at the frame; arrows at the bottom are cells far below it. Dots "
+        "with nearly the same number of parameters are moved apart."
     ),
     compute=compute,
+    expected=lambda facts: True,
     draw=draw,
 )

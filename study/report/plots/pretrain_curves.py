@@ -1,22 +1,23 @@
-"""Learning curves of pre-training: validation loss by epoch, once for cells that share a pre-training."""
+"""Learning curves of pre-training: validation loss by epoch, one curve for all cells that share a pre-training."""
 
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.results import Results
+from study.analysis.analysis import Analysis
+from study.report.placement import Section
 from study.report.plots.curves import draw_curves, mean_curves
 from study.report.plots.plot import Plot
-from study.utils import formats
+from study.utils.text import plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def compute(results: Results) -> pd.DataFrame:
-    """Mean validation loss by pre-training and epoch. `cell` names the first cell that has the pre-training."""
-    history = results.history[results.history["stage"] == "pretrain"]
-    trials = results.trials[results.trials["pretrain_key"] != ""]
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """Mean validation loss by pre-training and epoch. `cell` names the first cell with the pre-training."""
+    history = analysis.results.history[analysis.results.history["stage"] == "pretrain"]
+    trials = analysis.results.trials[analysis.results.trials["pretrain_key"] != ""]
     first = trials.groupby("pretrain_key", sort=False)["cell"].agg(lambda cells: _shared_name(list(cells)))
     owners = pd.DataFrame({"key": first.index, "cell": first.to_numpy()})
     return mean_curves(owners.merge(history, on="key"), "val_loss")
@@ -27,15 +28,16 @@ def draw(curves: pd.DataFrame) -> "Figure":
 
 
 def _shared_name(cells: list[str]) -> str:
-    return cells[0] if len(cells) == 1 else f"{cells[0]}, shared with {formats.plural(len(cells) - 1, 'more cell')}"
+    return cells[0] if len(cells) == 1 else f"{cells[0]}, shared with {plural(len(cells) - 1, 'more cell')}"
 
 
 PLOT = Plot(
+    section=Section.CURVES,
     title="Learning curves of pre-training",
     caption=(
-        "Reconstruction loss on validation images by epoch: one panel per distinct pre-training, the mean over its "
-        "replicates as a thick blue line with their range shaded, the first one dashed, the others in light grey. "
-        "Losses on different data sets do not compare."
+        "Reconstruction loss on validation images by epoch, one panel per distinct pre-training. Blue line: mean over "
+        "replicates, range shaded. Dashed line: the first pre-training. Light grey: the others. Losses on different "
+        "data sets are not comparable."
     ),
     compute=compute,
     draw=draw,

@@ -1,11 +1,12 @@
-"""With and without pre-training, and transfer: test accuracy of cells that differ in their pre-training alone."""
+"""With and without pre-training, and transfer: test accuracy of cells that differ only in their pre-training."""
 
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.pretraining import SAME, SCRATCH, TRANSFER, pretraining
-from study.analysis.results import Results
+from study.analysis.analysis import Analysis
+from study.analysis.pretraining import SAME, SCRATCH, TRANSFER, comparable
+from study.report.placement import Section
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE, VERMILLION
 from study.report.plots.whiskers import Row, dots_and_whiskers
@@ -14,14 +15,12 @@ from study.utils import formats
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LOOKS = {SCRATCH: (BLACK, "o", False), SAME: (BLUE, "o", True), TRANSFER: (VERMILLION, "^", True)}
+STYLES = {SCRATCH: (BLACK, "o", False), SAME: (BLUE, "o", True), TRANSFER: (VERMILLION, "^", True)}
 
 
-def compute(results: Results) -> pd.DataFrame:
+def compute(analysis: Analysis) -> pd.DataFrame:
     """Sets of cells of which at least two have results."""
-    found = pretraining(results)
-    found = found[found["n"] > 0]
-    return found[found.groupby("group")["cell"].transform("size") > 1].reset_index(drop=True)
+    return comparable(analysis.pretraining)
 
 
 def draw(table: pd.DataFrame) -> "Figure":
@@ -29,7 +28,7 @@ def draw(table: pd.DataFrame) -> "Figure":
     several = table["group"].nunique() > 1
     for number, group in table.groupby("group", sort=False):
         if several:
-            rows.append(Row(f"set {number}: against {group.iloc[0]['reference']}", heading=True))
+            rows.append(Row(f"set {number}: compared with {group.iloc[0]['reference']}", heading=True))
         origins = group.apply(_origin, axis="columns")
         unclear = origins.duplicated(keep=False) | (not several)
         names = origins.where(~unclear, origins + " (" + group["cell"] + ")")
@@ -38,13 +37,13 @@ def draw(table: pd.DataFrame) -> "Figure":
 
 
 def _row(cell: pd.Series, name: str) -> Row:
-    colour, marker, filled = LOOKS[cell["kind"]]
+    colour, marker, filled = STYLES[cell["kind"]]
     return Row(
         name=name,
         value=100 * cell["mean"],
         low=100 * cell["low"],
         high=100 * cell["high"],
-        told=formats.percent_with(cell["mean"], cell["low"], cell["high"]),
+        numbers=formats.percent_with(cell["mean"], cell["low"], cell["high"]),
         colour=colour,
         marker=marker,
         filled=filled,
@@ -56,11 +55,12 @@ def _origin(cell: pd.Series) -> str:
 
 
 PLOT = Plot(
+    section=Section.PRETRAINING,
     title="With and without pre-training, and transfer",
     caption=(
-        "Cells that differ in their pre-training alone, with 95 % intervals; the table has each cell's difference from "
-        "the first of its set. Open circles: trained from scratch. Filled circles: pre-trained on the data set "
-        "they are fine-tuned on. Triangles: pre-trained on another one (transfer)."
+        "Cells that differ only in their pre-training, with 95 % intervals; differences are in the table below. Open "
+        "circles: trained from scratch. Filled circles: pre-trained on the fine-tuning data set. Triangles: "
+        "pre-trained on another data set (transfer)."
     ),
     compute=compute,
     draw=draw,

@@ -1,15 +1,16 @@
-"""The study's cells among published points for the same data set."""
+"""The study's cells among published results on the same data set."""
 
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.results import Results
+from study.analysis.analysis import Analysis
+from study.report.placement import Section
 from study.report.plots.labels import annotate, mark
 from study.report.plots.plot import Plot
 from study.report.plots.scales import log_parameters
 from study.report.plots.style import BLACK, BLUE, GREY, SMALL, VERMILLION, WIDTH, light_grid, new_figure, wrapped
-from study.report.reference_models import beside
+from study.report.reference_models import dataset_of, published_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,10 +21,10 @@ OURS = "this study"
 MARKERS = {OURS: ("o", BLUE), "transformer": ("^", BLACK), "conv-transformer": ("D", BLACK), "cnn": ("s", GREY)}
 
 
-def compute(results: Results) -> pd.DataFrame:
-    """Published points and the study's baseline and Pareto front; parameters in full, accuracies in %."""
-    published = beside(results.facts)
-    cells = results.cells
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """Published results, and the study's baseline and Pareto front; accuracies in %."""
+    published = published_for(analysis.facts)
+    cells = analysis.cells
     ours = cells[(cells["front"] | (cells["number"] == 1)) & cells["mean"].notna()]
     if published.empty or ours.empty:
         return pd.DataFrame(columns=COLUMNS)
@@ -38,7 +39,7 @@ def compute(results: Results) -> pd.DataFrame:
 
 
 def _names(published: pd.DataFrame) -> list[str]:
-    """Models by name; those of one name told apart by their epochs."""
+    """Names of models, with epochs if several have the same name."""
     twice = published["model"].duplicated(keep=False)
     return [
         f"{row['model']} ({row['epochs']:.0f} epochs)" if again and row["epochs"] > 0 else str(row["model"])
@@ -58,8 +59,8 @@ def draw(points: pd.DataFrame) -> "Figure":
     log_parameters(axes)
     _name(axes, points)
     for i, (family, (marker, colour)) in enumerate(MARKERS.items()):
-        spot = ([0.01 + 0.2 * i], [1.05])
-        axes.plot(*spot, marker, color=colour, mfc=_face(family), ms=5, transform=axes.transAxes, clip_on=False)
+        position = ([0.01 + 0.2 * i], [1.05])
+        axes.plot(*position, marker, color=colour, mfc=_face(family), ms=5, transform=axes.transAxes, clip_on=False)
         axes.text(0.03 + 0.2 * i, 1.05, family, transform=axes.transAxes, va="center", fontsize=SMALL)
     return figure
 
@@ -76,7 +77,7 @@ def _draw_point(axes: "Axes", point: pd.Series) -> None:
 
 
 def _name(axes: "Axes", points: pd.DataFrame) -> None:
-    """All names if they find a place, else the study's own alone."""
+    """Labels as many as fit: all, else only the published models, else only the study's cells."""
     ours = points["family"] == OURS
     marks = [mark(axes, *row) for row in points[["params", "accuracy", "low", "high"]].itertuples(index=False)]
     for shown in (points, points[~ours], points[ours]):
@@ -87,12 +88,14 @@ def _name(axes: "Axes", points: pd.DataFrame) -> None:
 
 
 PLOT = Plot(
-    title="Beside published results",
+    section=Section.REFERENCES,
+    title="Comparison with published results",
     caption=(
-        "The study's baseline and Pareto front (filled, 95 % intervals) among published results on the same data set "
-        "(open; single numbers as their sources give them, not run here). Recipes, epochs and image sizes differ: this "
-        "shows where the study stands, not which design is better."
+        "The study's baseline and Pareto front (filled, with 95 % intervals) and published results on the same data "
+        "set (open; single numbers from their sources, not reproduced here). Recipes, epochs and image sizes differ, "
+        "so this is context, not a comparison of designs."
     ),
     compute=compute,
+    expected=lambda facts: dataset_of(facts) is not None,
     draw=draw,
 )

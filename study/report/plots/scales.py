@@ -1,4 +1,4 @@
-"""The axis of parameters: logarithmic, with ticks that say 500 k or 2 M."""
+"""A logarithmic axis of parameters, with ticks such as 500 k and 2 M."""
 
 import math
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ def log_parameters(axes: "Axes") -> None:
 
 
 def round_ticks(low: float, high: float) -> list[float]:
-    """Up to seven round numbers in a range of positive numbers, the roundest set that has at least three."""
+    """Up to seven round numbers in a range of positive numbers: the roundest set with at least three."""
     for digits in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10)), _steps(0.5), _steps(0.2), _steps(0.1), _steps(0.05)):
         ticks = [
             digit * 10.0**power
@@ -49,7 +49,7 @@ def _steps(step: float) -> tuple[float, ...]:
 
 
 def _written(number: float) -> str:
-    """As short as the number allows: 500 k, not 500.0 k."""
+    """Without trailing zeros: 500 k, not 500.0 k."""
     shown = formats.short(number)
     digits, _, unit = shown.partition(" ")
     digits = digits.rstrip("0").rstrip(".") if "." in digits else digits

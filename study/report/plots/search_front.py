@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.results import Results
-from study.analysis.search_front import COST_NAMES, cost_of, searched
+from study.analysis.analysis import Analysis
+from study.analysis.search_front import COST_NAMES, cost_of
+from study.report.placement import Section
 from study.report.plots.labels import annotate, mark, staircase
 from study.report.plots.panels import padded
 from study.report.plots.plot import Plot
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 COLUMNS = ["trial", "cost", "value", "val_accuracy", "front"]
 
 
-def compute(results: Results) -> pd.DataFrame:
-    """One row per finished trial: what the horizontal axis shows and its value, validation accuracy, on the front."""
-    facts, found = results.facts.tuning, searched(results)
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """One row per finished trial: name and value of the cost, validation accuracy, whether it is on the front."""
+    facts, found = analysis.facts.tuning, analysis.search
     if facts is None or found.empty:
         return pd.DataFrame(columns=COLUMNS)
     cost = cost_of(facts)
@@ -56,12 +57,14 @@ def draw(trials: pd.DataFrame) -> "Figure":
 
 
 PLOT = Plot(
-    title="What the search found",
+    section=Section.SEARCH,
+    title="Search: cost vs. accuracy",
     caption=(
-        "Every finished trial's validation accuracy over its cost (logarithmic). Filled blue dots and the dashed "
-        "staircase are the Pareto front: no trial is at least as good in every objective and better in one. One run "
-        "each, so small differences are chance."
+        "Validation accuracy of every finished trial by its cost (logarithmic). Filled blue dots and dashed staircase: "
+        "the Pareto front, where no other trial is at least as good in all objectives and better in one. Each trial is "
+        "a single run, so small differences may be chance."
     ),
     compute=compute,
+    expected=lambda facts: facts.tuning is not None and facts.tuning.searches,
     draw=draw,
 )

@@ -1,6 +1,6 @@
-"""How all figures look: one font, few colours that differ in grey too, names printed as they are.
+"""The style of all figures: one font, few colours that also differ in greyscale, names printed literally.
 
-matplotlib is imported where something is drawn, so that the numbers can be had without it.
+matplotlib is imported only for drawing, so that numbers can be computed without it.
 """
 
 import logging
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette (https://jfly.uni-koeln.de/color/), the colours of it whose lightness differs most
+# from Okabe and Ito's palette (https://jfly.uni-koeln.de/color/): the colours that differ most in lightness
 BLUE, ORANGE, VERMILLION, BLACK, GREY, LIGHT = "#0072B2", "#E69F00", "#D55E00", "#1A1A1A", "#6E6E6E", "#C9C9C9"
 
 WIDTH = 7.2  # inches: two columns of a journal
 SIZE, SMALL = 8.0, 7.0  # points
-DPI = 200
+DPI = 200  # of the PNG files
+SCREEN_DPI = 120  # of the images embedded in notebook and page: sharp on most screens
 
 _SETTINGS: dict[Any, Any] = {
-    "text.parse_math": False,  # a level called $x_1$ is text
+    "text.parse_math": False,  # a level named $x_1$ is text
     "text.usetex": False,
     "font.size": SIZE,
     "axes.titlesize": SIZE,
@@ -46,18 +47,18 @@ _SETTINGS: dict[Any, Any] = {
     "axes.unicode_minus": True,
     "figure.dpi": 100,
     "svg.fonttype": "path",
-    "pdf.fonttype": 42,  # TrueType, as journals ask for
-    "svg.hashsalt": "study",  # the same numbers give the same file
+    "pdf.fonttype": 42,  # TrueType, which journals require
+    "svg.hashsalt": "study",  # reproducible files
     "path.simplify": False,
 }
-# matplotlib brings DejaVu Sans along; the others help out, where installed, with scripts that it lacks
+# matplotlib includes DejaVu Sans; the others, if installed, have scripts that it lacks
 _FALLBACKS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Hiragino Sans", "PingFang SC", "Noto Sans")
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Everything that draws or saves a figure stands within this, whatever the user's own matplotlibrc says."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of building, and of where it puts, its caches
+    """The context for drawing and saving figures; overrides the user's matplotlibrc."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it logs about its font cache
     import matplotlib
 
     with matplotlib.rc_context():
@@ -67,7 +68,7 @@ def style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, in inches; no window system and no global state."""
+    """An empty figure, in inches, without pyplot's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -77,12 +78,12 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def drawable(text: str) -> str:
-    """The text on one line, with a stand-in for what no font at hand can draw."""
+    """The text on one line; characters that no installed font has are replaced."""
     return "".join(c if c.isascii() or _has_glyph(c) else "\N{REPLACEMENT CHARACTER}" for c in escape.line(text))
 
 
 def wrapped(text: str, inches: float, lines: int, size: float = SIZE) -> str:
-    """A name on at most so many lines of that width; what does not fit ends in an ellipsis."""
+    """A name wrapped to at most `lines` lines of that width; longer text is cut with an ellipsis."""
     rows: list[str] = []
     for word in _words(drawable(text), inches, size):
         longer = f"{rows[-1]} {word.text}" if rows and word.after_space else f"{rows[-1] if rows else ''}{word.text}"
@@ -102,7 +103,7 @@ class _Word:
 
 
 def _words(text: str, inches: float, size: float) -> Iterator[_Word]:
-    """The words of a line; one that is wider than the line in pieces."""
+    """The words of a line; words wider than the line are split."""
     for word in text.split(" "):
         after_space, rest = True, word
         while _width(rest, size) > inches and len(rest) > 1:
@@ -134,13 +135,13 @@ def _families() -> tuple[str, ...]:
 
 @cache
 def _width(text: str, size: float) -> float:
-    """In inches, as printed."""
+    """The width of a text in inches."""
     return sum(_advance(character) for character in text) * size / 72
 
 
 @cache
 def _advance(character: str) -> float:
-    """Width of a character in units of the font size; kerning is left out."""
+    """The width of a character in units of the font size, without kerning."""
     from matplotlib import font_manager
 
     for font in (font_manager.get_font(font_manager.findfont(name)) for name in _families()):

@@ -1,11 +1,12 @@
-"""Shares of variance: how much of what varies between trials each factor and interaction explains."""
+"""Shares of variance: how much of the variance between trials each factor and interaction explains."""
 
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study.analysis.factorial import ALPHA, anova
-from study.analysis.results import Results
+from study.analysis.analysis import Analysis
+from study.analysis.factorial import ALPHA
+from study.report.placement import Section
 from study.report.plots.plot import Plot
 from study.report.plots.style import (  # fmt: skip
     BLACK,
@@ -25,16 +26,16 @@ from study.utils import formats
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEFT, RIGHT, TOP, BOTTOM = 2.35, 1.75, 0.12, 0.5  # inches around the axes, as in the figures of dots and whiskers
+LEFT, RIGHT, TOP, BOTTOM = 2.35, 1.75, 0.12, 0.5  # inches around the axes, as in `whiskers`
 LINE, GAP = 0.145, 0.1
-MOST = 30  # bars; the numbers beside the figure are complete
-LOOKS = {"main": (BLUE, ""), "interaction": (ORANGE, "////"), "higher order": (GREY, "...."), "error": (LIGHT, "")}
+MOST = 30  # bars, so that the figure stays readable; its CSV file is complete
+STYLES = {"main": (BLUE, ""), "interaction": (ORANGE, "////"), "higher order": (GREY, "...."), "error": (LIGHT, "")}
 
 
-def compute(results: Results) -> pd.DataFrame:
-    """The analysis of variance without replicates and total, the largest share first and chance last."""
-    table = anova(results)
-    shown = table[table["kind"].isin(list(LOOKS))]
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """The analysis of variance without replicates and total, largest share first, chance last."""
+    table = analysis.anova
+    shown = table[table["kind"].isin(list(STYLES))]
     if shown.empty:
         return shown
     shown = shown[shown["eta_squared"].notna()]
@@ -60,13 +61,13 @@ def draw(shares: pd.DataFrame) -> "Figure":
     axes.set_xlabel("share of variance, %")
     beside, y = axes.get_yaxis_transform(), GAP / 2
     for row, name, tall in zip(_rows(rows), names, heights, strict=True):
-        colour, hatch = LOOKS[row["kind"]]
+        colour, hatch = STYLES[row["kind"]]
         middle = y + tall / 2
         axes.barh(middle, 100 * row["eta_squared"], 0.11, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
         start = (0.05 - LEFT) / (WIDTH - LEFT - RIGHT)
         weight = "bold" if row["p_adjusted"] < ALPHA else "normal"
         axes.text(start, middle, name, transform=beside, va="center", fontsize=SIZE, fontweight=weight)
-        axes.text(1.04, middle, _told(row), transform=beside, va="center", fontsize=SMALL, color=BLACK)
+        axes.text(1.04, middle, _numbers(row), transform=beside, va="center", fontsize=SMALL, color=BLACK)
         y += tall
     return figure
 
@@ -75,18 +76,18 @@ def _rows(table: pd.DataFrame) -> list[pd.Series]:
     return [row for _, row in table.iterrows()]
 
 
-def _told(row: pd.Series) -> str:
+def _numbers(row: pd.Series) -> str:
     share = f"{formats.percent(row['eta_squared'])} %"
     return share if pd.isna(row["p_adjusted"]) else f"{share}, p (Holm) {formats.p_value(row['p_adjusted'])}"
 
 
 PLOT = Plot(
+    section=Section.INTERACTIONS,
     title="Shares of variance",
     caption=(
-        "The share of the variance between trials, replicates aside, that each factor (plain bars), each interaction "
-        "of two factors (hatched), all interactions of more factors together (dotted) and chance (grey) account for. "
-        "Bold: distinguishable from chance after Holm's correction. Where cells are missing, shares need not sum to "
-        "100 %."
+        "Shares of the variance between trials (replicates excluded): factors (plain bars), two-factor interactions "
+        "(hatched), all higher-order interactions together (dotted) and chance (grey). Bold: distinguishable from "
+        "chance after Holm's correction. With missing cells, shares need not sum to 100 %."
     ),
     compute=compute,
     draw=draw,

@@ -1,4 +1,4 @@
-"""Rows of dots with 95 % whiskers: names at the left, numbers at the right, so that nothing needs a legend."""
+"""Rows of dots with 95 % whiskers: names on the left, numbers on the right, no legend needed."""
 
 import math
 import statistics
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEFT, RIGHT, TOP, BOTTOM = 2.35, 1.75, 0.12, 0.5  # inches around the axes
-FAR = 4.0
-MOST = 100  # rows, so that a figure stays readable; the numbers beside it are complete
+FAR = 4.0  # times the median reach, beyond which a row does not extend the axis
+MOST = 100  # rows, so that the figure stays readable; its CSV file is complete
 LINE, GAP = 0.145, 0.075  # inches: height of a line of text, and between rows
-SHADE = "#E4EDF3"  # light in grey too
-INSET = 0.14  # inches by which names stand in from their heading
-NAME_WIDTH, HEADING_WIDTH, NAME_LINES = LEFT - INSET - 0.15, 6.0, 3  # inches and lines; headings are bold, so wider
+SHADE = "#E4EDF3"  # also light in greyscale
+INSET = 0.14  # inches by which names are indented from their heading
+NAME_WIDTH, HEADING_WIDTH, NAME_LINES = LEFT - INSET - 0.15, 6.0, 3  # inches, and lines; bold headings are wider
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Row:
     value: float = float("nan")
     low: float = float("nan")
     high: float = float("nan")
-    told: str = ""  # the numbers, at the right
+    numbers: str = ""  # text on the right
     colour: str = BLACK
     marker: str = "o"
     filled: bool = True
     heading: bool = False
-    shaded: tuple[Limits, ...] = ()  # parts of the axis behind the dot; an end may be infinite
-    lines: int = NAME_LINES  # that the name may take
+    shaded: tuple[Limits, ...] = ()  # regions of the axis behind the dot; an end may be infinite
+    lines: int = NAME_LINES  # maximum for the name
 
     @property
     def label(self) -> str:
@@ -44,18 +44,18 @@ class Row:
 
     @property
     def ends(self) -> list[float]:
-        """The dot and both ends of its whisker, as far as they are known."""
-        edges = [end for part in self.shaded for end in part]
+        """The dot, both ends of its whisker and of shaded regions, if finite."""
+        edges = [end for region in self.shaded for end in region]
         return [end for end in (self.value, self.low, self.high, *edges) if math.isfinite(end)]
 
     @property
     def height(self) -> float:
-        lines = max(self.label.count("\n"), self.told.count("\n")) + 1
+        lines = max(self.label.count("\n"), self.numbers.count("\n")) + 1
         return lines * LINE + GAP * (2 if self.heading else 1)
 
 
 def dots_and_whiskers(rows: Sequence[Row], xlabel: str, zero: bool = False) -> "Figure":
-    """Draw rows from top to bottom; `zero` adds a line that stands for no difference."""
+    """Draw rows from top to bottom; `zero` adds a line at no difference."""
     rows, left_out = rows[:MOST], max(0, len(rows) - MOST)
     if left_out:
         rows = [*rows, Row(f"and {left_out} more", heading=True)]
@@ -81,9 +81,9 @@ def dots_and_whiskers(rows: Sequence[Row], xlabel: str, zero: bool = False) -> "
 
 
 def window(rows: Sequence[Row], zero: bool) -> Limits:
-    """The ends of the axis: all rows, but where zero is shown, not those that reach `FAR` times as far as is usual.
+    """The ends of the axis: all rows, but if zero is shown, not those that reach `FAR` times as far as the median.
 
-    One row far out would squeeze all others to nothing; its numbers are told at the right.
+    Otherwise a single outlier would squeeze all other rows; its numbers are on the right.
     """
     reaches = [max(abs(end) for end in row.ends) for row in rows]
     usual = (statistics.median(reaches) or max(reaches)) if zero else math.inf
@@ -93,7 +93,7 @@ def window(rows: Sequence[Row], zero: bool) -> Limits:
 
 
 def _draw_row(axes: "Axes", row: Row, y: float) -> None:
-    beside = axes.get_yaxis_transform()  # x in shares of the axes, y in data
+    beside = axes.get_yaxis_transform()  # x in axes coordinates, y in data coordinates
     inset = 0.0 if row.heading else INSET
     axes.text(
         (inset - LEFT + 0.05) / (WIDTH - LEFT - RIGHT),
@@ -107,7 +107,7 @@ def _draw_row(axes: "Axes", row: Row, y: float) -> None:
     )
     if row.heading:
         return
-    axes.text(1.04, y, row.told, transform=beside, va="center", fontsize=SMALL, color=BLACK)
+    axes.text(1.04, y, row.numbers, transform=beside, va="center", fontsize=SMALL, color=BLACK)
     left, right = axes.get_xlim()
     for low, high in row.shaded:
         start, end = max(low, left), min(high, right)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from study.design.study import Study, load
 from study.planning.plan import as_json, make_plan, show
-from study.report import collect
+from study.report import analyse, collect
 from study.report.sections import Text, outline
 from study.report.tables import TABLES
 from study.store.results import Store
@@ -217,7 +217,7 @@ def test_a_plan_tells_of_a_sample_of_pairs_and_of_what_is_kept(grid: Loader, tmp
 
 
 def written(study: Study, tmp_path: Path) -> str:
-    results = collect(study, Store(tmp_path / "store"))
+    results = analyse(collect(study, Store(tmp_path / "store")))
     return "\n".join(cell.source for cell in outline(results) if isinstance(cell, Text))
 
 
@@ -226,7 +226,7 @@ def test_a_report_tells_the_alias_table_in_words(grid: Loader, tmp_path: Path) -
     text = written(study, tmp_path)
     assert "A fraction: 8 of 16 combinations, resolution 4" in text
     assert "Defining relation: I = ABCD" in text
-    rows = TABLES["aliases"](collect(study, Store(tmp_path / "store"))).columns
+    rows = TABLES["aliases"].table(analyse(collect(study, Store(tmp_path / "store")))).columns
     assert [list(column.values) for column in rows] == [
         ["AB = CD", "AC = BD", "AD = BC"],
         [
@@ -260,7 +260,7 @@ def test_many_cells_left_out_for_one_reason_are_told_at_once(grid: Loader, tmp_p
     assert f"excluded: {told}" in text
     assert "excluded: bias=off, flip=on, heads=6: odd" in text
     assert text.count("excluded:") == 3
-    cells, *_, reasons = TABLES["unfinished"](collect(study, Store(tmp_path / "store"))).columns
+    cells, *_, reasons = TABLES["unfinished"].table(analyse(collect(study, Store(tmp_path / "store")))).columns
     assert sorted(zip(cells.values, reasons.values, strict=True))[:1] == [
         ("22 cells, the first heads=1", "not among the cells kept: slow")
     ]

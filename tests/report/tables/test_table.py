@@ -2,9 +2,10 @@
 
 import re
 
+import pytest
 from helpers.report_samples import HOSTILE
 
-from study.report.table import LONG, MOST_ROWS, MOST_SHOWN, Column, Table
+from study.report.tables.table import LONG, MOST_ROWS, MOST_SHOWN, Column, Table
 from study.utils import formats
 
 TABLE = Table(
@@ -64,19 +65,32 @@ def test_formats_by_hand() -> None:
     assert [formats.significant(x) for x in (0.39583, 1.6, 123.4, 0)] == ["0.396", "1.60", "123", "0"]
     assert [formats.duration(x) for x in (8.41, 200, 7_500)] == ["8.4 s", "3 min 20 s", "2 h 05 min"]
     assert [formats.p_value(x) for x in (0.0004, 0.0426)] == ["<0.001", "0.043"]
-    assert [formats.plural(n, "trial") for n in (1, 2)] == ["1 trial", "2 trials"]
     assert {write(float("nan")) for write in (formats.percent, formats.points, formats.count, formats.short)} == {"–"}  # noqa: RUF001
 
 
-def test_a_long_table_is_cut_and_says_so() -> None:
+@pytest.mark.parametrize(
+    ("count", "total", "text"),
+    [
+        (0, 1, "the only change is not"),
+        (1, 1, "the only change is"),
+        (0, 2, "none of the 2 changes is"),
+        (1, 2, "1 of 2 changes is"),
+        (2, 2, "2 of 2 changes are"),
+    ],
+)
+def test_a_subject_agrees_with_its_verb(count: int, total: int, text: str) -> None:
+    assert formats.subject(count, total, "change") == text
+
+
+def test_a_long_table_is_cut_with_a_note() -> None:
     table = Table((Column.text("cell", range(1200)), Column("n", ["5"] * 1200)), "Cells.")
     short = table.first(500)
     assert short.rows == table.rows[:500]
-    assert short.caption == "Cells. Shown: the first 500 of 1,200 rows."
+    assert short.caption == "Cells. First 500 of 1,200 rows."
     assert table.first(1200) is table
 
 
-def test_a_long_table_says_which_file_has_the_rest() -> None:
-    short = Table((Column.text("cell", range(1200)),), "Cells.", "cells.csv has them all").first()
+def test_the_note_names_the_file_with_all_rows() -> None:
+    short = Table((Column.text("cell", range(1200)),), "Cells.", "cells.csv").first()
     assert len(short.rows) == MOST_SHOWN
-    assert short.caption == "Cells. Shown: the first 500 of 1,200 rows; cells.csv has them all."
+    assert short.caption == "Cells. First 500 of 1,200 rows; all rows are in cells.csv."

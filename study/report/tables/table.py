@@ -1,4 +1,4 @@
-"""A table of plain text, written out as HTML, Markdown, LaTeX or text; whatever is in its cells is escaped."""
+"""A table of plain text, rendered as HTML, Markdown, LaTeX or plain text; the content of its cells is escaped."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,50 +6,51 @@ from string import Template
 
 from study.utils import escape
 
-LONG = 30  # characters above which a LaTeX column wraps
-MOST_ROWS = 30  # of a LaTeX table on a single page
-MOST_SHOWN = 500  # rows where people read, which a browser must still scroll
-WIDTH = 0.3  # of the line, that a wrapping column takes
+LONG = 30  # characters; a LaTeX column with longer text wraps
+MOST_ROWS = 30  # of a LaTeX table; a longer one is broken across pages
+MOST_SHOWN = 500  # rows in the notebook and page
+WIDTH = 0.3  # of a wrapping LaTeX column, in line widths
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading and one text per row."""
+    """A heading, and one text per row."""
 
     title: str
     values: Sequence[str]
-    right: bool = True  # aligned right, as numbers are
+    right: bool = True  # alignment: right for numbers, left for text
 
     @classmethod
     def text(cls, title: str, values: Iterable[object]) -> "Column":
+        """A left-aligned column."""
         return cls(title, [str(value) for value in values], right=False)
 
     @classmethod
     def of(cls, title: str, write: Callable[..., str], *numbers: Iterable[object]) -> "Column":
-        """Numbers, each written by a function of `study.utils.formats`."""
+        """A right-aligned column of numbers; `write` formats each row, see `study.utils.formats`."""
         return cls(title, [write(*row) for row in zip(*numbers, strict=True)])
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length, and one sentence that says what they show; `whole` says what has every row."""
+    """Columns of equal length and a caption; `source` is the file that has all rows of a table that is cut."""
 
     columns: tuple[Column, ...]
     caption: str
-    whole: str = ""
+    source: str = ""
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
         return list(zip(*(column.values for column in self.columns), strict=True))
 
     def first(self, rows: int = MOST_SHOWN) -> "Table":
-        """At most that many rows; where there are more, the sentence says so, and where they are."""
+        """At most that many rows; the caption of a table that is cut gives their number and where all rows are."""
         count = len(self.rows)
         if count <= rows:
             return self
         columns = tuple(replace(column, values=column.values[:rows]) for column in self.columns)
-        where = f"; {self.whole}" if self.whole else ""
-        return Table(columns, f"{self.caption} Shown: the first {rows:,} of {count:,} rows{where}.", self.whole)
+        where = f"; all rows are in {self.source}" if self.source else ""
+        return Table(columns, f"{self.caption} First {rows:,} of {count:,} rows{where}.", self.source)
 
     def html(self) -> str:
         head = "".join(_html_cell("th", column, column.title) for column in self.columns)
@@ -68,7 +69,7 @@ class Table:
         return "\n".join([escape.markdown(self.caption), "", *lines]) + "\n"
 
     def latex(self, label: str) -> str:
-        """In the style of the booktabs package: floating, or over several pages where it is long."""
+        """For the booktabs package: a float, or a longtable if it has many rows."""
         head = f"{_latex_row(map(escape.latex, (column.title for column in self.columns)))}\n\\midrule"
         body = "\n".join(_latex_row(map(_latex_cell, self.columns, row)) for row in self.rows)
         form = _PAGES if len(self.rows) > MOST_ROWS else _FLOAT
@@ -81,7 +82,7 @@ class Table:
         )
 
     def plain(self) -> str:
-        """Columns of equal width, for programs that show text alone."""
+        """Aligned columns, for text-only viewers."""
         columns = [[escape.line(text) for text in (column.title, *column.values)] for column in self.columns]
         widths = [max(map(len, texts)) for texts in columns]
         padded = [

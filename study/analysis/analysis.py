@@ -1,0 +1,137 @@
+"""Everything that is computed from a study's results, each on first use and then kept."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from study.analysis import (
+    add_vs_remove,
+    cells,
+    effects,
+    expert_load,
+    factorial,
+    pretraining,
+    search_front,
+    tuned_values,
+    verdicts,
+)
+from study.analysis.facts import StudyFacts
+from study.analysis.failures import reason
+from study.analysis.results import Results
+from study.analysis.stats.effects import Effects
+from study.analysis.stats.sequential import Look
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """A bootstrap interval per cell, nan where there is none; `failure` is the reason if the bootstrap failed."""
+
+    intervals: list[cells.Interval]
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The analyses of one study. Each property may raise what its computation raises; none changes the results."""
+
+    results: Results
+
+    @property
+    def facts(self) -> StudyFacts:
+        """The study's question, design and provenance."""
+        return self.results.facts
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        """A check on the intervals of cells. It is optional: a failure leaves the cells without it."""
+        try:
+            return Bootstrap(cells.bootstrap(self.results))
+        except Exception as error:
+            return Bootstrap([(math.nan, math.nan)] * len(self.facts.included), reason(error))
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per included cell; see `study.analysis.cells`."""
+        return cells.cells(self.results, self.bootstrap.intervals)
+
+    @cached_property
+    def is_matched(self) -> bool:
+        """Whether effects are differences of matched cells, not of the fit; see `study.analysis.effects`."""
+        return effects.is_matched(self.facts)
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """One row per factor and level other than the baseline's; see `study.analysis.effects`."""
+        return effects.matched(self.results) if self.is_matched else effects.fitted(self.results, self.fit)
+
+    @cached_property
+    def is_factorial(self) -> bool:
+        """Whether the design is for main effects and interactions; see `study.analysis.factorial`."""
+        return factorial.is_factorial(self.facts)
+
+    @cached_property
+    def fit(self) -> Effects:
+        """Main effects and interactions by least squares; see `study.analysis.factorial`."""
+        return factorial.fit(self.results)
+
+    @cached_property
+    def anova(self) -> pd.DataFrame:
+        """The analysis of variance; empty unless the design is factorial."""
+        return factorial.anova(self.fit) if self.is_factorial else factorial.NO_ANOVA
+
+    @cached_property
+    def main_effects(self) -> pd.DataFrame:
+        """Least-squares means by factor and level; empty unless the design is factorial."""
+        return factorial.main_effects(self.fit) if self.is_factorial else factorial.NO_EFFECTS
+
+    @cached_property
+    def interactions(self) -> pd.DataFrame:
+        """Least-squares means of the largest two-factor interactions; empty unless the design is factorial."""
+        return factorial.interactions(self.fit, self.anova) if self.is_factorial else factorial.NO_INTERACTIONS
+
+    @cached_property
+    def looks(self) -> list[Look]:
+        """Looks at claims while replicates are added, the state before the first included; else empty."""
+        return verdicts.looks_of(self.results)
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """One row per claim; see `study.analysis.verdicts`."""
+        return verdicts.verdicts(self.results, self.looks)
+
+    @cached_property
+    def claim_runs(self) -> pd.DataFrame:
+        """One row per claim and trial that its estimate uses; see `study.analysis.verdicts`."""
+        return verdicts.runs(self.results, self.looks)
+
+    @cached_property
+    def add_vs_remove(self) -> pd.DataFrame:
+        """What each part is worth in the full and in the bare model; see `study.analysis.add_vs_remove`."""
+        return add_vs_remove.add_vs_remove(self.results)
+
+    @cached_property
+    def pretraining(self) -> pd.DataFrame:
+        """Cells that differ only in their pre-training; see `study.analysis.pretraining`."""
+        return pretraining.pretraining(self.results)
+
+    @cached_property
+    def expert_load(self) -> pd.DataFrame:
+        """The load of every expert, in even shares; see `study.analysis.expert_load`."""
+        return expert_load.expert_load(self.results)
+
+    @cached_property
+    def tuned(self) -> pd.DataFrame:
+        """The best hyper-parameters of every tuned cell; see `study.analysis.tuned_values`."""
+        return tuned_values.tuned(self.results)
+
+    @cached_property
+    def search(self) -> pd.DataFrame:
+        """Finished trials of a search, with its Pareto front; see `study.analysis.search_front`."""
+        return search_front.search(self.results)
+
+
+def analyse(results: Results) -> Analysis:
+    """The analyses of these results; nothing is computed before it is used."""
+    return Analysis(results)

@@ -1,0 +1,52 @@
+"""Sentences that several captions share."""
+
+import pandas as pd
+
+from study.analysis.accuracy_intervals import any_cut
+from study.analysis.analysis import Analysis
+from study.analysis.cells import skewed
+from study.utils import formats
+
+MOST_CELLS = 5  # listed in a caption
+NEEDED = (
+    "Numbers of replicates in the findings are for 80 % power to detect a true difference of the size named, at the SD "
+    "of the row and a two-sided level of 5 % for this comparison alone."
+)
+TESTS = (
+    "In brackets: 95 % intervals, paired by replicate. p: paired t-test, alone and with Holm's correction for all "
+    "comparisons in the table. g: standardised effect size (Hedges' g_av), the difference divided by the mean SD of "
+    f"both sides, corrected for small n. {NEEDED}"
+)
+
+
+def basis(analysis: Analysis) -> str:
+    """What the means of cells are based on, and which of their intervals may be unreliable."""
+    rows = analysis.cells
+    counts = sorted({int(n) for n in rows["n"]})
+    if counts == [0]:
+        return "No trial has finished yet."
+    if counts == [1]:
+        return "One replicate (n = 1), so there are no intervals."
+    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    notes = [f"Means of n = {span} replicates; differences are paired by replicate."]
+    if any_cut(rows["low"], rows["high"]):
+        notes.append("Intervals are cut at 0 and 100 %, the limits of an accuracy.")
+    if analysis.bootstrap.failure:
+        notes.append(bootstrap_failure(analysis))
+    if len(suspect := skewed(rows)):
+        listed = [f"{row['cell']} ({_bootstrap(row)})" for _, row in suspect.head(MOST_CELLS).iterrows()]
+        more = f"; and {len(suspect) - MOST_CELLS} more, see cells.csv" if len(suspect) > MOST_CELLS else ""
+        notes.append(
+            "Bootstrap (BCa) intervals that differ clearly from these, a sign of skewed results or outliers: "
+            f"{'; '.join(listed)}{more}."
+        )
+    return " ".join(notes)
+
+
+def bootstrap_failure(analysis: Analysis) -> str:
+    """The sentence for a failed bootstrap."""
+    return f"The bootstrap intervals could not be computed: {analysis.bootstrap.failure}."
+
+
+def _bootstrap(row: pd.Series) -> str:
+    return f"{formats.percent(row['bootstrap_low'])} to {formats.percent(row['bootstrap_high'])}"

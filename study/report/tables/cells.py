@@ -1,0 +1,32 @@
+"""The main table: size and accuracy of every cell."""
+
+import pandas as pd
+
+from study.analysis.analysis import Analysis
+from study.report.placement import Section
+from study.report.tables import captions, columns
+from study.report.tables.report_table import ReportTable
+from study.report.tables.table import Column, Table
+from study.utils import formats
+
+
+def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
+    return Table(
+        (
+            Column.of("no.", str, rows["number"]),
+            Column.text("cell", rows["cell"]),
+            Column.of("parameters", formats.count, rows["params"]),
+            Column.of("active", formats.count, rows["params_active"]),
+            Column.of("multiply-adds", formats.short, rows["macs"]),
+            Column.of("n", str, rows["n"]),
+            columns.accuracy(rows),
+            columns.difference(rows, "difference from baseline, points"),
+            Column.text("Pareto front", ["yes" if front else "" for front in rows["front"]]),
+        ),
+        f"{analysis.facts.study}: size and test accuracy of every cell, with 95 % intervals. "
+        f"{captions.basis(analysis)}",
+        "cells.csv",
+    )
+
+
+TABLE = ReportTable(Section.PARAMETERS, lambda analysis: analysis.cells, write, files=("table.md",))

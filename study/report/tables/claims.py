@@ -1,0 +1,31 @@
+"""The verdict on every claim."""
+
+import pandas as pd
+
+from study.analysis.analysis import Analysis
+from study.analysis.units import Unit
+from study.report import claim_wording
+from study.report.placement import Section
+from study.report.tables import columns
+from study.report.tables.report_table import ReportTable
+from study.report.tables.table import Column, Table
+from study.utils import formats
+
+
+def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
+    return Table(
+        (
+            *columns.verdicts(rows, Unit.signed_with),
+            Column.text("holds if", [claim_wording.region(row) for _, row in rows.iterrows()]),
+            Column.of("p, adjusted", formats.p_value, rows["p_adjusted"]),
+            Column.of("n", str, rows["n"]),
+            Column.of("sets", str, rows["sets"]),
+            Column.text("note", rows["note"]),
+        ),
+        f"{analysis.facts.study}: verdicts on the claims written down before the run, with "
+        f"{claim_wording.intervals(analysis)}, {claim_wording.adjustment(analysis.facts)}; n: replicates; sets: "
+        "matched sets of cells averaged over. The runs behind every verdict are listed in claim_runs.csv.",
+    )
+
+
+TABLE = ReportTable(Section.ANSWER, lambda analysis: analysis.verdicts, write, files=("claims.md",))

@@ -1,0 +1,27 @@
+"""The verdicts for a paper: fewer columns, with half the width of each interval."""
+
+import pandas as pd
+
+from study.analysis.analysis import Analysis
+from study.analysis.units import Unit
+from study.report import claim_wording
+from study.report.tables import columns
+from study.report.tables.report_table import ReportTable
+from study.report.tables.table import Column, Table
+from study.utils import formats
+
+
+def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
+    return Table(
+        (
+            *columns.verdicts(rows, Unit.plus_minus),
+            Column.text("holds if", [claim_wording.region(row, with_unit=False) for _, row in rows.iterrows()]),
+            Column.of("p", formats.p_value, rows["p_adjusted"]),
+            Column.of("n", str, rows["n"]),
+        ),
+        f"{analysis.facts.study}: verdicts on claims written down before the run; differences over n replicates with "
+        f"half the width of {claim_wording.intervals(analysis)}, {claim_wording.adjustment(analysis.facts)}.",
+    )
+
+
+TABLE = ReportTable(None, lambda analysis: analysis.verdicts, write, files=("claims.tex",))

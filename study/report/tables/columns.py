@@ -1,0 +1,60 @@
+"""Columns that several tables share."""
+
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+from study.analysis.facts import TuningFacts
+from study.analysis.units import Unit, unit_of
+from study.report.tables.table import Column
+from study.report.tables.values import json_value
+from study.utils import formats
+
+KEY_DIGITS = 12  # of a stage's key; all digits are in the CSV files
+
+
+def accuracy(rows: pd.DataFrame) -> Column:
+    """Mean test accuracy with its interval, from columns mean, low, high."""
+    return Column.of("test accuracy, %", formats.percent_with, rows["mean"], rows["low"], rows["high"])
+
+
+def difference(rows: pd.DataFrame, title: str = "difference, points") -> Column:
+    """A difference of accuracies with its interval, from columns difference, difference_low, difference_high."""
+    return Column.of(title, formats.points_with, *difference_values(rows))
+
+
+def difference_values(rows: pd.DataFrame) -> tuple["pd.Series[float]", ...]:
+    """A difference and the ends of its interval."""
+    return rows["difference"], rows["difference_low"], rows["difference_high"]
+
+
+def p_values(rows: pd.DataFrame) -> Iterator[Column]:
+    """Alone, and after Holm's correction."""
+    yield Column.of("p", formats.p_value, rows["p_value"])
+    yield Column.of("p, Holm", formats.p_value, rows["p_adjusted"])
+
+
+def verdicts(rows: pd.DataFrame, write: Callable[[Unit, float, float, float], str]) -> Iterator[Column]:
+    """Claim, verdict and difference; `write` formats a difference with its interval."""
+    differences = zip(rows["metric"].map(unit_of), rows["estimate"], rows["low"], rows["high"], strict=True)
+    yield Column.text("claim", rows["claim"])
+    yield Column.text("verdict", rows["verdict"])
+    yield Column.of("difference", str, [_with_unit(unit, write(unit, *ends)) for unit, *ends in differences])
+
+
+def _with_unit(unit: Unit, text: str) -> str:
+    return text if text == formats.NONE else f"{text} {unit.name}"
+
+
+def search_trials(rows: pd.DataFrame, facts: TuningFacts | None) -> Iterator[Column]:
+    """Costs, accuracies and parameters of a search's trials."""
+    yield Column.of("trial", str, rows["trial"])
+    yield Column.of("parameters", formats.count, rows["params"])
+    yield Column.of("multiply-adds", formats.short, rows["macs"])
+    if facts is not None and "latency" in facts.objectives:
+        yield Column.of("latency for one image, ms", formats.significant, rows["latency"])
+    yield Column.of("validation accuracy, %", formats.percent, rows["val_accuracy"])
+    yield Column.of("test accuracy, %", formats.percent, rows["test_accuracy"])
+    for parameter in facts.parameters if facts is not None and facts.searches else ():
+        yield Column.of(parameter.name, json_value, rows[parameter.name])
+    yield Column.text("key", rows["key"].str[:KEY_DIGITS])

@@ -1,0 +1,49 @@
+"""Every cell compared with the baseline, paired by replicate."""
+
+import pandas as pd
+
+from study.analysis.accuracy_intervals import smallest_of_interest
+from study.analysis.analysis import Analysis
+from study.analysis.findings import findings
+from study.report.placement import Section
+from study.report.tables import captions, columns
+from study.report.tables.report_table import ReportTable
+from study.report.tables.table import Column, Table
+from study.utils import formats
+
+
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """All cells but the baseline."""
+    return analysis.cells.iloc[1:]
+
+
+def adds_to_effects(analysis: Analysis) -> bool:
+    """Whether some cell changes several factors; otherwise the table of effects has the same rows."""
+    return any(len(cell.changed) > 1 for cell in analysis.facts.included)
+
+
+def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
+    names = {"pairs": "n", "difference_low": "low", "difference_high": "high", "difference_sd": "sd"}
+    tested = rows.drop(columns=["n", "low", "high", "sd"]).rename(columns=names)
+    return Table(
+        (
+            Column.text("cell", rows["cell"]),
+            Column.of("n", str, rows["pairs"]),
+            columns.difference(rows),
+            *columns.p_values(rows),
+            Column.of("g", formats.hundredths, rows["effect_size"]),
+            Column.text("finding", findings(tested, smallest_of_interest(analysis.facts))),
+        ),
+        f"Test accuracy of every cell minus the baseline's, in percentage points. {captions.TESTS}",
+        "cells.csv",
+    )
+
+
+TABLE = ReportTable(
+    Section.COMPARISONS,
+    compute,
+    write,
+    title="Every cell compared with the baseline",
+    applies=adds_to_effects,
+    files=("tables/comparisons.tex",),
+)

@@ -1,0 +1,54 @@
+"""Provenance: which stages ran where, from which commit."""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from study.analysis.analysis import Analysis
+from study.analysis.facts import Origin
+from study.report.mixed_provenance import short_commit
+from study.report.placement import Section
+from study.report.tables.report_table import ReportTable
+from study.report.tables.table import Column, Table
+from study.utils import formats
+
+MOST_CELLS = 5  # listed in a row
+
+
+def compute(analysis: Analysis) -> pd.DataFrame:
+    """One row per group of stages with the same provenance."""
+    return pd.DataFrame([dict(origin) for origin in analysis.facts.origins], columns=list(Origin.model_fields))
+
+
+def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
+    return Table(tuple(_columns(rows)), "Finished stages by commit, device and versions.")
+
+
+def _columns(rows: pd.DataFrame) -> Iterator[Column]:
+    yield Column.text("commit", [short_commit(commit) for commit in rows["commit"]])
+    yield Column.text("device", rows["device"])
+    yield Column.text("system", rows["platform"])
+    yield Column.text("threads", [formats.NONE if pd.isna(threads) else int(threads) for threads in rows["threads"]])
+    yield Column.of("stages", formats.count, rows["stages"])
+    yield Column.of("training time", formats.duration, rows["seconds"])
+    yield Column.text("from (UTC)", [_minute(time) for time in rows["first"]])
+    yield Column.text("to (UTC)", [_minute(time) for time in rows["last"]])
+    yield Column.text("versions", [_versions(versions) for versions in rows["versions"]])
+    if len(rows) > 1:
+        yield Column.text("cells", [_listed(cells) for cells in rows["cells"]])
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {versions[name]}" for name in sorted(versions, key=lambda name: (name != "python", name)))
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f"; and {len(names) - MOST_CELLS} more" if len(names) > MOST_CELLS else ""
+    return "; ".join(names[:MOST_CELLS]) + more
+
+
+TABLE = ReportTable(Section.PROVENANCE, compute, write)

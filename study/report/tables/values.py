@@ -1,0 +1,16 @@
+"""Values of hyper-parameters, as text."""
+
+import json
+
+from study.design.factors import label_of
+from study.utils import formats
+
+
+def value(found: object) -> str:
+    """A hyper-parameter's value; a dash for None."""
+    return formats.NONE if found is None else f"{found:.3g}" if isinstance(found, float) else label_of(found)
+
+
+def json_value(text: str) -> str:
+    """The same for a value stored as JSON; empty text is no value."""
+    return value(json.loads(text) if text else None)
