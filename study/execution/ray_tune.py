@@ -9,6 +9,7 @@ import contextlib
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,14 +69,14 @@ def fan_out(
 
 
 def _tune(scheduler: Scheduler, store: Store, resources: Resources, cluster: Cluster, commit: str) -> None:
-    gpus, early_stopping = cluster.gpus_per_trial(resources), scheduler.work.early_stopping
+    gpus, schedule = cluster.gpus_per_trial(resources), scheduler.work.early_stopping
     scratch = Path(tempfile.mkdtemp(prefix="study-tune-", dir=session()))
     bundle = tune.with_parameters(worker.run_bundle, store=store.address, commit=commit, resources=resources)
     tuner = tune.Tuner(
         tune.with_resources(bundle, {"cpu": resources.cpu, "gpu": gpus}),
         tune_config=tune.TuneConfig(
             search_alg=_Stages(scheduler),
-            scheduler=_EarlyStopping(scheduler, early_stopping) if early_stopping else None,
+            scheduler=_EarlyStopping(scheduler, schedule, scheduler.work.learning_curves()) if schedule else None,
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -107,7 +108,7 @@ class _Stages(_NotPickled, Searcher):
         stages = self._scheduler.assign(trial_id)
         if stages:
             specs = [json.dumps(stage.spec()) for stage in stages]
-            return {"stages": specs, "prunable": self._scheduler.work.can_stop_early(stages[0])}
+            return {"stages": specs, "can_stop_early": self._scheduler.work.can_stop_early(stages[0])}
         return Searcher.FINISHED if self._scheduler.finished else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -133,18 +134,20 @@ class _EarlyStopping(_NotPickled, ASHAScheduler):
     Stages that do not report their accuracy after each epoch are never pruned.
     """
 
-    def __init__(self, scheduler: Scheduler, early_stopping: SuccessiveHalving) -> None:
+    def __init__(
+        self, scheduler: Scheduler, schedule: SuccessiveHalving, learning_curves: list[Mapping[int, float]]
+    ) -> None:
         super().__init__(
             "epoch",
             "val_accuracy",
             "max",
-            max_t=early_stopping.epochs,
-            grace_period=early_stopping.grace,
-            reduction_factor=early_stopping.reduction,
+            max_t=schedule.epochs,
+            grace_period=schedule.grace,
+            reduction_factor=schedule.reduction,
         )
         self._scheduler = scheduler
         controller: Any = None  # ASHA does not use Tune's controller
-        for number, curve in enumerate(scheduler.work.learning_curves()):
+        for number, curve in enumerate(learning_curves):
             earlier: Any = _EarlierTrial(f"earlier {number}")
             self.on_trial_add(controller, earlier)
             for epoch, accuracy in sorted(curve.items()):

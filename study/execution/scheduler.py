@@ -27,7 +27,7 @@ class Bundle:
 
     stages: deque[Stage]  # that have not ended as far as reported; the worker runs the first
     seconds: float = 0.0  # run time of the first stage
-    course: list[dict[str, float]] = field(default_factory=list)  # its epoch records, if it is prunable
+    learning_curve: list[dict[str, float]] = field(default_factory=list)  # its epoch records, if it is prunable
 
 
 class Durations:
@@ -116,7 +116,9 @@ class Scheduler:
             elif bundle.stages and worker in self._pruned:
                 stage = bundle.stages.popleft()
                 self._store.delete_checkpoint(stage)
-                self._close(Outcome(stage, "stopped", None, bundle.seconds, learning_curve=tuple(bundle.course)))
+                self._close(
+                    Outcome(stage, "stopped", None, bundle.seconds, learning_curve=tuple(bundle.learning_curve))
+                )
         except Exception as error:
             self.error = self.error or error
 
@@ -136,7 +138,7 @@ class Scheduler:
             case EpochsEnded():
                 stage = bundle.stages[0]
                 if self.work.can_stop_early(stage):
-                    bundle.course += message.epochs
+                    bundle.learning_curve += message.epochs
                 self._listener.on_epochs(stage, message.epochs)
 
     def _advance(self, bundle: Bundle, error: str | None) -> None:
