@@ -173,7 +173,7 @@ def _cluster(plan: Plan, places: Places, console: Console) -> Iterator["executio
     from study import execution
 
     if places.store.is_folder:
-        execution.check_kept(places.store.root)
+        execution.check_persistent(places.store.root)
     with console.status("starting Ray"):
         waiting = "the cluster has no processors yet: waiting for its first worker node (Ctrl-C stops it)"
         cluster = execution.connect(places.address, lambda: console.print(waiting))

@@ -1,8 +1,8 @@
 """One Tune experiment that runs all stages of a sweep.
 
-A searcher hands stages out once their parent is stored, so there is no barrier between pre-training and fine-tuning
-and no two workers share a key. Tune is only the fan-out: what it writes is thrown away, and running again means asking
-the store again.
+A searcher assigns each stage once its parent is stored: there is no barrier between pre-training and fine-tuning, and
+no two workers run the same key. Tune only distributes the work. Its files are deleted afterwards; resuming means
+asking the store which stages are missing.
 """
 
 import contextlib
@@ -23,8 +23,9 @@ from study.design.early_stopping import SuccessiveHalving
 from study.design.resources import Resources
 from study.design.stages import Stage
 from study.execution import worker
+from study.execution.messages import decode
 from study.execution.ray_cluster import Cluster, session
-from study.execution.scheduler import Queue
+from study.execution.scheduler import Scheduler
 from study.planning.events import Listener, Outcome
 from study.planning.stage_source import StageSource
 from study.store.leases import Leases
@@ -39,43 +40,49 @@ def fan_out(
     listener: Listener,
     commit: str,
 ) -> tuple[list[Outcome], bool]:
-    """Run the stages that the store does not hold, parents before children; more may come as they end. What another
-    driver of the store is at work on is waited for, and its result taken.
+    """Run the stages that are not stored, parents before children; `stages` may add more as they end.
 
-    Returns an outcome for each stage that ended, and whether the sweep was interrupted. Raises StoreError once what is
-    running has ended, where the store could not be written; likewise whatever `stages` or `listener` raise.
+    Waits for stages that another driver of the same store is running, and takes over their results.
 
-    A stage that fails does not stop the others, save those that start from it; one whose worker dies is run again, by
-    `ATTEMPTS` workers at the most. Ctrl-C ends the sweep after what is being written; stages without an outcome were
-    not run.
+    Returns an outcome for each stage that ended, and whether the sweep was interrupted: Ctrl-C ends it after current
+    writes, and stages without an outcome were not run. A failed stage stops only the stages that start from it. A
+    stage whose worker dies is retried, up to `ATTEMPTS` workers.
+
+    Raises StoreError, after the running stages have ended, if the store cannot be written; likewise any exception of
+    `stages` or `listener`.
     """
     work = stages if isinstance(stages, StageSource) else StageSource(stages)
     with Leases(store) as leases:
-        store.remove_abandoned(leases.keys())
-        queue = Queue(work, store, leases, listener, cluster.at_once(resources))
-        _tune(queue, store, resources, cluster, commit)
-        with contextlib.suppress(StoreError):  # what killed workers have left of stages that are stored by now
-            store.remove_abandoned(leases.keys())
-    if queue.error is not None:
-        raise queue.error
-    if queue.broken is not None:
-        raise StoreError(f"{queue.broken}; the sweep has stopped, finished stages are kept, and running again goes on")
-    return queue.outcomes, not queue.exhausted
+        store.sweep(leases.keys())
+        scheduler = Scheduler(work, store, leases, listener, cluster.at_once(resources))
+        _tune(scheduler, store, resources, cluster, commit)
+        with contextlib.suppress(StoreError):  # what killed workers left of stages that are stored by now
+            store.sweep(leases.keys())
+    if scheduler.error is not None:
+        raise scheduler.error
+    if scheduler.store_error is not None:
+        raise StoreError(
+            f"{scheduler.store_error}; the sweep has stopped, finished stages are kept; "
+            "run the same command again to resume"
+        )
+    return scheduler.outcomes, not scheduler.exhausted
 
 
-def _tune(queue: Queue, store: Store, resources: Resources, cluster: Cluster, commit: str) -> None:
-    gpus, early_stopping = cluster.gpus_per_trial(resources), queue.work.early_stopping
+def _tune(scheduler: Scheduler, store: Store, resources: Resources, cluster: Cluster, commit: str) -> None:
+    gpus, halving = cluster.gpus_per_trial(resources), scheduler.work.halving
     scratch = Path(tempfile.mkdtemp(prefix="study-tune-", dir=session()))
-    work = tune.with_parameters(worker.work, store=store.address, commit=commit, resources=resources)
+    bundle = tune.with_parameters(worker.run_bundle, store=store.address, commit=commit, resources=resources)
     tuner = tune.Tuner(
-        tune.with_resources(work, {"cpu": resources.cpu, "gpu": gpus}),
+        tune.with_resources(bundle, {"cpu": resources.cpu, "gpu": gpus}),
         tune_config=tune.TuneConfig(
-            search_alg=_Stages(queue),
-            scheduler=_Asha(queue, early_stopping, queue.work.learning_curves()) if early_stopping else None,
+            search_alg=_Stages(scheduler),
+            scheduler=_EarlyStopping(scheduler, halving, scheduler.work.courses()) if halving else None,
             num_samples=-1,
             reuse_actors=True,
         ),
-        run_config=tune.RunConfig(name="sweep", storage_path=str(scratch), verbose=0, callbacks=[_Relay(queue)]),
+        run_config=tune.RunConfig(
+            name="sweep", storage_path=str(scratch), verbose=0, callbacks=[_Forwarder(scheduler)]
+        ),
     )
     try:
         tuner.fit()
@@ -83,53 +90,51 @@ def _tune(queue: Queue, store: Store, resources: Resources, cluster: Cluster, co
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-class _Unsaved:
-    """Tune pickles its searcher and callbacks to restore them later; here the store is what is restored from."""
+class _NotPickled:
+    """Tune pickles its searcher and callbacks to restore them later; this project restores from the store instead."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
-class _Stages(_Unsaved, Searcher):
-    """The queue as Tune's searcher. Tune asks for the next trial whenever a worker is free."""
+class _Stages(_NotPickled, Searcher):
+    """The scheduler as Tune's searcher: Tune asks for the next trial whenever a worker is free."""
 
-    def __init__(self, queue: Queue) -> None:
-        super().__init__(metric="said", mode="max")  # which nobody compares
-        self._queue = queue
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__(metric="messages", mode="max")  # required by Tune; never compared
+        self._scheduler = scheduler
 
     def suggest(self, trial_id: str) -> Any:  # a config, None to wait, or Searcher.FINISHED
-        stages = self._queue.take(trial_id)
+        stages = self._scheduler.assign(trial_id)
         if stages:
             specs = [json.dumps(stage.spec()) for stage in stages]
-            return {"stages": specs, "can_stop_early": self._queue.work.can_stop_early(stages[0])}
-        return Searcher.FINISHED if self._queue.over else None
+            return {"stages": specs, "prunable": self._scheduler.work.judged(stages[0])}
+        return Searcher.FINISHED if self._scheduler.finished else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._queue.leave(trial_id, died=error)
+        self._scheduler.worker_ended(trial_id, died=error)
 
     def save(self, checkpoint_path: str) -> None:
-        """See `_Unsaved`."""
+        """Nothing to save, see `_NotPickled`."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """See `_Unsaved`."""
+        """Nothing to restore, see `_NotPickled`."""
 
 
 @dataclass(frozen=True)
-class _Ended:
-    """Stands for a trial of an earlier sweep, before Tune's scheduler."""
+class _EarlierTrial:
+    """Represents a trial of an earlier sweep in Tune's scheduler."""
 
     trial_id: str
 
 
-class _Asha(_Unsaved, ASHAScheduler):
-    """Stops stages early and reports them to the queue; learning curves of earlier sweeps are in the comparison.
+class _EarlyStopping(_NotPickled, ASHAScheduler):
+    """ASHA over prunable stages, including those of earlier sweeps. Reports pruned stages to the scheduler.
 
-    What does not report its accuracy, epoch by epoch, goes on to its end.
+    Stages that do not report their accuracy after each epoch are never pruned.
     """
 
-    def __init__(
-        self, queue: Queue, early_stopping: SuccessiveHalving, learning_curves: list[Mapping[int, float]]
-    ) -> None:
+    def __init__(self, scheduler: Scheduler, halving: Halving, courses: list[Mapping[int, float]]) -> None:
         super().__init__(
             "epoch",
             "val_accuracy",
@@ -138,31 +143,31 @@ class _Asha(_Unsaved, ASHAScheduler):
             grace_period=early_stopping.grace,
             reduction_factor=early_stopping.reduction,
         )
-        self._queue = queue
-        nobody: Any = None  # it asks nothing of Tune's controller
-        for number, curve in enumerate(learning_curves):
-            past: Any = _Ended(f"earlier {number}")
-            self.on_trial_add(nobody, past)
-            for epoch, accuracy in sorted(curve.items()):
-                super().on_trial_result(nobody, past, {"epoch": epoch, "val_accuracy": accuracy})
+        self._scheduler = scheduler
+        controller: Any = None  # ASHA does not use Tune's controller
+        for number, course in enumerate(courses):
+            earlier: Any = _EarlierTrial(f"earlier {number}")
+            self.on_trial_add(controller, earlier)
+            for epoch, accuracy in sorted(course.items()):
+                super().on_trial_result(controller, earlier, {"epoch": epoch, "val_accuracy": accuracy})
 
     def on_trial_result(self, controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         decision: str = super().on_trial_result(controller, trial, result)
         if decision == TrialScheduler.STOP:
-            self._queue.fall_behind(trial.trial_id)
+            self._scheduler.prune(trial.trial_id)
         return decision
 
 
-class _Relay(_Unsaved, tune.Callback):
-    """Passes Tune's events on to the queue."""
+class _Forwarder(_NotPickled, tune.Callback):
+    """Forwards Tune's events to the scheduler."""
 
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        self._queue.begin(trial.trial_id)
+        self._scheduler.start(trial.trial_id)
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
-        self._queue.hear(trial.trial_id, json.loads(result["said"]))
+        self._scheduler.handle(trial.trial_id, decode(result["messages"]))

@@ -1,78 +1,73 @@
-"""Which stages a free worker gets next, and what follows from how they ended. Knows nothing of Ray."""
+"""Decides which stages a free worker runs next, and handles how they end. Independent of Ray."""
 
 import time
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TypedDict
 
 from study.design.stages import Stage
+from study.execution.messages import EpochsEnded, Message, StageEnded, StoreFailed
 from study.planning.events import Listener, Outcome
 from study.planning.stage_source import StageSource
 from study.store.leases import Leases
 from study.store.results import Store, StoreError
 
-FEW = 10  # stages that are looked up one by one; more with one listing
-PAUSE = 0.5  # seconds between questions while nothing runs here
-ATTEMPTS = 3  # a stage's workers that may die, by kill, lack of memory or loss of their machine, before it has failed
+FEW = 10  # up to so many stages are looked up one by one, more with one listing of the store
+POLL_SECONDS = 0.5  # between attempts while all remaining stages are leased by other drivers
+ATTEMPTS = 3  # a stage fails once so many of its workers have died (killed, out of memory, or node lost)
 DEATH = "its worker process died (killed, out of memory, or its machine was lost)"
-BUNDLE_SECONDS = 1.0  # of work in a bundle: handing one out costs some hundredths
-BUNDLE_STAGES = 100
-LATEST = 9  # stages of a kind that tell how long the next one will take
-
-
-class Ending(TypedDict, total=False):
-    """What a worker says of the stage that it is at: epochs that have ended, or that the stage has."""
-
-    epochs: list[dict[str, float]]
-    ended: bool
-    error: str | None
-    seconds: float  # since the stage was begun
-    unwritten: bool  # the store did not take the result: no stage has failed, none can be kept
+BUNDLE_SECONDS = 1.0  # expected run time of a bundle: handing one out costs a few hundredths of a second
+BUNDLE_STAGES = 100  # at most
+DURATIONS = 9  # latest durations per kind of stage, of which the median is the expected one
 
 
 @dataclass
 class Bundle:
-    """Stages that one worker runs one after the other; short ones share what it costs to hand one out."""
+    """Stages that one worker runs one after the other: short stages share the cost of handing out a bundle."""
 
-    stages: deque[Stage]  # those that have not ended, as far as is known; the worker is at the first
-    seconds: float = 0.0  # that it has been at it
-    learning_curve: list[dict[str, float]] = field(default_factory=list)  # if the stage can stop early
+    stages: deque[Stage]  # that have not ended as far as reported; the worker runs the first
+    seconds: float = 0.0  # run time of the first stage
+    course: list[dict[str, float]] = field(default_factory=list)  # its epoch records, if it is prunable
 
 
-class Pace:
-    """How long stages take here, by the latest ones."""
+class Durations:
+    """How long the latest stages of each kind took."""
 
     def __init__(self) -> None:
-        self._latest: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=LATEST))
+        self._latest: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DURATIONS))
 
-    def note(self, stage: Stage, seconds: float) -> None:
+    def add(self, stage: Stage, seconds: float) -> None:
         self._latest[stage.kind].append(seconds)
 
     def expected(self, stage: Stage) -> float:
-        """Seconds; infinite where no stage of the kind has ended yet."""
+        """Seconds; infinite before the first stage of its kind has ended."""
         known = self._latest[stage.kind]
         return median(known) if known else float("inf")
 
 
-class Queue:
-    """Hands out stages in order of dependency. Workers are named by whoever asks for them."""
+class Scheduler:
+    """Assigns stages to workers, parents before children. Workers are identified by names of the caller's choice.
 
-    def __init__(self, work: StageSource, store: Store, leases: Leases, listener: Listener, at_once: int = 1) -> None:
+    Errors of the store, the listener or the source of stages do not propagate to the caller (Ray would count them as
+    errors of a trial and retry): they are kept in `error` or `store_error`, and no more stages are assigned.
+    """
+
+    def __init__(self, work: Work, store: Store, leases: Leases, listener: Listener, workers: int = 1) -> None:
+        """`workers`: how many can run at the same time."""
         self.outcomes: list[Outcome] = []
-        self.broken: str | None = None  # why the store cannot be written; then nothing more is handed out
-        self.error: Exception | None = None  # what went wrong here; likewise
+        self.store_error: str | None = None  # why the store cannot be written
+        self.error: Exception | None = None
         self.work, self._store, self._leases, self._listener = work, store, leases, listener
-        self._at_once = at_once  # workers
+        self._workers = workers
         self._ready: OrderedDict[str, Stage] = OrderedDict()
-        self._blocked: dict[str, list[Stage]] = defaultdict(list)  # by the key of the parent that they wait for
+        self._blocked: dict[str, list[Stage]] = defaultdict(list)  # by the key of the parent that has not ended
         self._bundles: dict[str, Bundle] = {}  # by worker
         self._open: set[str] = set()  # neither done nor failed
         self._failed: dict[str, str] = {}
-        self._deaths: Counter[str] = Counter()  # of a stage's workers
-        self._stopped: set[str] = set()  # workers whose stage fell behind
-        self._pace = Pace()
-        self._take_more()
+        self._deaths: Counter[str] = Counter()  # dead workers by key of their stage
+        self._pruned: set[str] = set()  # workers whose stage was stopped early
+        self._durations = Durations()
+        self._add_stages()
 
     @property
     def exhausted(self) -> bool:
@@ -80,111 +75,109 @@ class Queue:
         return not self._open
 
     @property
-    def over(self) -> bool:
-        """Whether nothing will be handed out any more; what runs may want more, or have to be run again."""
+    def finished(self) -> bool:
+        """Whether no more stages will be assigned. Until then a running stage may add stages or need a retry."""
         return self.exhausted or (self._stopping and not self._bundles)
 
-    def take(self, worker: str) -> list[Stage]:
-        """Stages for a free worker; none where none can be started here and now."""
+    def assign(self, worker: str) -> list[Stage]:
+        """A bundle of stages for a free worker; empty if no stage can start now."""
         try:
-            stages = [] if self._stopping else self._bundle()
-        except Exception as problem:
-            self.error, stages = problem, []
+            stages = [] if self._stopping else self._next_bundle()
+        except Exception as error:
+            self.error, stages = error, []
         if stages:
             self._bundles[worker] = Bundle(deque(stages))
         elif self._open and not self._bundles:
-            time.sleep(PAUSE)  # another driver is awaited, and the next question would come at once
+            time.sleep(POLL_SECONDS)  # waiting for another driver; Tune asks again at once
         return stages
 
-    def begin(self, worker: str) -> None:
-        """The worker is at its first stage."""
+    def start(self, worker: str) -> None:
+        """The worker has started its first stage."""
         self._listener.on_start(self._bundles[worker].stages[0])
 
-    def hear(self, worker: str, said: list[Ending]) -> None:
-        """What a worker has reported, in order."""
+    def handle(self, worker: str, messages: list[Message]) -> None:
+        """Process a worker's messages, in order."""
         try:
-            for ending in said:
-                self._hear(self._bundles[worker], ending)
-        except Exception as problem:  # Ray would take it for the stage's, and ask again
-            self.error = self.error or problem
+            for message in messages:
+                self._handle(self._bundles[worker], message)
+        except Exception as error:
+            self.error = self.error or error
 
-    def fall_behind(self, worker: str) -> None:
-        """The worker's stage is not worth going on with; it will leave."""
-        self._stopped.add(worker)
+    def prune(self, worker: str) -> None:
+        """Early stopping has chosen the worker's stage: it counts as stopped when the worker ends."""
+        self._pruned.add(worker)
 
-    def leave(self, worker: str, died: bool) -> None:
-        """The worker has ended: it is through, or it died, or is stopped with its stage or with the whole sweep."""
+    def worker_ended(self, worker: str, died: bool) -> None:
+        """The worker completed its bundle, died, or was stopped (by early stopping, or with the whole sweep)."""
         bundle = self._bundles.pop(worker)
         try:
             if bundle.stages and died:
-                self._lose(bundle)
-            elif bundle.stages and worker in self._stopped:
+                self._retry(bundle)
+            elif bundle.stages and worker in self._pruned:
                 stage = bundle.stages.popleft()
-                self._store.delete_checkpoint(stage)
-                self._close(
-                    Outcome(stage, "stopped", None, bundle.seconds, learning_curve=tuple(bundle.learning_curve))
-                )
-        except Exception as problem:
-            self.error = self.error or problem
+                self._store.drop_unfinished(stage)
+                self._close(Outcome(stage, "stopped", None, bundle.seconds, course=tuple(bundle.course)))
+        except Exception as error:
+            self.error = self.error or error
 
     @property
     def _stopping(self) -> bool:
-        return self.broken is not None or self.error is not None
+        return self.store_error is not None or self.error is not None
 
-    def _hear(self, bundle: Bundle, said: Ending) -> None:
-        bundle.seconds = said["seconds"]
-        if said.get("unwritten"):
-            self.broken = said["error"]
-            bundle.stages.clear()
-        elif said.get("ended"):
-            self._pace.note(bundle.stages[0], bundle.seconds)
-            self._advance(bundle, said["error"])
-        else:
-            stage, rows = bundle.stages[0], said["epochs"]
-            if self.work.can_stop_early(stage):
-                bundle.learning_curve += rows
-            self._listener.on_epochs(stage, rows)
+    def _handle(self, bundle: Bundle, message: Message) -> None:
+        bundle.seconds = message.seconds
+        match message:
+            case StoreFailed():
+                self.store_error = message.error
+                bundle.stages.clear()
+            case StageEnded():
+                self._durations.add(bundle.stages[0], bundle.seconds)
+                self._advance(bundle, message.error)
+            case EpochsEnded():
+                stage = bundle.stages[0]
+                if self.work.judged(stage):
+                    bundle.course += message.epochs
+                self._listener.on_epochs(stage, message.epochs)
 
     def _advance(self, bundle: Bundle, error: str | None) -> None:
-        """The bundle's first stage has ended, and its next one begun."""
+        """The bundle's first stage has ended, and the next one started."""
         self._end(bundle.stages.popleft(), error, bundle.seconds)
         bundle.seconds = 0.0
         if bundle.stages:
             self._listener.on_start(bundle.stages[0])
 
-    def _lose(self, bundle: Bundle) -> None:
-        """A worker has died: at the first stage that it had not stored."""
+    def _retry(self, bundle: Bundle) -> None:
+        """Put the stages of a dead worker back at the front; it died in the first one that is not stored."""
         bundle.seconds = 0.0
         while bundle.stages and self._store.has(bundle.stages[0]):
             self._advance(bundle, None)
         if not bundle.stages:
             return
-        victim = bundle.stages[0]
-        self._deaths[victim.key] += 1
-        if self._deaths[victim.key] >= ATTEMPTS:
+        lost = bundle.stages[0]
+        self._deaths[lost.key] += 1
+        if self._deaths[lost.key] >= ATTEMPTS:
             self._end(bundle.stages.popleft(), f"{DEATH}, {ATTEMPTS} times", 0.0)
         else:
-            self._listener.on_lost(victim, DEATH)
+            self._listener.on_lost(lost, DEATH)
         for stage in reversed(bundle.stages):
             self._ready[stage.key] = stage
             self._ready.move_to_end(stage.key, last=False)
 
-    def _bundle(self) -> list[Stage]:
-        """As many as take about a second together, while there is enough for all workers; those that may be stopped
-        early come one by one."""
+    def _next_bundle(self) -> list[Stage]:
+        """Stages for about BUNDLE_SECONDS, leaving enough for all workers; prunable stages are assigned one by one."""
         stages: list[Stage] = []
-        most = 1 if self.work.early_stopping else min(BUNDLE_STAGES, len(self._ready) // (2 * self._at_once))
+        limit = 1 if self.work.halving else min(BUNDLE_STAGES, len(self._ready) // (2 * self._workers))
         seconds = 0.0
-        while not stages or (len(stages) < most and seconds < BUNDLE_SECONDS):
-            stage = self._next()
+        while not stages or (len(stages) < limit and seconds < BUNDLE_SECONDS):
+            stage = self._next_stage()
             if stage is None:
                 break
             stages.append(stage)
-            seconds += self._pace.expected(stage)
+            seconds += self._durations.expected(stage)
         return stages
 
-    def _next(self) -> Stage | None:
-        """The first stage that can be started here and now."""
+    def _next_stage(self) -> Stage | None:
+        """The first stage that is ready and not leased by another driver."""
         while (stage := next(filter(self._leases.take, self._ready.values()), None)) is not None:
             del self._ready[stage.key]
             if not self._ended_elsewhere(stage):
@@ -192,18 +185,19 @@ class Queue:
         return None
 
     def _ended_elsewhere(self, stage: Stage) -> bool:
+        """Close the stage if another driver has stored its result or failure."""
         error = None if (stored := self._store.has(stage)) else self._leases.failure(stage)
         if not stored and error is None:
             return False
         self._close(Outcome(stage, "failed" if error else "done", error, elsewhere=True))
         return True
 
-    def _take_more(self) -> None:
+    def _add_stages(self) -> None:
         while more := self.work.more():
             stored = self._store.keys() if len(more) > FEW else None
             for stage in more:
                 if self._store.has(stage) if stored is None else stage.key in stored:
-                    self.work.ended(Outcome(stage, "done"))  # by now: another sweep may share the store
+                    self.work.ended(Outcome(stage, "done"))  # stored meanwhile by another sweep
                 else:
                     self._add(stage)
 
@@ -212,10 +206,10 @@ class Queue:
         if stage.parent is not None and stage.parent.key in self._open:
             self._blocked[stage.parent.key].append(stage)
         else:
-            self._go_on(stage)
+            self._unblock(stage)
 
-    def _go_on(self, stage: Stage) -> None:
-        """The stage's parent has ended, or it has none."""
+    def _unblock(self, stage: Stage) -> None:
+        """The stage has no parent, or its parent has ended: a failed parent fails the stage."""
         parent = stage.parent.key if stage.parent is not None else ""
         if parent in self._failed:
             self._end(stage, f"its pre-training {parent[:12]} failed: {self._failed[parent]}", 0.0)
@@ -228,7 +222,7 @@ class Queue:
             try:
                 note = self._store.record_failure(stage, error)
             except StoreError as unwritten:
-                self.broken = str(unwritten)
+                self.store_error = str(unwritten)
         self._close(Outcome(stage, "failed" if error else "done", error, seconds, note=note))
 
     def _close(self, outcome: Outcome) -> None:
@@ -241,5 +235,5 @@ class Queue:
         self._listener.on_done(outcome)
         self.work.ended(outcome)
         for child in self._blocked.pop(key, []):
-            self._go_on(child)
-        self._take_more()
+            self._unblock(child)
+        self._add_stages()

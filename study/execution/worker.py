@@ -1,4 +1,4 @@
-"""What a worker process does with a bundle of stages."""
+"""Runs a bundle of stages in a worker process."""
 
 import json
 import time
@@ -10,101 +10,100 @@ from ray import tune
 
 from study.design.resources import Resources
 from study.design.stages import Stage
-from study.execution.scheduler import Ending
+from study.execution.messages import EpochsEnded, Message, StageEnded, StoreFailed, encode
 from study.store.results import Store, StoreError
 from study.utils.errors import StudyError
 
-REPORT_EVERY = 1.0  # seconds between a worker's reports: each costs a round trip to the driver
+REPORT_SECONDS = 1.0  # between a worker's reports: each costs a round trip to the driver
 
 
-def work(config: dict[str, Any], store: str, commit: str, resources: Resources) -> None:
-    """Run stages one after the other; every error is a message to the driver, so that none is lost or retried."""
+def run_bundle(config: dict[str, Any], store: str, commit: str, resources: Resources) -> None:
+    """Run stages one after the other. Errors are sent to the driver as messages, so that Ray does not retry them."""
     import torch
 
     torch.set_num_threads(max(1, int(resources.cpu)))
     device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
-    reports = Reports(config["can_stop_early"])
+    reporter = Reporter(config["prunable"])
     for spec in config["stages"]:
-        unwritten = _run(spec, store, device, commit, resources, reports)
-        if unwritten:
+        if not _run(spec, store, device, commit, resources, reporter):
             break
-    reports.send()
+    reporter.send()
 
 
-def _run(spec: str, store: str, device: str, commit: str, resources: Resources, reports: "Reports") -> bool:
-    """Run one stage. Returns whether the store did not take it."""
+def _run(spec: str, store: str, device: str, commit: str, resources: Resources, reporter: "Reporter") -> bool:
+    """Run one stage. Returns whether the worker can go on: False if the store could not be written."""
     from study.execution.run_stage import run_stage
 
-    reports.begin()
+    reporter.start_stage()
     try:
         stage = Stage.from_spec(json.loads(spec))
-        reports.epochs = stage.epochs
-        run_stage(stage, Store(store), device, reports.add, commit, resources.checkpoint_seconds)
+        reporter.total_epochs = stage.recipe.epochs
+        run_stage(stage, Store(store), device, reporter.add_epoch, commit, resources.checkpoint_seconds)
+    except StoreError as error:
+        reporter.end_stage(StoreFailed(str(error), reporter.seconds))
+        return False
     except Exception as error:
-        unwritten = isinstance(error, StoreError)
-        reports.end(_describe(error), unwritten)
-        return unwritten
-    reports.end(None, False)
-    return False
+        reporter.end_stage(StageEnded(_describe(error), reporter.seconds))
+    else:
+        reporter.end_stage(StageEnded(None, reporter.seconds))
+    return True
 
 
-class Reports:
-    """Collects what is to be reported and sends it at most every REPORT_EVERY seconds.
+class Reporter:
+    """Collects messages and sends them to the driver at most every REPORT_SECONDS.
 
-    Epochs of a stage that can stop early are reported one by one, with the accuracy; in that call it may be stopped.
-    Its last epoch goes with its result, for a stage that has come so far is to be kept.
+    A prunable stage reports each epoch at once together with the metric that early stopping compares: Tune may stop it
+    in that call. Its last epoch is sent with its result, because a stage that completes all epochs is always kept.
     """
 
-    def __init__(self, can_stop_early: bool = False) -> None:
-        self.epochs = 0  # of the whole stage
-        self._can_stop_early = can_stop_early
-        self._rows: list[dict[str, float]] = []  # of epochs since the last report
-        self._said: list[Ending] = []
-        self._began = self._sent = time.monotonic()
+    def __init__(self, prunable: bool = False) -> None:
+        self.total_epochs = 0
+        self._prunable = prunable
+        self._epochs: list[dict[str, float]] = []  # not yet in a message
+        self._messages: list[Message] = []  # not yet sent
+        self._started = self._sent = time.monotonic()
 
-    def begin(self) -> None:
-        """A stage begins."""
-        self._began = time.monotonic()
+    @property
+    def seconds(self) -> float:
+        """Since the stage started."""
+        return time.monotonic() - self._started
 
-    def add(self, row: dict[str, float]) -> None:
-        """One of its epochs has ended."""
-        self._rows.append(row)
-        if self._can_stop_early:
-            if row["epoch"] < self.epochs:
-                self.send({"epoch": int(row["epoch"]), "val_accuracy": row["val_accuracy"]})
-        else:
+    def start_stage(self) -> None:
+        self._started = time.monotonic()
+
+    def add_epoch(self, record: dict[str, float]) -> None:
+        """Report an epoch that has ended."""
+        self._epochs.append(record)
+        if not self._prunable:
             self._send_if_due()
+        elif record["epoch"] < self.total_epochs:
+            self.send({"epoch": int(record["epoch"]), "val_accuracy": record["val_accuracy"]})
 
-    def end(self, error: str | None, unwritten: bool) -> None:
-        """It has ended."""
-        self._say_epochs()
-        self._said.append({"ended": True, "error": error, "seconds": self._seconds, "unwritten": unwritten})
+    def end_stage(self, message: StageEnded | StoreFailed) -> None:
+        self._add_epochs_message()
+        self._messages.append(message)
         self._send_if_due()
 
     def send(self, metrics: dict[str, float] | None = None) -> None:
-        """Report what there is."""
-        self._say_epochs()
-        said, self._said = self._said, []
-        if said:
-            tune.report({"said": json.dumps(said), **(metrics or {})})
+        """Send all collected messages, with the metrics for early stopping."""
+        self._add_epochs_message()
+        if self._messages:
+            messages, self._messages = self._messages, []
+            tune.report({"messages": encode(messages), **(metrics or {})})
             self._sent = time.monotonic()
 
     def _send_if_due(self) -> None:
-        if time.monotonic() - self._sent >= REPORT_EVERY:
+        if time.monotonic() - self._sent >= REPORT_SECONDS:
             self.send()
 
-    def _say_epochs(self) -> None:
-        if self._rows:
-            self._said.append({"epochs": self._rows, "seconds": self._seconds})
-            self._rows = []
-
-    @property
-    def _seconds(self) -> float:
-        return time.monotonic() - self._began
+    def _add_epochs_message(self) -> None:
+        if self._epochs:
+            self._messages.append(EpochsEnded(self._epochs, self.seconds))
+            self._epochs = []
 
 
 def _describe(error: Exception) -> str:
-    """One line for tables, then the traceback for whoever looks closer."""
+    """One line for tables, then the traceback."""
     if isinstance(error, StudyError):
         return str(error)
     return f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"

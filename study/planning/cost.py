@@ -4,7 +4,6 @@ Measured on a few steps of each distinct shape (`study.vit.training.pace`); here
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from study.design.resources import Resources
 from study.design.stages import Stage, stages_of
 from study.design.study import Cell
 from study.planning.plan import Plan
+from study.utils.cpus import usable_cpus
 from study.utils.text import clock_time, plural, points
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def machine(resources: Resources) -> Machine:
     """This machine, for trials that take these resources."""
     import torch
 
-    by_cpu = (os.cpu_count() or 1) / resources.cpu
+    by_cpu = usable_cpus() / resources.cpu
     gpus = torch.cuda.device_count()
     share = resources.gpu if resources.gpu is not None else float(gpus > 0)
     if not share or not gpus:

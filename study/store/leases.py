@@ -23,7 +23,7 @@ from types import TracebackType
 from study.design.stages import Stage
 from study.store.results import Store
 from study.utils.errors import StudyError
-from study.utils.process import gone, me
+from study.utils.process import current_process, has_ended
 
 HEARTBEAT = 15.0  # seconds
 EXPIRY = 120.0  # seconds; shared file systems may report modification times up to a minute late
@@ -128,8 +128,8 @@ class Leases:
     def _has_exited(self, driver: str) -> bool:
         """Whether the driver was a process on this machine that has ended."""
         try:
-            record = json.loads(self._store.read(f"{DRIVERS}/{driver}") or b"{}")
-            return bool(record["machine"] == machine() and gone(record["owner"]))
+            said = json.loads(self._store.noted(f"{DRIVERS}/{driver}") or b"{}")
+            return bool(said["machine"] == machine() and has_ended(said["owner"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             return False
 
@@ -149,8 +149,10 @@ class Leases:
             with contextlib.suppress(StudyError):  # the sweep reports problems with the store itself
                 self._send_heartbeat()
 
-    def _send_heartbeat(self) -> None:
-        self._store.write(f"{DRIVERS}/{self._driver}", json.dumps({"machine": machine(), "owner": me()}).encode())
+    def _beat(self) -> None:
+        self._store.note(
+            f"{DRIVERS}/{self._driver}", json.dumps({"machine": machine(), "owner": current_process()}).encode()
+        )
 
 
 @cache

@@ -15,7 +15,7 @@ from study.tracking import server, waiting
 from study.tracking.ledger import Ledger
 from study.tracking.liverun import STATUS, LiveRun
 from study.utils.errors import StudyError
-from study.utils.process import gone, me
+from study.utils.process import current_process, has_ended
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,7 +53,7 @@ class Mirror:
         self._experiment = self._find_experiment()
         self._close_abandoned()
         if not self._parent:
-            tags = {**self._tags, "driver": me(), "mlflow.note.content": self._study.grid.question}
+            tags = {**self._tags, "driver": current_process(), "mlflow.note.content": self._study.grid.question}
             run = self._client.create_run(self._experiment, run_name=f"{self._study.name} {_clock()}", tags=tags)
             self._parent = run.info.run_id
 
@@ -188,12 +188,12 @@ class Mirror:
         self._others = False
         for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'", max_results=10_000):
             owner, run_id = run.data.tags.get("driver", ""), run.info.run_id
-            if owner == me() and PARENT not in run.data.tags:
+            if owner == current_process() and PARENT not in run.data.tags:
                 self._parent = self._parent or run_id
-            if run_id != self._parent and (owner == me() or gone(owner)):
+            if run_id != self._parent and (owner == current_process() or has_ended(owner)):
                 self._client.set_terminated(run_id, "KILLED")
             recent = time.time() - run.info.start_time / 1000 < LONGEST_SWEEP
-            self._others |= recent and owner != me() and not gone(owner)
+            self._others |= recent and owner != current_process() and not has_ended(owner)
 
     def _create(self, stage: Stage) -> "LiveRun":
         run = self._client.create_run(self._experiment, run_name=self._name(stage), tags=self._stage_tags(stage))
@@ -207,7 +207,7 @@ class Mirror:
         return {
             **self._tags,
             PARENT: self._parent,
-            "driver": me(),
+            "driver": current_process(),
             "stage": stage.kind,
             "key": stage.key,
             "parent_key": stage.parent.key if stage.parent else "",

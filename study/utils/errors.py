@@ -1,5 +1,5 @@
-"""What went wrong, said once and clearly: the command line prints the message and exits with 2, without a traceback."""
+"""The error that users see: the command line prints its message without a traceback and exits with code 2."""
 
 
 class StudyError(Exception):
-    """A mistake its reader can put right; the message names what, where, what was possible, and the way out."""
+    """An error the user can fix. The message gives what is wrong, where, the valid values, and a suggestion."""

@@ -1,53 +1,53 @@
-"""Which process something belongs to, so that what a killed one left behind can be told from what is in use."""
+"""Process identity: whether the owner recorded in a file or a lease is still running."""
 
-import contextlib
 import os
 import socket
-from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
 
 
-def me() -> str:
-    """This process as HOST:PID:BIRTH; the same number may be given to a later process, never with the same birth."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_birth(os.getpid())}"
+def current_process() -> str:
+    """This process as HOST:PID:START. The system may reuse a PID, but never with the same start time."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_start_time(os.getpid())}"
 
 
-def gone(owner: str) -> bool:
-    """Whether `owner` was a process of this machine that has ended. Of other machines nothing is known: False."""
+def has_ended(owner: str) -> bool:
+    """Whether `owner` was a process of this machine that has ended; False for a process of another machine."""
     host, _, rest = owner.partition(":")
-    number, _, birth = rest.partition(":")
-    if host != socket.gethostname() or not number.isdigit():
+    pid, _, recorded = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdigit():
         return False
-    return not _runs(int(number)) or birth not in ("", _birth(int(number)))
+    start = _start_time(int(pid))
+    return start is None or (recorded != "" and start not in ("", recorded))
 
 
 def children() -> set[int]:
-    """The processes that this one has started and that live; none are known outside Linux."""
-    numbers = {int(folder.name) for folder in Path("/proc").glob("[0-9]*")}
-    return {number for number in numbers if _stat(number)[1:2] == [str(os.getpid())] and not _is_zombie(number)}
+    """PIDs of the running processes that this process started."""
+    return {child.pid for child in psutil.Process().children() if _start_time(child.pid) is not None}
 
 
-def _runs(process: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
-        try:
-            os.kill(process, 0)
-        except PermissionError:
-            return True  # another user's process
-        return not _is_zombie(process)
-    return False
+def _start_time(pid: int) -> str | None:
+    """When a process started, in hundredths of a second since boot: the system clock may be changed meanwhile.
 
-
-def _stat(process: int) -> list[str]:
-    """The fields of /proc/PID/stat from the third on: the second, a name, may hold anything."""
+    None if there is no such process, or it is a zombie; empty if the process exists but may not be inspected.
+    """
     try:
-        return Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return []  # no such process, or no such file outside Linux
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return str(round(100 * (process.create_time() - psutil.boot_time())))
+    except psutil.AccessDenied:
+        return ""
+    except psutil.NoSuchProcess:
+        return "" if _is_hidden(pid) else None
 
 
-def _is_zombie(process: int) -> bool:
-    return _stat(process)[:1] == ["Z"]
-
-
-def _birth(process: int) -> str:
-    """When a process started, in the kernel's ticks since it did itself; empty where that cannot be known."""
-    return "".join(_stat(process)[19:20])
+def _is_hidden(pid: int) -> bool:
+    """Whether the process exists but belongs to another user whose processes are not listed (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    except OverflowError:  # no PID is that large
+        pass
+    return False

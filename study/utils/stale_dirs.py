@@ -1,4 +1,4 @@
-"""Folders that a process keeps while it lives, and that a later one removes where it was killed before it could."""
+"""Temporary folders owned by a process. If it is killed, a later process removes them."""
 
 import contextlib
 import os
@@ -7,22 +7,24 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from study.utils.process import gone, me
+from study.utils.process import current_process, has_ended
 
-MARK = "study-owner"  # a file in each such folder: whose it is
-COMING = "study-coming-"  # begins the name of a file that says who is about to have such a folder made
-LONGEST = 600.0  # seconds that the making takes
+MARK = "study-owner"  # a file in each owned folder; names the owner
+PENDING = "study-pending-"  # prefix of a file that names the process for which a folder is being created
+MAX_CREATION = 600.0  # seconds that creating a folder may take
 
 
 def claim(folder: Path) -> None:
-    """Say that a folder is this process's, to be removed once that has ended."""
-    (folder / MARK).write_text(me(), encoding="utf-8")
+    """Record this process as the folder's owner; the folder is removed after the process has ended."""
+    (folder / MARK).write_text(current_process(), encoding="utf-8")
 
 
 @contextlib.contextmanager
-def coming(parent: Path) -> Iterator[None]:
-    """Claim beforehand a folder that others make under `parent`, in a name that ends in `_` and this process's number,
-    as Ray makes its sessions: a kill may come before this process knows which one it is."""
+def pending(parent: Path) -> Iterator[None]:
+    """Claim in advance a folder that a library creates under `parent`, with a name ending in `_PID`, as Ray's sessions.
+
+    This process may be killed before it learns the folder's name.
+    """
     note = _note(parent.parent)
     try:
         yield
@@ -32,17 +34,17 @@ def coming(parent: Path) -> Iterator[None]:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder as far as that is possible."""
+    """Remove a folder; files that cannot be removed are left."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep_up(parent: Path) -> list[Path]:
-    """Remove the folders under `parent` that were claimed by processes which are gone; says which."""
+def remove_stale(parent: Path) -> list[Path]:
+    """Remove the folders under `parent` whose owners have ended. Returns the removed folders."""
     found = []
     with contextlib.suppress(OSError):
         folders = [folder for folder in sorted(parent.iterdir()) if not folder.is_symlink()]
-        found = [folder for folder in folders if (owner := _owner(folder)) and gone(owner)]
-        for note in parent.parent.glob(f"{COMING}*"):
+        found = [folder for folder in folders if (owner := _owner(folder)) and has_ended(owner)]
+        for note in parent.parent.glob(f"{PENDING}*"):
             found += _unclaimed(note, [folder for folder in folders if not (folder / MARK).exists()])
     for folder in found:
         remove(folder)
@@ -51,25 +53,27 @@ def sweep_up(parent: Path) -> list[Path]:
 
 def _note(folder: Path) -> Path | None:
     with contextlib.suppress(OSError):
-        number, name = tempfile.mkstemp(prefix=COMING, dir=folder)
+        number, name = tempfile.mkstemp(prefix=PENDING, dir=folder)
         with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(me())
+            file.write(current_process())
         return Path(name)
     return None
 
 
 def _unclaimed(note: Path, folders: list[Path]) -> list[Path]:
-    """Those of the folders that were made for a process which is gone; then the note has done its work. A later process
-    that was given the same number made its own folder later."""
+    """The folders created for the process that wrote `note`, if it has ended; then the note is removed as well.
+
+    A later process with the same PID created its own folder later than MAX_CREATION after the note.
+    """
     began, owner = note.lstat(), note.read_text(encoding="utf-8")
-    if began.st_uid != os.getuid() or not gone(owner):
+    if began.st_uid != os.getuid() or not has_ended(owner):
         return []
     note.unlink()
     ending = f"_{owner.split(':')[1]}"
     return [
         folder
         for folder in folders
-        if folder.name.endswith(ending) and 0 <= folder.stat().st_mtime - began.st_mtime < LONGEST
+        if folder.name.endswith(ending) and 0 <= folder.stat().st_mtime - began.st_mtime < MAX_CREATION
     ]
 
 
@@ -77,4 +81,4 @@ def _owner(folder: Path) -> str:
     try:
         return (folder / MARK).read_text(encoding="utf-8")
     except (OSError, ValueError):
-        return ""  # nobody's, or another user's
+        return ""  # not owned, or another user's

@@ -113,8 +113,8 @@ def test_a_process_killed_at_an_epochs_end_goes_on(tmp_path: Path) -> None:
     script = """
 import json, os, signal, sys
 import torch
-from study.execution.run_stage import run_stage
 from study.design.stages import Stage
+from study.execution.run_stage import run_stage
 from study.store.results import Store
 torch.set_num_threads(1)
 spec, root, last = sys.argv[1:]

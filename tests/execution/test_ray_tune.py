@@ -1,7 +1,9 @@
-"""The fan-out, through a real Ray on this machine."""
+"""Running stages with Ray on this machine."""
 
-import os
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from study.store.results import Store, StoreError
 
 
 class Log(Listener):
-    """Keeps what it hears, in order."""
+    """Records all events, in order."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
@@ -57,7 +59,7 @@ def test_every_stage_runs_once_and_parents_first(tiny: Path, tmp_path: Path, clu
         assert result.provenance["commit"] == "abc"
 
 
-def test_what_is_stored_is_not_run_again(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+def test_stored_stages_are_not_run_again(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     stages, store, log = stages_of(tiny)[:2], Store(tmp_path / "store"), Log()
     alone = run_stage(stages[0], store, "cpu", lambda row: None)
     outcomes, _ = execution.fan_out(stages, store, Resources(), cluster, log, "abc")
@@ -65,8 +67,8 @@ def test_what_is_stored_is_not_run_again(tiny: Path, tmp_path: Path, cluster: Cl
     assert store.find(stages[0]) == alone
 
 
-def test_a_worker_gives_what_running_here_gives(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
-    """Bit for bit: same seed and thread count, another process."""
+def test_a_worker_computes_the_same_as_this_process(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    """Bit for bit: same seed and thread count, different process."""
     stages = stages_of(tiny)[:2]
     near, far = Store(tmp_path / "near"), Store(tmp_path / "far")
     threads = torch.get_num_threads()
@@ -81,11 +83,13 @@ def test_a_worker_gives_what_running_here_gives(tiny: Path, tmp_path: Path, clus
         assert near.weights(stage) == far.weights(stage)
 
 
-def test_a_failure_stops_only_what_starts_from_it(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+def test_a_failure_stops_only_its_children(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     stages, store = stages_of(tiny), Store(tmp_path / "store")
-    bad = next(stage for stage in stages if stage.kind == "pretrain")
-    broken = replace(bad, recipe=bad.recipe.model_copy(update={"learning_rate": 1e30, "clip_norm": 0.0}))
-    child = next(stage for stage in stages if stage.parent is not None and stage.parent.key == bad.key)
+    pretraining = next(stage for stage in stages if stage.kind == "pretrain")
+    broken = replace(
+        pretraining, recipe=pretraining.recipe.model_copy(update={"learning_rate": 1e30, "clip_norm": 0.0})
+    )
+    child = next(stage for stage in stages if stage.parent is not None and stage.parent.key == pretraining.key)
     orphan = replace(child, parent=broken)
     free = next(stage for stage in stages if stage.kind == "finetune" and stage.parent is None)
     outcomes, interrupted = execution.fan_out([broken, orphan, free], store, Resources(), cluster, Log(), "abc")
@@ -100,28 +104,28 @@ def test_a_failure_stops_only_what_starts_from_it(tiny: Path, tmp_path: Path, cl
 
 
 class Elsewhere(Store):
-    """A store that workers cannot open, as where a machine lacks the package for it."""
+    """A store that workers cannot open, for example because a package is missing on their machine."""
 
     @property
     def address(self) -> str:
         return "nowhere://bucket/store"
 
 
-def test_a_store_that_workers_cannot_open_is_said_to_be(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+def test_a_store_that_workers_cannot_open_fails_the_stage(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     stages, store = stages_of(tiny)[:1], Elsewhere(tmp_path / "store")
     outcomes, _ = execution.fan_out(stages, store, Resources(), cluster, Log(), "abc")
     assert [outcome.status for outcome in outcomes] == ["failed"]
     assert "nowhere" in (outcomes[0].error or "")
 
 
-class Broken(StageSource):
-    """Fails when it hears how a stage has ended."""
+class Broken(Work):
+    """Fails when a stage ends."""
 
     def ended(self, outcome: Outcome) -> None:
         raise ValueError("the cause")
 
 
-def test_an_error_of_the_driver_is_told_as_it_is(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+def test_an_exception_in_the_driver_is_raised_unchanged(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     stages, store = stages_of(tiny)[:2], Store(tmp_path / "store")
     with pytest.raises(ValueError, match="the cause"):
         execution.fan_out(Broken(stages), store, Resources(), cluster, Log(), "abc")
@@ -129,74 +133,81 @@ def test_an_error_of_the_driver_is_told_as_it_is(tiny: Path, tmp_path: Path, clu
 
 
 class Killer(Log):
-    """Kills the workers -9 when a victim reports, up to a number of times."""
+    """Kills the workers (SIGKILL) as soon as the victim has written its next checkpoint, `times` times."""
 
-    def __init__(self, victim: Stage, times: int) -> None:
+    def __init__(self, victim: Stage, store: Store, times: int) -> None:
         super().__init__()
-        self.victim, self.left = victim, times
-        self.armed = False
+        self.victim, self.times = victim, times
+        self._checkpoint = store.root / "unfinished" / victim.key
 
     def on_start(self, stage: Stage) -> None:
         super().on_start(stage)
-        self.armed = stage == self.victim
+        if stage == self.victim and self.times:
+            self.times -= 1
+            threading.Thread(target=self._kill, args=(self._written(),), daemon=True).start()
 
-    def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
-        super().on_epochs(stage, rows)
-        if stage == self.victim and self.armed and self.left:
-            self.armed, self.left = False, self.left - 1
-            for process in workers_of_ray():
-                os.kill(process, 9)
+    def _kill(self, before: int) -> None:
+        while self._written() in (0, before):
+            time.sleep(0.001)
+        for process in workers_of_ray():
+            process.kill()
 
     def on_lost(self, stage: Stage, reason: str) -> None:
         self.events.append(("lost", stage.key))
 
+    def _written(self) -> int:
+        return self._checkpoint.stat().st_mtime_ns if self._checkpoint.exists() else 0
 
-def long(stage: Stage) -> Stage:
-    """Long enough to be killed."""
-    return replace(stage, recipe=stage.settings.recipe.model_copy(update={"epochs": 200}))
+
+def with_epochs(stage: Stage, epochs: int) -> Stage:
+    return replace(stage, recipe=stage.recipe.model_copy(update={"epochs": epochs}))
 
 
 @pytest.mark.system
-def test_a_stage_whose_worker_is_killed_runs_again(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
-    stages = [stage for stage in stages_of(tiny) if stage.parent is None]
-    victim, store = long(stages[0]), Store(tmp_path / "store")
-    killer = Killer(victim, 1)
-    outcomes, _ = execution.fan_out([victim, stages[1]], store, Resources(cpu=cluster.cpus), cluster, killer, "abc")
-    assert sorted(outcome.stage.key for outcome in outcomes) == sorted([victim.key, stages[1].key])
+def test_a_stage_whose_worker_is_killed_is_resumed(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    stages, store = [stage for stage in stages_of(tiny) if stage.parent is None], Store(tmp_path / "store")
+    victim, other = with_epochs(stages[0], 200), stages[1]
+    killer, resources = Killer(victim, store, 1), Resources(cpu=cluster.cpus, checkpoint_seconds=0)
+    outcomes, _ = execution.fan_out([victim, other], store, resources, cluster, killer, "abc")
+    assert sorted(outcome.stage.key for outcome in outcomes) == sorted([victim.key, other.key])
     assert {outcome.status for outcome in outcomes} == {"done"}
     assert [what for what, key in killer.events if key == victim.key] == ["start", "lost", "start", "done"]
-    assert store.find(victim) is not None
+    result = store.find(victim)
+    assert result is not None
+    assert len(result.provenance["parts"]) == 1
     assert store.failure(victim) is None
 
 
 @pytest.mark.system
-def test_a_stage_whose_workers_all_die_fails_alone(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
-    """A stage that always needs more memory than there is must not be tried for ever."""
-    stages = [stage for stage in stages_of(tiny) if stage.parent is None]
-    victim, store = long(stages[0]), Store(tmp_path / "store")
-    killer = Killer(victim, 100)
-    outcomes, _ = execution.fan_out([victim, stages[1]], store, Resources(cpu=cluster.cpus), cluster, killer, "abc")
-    assert {outcome.stage.key: outcome.status for outcome in outcomes} == {victim.key: "failed", stages[1].key: "done"}
-    assert killer.left == 100 - execution.ATTEMPTS
+def test_a_stage_whose_workers_all_die_fails(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    """A stage that always runs out of memory must not be retried forever."""
+    stages, store = [stage for stage in stages_of(tiny) if stage.parent is None], Store(tmp_path / "store")
+    victim, other = with_epochs(stages[0], 100_000), stages[1]
+    killer, resources = Killer(victim, store, 100), Resources(cpu=cluster.cpus, checkpoint_seconds=0)
+    outcomes, _ = execution.fan_out([victim, other], store, resources, cluster, killer, "abc")
+    assert {outcome.stage.key: outcome.status for outcome in outcomes} == {victim.key: "failed", other.key: "done"}
+    assert killer.times == 100 - execution.ATTEMPTS
     assert "died" in (store.failure(victim) or "")
 
 
-def workers_of_ray() -> list[int]:
-    """Processes that train for this process, whose children Ray's are: other tests may run beside it. Ray names a
-    worker by the actor it runs."""
-    names = {child.pid: " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)}
-    return [number for number, name in names.items() if name.startswith(("ray::ImplicitFunc", "ray::work"))]
+def workers_of_ray() -> list[psutil.Process]:
+    """Training processes below this process: other tests may use Ray at the same time.
+
+    Ray names a worker process after its actor.
+    """
+    below = psutil.Process().children(recursive=True)
+    return [process for process in below if " ".join(process.cmdline()).startswith("ray::ImplicitFunc")]
 
 
-def test_a_disk_that_fills_up_stops_the_sweep_with_one_message(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
-    """What was finished before is kept; no stage counts as failed, for none of them has failed."""
+def test_a_full_disk_stops_the_sweep_with_one_message(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
+    """Finished stages are kept, and no stage counts as failed."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", disk], check=False).returncode:
-        pytest.skip("only root may make a small disk")
+        pytest.skip("mounting a small disk needs root")
     try:
         store, log = Store(disk), Log()
-        with pytest.raises(StoreError, match=r"cannot be written: No space left on device; .* running again goes on"):
+        with pytest.raises(StoreError, match=r"cannot be written: No space left on device; .* again to resume"):
             execution.fan_out(stages_of(tiny), store, Resources(), cluster, log, "abc")
         done = [key for event, key in log.events if event == "done"]
         assert store.keys() >= set(done)

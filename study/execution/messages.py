@@ -1,0 +1,44 @@
+"""Messages from a worker to the driver, about the stage that the worker is running."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class EpochsEnded:
+    """One or more epochs have ended."""
+
+    epochs: list[dict[str, float]]  # their records
+    seconds: float  # since the stage started
+
+
+@dataclass(frozen=True)
+class StageEnded:
+    """The stage is stored, or it failed with `error`; the worker goes on to the next stage of its bundle."""
+
+    error: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StoreFailed:
+    """The store could not be written. The stage did not fail, but no result can be kept: the worker stops."""
+
+    error: str
+    seconds: float
+
+
+Message = EpochsEnded | StageEnded | StoreFailed
+
+_TYPES: dict[str, type[Message]] = {kind.__name__: kind for kind in (EpochsEnded, StageEnded, StoreFailed)}
+
+
+def encode(messages: Sequence[Message]) -> str:
+    """JSON, since Tune flattens nested values of a report."""
+    return json.dumps([[type(message).__name__, asdict(message)] for message in messages])
+
+
+def decode(text: str) -> list[Message]:
+    """The messages of `encode`."""
+    return [_TYPES[name](**fields) for name, fields in json.loads(text)]
