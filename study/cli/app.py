@@ -265,7 +265,7 @@ def _warn_of_misfits(made: "Plan") -> None:
     from study.launch import preflight
 
     for finding in preflight.fits(made.study.grid.resources):
-        _console().print(f"[yellow]warning:[/] {escape(finding.what)}; {escape(finding.cure)}")
+        _console().print(f"[yellow]not on this machine:[/] {escape(finding.message)}; {escape(finding.suggestion)}")
 
 
 def _console() -> Console:

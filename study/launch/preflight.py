@@ -1,8 +1,7 @@
-"""What trips sweeps, looked for before one starts: each finding says what was seen, and its cure.
+"""`study doctor`: checks the environment before a sweep starts, and suggests fixes.
 
-Nothing is started here and neither Ray nor MLflow is imported: environment, files, sockets and one request to the
-tracking server say enough. What must be seen from every node of a cluster is one function, `inspect_node`, that the
-caller runs there.
+Starts nothing and imports neither Ray nor MLflow: the checks use the environment, files, sockets and one request to
+the tracking server. The checks of a cluster's nodes are in one function, `inspect_node`, which the caller runs there.
 """
 
 import functools
@@ -30,14 +29,19 @@ from rich.table import Table
 from study.design import study as design
 from study.design.resources import Resources
 from study.planning import plan
+from study.store.backends import address as addresses
+from study.store.backends.address import local_folder
+from study.utils.cpus import usable_cpus
 from study.utils.errors import StudyError
 from study.utils.provenance import versions
 from study.utils.redact import masked
-from study.vit import subject
+from study.utils.text import plural
+from study.vit import data
+from study.vit.settings import Resources
 
 GIB = 2**30
-SOCKET_BYTES = 107 if sys.platform == "linux" else 103  # sizeof(sun_path), less the closing zero
-RAYS_OWN_PATH = "ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+SOCKET_BYTES = 107 if sys.platform == "linux" else 103  # sizeof(sun_path) without the terminating zero
+RAY_SOCKET = "ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 NETWORK = {
     "nfs",
     "nfs4",
@@ -54,25 +58,24 @@ NETWORK = {
     "panfs",
 }
 CLOCK_SECONDS = 5.0
-FILESYSTEMS = {"s3": "s3fs", "gs": "gcsfs"}  # scheme of a store's address to the package that opens it
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `ok`: fine; `warn`: works, but not as it should; `bad`: a sweep fails or lies."""
+    """The result of one check. `warning`: works with a drawback; `error`: a sweep fails or gives wrong results."""
 
     name: str
-    status: Literal["ok", "warn", "bad"]
-    what: str
-    cure: str = ""
+    status: Literal["ok", "warning", "error"]
+    message: str
+    suggestion: str = ""
 
 
 @dataclass(frozen=True)
 class Node:
-    """What one node of a cluster says of itself."""
+    """The result of `inspect_node`."""
 
     host: str
-    clock: float  # seconds since 1970, when asked
+    clock: float  # seconds since 1970
     versions: Mapping[str, str]
     sees_store: bool
     findings: tuple[Finding, ...]
@@ -88,10 +91,9 @@ def examine(
     grid: Path | None = None,
     each_node: EachNode | None = None,
 ) -> list[Finding]:
-    """Look at this machine, at the store and the tracking server, and with `each_node` at every node of a cluster.
+    """Check this machine, the store and the tracking server; with `each_node` also every node of a cluster.
 
-    With a grid, also at the data sets and resources that its study asks for. Raises StudyError for a grid that does
-    not load.
+    With a grid, also its data sets and resources. Raises StudyError for an invalid grid.
     """
     study = design.load(grid) if grid else None
     datasets = tuple(plan.datasets(study)) if study else ()
@@ -101,30 +103,30 @@ def examine(
         return [*found, *_nodes(each_node, store, datasets, resources)]
     found.extend(_machine(datasets, resources))
     if address is not None:
-        cure = "run `python -m study doctor` on the other nodes too"
-        found.append(Finding("nodes", "warn", "only this machine was looked at", cure))
-    return [*found, disk("disk of the store", _existing(_local(store) or Path.cwd()))]
+        suggestion = "run `python -m study doctor` on the other nodes too"
+        found.append(Finding("nodes", "warning", "only this machine was checked", suggestion))
+    return [*found, disk("disk of the store", _existing(local_folder(store) or Path.cwd()))]
 
 
 def token(address: str | None, environ: Mapping[str, str] = os.environ, home: Path | None = None) -> Finding:
-    """Ray's token: who may run code on the cluster."""
+    """Ray's token authentication: without it, anyone who reaches Ray's ports can run code."""
     name, home = "token authentication", home or Path.home()
     mode = environ.get("RAY_AUTH_MODE", "").lower()
     if mode == "disabled":
-        cure = "unset RAY_AUTH_MODE"
-        return Finding(name, "warn", "is off: whoever reaches Ray's ports can run code as you", cure)
+        suggestion = "unset RAY_AUTH_MODE"
+        return Finding(name, "warning", "disabled: anyone who reaches Ray's ports can run code as you", suggestion)
     if environ.get("RAY_AUTH_TOKEN"):
-        return Finding(name, "ok", "the token is in RAY_AUTH_TOKEN")
+        return Finding(name, "ok", "token in RAY_AUTH_TOKEN")
     named = environ.get("RAY_AUTH_TOKEN_PATH")
     path = Path(named) if named else home / ".ray" / "auth_token"
     if path.exists() or named:
         return _token_file(name, path, address, mode)
     if address is not None:
-        cure = "copy ~/.ray/auth_token from the cluster's head, or name the file in RAY_AUTH_TOKEN_PATH"
-        return Finding(name, "bad", f"there is no token in {path}, and every node needs the same one", cure)
+        suggestion = "copy ~/.ray/auth_token from the cluster's head, or set RAY_AUTH_TOKEN_PATH"
+        return Finding(name, "error", f"no token in {path}; every node needs the same token", suggestion)
     if not _writable(path):
-        cure = "make the home folder writable, or write a token to a file and name it in RAY_AUTH_TOKEN_PATH"
-        return Finding(name, "bad", f"Ray cannot write its token to {path}", cure)
+        suggestion = "make the home folder writable, or write a token to a file and set RAY_AUTH_TOKEN_PATH to its path"
+        return Finding(name, "error", f"Ray cannot write its token to {path}", suggestion)
     return Finding(name, "ok", f"Ray will write a token to {path}")
 
 
@@ -133,19 +135,19 @@ def _token_file(name: str, path: Path, address: str | None, mode: str) -> Findin
         empty = not path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        return Finding(name, "bad", f"{path} cannot be read: {reason}", "put it right, or name another file")
+        return Finding(name, "error", f"cannot read {path}: {reason}", "fix it, or set RAY_AUTH_TOKEN_PATH")
     if empty:
-        return Finding(name, "bad", f"{path} is empty", f"rm {path}; ray get-auth-token --generate")
+        return Finding(name, "error", f"{path} is empty", f"rm {path}; ray get-auth-token --generate")
     if path.stat().st_mode & 0o077:
-        return Finding(name, "warn", f"others on this machine may read {path}", f"chmod 600 {path}")
+        return Finding(name, "warning", f"other users of this machine can read {path}", f"chmod 600 {path}")
     if address not in {None, "auto"} and mode != "token":
-        cure = "export RAY_AUTH_MODE=token"
-        return Finding(name, "warn", f"Ray does not send the token to {address} unless told to", cure)
-    return Finding(name, "ok", f"the token is in {path}")
+        suggestion = "export RAY_AUTH_MODE=token"
+        return Finding(name, "warning", f"Ray does not send the token to {address} in the default mode", suggestion)
+    return Finding(name, "ok", f"token in {path}")
 
 
 def _machine(datasets: tuple[str, ...], resources: Resources) -> Iterator[Finding]:
-    """What holds for one machine, whatever the cluster."""
+    """The checks of one machine."""
     yield socket_path()
     yield shared_memory()
     yield threads(resources.cpu)
@@ -156,147 +158,148 @@ def _machine(datasets: tuple[str, ...], resources: Resources) -> Iterator[Findin
 
 
 def socket_path(environ: Mapping[str, str] = os.environ) -> Finding:
-    """Ray's sockets lie in its temporary folder, and the system limits their paths."""
-    length = len(os.fsencode(_temporary(environ) / RAYS_OWN_PATH))
+    """Ray creates sockets in its temporary folder; the system limits the length of their paths."""
+    length = len(os.fsencode(_temporary(environ) / RAY_SOCKET))
     if length > SOCKET_BYTES:
-        what = f"Ray's sockets would have paths of {length} bytes; the system takes {SOCKET_BYTES}"
-        return Finding("socket path", "bad", what, "export RAY_TMPDIR=/tmp, or another short folder")
+        message = f"paths of Ray's sockets would have {length} bytes; the limit is {SOCKET_BYTES}"
+        return Finding("socket path", "error", message, "export RAY_TMPDIR=/tmp, or another folder with a short path")
     return Finding("socket path", "ok", f"{length} of {SOCKET_BYTES} bytes")
 
 
 def _temporary(environ: Mapping[str, str]) -> Path:
-    """The folder below which Ray writes: RAY_TMPDIR, on Linux TMPDIR, else /tmp."""
+    """The folder in which Ray writes: RAY_TMPDIR, on Linux TMPDIR, else /tmp."""
     inherited = environ.get("TMPDIR") if sys.platform == "linux" else None
     return Path(environ.get("RAY_TMPDIR") or inherited or "/tmp")
 
 
 def shared_memory(path: Path = Path("/dev/shm"), least: float = 1.0) -> Finding:
-    """Ray keeps objects in shared memory; Docker gives 64 MiB of it. `least` is in GiB."""
+    """Ray keeps objects in shared memory; the default of Docker is 64 MiB. `least` is in GiB."""
     if not path.is_dir():
-        return Finding("shared memory", "ok", f"this system has no {path}; Ray uses files")
+        return Finding("shared memory", "ok", f"no {path} on this system; Ray uses files")
     usage = shutil.disk_usage(path)
-    what = f"{path} has {usage.total / GIB:.2g} GiB, {usage.free / GIB:.2g} free"
+    message = f"{path} has {usage.total / GIB:.2g} GiB, {usage.free / GIB:.2g} free"
     if usage.free < least * GIB:
-        cure = "Docker: --shm-size=4g; Kubernetes: an emptyDir with medium Memory on /dev/shm; else: clear it"
-        return Finding("shared memory", "warn", f"{what}; Ray falls back to slower files", cure)
-    return Finding("shared memory", "ok", what)
+        suggestion = "Docker: --shm-size=4g; Kubernetes: an emptyDir with medium Memory on /dev/shm; else: clear it"
+        return Finding("shared memory", "warning", f"{message}; Ray falls back to slower files", suggestion)
+    return Finding("shared memory", "ok", message)
 
 
 def fits(resources: Resources) -> list[Finding]:
-    """What a stage asks for and this machine plainly lacks; PyTorch is not asked."""
+    """Errors if a stage requests resources that this machine lacks; does not import PyTorch."""
     found = [threads(resources.cpu, {})]
     if resources.gpu and shutil.which("nvidia-smi") is None:
         found.append(gpus(resources.gpu))
-    return [finding for finding in found if finding.status == "bad"]
+    return [finding for finding in found if finding.status == "error"]
 
 
 def threads(per_stage: float, environ: Mapping[str, str] = os.environ, usable: int | None = None) -> Finding:
-    """More threads than processors get in each other's way. `per_stage`: processors a stage takes."""
-    usable = usable or _usable_processors()
+    """More threads than CPUs slow each other down. `per_stage`: CPUs requested per stage."""
+    usable = usable or usable_cpus()
     if per_stage > usable:
-        what = f"a stage takes {per_stage:g} processors, but {usable} can be used here: it would wait for ever"
-        return Finding("threads", "bad", what, "lower resources.cpu in the grid, or use a larger machine")
+        message = f"a stage requests {per_stage:g} CPUs, but only {usable} can be used here: it would never start"
+        return Finding("threads", "error", message, "lower resources.cpu in the grid, or use a larger machine")
     given = environ.get("OMP_NUM_THREADS", "")
     if given.isdigit() and int(given) > max(1, int(per_stage)):
-        what = f"OMP_NUM_THREADS={given}, but a stage takes {per_stage:g} of {usable} processors"
-        return Finding("threads", "warn", what, "unset OMP_NUM_THREADS: each stage then has its share")
-    return Finding("threads", "ok", f"{usable} processors, {per_stage:g} to a stage")
+        message = f"OMP_NUM_THREADS={given}, but a stage has {per_stage:g} of {usable} CPUs"
+        return Finding("threads", "warning", message, "unset OMP_NUM_THREADS: each stage then uses its own CPUs")
+    return Finding("threads", "ok", f"{usable} CPUs, {per_stage:g} per stage")
 
 
-def _usable_processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def gpus(wanted: float, environ: Mapping[str, str] = os.environ) -> Finding:
-    """What the driver has, what PyTorch sees of it, and what hides the rest. `wanted`: GPUs a stage asks for."""
+def gpus(requested: float, environ: Mapping[str, str] = os.environ) -> Finding:
+    """Whether PyTorch can use the GPUs that NVIDIA's driver lists. `requested`: GPUs per stage."""
     listed = _driver_gpus()
     if isinstance(listed, str):
-        return Finding("GPUs", "bad", f"nvidia-smi fails: {listed}", "repair NVIDIA's driver, or restart the machine")
+        return Finding("GPUs", "error", f"nvidia-smi fails: {listed}", "repair NVIDIA's driver, or restart the machine")
     if not listed:
-        if wanted:
-            cure = "set resources.gpu to 0 or null in the grid, or run on a machine with GPUs"
-            return Finding("GPUs", "bad", f"a stage takes {wanted:g} of a GPU, but there is none here", cure)
-        return Finding("GPUs", "ok", "none here: stages run on processors")
+        if requested:
+            suggestion = "set resources.gpu to 0 or null in the grid, or run on a machine with GPUs"
+            return Finding(
+                "GPUs", "error", f"a stage requests {requested:g} GPUs, but this machine has none", suggestion
+            )
+        return Finding("GPUs", "ok", "none: stages run on CPUs")
     if importlib.util.find_spec("torch") is None:
-        return Finding("GPUs", "bad", f"{listed} here, but PyTorch is not installed", "install requirements.lock")
+        return Finding("GPUs", "error", f"{listed} found, but PyTorch is not installed", "install requirements.lock")
     import torch
 
     seen, hidden = torch.cuda.device_count(), environ.get("CUDA_VISIBLE_DEVICES")
     if torch.version.cuda is None:
         return Finding(
-            "GPUs", "bad", f"{listed} here, but this PyTorch is built without CUDA", "install torch from PyPI"
+            "GPUs", "error", f"{listed} found, but this PyTorch is built without CUDA", "install torch from PyPI"
         )
     if seen < listed and hidden is not None:
-        what = f"PyTorch sees {seen} of {listed}: CUDA_VISIBLE_DEVICES={hidden!r}"
-        return Finding("GPUs", "warn", what, "unset CUDA_VISIBLE_DEVICES, unless it is meant")
+        message = f"PyTorch sees {seen} of {listed}: CUDA_VISIBLE_DEVICES={hidden!r}"
+        return Finding("GPUs", "warning", message, "unset CUDA_VISIBLE_DEVICES, unless intended")
     if seen < listed:
-        cure = f"PyTorch here is built for CUDA {torch.version.cuda}: the driver must be new enough for it"
-        return Finding("GPUs", "bad", f"PyTorch sees {seen} of {listed}", cure)
-    return Finding("GPUs", "ok", f"{seen}, PyTorch sees them all")
+        suggestion = (
+            f"update the driver to a version that supports CUDA {torch.version.cuda}, for which PyTorch is built"
+        )
+        return Finding("GPUs", "error", f"PyTorch sees {seen} of {listed}", suggestion)
+    return Finding("GPUs", "ok", f"{seen}, all visible to PyTorch")
 
 
 def _driver_gpus() -> int | str:
-    """How many GPUs NVIDIA's driver lists, or its complaint."""
+    """How many GPUs NVIDIA's driver lists, or its error message."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return 0
     try:
         done = subprocess.run([program, "--list-gpus"], capture_output=True, text=True, timeout=20, check=False)
     except subprocess.TimeoutExpired:
-        return "no answer in 20 seconds"
+        return "no response within 20 seconds"
     if done.returncode:
         return (done.stdout + done.stderr).strip().splitlines()[-1]
     return sum(line.startswith("GPU ") for line in done.stdout.splitlines())
 
 
 def disk(name: str, path: Path) -> Finding:
-    """Free space where `path` lies; Ray stops writing objects on a disk that is 95 % full."""
+    """Free space on the disk of `path`. Ray stops writing objects to a disk that is 95% full."""
     usage = shutil.disk_usage(path)
-    what = f"{path}: {usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f}"
+    message = f"{path}: {usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f}"
     if usage.free < GIB:
-        return Finding(name, "bad", what, "free some, or use another disk")
+        return Finding(name, "error", message, "free disk space, or use another disk")
     if usage.free < 5 * GIB or usage.used > 0.95 * usage.total:
-        return Finding(name, "warn", what, "free some: stages and Ray write here")
-    return Finding(name, "ok", what)
+        return Finding(name, "warning", message, "free disk space: stages and Ray write here")
+    return Finding(name, "ok", message)
 
 
 def dataset(name: str) -> Finding:
-    """Whether a data set can be had here."""
+    """Whether a data set is available on this machine."""
     try:
         subject.available(name)
     except StudyError as error:
-        return Finding(f"data set {name}", "bad", str(error), "make it available on every node")
-    return Finding(f"data set {name}", "ok", "is here")
+        return Finding(f"data set {name}", "error", str(error), "make it available on every node")
+    return Finding(f"data set {name}", "ok", "available")
 
 
 def store_place(store: Path | str) -> Finding:
-    """Whether finished stages can be written."""
-    folder = _local(store)
+    """Whether the store's address is valid and its package installed, or its folder writable."""
+    folder = local_folder(store)
     if folder is None:
-        package = FILESYSTEMS.get(str(store).partition(":")[0], "")
-        if package and importlib.util.find_spec(package) is None:
-            return Finding("store", "bad", f"{store} needs the package {package}", f"python -m pip install {package}")
+        try:
+            addresses.check(str(store))
+        except StudyError as error:
+            return Finding("store", "error", str(error), "fix --store, or install the extra: pip install .[cluster]")
         return Finding("store", "ok", str(store))
     if not _writable(folder):
-        return Finding("store", "bad", f"{folder} cannot be written", "put its permissions right, or use --store")
+        return Finding("store", "error", f"cannot write to {folder}", "fix its permissions, or use --store")
     return Finding("store", "ok", f"{folder} on {filesystem(folder)}")
 
 
 def sqlite(tracking_uri: str, mounts: str | None = None) -> Finding:
-    """SQLite's locks do not hold on network file systems."""
+    """SQLite's locks do not work on network file systems."""
     name = "MLflow database"
     if not tracking_uri.startswith("sqlite:///"):
-        return Finding(name, "ok", "is the tracking server's own")
+        return Finding(name, "ok", "not used: runs are sent to a tracking server")
     path = Path(tracking_uri.removeprefix("sqlite:///"))
     kind = filesystem(path, mounts)
     if kind in NETWORK or (kind.startswith("fuse.") and kind != "fuse.fuse-overlayfs"):
-        cure = "use a tracking server: --tracking-uri http://HOST:5000 (`study launch` writes an example)"
-        return Finding(name, "bad", f"{path} is SQLite on {kind}, where its locks do not hold", cure)
+        suggestion = "use a tracking server: --tracking-uri http://HOST:5000 (`study launch` writes an example)"
+        return Finding(name, "error", f"{path} is SQLite on {kind}, where its locks do not work", suggestion)
     return Finding(name, "ok", f"SQLite on {kind}")
 
 
 def filesystem(path: Path, mounts: str | None = None) -> str:
-    """The kind of file system below a path, from /proc/mounts; `this disk` where the system has no such table."""
+    """The type of the file system of a path, from /proc/mounts; `this disk` on systems without that file."""
     if mounts is None:
         table = Path("/proc/mounts")
         mounts = table.read_text(encoding="utf-8", errors="replace") if table.exists() else ""
@@ -304,88 +307,97 @@ def filesystem(path: Path, mounts: str | None = None) -> str:
     for line in mounts.splitlines():
         _, point, found, *_ = line.split()
         where = Path(point.replace("\\040", " "))
-        if target.is_relative_to(where) and len(where.parts) >= best:  # later mounts cover earlier ones
+        if target.is_relative_to(where) and len(where.parts) >= best:  # later mounts hide earlier ones
             best, kind = len(where.parts), found
     return kind
 
 
 def server(tracking_uri: str, timeout: float = 5.0) -> list[Finding]:
-    """One request to the tracking server: is it there, does it accept the name we call it by, is its clock ours."""
+    """One request to the tracking server: reachable, host name accepted, clock synchronised."""
     if not tracking_uri.startswith(("http://", "https://")):
         return []
     name, shown = "MLflow server", masked(tracking_uri)
     if shown != tracking_uri:
-        cure = "put them into ~/.mlflow/credentials, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        return [Finding(name, "warn", f"{shown} has a user name or password in it, which others can see", cure)]
+        suggestion = "store them in ~/.mlflow/credentials, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        return [
+            Finding(name, "warning", f"{shown} contains a user name or password, which other users can see", suggestion)
+        ]
     url = f"{tracking_uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
     before = time.time()
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:  # http or https, as checked above
-            return [Finding(name, "ok", f"{shown} answers"), *_server_clock(answer.headers.get("Date"), before)]
+            return [Finding(name, "ok", f"{shown} responds"), *_server_clock(answer.headers.get("Date"), before)]
     except urllib.error.HTTPError as error:
         with error:
             return [_refusal(name, shown, error)]
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        cure = "start it, or put the address right; until then training goes on, and `study sync` delivers later"
-        return [Finding(name, "warn", f"{shown} cannot be reached: {reason}", cure)]
+        suggestion = "start it, or fix --tracking-uri; training works without it, and `study sync` sends the runs later"
+        return [Finding(name, "warning", f"cannot reach {shown}: {reason}", suggestion)]
 
 
 def _refusal(name: str, shown: str, error: urllib.error.HTTPError) -> Finding:
     text = error.read(200).decode(errors="replace")
     if error.code == 403 and "host" in text.lower():
-        cure = "start it with --allowed-hosts, or MLFLOW_SERVER_ALLOWED_HOSTS, naming the host as it is called here"
-        return Finding(name, "bad", f"{shown} does not accept that name of it", cure)
+        suggestion = "restart it with this host name in --allowed-hosts or MLFLOW_SERVER_ALLOWED_HOSTS"
+        return Finding(name, "error", f"{shown} does not accept this host name", suggestion)
     if error.code in {401, 403}:
-        cure = "put user name and password into ~/.mlflow/credentials"
-        return Finding(name, "bad", f"{shown} asks who we are ({error.code})", cure)
-    return Finding(name, "warn", f"{shown} answers {error.code}", "look into its log; `study sync` delivers later")
+        suggestion = "store user name and password in ~/.mlflow/credentials"
+        return Finding(name, "error", f"{shown} requires authentication (HTTP {error.code})", suggestion)
+    return Finding(
+        name, "warning", f"{shown} responds with HTTP {error.code}", "check its log; `study sync` sends the runs later"
+    )
 
 
 def _server_clock(date: str | None, before: float) -> Iterator[Finding]:
     if date is not None:
-        apart = parsedate_to_datetime(date).timestamp() - before
-        yield _clock("clock of the MLflow server", apart)
+        offset = parsedate_to_datetime(date).timestamp() - before
+        yield _clock("clock of the MLflow server", offset)
 
 
 def store_clock(store: Path | str) -> Finding:
-    """A file server stamps files with its own clock."""
-    name, folder = "clock of the store", _local(store)
+    """A file server sets the times of files by its own clock."""
+    name, folder = "clock of the store", local_folder(store)
     if folder is None or not folder.is_dir() or not os.access(folder, os.W_OK):
-        return Finding(name, "ok", "not looked at: there is no folder yet")
+        return Finding(name, "ok", "not checked: the folder does not exist yet")
     before = time.time()
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as probe:
         return _clock(name, os.stat(probe.name).st_mtime - before)
 
 
-def _clock(name: str, apart: float) -> Finding:
-    if abs(apart) > CLOCK_SECONDS:
-        what = f"{abs(apart):.0f} seconds {'ahead of' if apart > 0 else 'behind'} this machine"
-        return Finding(name, "warn", what, "synchronise clocks (chrony or systemd-timesyncd) on all machines")
-    return Finding(name, "ok", "as here")
+def _clock(name: str, offset: float) -> Finding:
+    if abs(offset) > CLOCK_SECONDS:
+        message = f"{abs(offset):.0f} seconds {'ahead of' if offset > 0 else 'behind'} this machine"
+        return Finding(name, "warning", message, "synchronise clocks (chrony or systemd-timesyncd) on all machines")
+    return Finding(name, "ok", "synchronised")
 
 
 def inspect_node(datasets: tuple[str, ...], resources: Resources, marker: str | None) -> Node:
-    """What a node of a cluster says of itself. `marker` is a file in the store that the driver has just written."""
-    asked = Resources(cpu=resources.cpu, gpu=0.0)  # a node without GPUs may be the head
+    """Check the cluster node on which this runs. `marker`: a file that the driver has just written to the store."""
+    requested = Resources(cpu=resources.cpu, gpu=0.0)  # a node without GPUs may be the head
     return Node(
         host=socket.gethostname(),
         clock=time.time(),
         versions=versions(),
         sees_store=marker is None or Path(marker).exists(),
-        findings=tuple(_machine(datasets, asked)),
+        findings=tuple(_machine(datasets, requested)),
     )
 
 
 def _nodes(
     each_node: EachNode, store: Path | str, datasets: tuple[str, ...], resources: Resources
 ) -> Iterator[Finding]:
-    folder = _local(store)
+    folder = local_folder(store)
     if folder is None or not folder.is_dir():
         yield from _compared(each_node, functools.partial(inspect_node, datasets, resources, None))
         if folder is not None:
-            cure = f"mkdir {folder}, then look again"
-            yield Finding("store", "warn", "there is no folder yet, so whether all nodes see it is unknown", cure)
+            suggestion = f"mkdir {folder}, then run doctor again"
+            yield Finding(
+                "store",
+                "warning",
+                "no folder yet: whether all nodes share it was not checked",
+                suggestion,
+            )
         return
     with tempfile.NamedTemporaryFile(dir=folder.resolve(), prefix=".doctor-") as marker:
         yield from _compared(each_node, functools.partial(inspect_node, datasets, resources, marker.name))
@@ -393,19 +405,19 @@ def _nodes(
 
 
 def _compared(each_node: EachNode, inspect: Callable[[], Node]) -> Iterator[Finding]:
-    """Every node's own findings, and how the nodes differ from this one."""
-    asked = time.time()
+    """The findings of every node, and its differences from this machine."""
+    before = time.time()
     nodes = each_node(inspect)
-    answered = time.time()
-    yield Finding("nodes", "ok", f"{len(nodes)} looked at")
+    after = time.time()
+    yield Finding("nodes", "ok", f"{len(nodes)} checked")
     for node in nodes.values():
         yield from (replace(finding, name=f"{finding.name} on {node.host}") for finding in node.findings)
-        yield _clock(f"clock of {node.host}", max(node.clock - answered, 0.0) + min(node.clock - asked, 0.0))
+        yield _clock(f"clock of {node.host}", max(node.clock - after, 0.0) + min(node.clock - before, 0.0))
         yield from _versions_apart(node)
-    blind = sorted(node.host for node in nodes.values() if not node.sees_store)
-    if blind:
-        cure = "put the store on a file system that all nodes mount at the same path, or use s3:// or gs://"
-        yield Finding("store", "bad", f"is not the same folder on {', '.join(blind)}", cure)
+    without = sorted(node.host for node in nodes.values() if not node.sees_store)
+    if without:
+        suggestion = "put the store on a file system that all nodes mount at the same path, or use s3:// or gs://"
+        yield Finding("store", "error", f"not the same folder on {', '.join(without)}", suggestion)
 
 
 def _versions_apart(node: Node) -> Iterator[Finding]:
@@ -413,18 +425,12 @@ def _versions_apart(node: Node) -> Iterator[Finding]:
     other = [name for name in here if node.versions.get(name) != here[name]]
     if other:
         pairs = ", ".join(f"{name} {node.versions.get(name, 'missing')} (here {here[name]})" for name in other)
-        cure = "install requirements.lock on every node: results can depend on versions"
-        yield Finding(f"versions on {node.host}", "warn", pairs, cure)
-
-
-def _local(store: Path | str) -> Path | None:
-    """The store as a folder; None for an address (a Path has lost one of its slashes)."""
-    scheme, colon, _ = str(store).partition(":/")
-    return None if colon and scheme in FILESYSTEMS else Path(store)
+        suggestion = "install requirements.lock on every node: versions affect results"
+        yield Finding(f"versions on {node.host}", "warning", pairs, suggestion)
 
 
 def _existing(path: Path) -> Path:
-    """The path itself, or the nearest folder above it that exists."""
+    """The path, or its nearest parent that exists."""
     path = path.absolute()
     return next(place for place in (path, *path.parents) if place.exists())
 
@@ -434,21 +440,22 @@ def _writable(path: Path) -> bool:
 
 
 def show(findings: list[Finding], console: Console) -> None:
-    """A table, and a sentence on what to do."""
+    """Print a table of all findings, and how many there are of each status."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    colours = {"ok": "green", "warn": "yellow", "bad": "red"}
+    colours = {"error": "red", "warning": "yellow", "ok": "green"}
     for finding in findings:
-        cure = f"\n[bold]{escape(finding.cure)}[/]" if finding.status != "ok" and finding.cure else ""
+        suggestion = f"\n[bold]{escape(finding.suggestion)}[/]" if finding.status != "ok" and finding.suggestion else ""
         mark = f"[{colours[finding.status]}]{finding.status}[/]"
-        table.add_row(mark, escape(finding.name), f"{escape(finding.what)}{cure}")
+        table.add_row(mark, escape(finding.name), f"{escape(finding.message)}{suggestion}")
     console.print(table)
     counted = {status: sum(finding.status == status for finding in findings) for status in colours}
-    console.print(f"{platform.node()}: {counted['bad']} bad, {counted['warn']} to mind, {counted['ok']} fine")
+    errors, warnings = plural(counted["error"], "error"), plural(counted["warning"], "warning")
+    console.print(f"{platform.node()}: {errors}, {warnings}, {counted['ok']} ok")
 
 
 def exit_code(findings: list[Finding]) -> int:
-    """1 where a sweep would fail, else 0."""
-    return int(any(finding.status == "bad" for finding in findings))
+    """1 if there are errors, else 0."""
+    return int(any(finding.status == "error" for finding in findings))

@@ -1,5 +1,6 @@
 """Running stages with Ray on this machine."""
 
+import contextlib
 import subprocess
 import threading
 import time
@@ -166,7 +167,7 @@ def with_epochs(stage: Stage, epochs: int) -> Stage:
 @pytest.mark.system
 def test_a_stage_whose_worker_is_killed_is_resumed(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     stages, store = [stage for stage in stages_of(tiny) if stage.parent is None], Store(tmp_path / "store")
-    victim, other = with_epochs(stages[0], 200), stages[1]
+    victim, other = with_epochs(stages[0], 100), stages[1]
     killer, resources = Killer(victim, store, 1), Resources(cpu=cluster.cpus, checkpoint_seconds=0)
     outcomes, _ = execution.fan_out([victim, other], store, resources, cluster, killer, "abc")
     assert sorted(outcome.stage.key for outcome in outcomes) == sorted([victim.key, other.key])
@@ -195,8 +196,12 @@ def workers_of_ray() -> list[psutil.Process]:
 
     Ray names a worker process after its actor.
     """
-    below = psutil.Process().children(recursive=True)
-    return [process for process in below if " ".join(process.cmdline()).startswith("ray::ImplicitFunc")]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since it was listed
+            if " ".join(process.cmdline()).startswith("ray::ImplicitFunc"):
+                found.append(process)
+    return found
 
 
 def test_a_full_disk_stops_the_sweep_with_one_message(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:

@@ -8,17 +8,18 @@ address  validation of object storage URLs
 
 from pathlib import Path
 
-from study.store.backends.address import is_address
+from study.store.backends.address import local_folder
 from study.store.backends.base import Storage
 from study.store.backends.folder import Folder
 
 __all__ = ["Folder", "Storage", "open_storage"]
 
 
-def open_storage(location: Path | str) -> Storage:
-    """The storage at a path or URL. Raises StudyError for an invalid or unsupported URL."""
-    if is_address(location):
+def open_storage(place: Path | str) -> Storage:
+    """The storage at a path or an address. Raises StudyError for an address that cannot be opened."""
+    folder = local_folder(place)
+    if folder is None:
         from study.store.backends.objects import Objects
 
-        return Objects(str(location))
-    return Folder(Path(str(location).removeprefix("file://")))
+        return Objects(str(place))
+    return Folder(folder)
