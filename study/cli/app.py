@@ -191,7 +191,7 @@ def doctor(
     raise typer.Exit(checks.exit_code(found))
 
 
-app.command(rich_help_panel=STUDY)(launch)
+app.add_typer(launch, name="launch")
 
 
 @app.command(rich_help_panel=SETUP)

@@ -1,66 +1,115 @@
-"""The verb `launch`: the options of all kinds of clusters in one place; each kind takes its own and refuses others."""
+"""`study launch KIND GRID`: one command per kind of cluster. Its options are the fields of that kind's launcher."""
 
+import inspect
+import shlex
+import types
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
-ALL, SLURM, KUBERAY, CLOUD, OWN = "All", "SLURM", "KubeRay", "AWS and GCP", "Own hosts"
+from study.launch.catalogue import KINDS, find
+from study.launch.cluster import Cluster
+
+ALL_KINDS = "Options of all kinds"
+GRID = Annotated[Path, typer.Argument(metavar="GRID", help="Grid file, such as grids/quickstart.yaml.")]
+OUTPUT = Annotated[
+    Path | None,
+    typer.Option("--output", help="folder for the files", show_default="launch/STUDY-KIND", rich_help_panel=ALL_KINDS),
+]
+FORCE = Annotated[
+    bool,
+    typer.Option("--force", help="overwrite these files if their content differs", rich_help_panel=ALL_KINDS),
+]
 
 
-def _option(names: str, panel: str, text: str, **more: Any) -> Any:
-    return typer.Option(*names.split(), help=text, rich_help_panel=panel, show_default=False, **more)
+class Kinds(TyperGroup):
+    """Builds the command of a kind when it is used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(KINDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return command(cmd_name) if cmd_name in KINDS else None
 
 
-def launch(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="slurm, kuberay, aws, gcp or onprem")],
-    grid: Annotated[Path, typer.Argument(metavar="GRID", help="a grid file, such as grids/quickstart.yaml")],
-    nodes: Annotated[int | None, _option("--nodes", ALL, "machines that train (1)")] = None,
-    gpus: Annotated[int | None, _option("--gpus", ALL, "GPUs of each machine (0)")] = None,
-    store: Annotated[str | None, _option("--store", ALL, "folder that all machines see, or s3:// or gs://")] = None,
-    tracking_uri: Annotated[
-        str | None,
-        _option("--tracking-uri", ALL, "MLflow server as the driver reaches it"),
-    ] = None,
-    output: Annotated[Path | None, _option("--output", ALL, "folder to write (launch/STUDY-KIND)")] = None,
-    force: Annotated[bool, _option("--force", ALL, "write over these files where they have other content")] = False,
-    cpus: Annotated[int | None, _option("--cpus", SLURM, "processors of each machine (8); also for KubeRay")] = None,
-    environment: Annotated[
-        str | None, _option("--environment", SLURM, "virtual environment on all nodes (.venv)")
-    ] = None,
-    time: Annotated[str | None, _option("--time", SLURM, "time limit of one job (24:00:00)")] = None,
-    partition: Annotated[str | None, _option("--partition", SLURM, "partition")] = None,
-    account: Annotated[str | None, _option("--account", SLURM, "account")] = None,
-    image: Annotated[
-        str | None, _option("--image", KUBERAY, "container image; on AWS and GCP the machine image")
-    ] = None,
-    claim: Annotated[str | None, _option("--claim", KUBERAY, "claim of a volume that many nodes may write")] = None,
-    namespace: Annotated[str | None, _option("--namespace", KUBERAY, "namespace (default)")] = None,
-    memory: Annotated[str | None, _option("--memory", KUBERAY, "memory of each worker (32Gi)")] = None,
-    region: Annotated[str | None, _option("--region", CLOUD, "AWS: region (us-west-2)")] = None,
-    profile: Annotated[str | None, _option("--profile", CLOUD, "AWS: instance profile (study-ray)")] = None,
-    project: Annotated[str | None, _option("--project", CLOUD, "GCP: project that pays")] = None,
-    zone: Annotated[str | None, _option("--zone", CLOUD, "GCP: zone (us-central1-a)")] = None,
-    machine: Annotated[str | None, _option("--machine", CLOUD, "machine type of the workers")] = None,
-    on_demand: Annotated[bool | None, _option("--on-demand", CLOUD, "no spot machines")] = None,
-    host: Annotated[list[str] | None, _option("--host", OWN, "a host; once for each, the head first")] = None,
-    user: Annotated[str | None, _option("--user", OWN, "user name on all hosts")] = None,
-    key: Annotated[str | None, _option("--key", OWN, "private SSH key for all hosts")] = None,
-    python: Annotated[str | None, _option("--python", OWN, "Python 3.11 to 3.13 on all hosts (python3)")] = None,
-) -> None:
-    """Write files that run a study on a Ray cluster: SLURM, KubeRay, AWS, GCP or own hosts. Starts nothing."""
-    given = dict(locals())
-    from study.launch import write
+launch = typer.Typer(
+    cls=Kinds,
+    no_args_is_help=True,
+    subcommand_metavar="KIND ...",
+    add_completion=False,
+    help="Write files that run a study on a Ray cluster. Starts nothing.",
+)
 
-    own = {"kind", "grid", "output", "force"}
-    asked = {name: value for name, value in given.items() if name not in own and value is not None}
-    written = write(kind, grid, asked, output, force=force)
-    console = Console(soft_wrap=True)
-    console.print(f"{escape(str(written.folder))}: {escape(', '.join(written.files))}", highlight=False)
-    for warning in written.warnings:
-        console.print(f"[yellow]{escape(warning)}[/]", highlight=False)
-    console.print(
-        f"next: {escape(str(written.folder / 'README.md'))}, or\n{escape(written.steps.start)}", highlight=False
-    )
+
+def command(kind: str) -> Any:
+    """The command of a kind of cluster."""
+    cluster = find(kind)
+
+    def run(grid: Path, output: Path | None, force: bool, **options: Any) -> None:
+        from study.launch import write
+
+        given = {name: value for name, value in options.items() if value is not None}
+        written = write(kind, grid, given, output, force=force)
+        console = Console(soft_wrap=True)
+        console.print(f"{escape(str(written.folder))}: {escape(', '.join(written.files))}", highlight=False)
+        for warning in written.warnings:
+            console.print(f"[yellow]{escape(warning)}[/]", highlight=False)
+        console.print(
+            f"next: {escape(str(written.folder / 'README.md'))}, or\n{escape(written.steps.start)}", highlight=False
+        )
+
+    parameters = list(_parameters(cluster))
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads both
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app = typer.Typer(add_completion=False)
+    app.command(name=kind, help=inspect.getdoc(cluster), epilog=f"Example: {example(kind)}")(run)
+    return typer.main.get_command(app)
+
+
+def example(kind: str) -> str:
+    """The command line of a kind's example."""
+    words = ["study", "launch", kind, "grids/quickstart.yaml"]
+    for name, value in find(kind).example.items():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            words += [_flag(name)] if item is True else [_flag(name), str(item)]
+    return shlex.join(words)
+
+
+def _parameters(cluster: type[Cluster]) -> Iterator[inspect.Parameter]:
+    def parameter(name: str, annotation: Any, **default: Any) -> inspect.Parameter:
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, **default)
+
+    yield parameter("grid", GRID)
+    for name, field in cluster.model_fields.items():
+        panel = ALL_KINDS if name in Cluster.model_fields else f"Options of {cluster.title}"
+        yield parameter(name, Annotated[_plain(field.annotation) | None, _option(name, field, panel)], default=None)
+    yield parameter("output", OUTPUT, default=None)
+    yield parameter("force", FORCE, default=False)
+
+
+def _option(name: str, field: FieldInfo, panel: str) -> Any:
+    """Neither required nor with a default for typer: the launcher checks that, with better error messages."""
+    note = " (required)" if field.is_required() else f" (default: {field.default})" if field.default else ""
+    return typer.Option(_flag(name), help=f"{field.description}{note}", show_default=False, rich_help_panel=panel)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _plain(annotation: Any) -> Any:
+    """int, float, bool or str, or a list of one; the launcher validates the value."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _plain(arguments[0])
+    if origin in (Union, types.UnionType):
+        return _plain(next(part for part in arguments if part is not type(None)))
+    if origin is tuple:
+        return list[_plain(arguments[0])]  # type: ignore[misc]  # built at run time
+    return annotation if annotation in (int, bool, float) else str

@@ -1,6 +1,6 @@
-"""Ready files for a study on a Ray cluster: SLURM, KubeRay, AWS, GCP, or hosts of one's own.
+"""Writes the files that run a study on a Ray cluster: SLURM, KubeRay, AWS, GCP, or your own hosts.
 
-Nothing is started, nothing secret is written, and a mistake in what was asked leaves nothing behind.
+Starts nothing and writes no secrets. Invalid options raise an error before any file is written.
 """
 
 from study.launch.catalogue import KINDS

@@ -1,4 +1,4 @@
-"""AWS: a small head that stays, and workers that may be spot machines, started by `ray up`."""
+"""AWS: a small on-demand head and workers that may be spot machines, started by `ray up`."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from study.launch import mlflow_server, rayup
-from study.launch.cluster import Cluster, Place, Steps, Word, held_to
+from study.launch.cluster import Cluster, Place, Steps, Word, matching
 from study.launch.text import as_yaml
 from study.utils.frozen_model import StrictBool
 
@@ -16,32 +16,39 @@ HEAD = "m7i.xlarge"
 PACKAGES = ["boto3", "s3fs"]
 IMAGES = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 
-Image = Annotated[str, AfterValidator(held_to(r"ami-[0-9a-f]{8,17}", "an image such as ami-0123456789abcdef0"))]
+Image = Annotated[str, AfterValidator(matching(r"ami-[0-9a-f]{8,17}", "an image such as ami-0123456789abcdef0"))]
 
 
 class Aws(Cluster):
-    """Machines of EC2."""
+    """EC2 machines: a small head, and spot machines that train."""
 
     title: ClassVar[str] = "AWS"
+    example: ClassVar[Mapping[str, Any]] = {
+        "nodes": 2,
+        "gpus": 1,
+        "store": "s3://bucket/study",
+        "tracking_uri": "http://mlflow.example.org:5000",
+        "image": "ami-0123456789abcdef0",
+    }
 
     image: Image = Field(
-        description="machine image (Ubuntu 24.04); today's with NVIDIA's driver: aws ssm get-parameter "
+        description="machine image (Ubuntu 24.04); the latest with NVIDIA's driver: aws ssm get-parameter "
         f"--query Parameter.Value --name {IMAGES}"
     )
     region: Word = Field("us-west-2", description="AWS region")
     machine: Word | None = Field(None, description="instance type of the machines that train")
     profile: Word = Field(
-        "study-ray", description="instance profile that opens the bucket and lets the head start machines"
+        "study-ray", description="instance profile with access to the bucket and the right to start machines"
     )
-    on_demand: StrictBool = Field(False, description="no spot machines")
+    on_demand: StrictBool = Field(False, description="do not use spot machines")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.store.startswith("s3://"):
-            raise ValueError(f"--store {self.store} is not seen by machines of AWS; give s3://BUCKET/NAME")
+            raise ValueError(f"AWS machines cannot access --store {self.store}; give s3://BUCKET/NAME")
         if self.machine is None and self.gpus not in MACHINES:
             known = ", ".join(map(str, MACHINES))
-            raise ValueError(f"no instance type is known for {self.gpus} GPUs ({known} are); name one with --machine")
+            raise ValueError(f"no default instance type for {self.gpus} GPUs, only for {known}; give --machine")
         return self
 
     @property
@@ -66,7 +73,7 @@ class Aws(Cluster):
             "auth": {"ssh_user": "ubuntu"},
             "available_node_types": {
                 "head": {
-                    "resources": {"CPU": 0},  # it keeps the driver, and takes no stage from a worker that could be lost
+                    "resources": {"CPU": 0},  # only the driver runs there
                     "node_config": self._node(HEAD),
                 },
                 "worker": {
@@ -109,7 +116,7 @@ class Aws(Cluster):
         return Steps(
             prepare=(
                 f"{rayup.prepare(PACKAGES)}\n"
-                "# the machines' role: this bucket, and for the head, machines like itself\n"
+                "# role of the machines: access to the bucket and, for the head, the right to start machines\n"
                 f"aws iam create-role --role-name {role} --assume-role-policy-document file://{folder}/role.json\n"
                 f"aws iam put-role-policy --role-name {role} --policy-name study --policy-document file://{folder}/policy.json\n"
                 f"aws iam create-instance-profile --instance-profile-name {role}\n"
@@ -119,8 +126,8 @@ class Aws(Cluster):
             mlflow=mlflow_server.compose_help(self, place),
             notes=(
                 *rayup.notes(self.on_demand),
-                "The security group that `ray up` makes opens SSH to the world and the rest to the cluster alone; "
-                "narrow it to your own address where you can.",
+                "The security group that `ray up` creates allows SSH from anywhere, and other ports within the cluster "
+                "only; restrict SSH to your own address if possible.",
             ),
         )
 

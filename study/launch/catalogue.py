@@ -1,4 +1,4 @@
-"""The table of launchers. A new one is one file beside this one and one line here."""
+"""The table of launchers. A new kind of cluster is one file in this folder and one line here."""
 
 import importlib
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ KINDS: Mapping[str, str] = {
 
 
 def find(kind: str) -> type[Cluster]:
-    """The launcher of a kind of cluster. Raises StudyError for an unknown one."""
+    """The launcher of a kind of cluster. Raises StudyError for an unknown kind."""
     if kind not in KINDS:
-        raise StudyError(f"launch: {kind!r} is no kind of cluster; {did_you_mean(kind, KINDS)}")
+        raise StudyError(f"launch: unknown kind of cluster {kind!r}; {did_you_mean(kind, KINDS)}")
     module, _, name = KINDS[kind].partition(":")
     return cast(type[Cluster], getattr(importlib.import_module(module), name))

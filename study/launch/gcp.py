@@ -1,4 +1,4 @@
-"""GCP: a small head that stays, and workers that may be spot machines, started by `ray up`."""
+"""GCP: a small on-demand head and workers that may be spot machines, started by `ray up`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from study.launch import mlflow_server, rayup
-from study.launch.cluster import Cluster, Place, Steps, Word, held_to
+from study.launch.cluster import Cluster, Place, Steps, Word, matching
 from study.launch.text import as_yaml
 from study.utils.frozen_model import StrictBool
 
@@ -19,38 +19,46 @@ MACHINES = {  # GPUs: L4
 }
 HEAD = "n2-standard-4"
 PACKAGES = ["google-api-python-client", "google-auth", "cryptography", "gcsfs"]
-ACCOUNT = "ray-autoscaler-sa-v1"  # made by `ray up`, with rights to buckets and machines
+ACCOUNT = "ray-autoscaler-sa-v1"  # created by `ray up`, with access to buckets and machines
 
-Zone = Annotated[str, AfterValidator(held_to(r"[a-z]+-[a-z]+[0-9]+-[a-z]", "a zone such as us-central1-a"))]
-Project = Annotated[str, AfterValidator(held_to(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "a project's id"))]
+Zone = Annotated[str, AfterValidator(matching(r"[a-z]+-[a-z]+[0-9]+-[a-z]", "a zone such as us-central1-a"))]
+Project = Annotated[str, AfterValidator(matching(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "a project id"))]
 Image = Annotated[
     str,
-    AfterValidator(held_to(r"projects/[a-z0-9-]+/global/images/[a-z0-9/-]+", "projects/PROJECT/global/images/NAME")),
+    AfterValidator(matching(r"projects/[a-z0-9-]+/global/images/[a-z0-9/-]+", "projects/PROJECT/global/images/NAME")),
 ]
 
 
 class Gcp(Cluster):
-    """Machines of Compute Engine."""
+    """Compute Engine machines: a small head, and spot machines that train."""
 
     title: ClassVar[str] = "GCP"
+    example: ClassVar[Mapping[str, Any]] = {
+        "nodes": 2,
+        "gpus": 1,
+        "store": "gs://bucket/study",
+        "tracking_uri": "http://mlflow.example.org:5000",
+        "project": "my-project",
+        "image": "projects/my-project/global/images/study",
+    }
 
-    project: Project = Field(description="id of the project that pays")
+    project: Project = Field(description="id of the project to be billed")
     image: Image = Field(
         description="machine image (Ubuntu with Python 3.11 or later), as projects/PROJECT/global/images/NAME; "
-        "those with NVIDIA's driver: gcloud compute images list --no-standard-images "
+        "list images with NVIDIA's driver: gcloud compute images list --no-standard-images "
         "--project deeplearning-platform-release"
     )
     zone: Zone = Field("us-central1-a", description="zone of all machines")
     machine: Word | None = Field(None, description="machine type of the machines that train")
-    on_demand: StrictBool = Field(False, description="no spot machines")
+    on_demand: StrictBool = Field(False, description="do not use spot machines")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.store.startswith("gs://"):
-            raise ValueError(f"--store {self.store} is not seen by machines of GCP; give gs://BUCKET/NAME")
+            raise ValueError(f"GCP machines cannot access --store {self.store}; give gs://BUCKET/NAME")
         if self.machine is None and self.gpus not in MACHINES:
             known = ", ".join(map(str, MACHINES))
-            raise ValueError(f"no machine type is known for {self.gpus} GPUs ({known} are); name one with --machine")
+            raise ValueError(f"no default machine type for {self.gpus} GPUs, only for {known}; give --machine")
         return self
 
     @property
@@ -75,7 +83,7 @@ class Gcp(Cluster):
             "auth": {"ssh_user": "ubuntu"},
             "available_node_types": {
                 "head": {
-                    "resources": {"CPU": 0},  # it keeps the driver, and takes no stage
+                    "resources": {"CPU": 0},  # only the driver runs there
                     "node_config": self._node(HEAD),
                 },
                 "worker": {
@@ -101,7 +109,7 @@ class Gcp(Cluster):
         return {"machineType": machine, "disks": [boot]}
 
     def _scheduling(self) -> dict[str, Any]:
-        """A machine with GPUs cannot move, and a spot machine may neither move nor start again by itself."""
+        """GCP can neither migrate a machine with GPUs, nor migrate or restart a spot machine."""
         if self.on_demand:
             return {"onHostMaintenance": "TERMINATE"}
         return {
@@ -112,7 +120,7 @@ class Gcp(Cluster):
         }
 
     def _account(self) -> dict[str, Any]:
-        """Ray gives the head this account; workers need it too, to reach the bucket."""
+        """Ray gives the head this account; workers need it to access the bucket."""
         email = f"{ACCOUNT}@{self.project}.iam.gserviceaccount.com"
         return {"serviceAccounts": [{"email": email, "scopes": ["https://www.googleapis.com/auth/cloud-platform"]}]}
 

@@ -1,4 +1,4 @@
-"""Kubernetes: a RayJob for the KubeRay operator (1.5.1 or later), and MLflow with PostgreSQL beside it."""
+"""Kubernetes: a RayJob for the KubeRay operator (1.5.1 or later), and MLflow with PostgreSQL."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
@@ -6,49 +6,55 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from study.launch import mlflow_pods, rayup
-from study.launch.cluster import Cluster, Location, Place, Server, Steps, held_to
+from study.launch.cluster import Cluster, Location, Place, Server, Steps, matching
 from study.launch.text import as_yaml, command
 from study.utils.frozen_model import PositiveInt
 
-MOUNT = "/study"  # of the claim
+MOUNT = "/study"  # where the volume claim is mounted
 SECRETS = "study-secrets"  # optional: credentials of the bucket and of MLflow, as environment variables
 HEAD = {"cpu": "2", "memory": "8Gi"}
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-Label = Annotated[str, AfterValidator(held_to(_LABEL, "a Kubernetes name: small letters, digits and '-'"))]
-Image = Annotated[str, AfterValidator(held_to(r"[a-z0-9][A-Za-z0-9._/:@-]*", "an image such as REGISTRY/study:1"))]
-Memory = Annotated[str, AfterValidator(held_to(r"[1-9][0-9]*[KMGT]i", "an amount such as 32Gi"))]
+Label = Annotated[str, AfterValidator(matching(_LABEL, "a Kubernetes name: lower-case letters, digits and '-'"))]
+Image = Annotated[str, AfterValidator(matching(r"[a-z0-9][A-Za-z0-9._/:@-]*", "an image such as REGISTRY/study:1"))]
+Memory = Annotated[str, AfterValidator(matching(r"[1-9][0-9]*[KMGT]i", "an amount such as 32Gi"))]
 
 
 class KubeRay(Cluster):
-    """Pods of a Kubernetes cluster."""
+    """A RayJob of the KubeRay operator on Kubernetes."""
 
     title: ClassVar[str] = "Kubernetes"
+    example: ClassVar[Mapping[str, Any]] = {
+        "nodes": 3,
+        "gpus": 1,
+        "image": "registry.example.org/study:1",
+        "claim": "shared",
+    }
 
     store: Location = Field(
-        f"{MOUNT}/store", description=f"folder in {MOUNT}, where the claim is, or s3:// or gs:// address"
+        f"{MOUNT}/store", description=f"folder in {MOUNT}, where --claim is mounted, or s3:// or gs:// address"
     )
     tracking_uri: Server = Field(
-        "http://study-mlflow:5000", description="the MLflow server; default: the one in mlflow.yaml"
+        "http://study-mlflow:5000", description="MLflow server; the default is that of mlflow.yaml"
     )
     image: Image = Field(
-        description="name of the image that is built from the Dockerfile and that the cluster can pull"
+        description="name of the image, which is built from the Dockerfile and which the cluster can pull"
     )
-    claim: Label | None = Field(None, description="claim of a volume that many nodes may write (ReadWriteMany)")
+    claim: Label | None = Field(None, description="volume claim that many nodes can write (ReadWriteMany)")
     namespace: Label = Field("default", description="Kubernetes namespace")
-    cpus: PositiveInt = Field(8, description="processors of each worker")
-    memory: Memory = Field("32Gi", description="memory of each worker")
+    cpus: PositiveInt = Field(8, description="CPUs per worker")
+    memory: Memory = Field("32Gi", description="memory per worker")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.store_is_address:
             return self
         if not self.store.startswith(f"{MOUNT}/"):
-            raise ValueError(f"--store {self.store} is in no volume; give a folder in {MOUNT}, or s3:// or gs://")
+            raise ValueError(f"--store {self.store} is not on a volume; give a folder in {MOUNT}, or s3:// or gs://")
         if self.claim is None:
             raise ValueError(
-                "pods share no folder by themselves: name a volume claim that many nodes may write with --claim, "
-                "or give --store s3://BUCKET/NAME or gs://BUCKET/NAME"
+                "pods share no folder: give a volume claim that many nodes can write with --claim, "
+                "or --store s3://BUCKET/NAME or gs://BUCKET/NAME"
             )
         return self
 
@@ -63,10 +69,10 @@ class KubeRay(Cluster):
         comment = "The study as a RayJob; see README.md."
         files = {
             "rayjob.yaml": as_yaml(comment, self._grid(place), self._job(place)),
-            "mlflow.yaml": mlflow_pods.manifest(self),
+            "mlflow.yaml": mlflow_pods.manifest(self.namespace, self.image),
             "Dockerfile": self._dockerfile(),
         }
-        return files | ({"reader.yaml": as_yaml("To copy reports from.", self._reader())} if self.claim else {})
+        return files | ({"reader.yaml": as_yaml("A pod to copy reports from.", self._reader())} if self.claim else {})
 
     def _metadata(self, name: str) -> dict[str, Any]:
         return {"name": name, "namespace": self.namespace}
@@ -82,14 +88,14 @@ class KubeRay(Cluster):
         )
         spec = {
             "entrypoint": command(driver),
-            "backoffLimit": 2,  # a lost head: a new cluster goes on from what is stored
+            "backoffLimit": 2,  # if the head is lost, a new cluster resumes from the store
             "shutdownAfterJobFinishes": True,
             "ttlSecondsAfterFinished": 600,
             "rayClusterSpec": {
                 "rayVersion": place.ray,
-                "authOptions": {"mode": "token"},  # the operator makes the token and gives it to every pod
+                "authOptions": {"mode": "token"},  # the operator generates the token and passes it to all pods
                 "headGroupSpec": {
-                    "rayStartParams": {"num-cpus": "0"},  # the driver alone
+                    "rayStartParams": {"num-cpus": "0"},  # only the driver runs there
                     "template": {"spec": self._pod("head", HEAD, place.name)},
                 },
                 "workerGroupSpecs": [
@@ -139,9 +145,9 @@ class KubeRay(Cluster):
     def _dockerfile(self) -> str:
         packages = " ".join(["'ray[default]'", "psycopg2-binary", "s3fs", "gcsfs"])
         return (
-            "# Head, workers and MLflow, in the versions of the lock file.\n"
+            "# Head, workers and MLflow, with the versions of the lock file.\n"
             "FROM python:3.11-slim\n"
-            "# wget: KubeRay's probes; gcc: torch.compile builds code on the machine\n"
+            "# wget: for the probes of KubeRay; gcc: for torch.compile\n"
             "RUN apt-get update \\\n"
             " && apt-get install --yes --no-install-recommends gcc libc6-dev wget \\\n"
             " && rm -rf /var/lib/apt/lists/* \\\n"
@@ -170,18 +176,18 @@ class KubeRay(Cluster):
             watch=(
                 f"{kubectl} get rayjob {place.name} --watch\n"
                 f"{kubectl} logs --follow job/{place.name}\n"
-                f'{kubectl} port-forward "service/{cluster}-head-svc" 8265  # http://localhost:8265; asks for the token'
+                f'{kubectl} port-forward "service/{cluster}-head-svc" 8265  # http://localhost:8265; requires the token'
             ),
             resume=f"{kubectl} delete --ignore-not-found rayjob {place.name}\n{apply}",
             stop=f"{kubectl} delete rayjob {place.name}",
             fetch=self._fetch(place),
-            mlflow=mlflow_pods.help_text(self, place),
+            mlflow=mlflow_pods.help_text(self.namespace, self.tracking_uri, place.folder),
             notes=(
-                "The KubeRay operator, 1.5.1 or later, makes the token, a Secret, and gives it to every pod.",
-                f"Credentials of a bucket or of MLflow can be put into a Secret named `{SECRETS}`: its entries become "
+                "The KubeRay operator, 1.5.1 or later, generates the token (a Secret) and passes it to all pods.",
+                f"Credentials of a bucket or of MLflow can be stored in a Secret named `{SECRETS}`: its entries become "
                 "environment variables of all pods.",
-                "A head that is lost is replaced twice, with a new cluster that goes on from the store.",
-                "On spot nodes a worker that is taken away is replaced, and the stages it had are run again.",
+                "If the head is lost, a new cluster resumes from the store, at most twice.",
+                "On spot nodes a reclaimed worker is replaced, and its stages are retried.",
             ),
         )
 

@@ -1,28 +1,23 @@
-"""MLflow with PostgreSQL behind it as pods, reached from inside the Kubernetes cluster only."""
-
-from __future__ import annotations
+"""MLflow with PostgreSQL as pods, reachable only from inside the Kubernetes cluster."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePosixPath
+from typing import Any
 
 from study.launch.mlflow_server import allowed_hosts, command
 from study.launch.text import as_yaml
-
-if TYPE_CHECKING:
-    from study.launch.cluster import Place
-    from study.launch.kuberay import KubeRay
 
 MLFLOW, POSTGRES = "study-mlflow", "study-postgres"  # POSTGRES is also the Secret with its password
 PASSWORD = {"secretKeyRef": {"name": POSTGRES, "key": "password"}}
 
 
-def manifest(cluster: KubeRay) -> str:
-    """Volumes, pods and services."""
-    mlflow, postgres = _mlflow(cluster), _postgres()
+def manifest(namespace: str, image: str) -> str:
+    """Volumes, pods and services; `image` has MLflow."""
+    mlflow, postgres = _mlflow(namespace, image), _postgres()
     return as_yaml(
-        "MLflow with PostgreSQL behind it, inside the cluster only; see README.md.",
-        *_server(POSTGRES, cluster.namespace, postgres, port=5432, user=999),
-        *_server(MLFLOW, cluster.namespace, mlflow, port=5000, user=1000),
+        "MLflow with PostgreSQL, reachable only from inside the cluster; see README.md.",
+        *_server(POSTGRES, namespace, postgres, port=5432, user=999),
+        *_server(MLFLOW, namespace, mlflow, port=5000, user=1000),
     )
 
 
@@ -34,21 +29,21 @@ def _postgres() -> dict[str, Any]:
             {"name": "POSTGRES_USER", "value": "mlflow"},
             {"name": "POSTGRES_DB", "value": "mlflow"},
             {"name": "POSTGRES_PASSWORD", "valueFrom": PASSWORD},
-            {"name": "PGDATA", "value": "/data/postgres"},  # a volume's root may hold lost+found
+            {"name": "PGDATA", "value": "/data/postgres"},  # the root of a volume may contain lost+found
         ],
         "ports": [{"containerPort": 5432}],
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     }
 
 
-def _mlflow(cluster: KubeRay) -> dict[str, Any]:
+def _mlflow(namespace: str, image: str) -> dict[str, Any]:
     return {
         "name": "mlflow",
-        "image": cluster.image,
+        "image": image,
         "command": command("0.0.0.0", 5000, f"postgresql+psycopg2://mlflow@{POSTGRES}/mlflow", "/data"),
         "env": [
             {"name": "PGPASSWORD", "valueFrom": PASSWORD},
-            {"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": allowed_hosts(MLFLOW, f"{MLFLOW}.{cluster.namespace}")},
+            {"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": allowed_hosts(MLFLOW, f"{MLFLOW}.{namespace}")},
             {"name": "MLFLOW_DISABLE_TELEMETRY", "value": "true"},
         ],
         "ports": [{"containerPort": 5000}],
@@ -57,7 +52,7 @@ def _mlflow(cluster: KubeRay) -> dict[str, Any]:
 
 
 def _server(name: str, namespace: str, container: Mapping[str, Any], port: int, user: int) -> list[dict[str, Any]]:
-    """A volume, one pod, and a name inside the cluster."""
+    """A volume, one pod, and a service."""
     labels, metadata = {"app": name}, {"name": name, "namespace": namespace}
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "20Gi"}}}
     pod = {
@@ -67,7 +62,7 @@ def _server(name: str, namespace: str, container: Mapping[str, Any], port: int, 
     }
     deployment = {
         "replicas": 1,
-        "strategy": {"type": "Recreate"},  # two pods never share the volume
+        "strategy": {"type": "Recreate"},  # never two pods on one volume
         "selector": {"matchLabels": labels},
         "template": {"metadata": {"labels": labels}, "spec": pod},
     }
@@ -79,17 +74,17 @@ def _server(name: str, namespace: str, container: Mapping[str, Any], port: int, 
     ]
 
 
-def help_text(cluster: KubeRay, place: Place) -> str:
-    """The README's section on the server."""
-    kubectl = f"kubectl --namespace {cluster.namespace}"
+def help_text(namespace: str, tracking_uri: str, folder: PurePosixPath) -> str:
+    """The README's section on MLflow."""
+    kubectl = f"kubectl --namespace {namespace}"
     return f"""\
-The sweep is mirrored in the MLflow server at <{cluster.tracking_uri}>. While it cannot be reached, training goes on
-and `python -m study sync` delivers later. `mlflow.yaml` starts one with PostgreSQL behind it, reached from inside the
-cluster only:
+The sweep is mirrored to the MLflow server at <{tracking_uri}>. If it is unreachable, training continues;
+`python -m study sync` sends the runs later. `mlflow.yaml` starts a server with PostgreSQL, reachable only from inside
+the cluster:
 
 ```bash
 {kubectl} create secret generic {POSTGRES} --from-literal=password="$(openssl rand -hex 24)"
-{kubectl} apply --filename {place.folder}/mlflow.yaml
+{kubectl} apply --filename {folder}/mlflow.yaml
 {kubectl} port-forward service/{MLFLOW} 5000  # http://localhost:5000
 ```
 """

@@ -1,7 +1,7 @@
-"""An MLflow server with PostgreSQL behind it, as files and as plain commands: one example, for those who have none.
+"""An example of an MLflow server with PostgreSQL, for users without one: Docker Compose files and plain commands.
 
-Only the driver writes to MLflow, so only it must reach the server. The server listens on localhost unless told
-otherwise, and answers only to the names it is known by.
+Only the driver needs to reach the server. By default the server listens on localhost. It accepts only requests for its
+allowed host names.
 """
 
 from collections.abc import Mapping
@@ -10,23 +10,23 @@ from typing import Any
 from study.launch.cluster import Cluster, Place
 from study.launch.text import as_yaml
 
-PASSWORD = "mlflow/postgres_password"  # written by whoever starts the server, never by us
+PASSWORD = "mlflow/postgres_password"  # the user creates it; never written here
 PORT = 5000
 DOCKERFILE = """\
-# MLflow with the driver of PostgreSQL, in the versions of the lock file.
+# MLflow and the PostgreSQL driver, with the versions of the lock file.
 FROM python:3.11-slim
 COPY requirements.lock /tmp/
 RUN python -m pip install --no-cache-dir --constraint /tmp/requirements.lock mlflow psycopg2-binary
 """
 LOCAL = "It listens on localhost of that machine."
 BEYOND = (
-    "`MLFLOW_BIND` makes it listen beyond localhost: whoever reaches that port can read and write all runs, so name an "
-    "address of a private network, and close the port to all others."
+    "`MLFLOW_BIND` makes it listen on another address than localhost. Anyone who reaches the port can read and write "
+    "all runs: use an address of a private network, and block the port for all other machines."
 )
 
 
 def command(host: str, port: int, database: str, artifacts: str) -> list[str]:
-    """What starts the server. It hands artifacts on, so that a driver needs its address only; tests start the same."""
+    """The command that starts the server. It proxies artifacts, so that a driver needs only its address."""
     listen = ["--host", host, "--port", str(port)]
     return [
         "python",
@@ -42,7 +42,7 @@ def command(host: str, port: int, database: str, artifacts: str) -> list[str]:
 
 
 def compose_files(cluster: Cluster, place: Place) -> Mapping[str, str]:
-    """The server for Docker Compose, and what git is to leave out."""
+    """The server for Docker Compose, and a .gitignore for its password."""
     depth = "/".join([".."] * (len(place.folder.parts) + 1))  # from mlflow/ to the repository's root
     up = " ".join(command("0.0.0.0", 5000, "postgresql+psycopg2://mlflow@postgres/mlflow", "/artifacts"))
     mlflow: dict[str, Any] = {
@@ -77,7 +77,7 @@ def compose_files(cluster: Cluster, place: Place) -> Mapping[str, str]:
         "secrets": {"postgres_password": {"file": "./postgres_password"}},
         "volumes": {"database": {}, "artifacts": {}},
     }
-    comment = "MLflow with PostgreSQL behind it, on localhost unless MLFLOW_BIND names another address."
+    comment = "MLflow with PostgreSQL, on localhost unless MLFLOW_BIND is set to another address."
     return {
         "mlflow/compose.yaml": as_yaml(comment, document),
         "mlflow/Dockerfile": DOCKERFILE,
@@ -86,22 +86,21 @@ def compose_files(cluster: Cluster, place: Place) -> Mapping[str, str]:
 
 
 def allowed_hosts(*names: str) -> str:
-    """What MLflow is to accept as its own name (it refuses others, against DNS rebinding)."""
+    """The host names that MLflow accepts; it refuses others to prevent DNS rebinding."""
     known = dict.fromkeys(["localhost", "127.0.0.1", *names])
     return ",".join(f"{name},{name}:*" for name in known)
 
 
 def compose_help(cluster: Cluster, place: Place) -> str:
-    """The README's section on the server."""
+    """The README's section on MLflow."""
     folder = place.folder
     bind = "" if cluster.tracking_is_local else f"MLFLOW_BIND={_numeric(cluster.tracking_host)} "
     where = "the driver's machine" if cluster.tracking_is_local else f"{cluster.tracking_host}"
     host = "127.0.0.1" if cluster.tracking_is_local else cluster.tracking_host
     note = LOCAL if cluster.tracking_is_local else BEYOND
     return f"""\
-The sweep is mirrored in the MLflow server at <{cluster.tracking_uri}>. While it cannot be reached, training goes on
-and `python -m study sync` delivers later. Where there is no server yet, `mlflow/` starts one with PostgreSQL behind
-it, on {where}:
+The sweep is mirrored to the MLflow server at <{cluster.tracking_uri}>. If it is unreachable, training continues;
+`python -m study sync` sends the runs later. If you have no server, start one with PostgreSQL on {where}:
 
 ```bash
 (umask 077; openssl rand -hex 24 > {folder}/{PASSWORD})
@@ -123,7 +122,7 @@ def _port(cluster: Cluster) -> int:
 
 
 def _numeric(host: str) -> str:
-    """Docker binds to addresses, not to names."""
+    """Docker binds to addresses, not to host names."""
     if host.replace(".", "").isdigit():
         return host
     return f"\"$(getent ahostsv4 {host} | awk '{{print $1; exit}}')\""

@@ -1,4 +1,4 @@
-"""Hosts of one's own, reached by SSH and started by `ray up`. The first host is the head, and trains too."""
+"""Your own hosts, started by `ray up` over SSH. The first host is the head and trains as well."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
@@ -6,20 +6,31 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from study.launch import mlflow_server, rayup
-from study.launch.cluster import Cluster, Host, Place, Steps, Word, held_to
+from study.launch.cluster import Cluster, Host, Place, Steps, Word, matching
 from study.launch.text import as_yaml
+from study.vit.settings import PositiveInt
 
-Key = Annotated[str, AfterValidator(held_to(r"(?:~/)?[A-Za-z0-9./_][A-Za-z0-9._/-]*", "the path of a key file"))]
+Key = Annotated[str, AfterValidator(matching(r"(?:~/)?[A-Za-z0-9./_][A-Za-z0-9._/-]*", "the path of a key file"))]
 
 
 class OnPrem(Cluster):
-    """Own hosts. `nodes` is their number."""
+    """Your own hosts, reached by SSH; the first one is the head."""
 
     title: ClassVar[str] = "own hosts"
+    example: ClassVar[Mapping[str, Any]] = {
+        "gpus": 2,
+        "store": "/shared/store",
+        "tracking_uri": "http://mlflow.example.org:5000",
+        "host": ["10.0.0.1", "10.0.0.2", "node-3"],
+        "user": "me",
+    }
 
-    host: Annotated[tuple[Host, ...], Field(min_length=1)] = Field(description="every host, the head first")
+    nodes: PositiveInt = Field(default_factory=lambda: 1, description="number of hosts; omit it, --host gives it")
+    host: Annotated[tuple[Host, ...], Field(min_length=1)] = Field(
+        description="a host; repeat for every host, the head first"
+    )
     user: Word = Field(description="user name on all hosts")
-    key: Key | None = Field(None, description="private SSH key for all hosts; the head gets a copy to reach the others")
+    key: Key | None = Field(None, description="private SSH key for all hosts; it is copied to the head")
     python: Word = Field("python3", description="Python 3.11 to 3.13 on all hosts")
 
     @model_validator(mode="before")
@@ -32,13 +43,13 @@ class OnPrem(Cluster):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if len(set(self.host)) < len(self.host):
-            raise ValueError("--host names a host twice")
+            raise ValueError("--host contains a host twice")
         if self.nodes != len(self.host):
-            raise ValueError(f"--nodes is {self.nodes} but --host names {len(self.host)}; leave --nodes out")
+            raise ValueError(f"--nodes is {self.nodes}, but there are {len(self.host)} hosts; omit --nodes")
         if not self.store_is_address and not self.store.startswith("/"):
             raise ValueError(
-                f"--store {self.store} would be another folder on every host; give the absolute path of a folder that "
-                "all hosts share, or an s3:// or gs:// address"
+                f"--store {self.store} would be a different folder on every host; give the absolute path of a folder "
+                "that all hosts share, or an s3:// or gs:// address"
             )
         return self
 
@@ -48,7 +59,7 @@ class OnPrem(Cluster):
 
     def _cluster(self, place: Place) -> dict[str, Any]:
         head, *workers = self.host
-        takes = f" --num-gpus={self.gpus}"
+        options = f" --num-gpus={self.gpus}"
         return {
             "cluster_name": place.name,
             "max_workers": len(workers),
@@ -56,7 +67,7 @@ class OnPrem(Cluster):
             "auth": {"ssh_user": self.user} | ({"ssh_private_key": self.key} if self.key else {}),
             **rayup.common(place, self.python, self._packages()),
             "initialization_commands": [],
-            **rayup.start_commands(takes, takes),
+            **rayup.start_commands(options, options),
         }
 
     def _packages(self) -> list[str]:
@@ -70,8 +81,8 @@ class OnPrem(Cluster):
             **rayup.steps(place),
             mlflow=mlflow_server.compose_help(self, place),
             notes=(
-                "`ray up` and `ray down` stop every Ray process of that user on these hosts.",
-                "The head starts Ray on the other hosts by SSH: with `--key`'s copy, or with a key of its own there.",
-                "A host that was lost joins again with `ray up`; a new one is added by writing these files anew.",
+                "`ray up` and `ray down` stop all Ray processes of that user on these hosts.",
+                "The head starts Ray on the other hosts by SSH, with the copied `--key` or a key of its own.",
+                "A lost host rejoins with `ray up`. To add a host, write these files again with one more `--host`.",
             ),
         )

@@ -1,4 +1,4 @@
-"""What the `ray up` cluster files of AWS, GCP and own hosts share, and the script that runs the study on the head."""
+"""The common parts of `ray up` cluster files (AWS, GCP, own hosts), and the script that runs the study on the head."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,8 @@ PYTHON = "~/study-env/bin/python"
 RAY = "~/study-env/bin/ray"
 TOKEN = "~/.ray/auth_token"
 ENVIRONMENT = "RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0"
-COMMIT = "git describe --always --dirty --abbrev=40 --exclude='*'"  # the commit alone, whatever is tagged
-UBUNTU = (  # compilers and headers: torch.compile builds code on the machine
+COMMIT = "git describe --always --dirty --abbrev=40 --exclude='*'"  # the commit without tags
+UBUNTU = (  # compiler and headers, for torch.compile
     "sudo apt-get -o DPkg::Lock::Timeout=300 update && "
     "sudo DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install --yes "
     "python3-venv python3-dev gcc rsync"
@@ -43,7 +43,7 @@ esac
 
 
 def common(place: Place, python: str, packages: list[str]) -> dict[str, Any]:
-    """The parts of a cluster file that do not depend on where the machines come from."""
+    """The parts of a cluster file that do not depend on the provider."""
     names = " ".join(f"'{name}'" for name in ["ray[default]", *packages])
     return {
         "file_mounts": {
@@ -66,20 +66,20 @@ def common(place: Place, python: str, packages: list[str]) -> dict[str, Any]:
     }
 
 
-def start_commands(head_takes: str, worker_takes: str) -> dict[str, list[str]]:
-    """How Ray starts on the head and on a worker; `takes` are the options that say what each may use."""
+def start_commands(head_options: str, worker_options: str) -> dict[str, list[str]]:
+    """The commands that start Ray on the head and on a worker, with options such as ` --num-gpus=2`."""
     start = f"ulimit -n 65536; {ENVIRONMENT} {RAY} start"
     config = "--autoscaling-config=~/ray_bootstrap_config.yaml"
-    head = f"{start} --head --port=6379 --dashboard-host=127.0.0.1 {config}{head_takes}"
+    head = f"{start} --head --port=6379 --dashboard-host=127.0.0.1 {config}{head_options}"
     return {
         "head_start_ray_commands": [f"{RAY} stop", head],
-        "worker_start_ray_commands": [f"{RAY} stop", f"{start} --address=$RAY_HEAD_IP:6379{worker_takes}"],
+        "worker_start_ray_commands": [f"{RAY} stop", f"{start} --address=$RAY_HEAD_IP:6379{worker_options}"],
     }
 
 
 def files(cluster: Cluster, place: Place) -> Mapping[str, str]:
-    """The files beside the cluster file."""
-    script = "#!/usr/bin/env bash\n# The study as a Ray job on the head node: start (also to resume), watch, stop.\n"
+    """The files besides the cluster file."""
+    script = "#!/usr/bin/env bash\n# Runs the study as a Ray job on the head: start (also to resume), watch, stop.\n"
     values = {"folder": str(place.folder), "driver": cluster.run("python", f"{place.folder}/grid.yaml")}
     return {
         "sweep.sh": f"{script}set -euo pipefail\n\n{assignments(values)}{BODY}",
@@ -88,7 +88,7 @@ def files(cluster: Cluster, place: Place) -> Mapping[str, str]:
 
 
 def prepare(packages: list[str]) -> str:
-    """What a machine needs to start clusters."""
+    """The commands that set up a machine to start clusters."""
     names = " ".join(f"'{name}'" for name in ["ray[default]", *packages])
     return (
         f"python -m pip install --constraint requirements.lock --editable . {names}\n"
@@ -104,24 +104,22 @@ def steps(place: Place) -> dict[str, str]:
         "start": (f"{COMMIT} >{place.folder}/commit\nray up --yes {cluster}\nray exec {cluster} '{sweep} start'"),
         "watch": (
             f"ray exec {cluster} '{sweep} watch'\n"
-            f"ray exec {cluster} '{ENVIRONMENT} {RAY} status'  # machines, and what waits\n"
-            f"ray dashboard {cluster}  # http://localhost:8265, through SSH; asks for the token"
+            f"ray exec {cluster} '{ENVIRONMENT} {RAY} status'  # machines and pending work\n"
+            f"ray dashboard {cluster}  # http://localhost:8265, through SSH; requires the token"
         ),
-        "resume": (
-            f"ray up --yes --no-restart {cluster}  # where machines are missing\nray exec {cluster} '{sweep} start'"
-        ),
+        "resume": (f"ray up --yes --no-restart {cluster}  # adds missing machines\nray exec {cluster} '{sweep} start'"),
         "stop": f"ray exec {cluster} '{sweep} stop'\nray down --yes {cluster}",
         "fetch": f"ray rsync-down {cluster} study/reports/ reports/",
     }
 
 
 def notes(on_demand: bool) -> tuple[str, ...]:
-    """What machines that cost money, and may vanish, ask for."""
-    cost = "The machines cost money until `ray down`; the driver's end does not stop them."
+    """Notes on the cost of machines, and on spot machines."""
+    cost = "The machines cost money until `ray down`; they keep running when the study has finished."
     if on_demand:
         return (cost,)
     return (
         cost,
-        "Workers are spot machines: one that is taken away is replaced, and the stages it had are run again.",
-        "The head is no spot machine and takes no stages: it keeps the driver.",
+        "Workers are spot machines: a reclaimed one is replaced, and its stages are retried.",
+        "The head is not a spot machine and runs no stages, only the driver.",
     )

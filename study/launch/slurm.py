@@ -1,8 +1,8 @@
-"""SLURM: one batch script. `ray symmetric-run` starts Ray on every node of the job and the driver on the first."""
+"""SLURM: one batch script. `ray symmetric-run` starts Ray on all nodes of the job, and the driver on the first."""
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
@@ -11,16 +11,16 @@ from study.launch.cluster import Cluster, Location, PathText, Place, Steps, Word
 from study.launch.text import assignments
 from study.utils.frozen_model import PositiveInt
 
-GRACE = 300  # seconds before the time limit at which the driver is asked to stop; Ray takes over a minute to end
+GRACE = 300  # seconds before the time limit at which the driver is interrupted; Ray needs over a minute to stop
 
 
 def _check_time(value: str) -> str:
     found = re.fullmatch(r"(?:([0-9]{1,3})-)?([0-9]{1,3}):([0-5][0-9]):([0-5][0-9])", value)
     if found is None:
-        raise ValueError(f"{value!r} is not possible; it must be HH:MM:SS or D-HH:MM:SS")
+        raise ValueError(f"invalid value {value!r}: must be HH:MM:SS or D-HH:MM:SS")
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     if ((days * 24 + hours) * 60 + minutes) * 60 + seconds < 2 * GRACE:
-        raise ValueError(f"{value} is too short: the last {GRACE} seconds are for stopping; give at least 00:10:00")
+        raise ValueError(f"{value} is too short: the last {GRACE} seconds are needed to stop; give at least 00:10:00")
     return value
 
 
@@ -30,16 +30,16 @@ BODY = r"""
 cd "$SLURM_SUBMIT_DIR"
 export PATH="$PWD/$environment/bin:$PATH"
 
-# Every node must have the same token; it is in a file of yours that all nodes see.
+# All nodes must use the same token. It is in a file on a file system that all nodes share.
 export RAY_AUTH_MODE=token
 export RAY_AUTH_TOKEN_PATH="${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}"
 if [ ! -s "$RAY_AUTH_TOKEN_PATH" ]; then
-  echo "no Ray token in $RAY_AUTH_TOKEN_PATH: make one with 'ray get-auth-token --generate', then chmod 600" >&2
+  echo "no Ray token in $RAY_AUTH_TOKEN_PATH: create it with 'ray get-auth-token --generate', then chmod 600" >&2
   exit 2
 fi
 
-# This script runs on the job's first node. symmetric-run puts Ray's head and the driver on the node that has the
-# address below: the one from which this node reaches the job's last node. No packet is sent to find it.
+# This script runs on the first node of the job. symmetric-run starts Ray's head and the driver on the node with the
+# address below: the local address of the route to the job's last node. Finding it sends no packet.
 last=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | tail -n 1)
 head=$(python - "$last" <<'PYTHON'
 import socket
@@ -56,11 +56,11 @@ export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=600  # seconds; a cold environment
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# Shortly before the time limit SLURM sends USR1 to this script; the driver then finishes what it is writing.
+# Shortly before the time limit SLURM sends USR1 to this script; the driver then completes its current writes.
 out_of_time=
 trap 'out_of_time=yes; kill -INT "$(cat "$scratch/driver")" || true' USR1
 
-# shellcheck disable=SC2016  # the inner shell is to expand them: it notes its own process, which becomes the driver
+# shellcheck disable=SC2016  # the inner shell expands them: it records its own PID, then becomes the driver
 srun --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --output="$folder/$SLURM_JOB_ID-node%t.log" \
   ray symmetric-run --address "$RAY_ADDRESS" "${ray[@]}" --temp-dir="/tmp/ray-$SLURM_JOB_ID" -- \
   bash -c 'echo $$ >"$1"; shift; exec "$@"' driver "$scratch/driver" "${driver[@]}" &
@@ -69,30 +69,37 @@ code=0
 wait "$steps" || code=$?
 if [ -n "$out_of_time" ]; then
   code=0
-  wait "$steps" || code=$?  # the signal ended the first wait
+  wait "$steps" || code=$?  # the signal interrupted the first wait
   if [ "$code" -ne 0 ]; then
-    echo "out of time with work left: the job queues again and goes on from what is stored"
+    echo "time limit reached before the study was finished: the job is requeued and resumes from the store"
     scontrol requeue "$SLURM_JOB_ID"
     exit 0
   fi
 fi
 if [ ! -s "$scratch/driver" ]; then
-  echo "Ray did not start on all nodes, so nothing was run: see $folder/$SLURM_JOB_ID-node*.log" >&2
-  exit 1  # symmetric-run itself ends with 0 here
+  echo "Ray did not start on all nodes, so the study was not run: see $folder/$SLURM_JOB_ID-node*.log" >&2
+  exit 1  # symmetric-run exits with 0 in this case
 fi
 exit "$code"
 """
 
 
 class Slurm(Cluster):
-    """A SLURM job over whole nodes; the repository and its environment lie on a file system that all nodes see."""
+    """A SLURM job on whole nodes that share a file system with the repository and its environment."""
 
     title: ClassVar[str] = "SLURM"
+    example: ClassVar[Mapping[str, Any]] = {
+        "nodes": 2,
+        "gpus": 4,
+        "partition": "gpu",
+        "account": "lab",
+        "tracking_uri": "http://mlflow.example.org:5000",
+    }
 
-    cpus: PositiveInt = Field(8, description="processors of each node")
-    store: Location = Field(".study", description="folder that all nodes see, or s3:// or gs:// address")
-    environment: PathText = Field(".venv", description="folder of the virtual environment, in the repository")
-    time: Duration = Field("24:00:00", description="time limit of one job; a job that meets it queues again")
+    cpus: PositiveInt = Field(8, description="CPUs per node")
+    store: Location = Field(".study", description="folder that all nodes share, or s3:// or gs:// address")
+    environment: PathText = Field(".venv", description="virtual environment in the repository")
+    time: Duration = Field("24:00:00", description="time limit of one job; at the limit it is requeued")
     partition: Word | None = Field(None, description="SLURM partition")
     account: Word | None = Field(None, description="SLURM account")
 
@@ -130,7 +137,7 @@ class Slurm(Cluster):
             "output": f"{place.folder}/%j.log",
         }
         set_options = [f"#SBATCH --{name}={value}" for name, value in options.items() if value is not None]
-        # Ray stops all Ray processes of its user on a node when it ends, so nodes are not shared
+        # When it ends, Ray stops all Ray processes of its user on a node, so nodes must not be shared
         return [*set_options, "#SBATCH --exclusive", "#SBATCH --requeue"]
 
     def steps(self, place: Place) -> Steps:
@@ -149,8 +156,8 @@ class Slurm(Cluster):
             fetch=f"ls reports/{place.study}/report.html",
             mlflow=mlflow_server.compose_help(self, place),
             notes=(
-                "A job that meets its time limit or is preempted queues again by itself and goes on from the store.",
-                "Nodes are taken whole: when Ray's symmetric run ends, it stops every Ray process of yours on its "
-                "nodes, those of other jobs too.",
+                "A job that reaches its time limit or is preempted is requeued and resumes from the store.",
+                "The job uses whole nodes: when `ray symmetric-run` ends, it stops all your Ray processes on its "
+                "nodes, also those of other jobs.",
             ),
         )

@@ -1,4 +1,4 @@
-"""Text of the files: YAML from plain data, shell assignments from words. Nothing here is a template."""
+"""Generates YAML from plain data and shell assignments from words. There are no templates."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ import yaml
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as a block, and a value used twice in full both times."""
+    """Writes multi-line text as a block, and repeated values in full instead of as aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -22,18 +22,18 @@ _Dumper.add_representer(str, _text)
 
 
 def as_yaml(comment: str, *documents: Any) -> str:
-    """YAML documents under a comment. Only plain data can be written: anything else raises."""
+    """YAML documents after a comment. Raises yaml.YAMLError for anything but plain data."""
     body = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
     return f"# {comment}\n\n{body}"
 
 
 def command(words: Iterable[str]) -> str:
-    """Words as one shell command, each quoted where it needs to be."""
+    """Words as one shell command, each quoted if necessary."""
     return shlex.join(words)
 
 
 def assignments(values: Mapping[str, str | Sequence[str]]) -> str:
-    """Shell variables: text as text, a list as an array with one option to a line."""
+    """Shell variables: a string for text, an array with one option per line for a list."""
     return "".join(
         f"{name}={shlex.quote(value)}\n" if isinstance(value, str) else f"{name}=(\n{_lines(value)})\n"
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""From a grid and a few options to a folder of files: all checked first, then written."""
+"""Writes the files of a launch: checks the grid and all options first."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Launched:
-    """What was written, and how to go on."""
+    """The files written, and the next steps."""
 
     folder: Path
     files: tuple[str, ...]
@@ -30,23 +30,28 @@ class Launched:
 
 
 def write(
-    kind: str, grid: Path, asked: Mapping[str, Any], folder: Path | None = None, root: Path = ROOT, force: bool = False
+    kind: str,
+    grid: Path,
+    options: Mapping[str, Any],
+    folder: Path | None = None,
+    root: Path = ROOT,
+    force: bool = False,
 ) -> Launched:
-    """Write the files that run a study on a kind of cluster; `asked` are that kind's options by name.
+    """Write the files that run a study on a kind of cluster; `options` are the fields of its launcher.
 
-    `folder` (default: launch/STUDY-KIND) lies in the repository at `root`. Writing the same again changes nothing;
-    `force` writes over these files, and no others, where they have other content.
+    `folder` (default: launch/STUDY-KIND) must be in the repository at `root`. Writing the same files again changes
+    nothing; `force` overwrites these files, and no others, if their content differs.
 
-    Raises StudyError for an unknown kind or option, a value that is not possible, a grid that does not load or asks
-    for more than a machine has, a folder outside the repository, or one that holds these files with other content.
+    Raises StudyError for an unknown kind or option, an invalid value, an invalid grid or one that requests more than a
+    machine has, a folder outside the repository, or existing files with different content.
     """
-    cluster = read(kind, asked)
+    cluster = read(kind, options)
     study = design.load(grid)
     _check_fits(study, cluster)
     datasets = tuple(plan.datasets(study))
     for name in datasets:
-        if not name.startswith(OWN_DATA):  # own ones need not lie on this machine
-            subject.describe(name)
+        if not name.startswith(OWN_DATA):  # own data may be missing on this machine
+            data.describe(name)
     folder = (folder or root / "launch" / f"{study.name}-{kind}").resolve()
     place = Place(
         study=study.name,
@@ -61,53 +66,53 @@ def write(
         "grid.yaml": place.grid,
         **cluster.files(place),
     }
-    _put(folder, files, force)
+    _write_files(folder, files, force)
     return Launched(folder, tuple(files), steps, cluster.warnings())
 
 
-def read(kind: str, asked: Mapping[str, Any]) -> Cluster:
-    """The options of a kind of cluster, checked. Raises StudyError naming the option."""
+def read(kind: str, options: Mapping[str, Any]) -> Cluster:
+    """Validate the options of a kind of cluster. Raises StudyError that names the option."""
     model = catalogue.find(kind)
     try:
-        return model.model_validate(dict(asked))
+        return model.model_validate(dict(options))
     except ValidationError as error:
-        raise StudyError(f"launch {kind}: {_complaint(error.errors(include_url=False)[0], model)}") from None
+        raise StudyError(f"launch {kind}: {_describe(error.errors(include_url=False)[0], model)}") from None
 
 
-def _complaint(item: Any, model: type[Cluster]) -> str:
+def _describe(item: Any, model: type[Cluster]) -> str:
     names = [name.replace("_", "-") for name in model.model_fields]
     option = str(item["loc"][0]).replace("_", "-") if item["loc"] else ""
     if item["type"] == "extra_forbidden":
-        return f"--{option} is none of its options; {did_you_mean(option, names)}"
+        return f"unknown option --{option}; {did_you_mean(option, names)}"
     if item["type"] == "missing":
         return f"--{option} is missing: {model.model_fields[str(item['loc'][0])].description}"
     if item["type"] == "value_error":
         return f"--{option}: {item['ctx']['error']}" if option else str(item["ctx"]["error"])
     must = item["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"--{option}: {item['input']!r} is not possible; it must be {must}"
+    return f"--{option}: invalid value {item['input']!r}: must be {must}"
 
 
 def _check_fits(study: design.Study, cluster: Cluster) -> None:
-    """A stage that fits on no machine would wait for ever."""
-    wanted = study.grid.resources
-    if cluster.cpus_per_node is not None and wanted.cpu > cluster.cpus_per_node:
+    """A trial that fits on no machine would never start."""
+    requested = study.grid.resources
+    if cluster.cpus_per_node is not None and requested.cpu > cluster.cpus_per_node:
         raise StudyError(
-            f"{study.path}: resources.cpu: one trial takes {wanted.cpu:g} processors, but a machine has "
-            f"{cluster.cpus_per_node}; ask for fewer, or give larger machines with --cpus or --machine"
+            f"{study.path}: resources.cpu: a trial requests {requested.cpu:g} CPUs, but a machine has "
+            f"{cluster.cpus_per_node}; request fewer, or use larger machines with --cpus or --machine"
         )
-    if wanted.gpu is not None and wanted.gpu > cluster.gpus:
+    if requested.gpu is not None and requested.gpu > cluster.gpus:
         raise StudyError(
-            f"{study.path}: resources.gpu: one trial takes {wanted.gpu:g} GPUs, but a machine has {cluster.gpus}; "
-            "ask for fewer, or give more with --gpus"
+            f"{study.path}: resources.gpu: a trial requests {requested.gpu:g} GPUs, but a machine has {cluster.gpus}; "
+            "request fewer, or add GPUs with --gpus"
         )
 
 
 def _inside(folder: Path, root: Path) -> PurePosixPath:
     if folder == root or not folder.is_relative_to(root):
-        raise StudyError(f"launch: --output {folder} must be a folder in the repository {root}: the machines get that")
+        raise StudyError(f"launch: --output {folder} must be in the repository {root}, which is copied to the machines")
     relative = PurePosixPath(folder.relative_to(root).as_posix())
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._/-]*", str(relative)):
-        raise StudyError(f"launch: --output {relative} can have letters, digits, '.', '_', '-' and '/' only")
+        raise StudyError(f"launch: --output {relative} must consist of letters, digits, '.', '_', '-' and '/'")
     return relative
 
 
@@ -122,22 +127,22 @@ def _locked(package: str, root: Path) -> str:
     return found[1]
 
 
-def _put(folder: Path, files: Mapping[str, str], force: bool) -> None:
+def _write_files(folder: Path, files: Mapping[str, str], force: bool) -> None:
     content = {name: text.encode() for name, text in files.items()}
     if folder.exists() and not folder.is_dir():
-        raise StudyError(f"launch: {folder} is a file; name another folder with --output")
-    other = [name for name in content if (folder / name).exists() and not _holds(folder / name, content[name])]
+        raise StudyError(f"launch: {folder} is a file; choose another folder with --output")
+    other = [name for name in content if (folder / name).exists() and not _has_content(folder / name, content[name])]
     if other and not force:
         raise StudyError(
-            f"launch: {folder} holds other content ({', '.join(sorted(other))}); "
-            "write over it with --force, or name another folder with --output"
+            f"launch: files in {folder} have different content ({', '.join(sorted(other))}); "
+            "overwrite them with --force, or choose another folder with --output"
         )
     for name, text in content.items():
         if (folder / name).is_symlink():
-            (folder / name).unlink()  # what it points to is not ours
+            (folder / name).unlink()  # do not write to its target
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text)
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _has_content(path: Path, content: bytes) -> bool:
     return path.is_file() and path.read_bytes() == content

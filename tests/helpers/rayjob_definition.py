@@ -1,6 +1,6 @@
-"""What the RayJob definition (ray.io/v1, KubeRay 1.7) and Kubernetes' Pod say of the fields that we write.
+"""JSON Schemas of RayJob (ray.io/v1, KubeRay 1.7) and of Kubernetes' Pod, restricted to the fields that we write.
 
-Each mapping lists the fields we may use, and nothing else is accepted; required ones are those of the definition.
+No other fields are accepted. Required fields are those of the original definitions.
 """
 
 from typing import Any

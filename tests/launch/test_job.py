@@ -1,4 +1,4 @@
-"""Studies sent as jobs to a real Ray cluster with a token, as the README and the launched scripts do it."""
+"""Studies submitted as jobs to a real Ray cluster with a token, as by the README and the launch scripts."""
 
 import csv
 import os
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.launch_samples import ASKED
+from helpers.launch_samples import EXAMPLES
 from helpers.paths import ROOT
 from helpers.ports import free_port
 from helpers.ray_nodes import Nodes, cluster, lose
@@ -23,13 +23,13 @@ from study.launch import write
 from study.store.leases import DRIVERS, STAGES
 from study.store.results import Store
 
-LATE = "No available agent to submit job"  # the head is up, what takes jobs there is not yet
+NOT_READY = "No available agent to submit job"  # the head is up, but its job agent is not
 
 
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[tuple[Nodes, str]]:
-    """A head and a node of one processor, and the address at which jobs are taken. The nodes know nothing of this code
-    but the packages it needs."""
+    """A head and a node with one CPU, and the address that accepts jobs. The nodes have the required packages, but not
+    this code."""
     with pytest.MonkeyPatch.context() as patch, cluster() as nodes:
         patch.delenv("PYTHONPATH", raising=False)
         nodes.environment.pop("PYTHONPATH", None)
@@ -42,7 +42,7 @@ def dashboard() -> Iterator[tuple[Nodes, str]]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What of the repository a study needs."""
+    """The files of the repository that a study needs."""
     folder = tmp_path / "study"
     shutil.copytree(ROOT / "study", folder / "study", ignore=shutil.ignore_patterns("__pycache__"))
     for name in (".gitignore", "pyproject.toml", "requirements.lock"):
@@ -52,14 +52,14 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def said(command: list[str], folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    """How a command ended; it is given again while nobody takes jobs yet."""
+def submit(command: list[str], folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run a command; repeat it until the cluster accepts jobs."""
     deadline = time.monotonic() + 120
     while True:
         ended = subprocess.run(
             command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        if LATE not in ended.stdout or time.monotonic() > deadline:
+        if NOT_READY not in ended.stdout or time.monotonic() > deadline:
             return ended
         time.sleep(1)
 
@@ -70,20 +70,18 @@ def statuses(table: Path) -> list[str]:
 
 
 @pytest.mark.system
-def test_a_study_sent_from_elsewhere_leaves_its_results_in_the_store(
-    dashboard: tuple[Nodes, str], checkout: Path, tmp_path: Path
-) -> None:
-    """The README's command. A store in the copy of the working directory, which Ray removes, is refused."""
+def test_a_submitted_study_stores_its_results(dashboard: tuple[Nodes, str], checkout: Path, tmp_path: Path) -> None:
+    """The command of the README. A store in the copy of the working directory, which Ray deletes, is refused."""
     nodes, address = dashboard
     job = ["ray", "job", "submit", "--address", address, "--working-dir", ".", "--", "env", "STUDY_COMMIT=0123abc"]
     run = [*job, "python", "-m", "study", "run", "grids/tiny.yaml", "--address", "auto"]
-    lost = said(run, checkout, nodes.environment)
+    lost = submit(run, checkout, nodes.environment)
     assert lost.returncode == 1
-    assert "is in the copy of the working directory that Ray makes for a job" in lost.stdout
+    assert "is in Ray's temporary copy of the job's working directory" in lost.stdout
 
     store = Store(tmp_path / "store")
     kept = ["--store", str(store.root), "--reports", str(tmp_path / "reports")]
-    ended = said([*run, *kept], checkout, nodes.environment)
+    ended = submit([*run, *kept], checkout, nodes.environment)
     assert ended.returncode == 0, ended.stdout
     assert "6 of 6 stages run" in ended.stdout
     stages = unique_stages(design.expand(design.load(checkout / "grids" / "tiny.yaml")))
@@ -94,15 +92,15 @@ def test_a_study_sent_from_elsewhere_leaves_its_results_in_the_store(
 
 
 @pytest.mark.system
-def test_a_study_that_is_stopped_on_the_head_goes_on_when_it_is_started_again(
+def test_a_study_stopped_on_the_head_resumes_when_started_again(
     dashboard: tuple[Nodes, str], checkout: Path, tmp_path: Path
 ) -> None:
-    """The script that `study launch` writes, on a head whose dashboard has another port."""
+    """The script that `study launch` writes; only the port of the dashboard differs."""
     nodes, address = dashboard
     grid = checkout / "grids" / "tiny.yaml"
     grid.write_text(grid.read_text().replace("epochs: 2", "epochs: 500"))
-    asked = ASKED["onprem"] | {"store": str(tmp_path / "store"), "tracking_uri": "http://127.0.0.1:9"}
-    place = write("onprem", grid, asked, None, checkout, False).folder
+    options = EXAMPLES["onprem"] | {"store": str(tmp_path / "store"), "tracking_uri": "http://127.0.0.1:9"}
+    place = write("onprem", grid, options, None, checkout, False).folder
     (place / "commit").write_text("0123abc\n")
     script = place / "sweep.sh"
     assert "http://127.0.0.1:8265" in script.read_text()
@@ -110,8 +108,8 @@ def test_a_study_that_is_stopped_on_the_head_goes_on_when_it_is_started_again(
     (tmp_path / "study-env").symlink_to(sys.prefix)
     environment = nodes.environment | {"HOME": str(tmp_path)}
 
-    def sweep(word: str) -> str:
-        ended = said(["bash", str(script), word], tmp_path, environment)
+    def sweep(action: str) -> str:
+        ended = submit(["bash", str(script), action], tmp_path, environment)
         assert ended.returncode == 0, ended.stdout
         return ended.stdout
 

@@ -1,4 +1,4 @@
-"""The RayJob and what stands beside it, against the fields that their definitions have."""
+"""The RayJob and the other manifests, validated against their schemas."""
 
 import shlex
 
@@ -31,20 +31,20 @@ def workers(job):
 
 
 def test_an_unknown_field_is_not_a_rayjob(launch):
-    """So the test above tests something."""
+    """The validation above can fail."""
     _, job = documents(launch("kuberay").folder, "rayjob.yaml")
     job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0].pop("maxReplicas")
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(job, RAYJOB)
 
 
-def test_the_operator_makes_the_token_and_the_version_is_the_locked_one(launch):
+def test_the_operator_generates_the_token_and_the_version_is_locked(launch):
     _, job = documents(launch("kuberay").folder, "rayjob.yaml")
     assert job["spec"]["rayClusterSpec"]["authOptions"] == {"mode": "token"}
     assert job["spec"]["rayClusterSpec"]["rayVersion"] == "2.60.0"
 
 
-def test_workers_train_and_the_head_drives(launch):
+def test_workers_train_and_the_head_runs_the_driver(launch):
     _, job = documents(launch("kuberay").folder, "rayjob.yaml")
     assert workers(job)["replicas"] == 3
     limits = workers(job)["template"]["spec"]["containers"][0]["resources"]["limits"]
@@ -54,15 +54,15 @@ def test_workers_train_and_the_head_drives(launch):
     assert shlex.split(job["spec"]["entrypoint"])[-2:] == ["--reports", "/study/reports"]
 
 
-def test_the_grid_arrives_unchanged_whatever_is_in_it(launch, tiny):
-    """Text of a grid is data: no template, anchor, tag or block mark in it has a meaning for the manifest."""
+def test_the_grid_is_copied_unchanged(launch, tiny):
+    """The grid is data: templates, anchors, tags and block marks in it have no effect on the manifest."""
     evil = tiny.read_text().replace("Do all parts work together?", "'{{ x }} ${HOME} $(id) %(a)s <b> # --- \\\\ é | >'")
     tiny.write_text(evil + "# ---\n# - *anchor !!python/object:os.system\n", encoding="utf-8")
     config, _ = documents(launch("kuberay").folder, "rayjob.yaml")
     assert config["data"]["grid.yaml"] == tiny.read_text(encoding="utf-8")
 
 
-def test_mlflow_has_a_volume_a_pod_and_a_name_each(launch):
+def test_mlflow_and_postgres_have_a_volume_a_pod_and_a_service_each(launch):
     found = documents(launch("kuberay", namespace="lab").folder, "mlflow.yaml")
     kinds = [(item["kind"], item["metadata"]["name"]) for item in found]
     parts = ["PersistentVolumeClaim", "Deployment", "Service"]
@@ -73,10 +73,10 @@ def test_mlflow_has_a_volume_a_pod_and_a_name_each(launch):
             jsonschema.validate(item["spec"]["template"]["spec"], POD)
             assert item["spec"]["selector"]["matchLabels"] == item["spec"]["template"]["metadata"]["labels"]
         if item["kind"] == "Service":
-            assert item["spec"].get("type", "ClusterIP") == "ClusterIP"  # not reached from outside
+            assert item["spec"].get("type", "ClusterIP") == "ClusterIP"  # not reachable from outside
 
 
-def test_reports_are_copied_from_the_claim_or_made_from_the_bucket(launch, root):
+def test_reports_are_copied_from_the_claim_or_built_from_the_bucket(launch, root):
     with_claim = launch("kuberay")
     jsonschema.validate(documents(with_claim.folder, "reader.yaml")[0]["spec"], POD)
     assert "reader.yaml" in with_claim.steps.fetch
@@ -85,7 +85,7 @@ def test_reports_are_copied_from_the_claim_or_made_from_the_bucket(launch, root)
     assert "study report" in with_bucket.steps.fetch
 
 
-def test_the_image_is_built_from_the_lock_and_knows_its_commit(launch):
+def test_the_image_uses_the_lock_and_records_its_commit(launch):
     written = launch("kuberay")
     dockerfile = (written.folder / "Dockerfile").read_text()
     assert "--constraint requirements.lock . 'ray[default]'" in dockerfile

@@ -1,4 +1,4 @@
-"""The cluster files of AWS, GCP and own hosts, against Ray's own schema and checks."""
+"""The cluster files of AWS, GCP and own hosts, validated by Ray."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ def cluster(launch):
 
 @pytest.fixture
 def prepared():
-    """A cluster file as `ray up` fills it in and checks it before it asks any cloud."""
+    """A cluster file after `ray up` has completed and validated it, before it contacts a cloud."""
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     def prepared(config):
@@ -43,7 +43,7 @@ def test_ray_accepts_the_file(kind, cluster, prepared):
 
 
 def test_ray_refuses_a_file_with_an_unknown_key(cluster, prepared):
-    """So the test above tests something."""
+    """The validation above can fail."""
     import jsonschema
 
     with pytest.raises(jsonschema.ValidationError):
@@ -76,7 +76,7 @@ def test_workers_of_aws_are_spot_machines_and_the_head_is_not(cluster):
     assert types["head"]["resources"] == {"CPU": 0}
 
 
-def test_machines_of_aws_may_open_their_bucket_alone(launch):
+def test_machines_of_aws_may_access_only_their_bucket(launch):
     folder = launch("aws").folder
     statements = json.loads((folder / "policy.json").read_text())["Statement"]
     buckets = [resource for item in statements if item["Action"][0].startswith("s3") for resource in item["Resource"]]
@@ -85,7 +85,7 @@ def test_machines_of_aws_may_open_their_bucket_alone(launch):
     assert {types[name]["node_config"]["IamInstanceProfile"]["Name"] for name in types} == {"study-ray"}
 
 
-def test_workers_of_gcp_are_spot_machines_with_the_accounts_rights(cluster):
+def test_workers_of_gcp_are_spot_machines_with_the_service_account(cluster):
     types = cluster("gcp")["available_node_types"]
     scheduling = types["worker"]["node_config"]["scheduling"]
     assert (scheduling["provisioningModel"], scheduling["automaticRestart"]) == ("SPOT", False)
@@ -95,16 +95,16 @@ def test_workers_of_gcp_are_spot_machines_with_the_accounts_rights(cluster):
 
 
 @pytest.mark.parametrize("kind", ["aws", "gcp"])
-def test_machines_can_be_asked_for_on_demand_and_by_type(kind, cluster, prepared):
+def test_machines_can_be_on_demand_and_of_another_type(kind, cluster, prepared):
     config = cluster(kind, on_demand=True, machine="special-1", gpus=3)
     worker = config["available_node_types"]["worker"]
     assert "spot" not in str(worker).lower()
     assert "special-1" in worker["node_config"].values()
-    assert worker["resources"] == {}  # Ray finds them out on the machine
+    assert worker["resources"] == {}  # Ray detects them on the machine
     prepared(config)
 
 
-def test_own_hosts_head_first_each_with_its_gpus(cluster, prepared):
+def test_own_hosts_head_first_each_with_gpus(cluster, prepared):
     config = cluster("onprem", key="~/.ssh/id_ed25519", python="python3.12")
     assert config["provider"] == {"type": "local", "head_ip": "10.0.0.1", "worker_ips": ["10.0.0.2", "node-3"]}
     assert config["auth"] == {"ssh_user": "me", "ssh_private_key": "~/.ssh/id_ed25519"}
@@ -114,5 +114,5 @@ def test_own_hosts_head_first_each_with_its_gpus(cluster, prepared):
     prepared(config)
 
 
-def test_one_own_host_is_a_cluster_too(cluster, prepared):
+def test_a_single_host_is_a_cluster(cluster, prepared):
     assert prepared(cluster("onprem", host=["10.0.0.1"]))["max_workers"] == 0

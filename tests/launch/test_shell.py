@@ -1,4 +1,4 @@
-"""The scripts and the READMEs' commands: checked by shellcheck, and run, with stand-ins for SLURM's own programs."""
+"""Runs the generated scripts, with fake programs in place of SLURM and Ray."""
 
 import os
 import re
@@ -11,37 +11,6 @@ from pathlib import Path
 
 import pytest
 from helpers.paths import ROOT
-
-from study.launch import KINDS
-
-KIND = pytest.mark.parametrize("kind", KINDS)
-needs_shellcheck = pytest.mark.skipif(
-    shutil.which("shellcheck") is None, reason="shellcheck is not installed (apt-get install shellcheck)"
-)
-
-
-def scripts(folder: Path) -> dict[str, str]:
-    """Every script, and every block of commands of the README."""
-    found = {path.name: path.read_text() for path in folder.glob("*.sh")}
-    blocks = re.findall(r"```bash\n(.*?)```", (folder / "README.md").read_text(), flags=re.DOTALL)
-    return found | {f"README block {number}": f"#!/bin/bash\n{block}" for number, block in enumerate(blocks, start=1)}
-
-
-@KIND
-def test_bash_can_read_every_script_and_command(kind, launch):
-    found = scripts(launch(kind).folder)
-    assert len(found) >= 7
-    for name, text in found.items():
-        done = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True)
-        assert done.returncode == 0, f"{name}: {done.stderr}"
-
-
-@needs_shellcheck
-@KIND
-def test_shellcheck_finds_nothing(kind, launch):
-    for name, text in scripts(launch(kind).folder).items():
-        done = subprocess.run(["shellcheck", "-"], input=text, text=True, capture_output=True)
-        assert done.returncode == 0, f"{name}: {done.stdout}"
 
 
 def program(path: Path, text: str) -> None:
@@ -63,7 +32,7 @@ if [ "$1" = show ]; then echo 127.0.0.1; fi
 
 @pytest.fixture
 def job(launch, root, tmp_path):
-    """Start the batch script as SLURM would on a job's first node; `srun` is the rest of the stand-in for srun."""
+    """Start the batch script as SLURM does on the first node of a job; `srun` is the body of the fake srun."""
 
     def start(srun, *wrapper, token="0123456789abcdef" * 4):
         folder = launch("slurm", nodes=1, gpus=None, cpus=2, tracking_uri="http://127.0.0.1:9").folder
@@ -99,7 +68,7 @@ while True:
 
 @pytest.fixture
 def fake_driver(root):
-    """An environment whose Python, told to run the study, waits for Ctrl-C."""
+    """An environment whose Python waits for Ctrl-C instead of running the study."""
     (root / "driver.py").write_text(DRIVER)
     program(
         root / ".venv" / "bin" / "python",
@@ -108,45 +77,45 @@ def fake_driver(root):
     )
 
 
-AFTER_DASHES = 'until [ "$1" = -- ]; do shift; done\nshift\n"$@"\n'  # what symmetric-run does on the head, without Ray
+AFTER_DASHES = 'until [ "$1" = -- ]; do shift; done\nshift\n"$@"\n'  # like symmetric-run on the head, without Ray
 
 
-def test_shortly_before_the_time_limit_the_driver_stops_and_the_job_queues_again(job, fake_driver, root):
+def test_before_the_time_limit_the_driver_stops_and_the_job_is_requeued(job, fake_driver, root):
     running = job(AFTER_DASHES)
     until(lambda: (root / "words").is_file())
     assert (root / "words").read_text().split()[:3] == ["-m", "study", "run"]
     running.send_signal(signal.SIGUSR1)
-    output, _ = running.communicate(timeout=20)
+    output, _ = running.communicate(timeout=120)
     assert running.returncode == 0
-    assert "the job queues again" in output
+    assert "the job is requeued" in output
     assert (root / "scontrol.txt").read_text().splitlines()[-1] == f"requeue {os.getpid()}"
 
 
-def until(done, timeout=20.0):
+def until(done, timeout=120.0):
     end = time.monotonic() + timeout
     while not done():
         assert time.monotonic() < end
         time.sleep(0.02)
 
 
-def test_the_drivers_exit_code_is_the_jobs(job, fake_driver, root):
+def test_the_job_has_the_exit_code_of_the_driver(job, fake_driver, root):
     (root / "driver.py").write_text("import sys; sys.exit(1)")
     running = job(AFTER_DASHES)
-    running.communicate(timeout=20)
+    running.communicate(timeout=120)
     assert running.returncode == 1
     assert "requeue" not in (root / "scontrol.txt").read_text()
 
 
-def test_ray_that_does_not_start_is_a_failure_though_it_ends_with_0(job, fake_driver):
+def test_a_failed_start_of_ray_fails_the_job_although_ray_exits_with_0(job, fake_driver):
     running = job("exit 0\n")
-    output, _ = running.communicate(timeout=20)
+    output, _ = running.communicate(timeout=120)
     assert running.returncode == 1
-    assert "Ray did not start on all nodes, so nothing was run" in output
+    assert "Ray did not start on all nodes, so the study was not run" in output
 
 
 def test_without_a_token_nothing_starts(job, fake_driver, root):
     running = job("touch started\n", token="")
-    output, _ = running.communicate(timeout=20)
+    output, _ = running.communicate(timeout=120)
     assert running.returncode == 2
     assert "no Ray token in" in output
     assert "ray get-auth-token --generate" in output
@@ -168,11 +137,11 @@ def has_namespaces() -> bool:
     reason="needs PID namespaces (Linux, unshare): Ray's symmetric run stops every Ray process that it can see",
 )
 def test_the_batch_script_runs_a_study_on_ray(job, root, tiny):
-    """All of it but SLURM: token, symmetric run, driver, store, report, exit code."""
+    """Everything except SLURM: token, symmetric run, driver, store, report, exit code."""
     short = tiny.read_text().replace("replicates: 2", "replicates: 1")
     tiny.write_text(re.sub(r"  (mode|pre-training): \{.*\n", "", short))
     (root / ".venv").symlink_to(sys.prefix)
-    for _ in range(3):  # `ray start` gives a raylet up that is not there in half a minute
+    for _ in range(3):  # `ray start` gives up if the raylet needs more than half a minute
         running = job('exec "$@"\n', *NAMESPACE)
         try:
             output, _ = running.communicate(timeout=280)
@@ -200,12 +169,12 @@ def test_the_head_submits_watches_and_stops_the_study_as_a_job(kind, launch, tmp
         command = ["bash", str(place / "sweep.sh"), *words]
         return subprocess.run(command, env=os.environ | {"HOME": str(home)}, text=True, capture_output=True)
 
-    said = sweep("start").stdout.splitlines()
-    assert said[:5] == ["token", "http://127.0.0.1:8265", "job", "submit", "--no-wait"]
-    job = said[6]
-    assert said[7:10] == ["--", "env", f"--chdir={home}/study"]
-    assert said[10:16] == ["STUDY_COMMIT=0123abc", f"{home}/study-env/bin/python", "-m", "study", "run", said[15]]
-    assert said[15] == f"launch/tiny-{kind}/grid.yaml"
+    words = sweep("start").stdout.splitlines()
+    assert words[:5] == ["token", "http://127.0.0.1:8265", "job", "submit", "--no-wait"]
+    job = words[6]
+    assert words[7:10] == ["--", "env", f"--chdir={home}/study"]
+    assert words[10:16] == ["STUDY_COMMIT=0123abc", f"{home}/study-env/bin/python", "-m", "study", "run", words[15]]
+    assert words[15] == f"launch/tiny-{kind}/grid.yaml"
     assert sweep("watch").stdout.splitlines()[2:] == ["job", "logs", "--follow", job]
     assert sweep("stop").stdout.splitlines()[2:] == ["job", "stop", job]
     wrong = sweep("fly")
