@@ -1,7 +1,7 @@
-"""Kills the driver, workers, the raylet and the MLflow server of a sweep at random moments, and looks what is left.
+"""Kills the driver, workers, the raylet and the MLflow server of a sweep at random times, and checks the results.
 
-Only processes that this module started are killed: the sweep and the server each have a process group of their own, and
-what the sweep starts is found by who started whom.
+Only processes that this module started are killed: the sweep and the server have their own process groups, and the
+processes of the sweep are found by an environment variable.
 """
 
 import csv
@@ -37,14 +37,14 @@ NAMES = {
     "driver": "drivers", "start": "drivers at their start", "worker": "workers", "raylet": "raylets",
     "server": "MLflow servers",
 }  # fmt: skip
-ENDS = {0: "to the end", 1: "ended by the loss of Ray", -9: "killed"}
-PATIENCE = 300.0  # seconds for what a quiet machine does in ten
-START = 12.0  # seconds, within which a driver is struck at its start
-SPREAD = 0.85  # of the sweep's epochs, after which nobody strikes any more
-EPOCHS_ASIDE = re.compile(rb'"epochs\\*": ?(\d+)')  # in a checkpoint's header
+ENDS = {0: "finished", 1: "ended after Ray was lost", -9: "killed"}
+PATIENCE = 300.0  # seconds to wait for what an idle machine does in ten
+START = 12.0  # seconds after its start within which a driver is killed
+SPREAD = 0.85  # share of the sweep's epochs, after which nothing is killed
+CHECKPOINT_EPOCHS = re.compile(rb'"epochs\\*": ?(\d+)')  # in a checkpoint's header
 GRID = """\
 study: chaos
-question: What does a sweep leave when everything around it dies?
+question: Does a sweep survive the death of its processes?
 baseline:
   encoder:
     {image_size: 8, patch_size: 4, channels: 1, width: 16, depth: 2, num_heads: 2, num_kv_heads: 1,
@@ -63,13 +63,13 @@ resources: {cpu: 1, checkpoint_seconds: 0}
 VARY = {"run_id", "seconds", "train_seconds", "images_per_second", "pretrain_seconds"}
 
 
-class UnstruckError(Exception):
-    """A strike that could not happen."""
+class NotKilledError(Exception):
+    """The process to kill did not appear in time."""
 
 
 @dataclass
 class Place:
-    """A sweep with a folder, a store and an MLflow server of its own."""
+    """A sweep with its own folder, store and MLflow server."""
 
     folder: Path
     epochs: int
@@ -87,7 +87,7 @@ class Place:
         self.server = Server(self.folder / "server")
         self.store = Store(self.folder / "store")
         self.log = self.folder / "sweep.log"
-        # Ray's sockets need a short path; Ray, Tune and others leave their files where we can see and remove them
+        # Ray's sockets need a short path; all temporary files of the sweep are here and are removed with it
         self.scratch = Path(tempfile.mkdtemp(prefix="havoc"))
 
     @cached_property
@@ -111,7 +111,7 @@ class Place:
             )
 
     def run(self, seconds: float = 600.0) -> int:
-        """A sweep that nobody disturbs; its exit code."""
+        """Run an undisturbed sweep; returns its exit code."""
         self.start()
         assert self.process is not None
         try:
@@ -120,7 +120,7 @@ class Place:
             self.end()
 
     def end(self) -> None:
-        """Kill what is left of the sweep, and everything that it started."""
+        """Kill the remaining processes of the sweep."""
         if self.process is None:
             return
         for process in self._belonging():
@@ -134,8 +134,8 @@ class Place:
         self.server.kill()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def strike(self, victim: str, chance: random.Random) -> None:
-        """kill -9 of one victim; raises UnstruckError where there is none within `PATIENCE`."""
+    def kill_one(self, victim: str, chance: random.Random) -> None:
+        """Kill one victim (SIGKILL); raises NotKilledError if there is none within PATIENCE."""
         if victim == "server":
             self.server.kill()
             self.server.start(wait=False)
@@ -149,29 +149,29 @@ class Place:
         self.kills[victim] += 1
 
     def _workers(self) -> list[psutil.Process]:
-        """Those that train: the other processes of Ray's that are called so are its agents, or wait for work."""
+        """The processes that train; Ray names them after their actor."""
         return [process for process in self._belonging() if name_of(process).startswith("ray::ImplicitFunc")]
 
     def _raylets(self) -> list[psutil.Process]:
         return [process for process in self._belonging() if "raylet/raylet" in name_of(process)]
 
     def wait_for(self, condition: Callable[[], T], what: str) -> T:
-        """What the condition gives once it holds; the sweep is run again wherever it has died before.
+        """The value of the condition once it is true; the sweep is restarted whenever it has died.
 
-        Raises UnstruckError where that takes longer than `PATIENCE`, or the sweep is over first."""
+        Raises NotKilledError after PATIENCE seconds, or if the sweep finishes first."""
         deadline = time.monotonic() + PATIENCE
         while not (found := condition()):
             if self.process is None:
                 self.start()
             elif self.process.poll() is not None and self._finish() == 0:
-                raise UnstruckError(f"the sweep was over before {what}: it needs more epochs or fewer kills")
+                raise NotKilledError(f"the sweep finished before {what}: it needs more epochs or fewer kills")
             if time.monotonic() > deadline:
-                raise UnstruckError(f"no {what} within {PATIENCE:.0f} s; the sweep says: {self.said()}")
+                raise NotKilledError(f"no {what} within {PATIENCE:.0f} s; output of the sweep: {self.output()}")
             time.sleep(0.1)
         return found
 
     def _belonging(self) -> list[psutil.Process]:
-        """Processes of this sweep, orphans too: all of them were told where to keep their files."""
+        """Processes of this sweep, orphans included: all have its RAY_TMPDIR."""
         mine = []
         for process in psutil.process_iter():
             try:
@@ -182,10 +182,10 @@ class Place:
         return [process for process in mine if self.process is None or process.pid != self.process.pid]
 
     def disturb(self, victims: list[str], chance: random.Random, pause: float) -> None:
-        """Run the sweep again and again until it is done, while these die in this order.
+        """Restart the sweep until it finishes, while killing these victims in order.
 
-        Strikes are spread over the sweep: each waits for an epoch that chance draws, at least one after the strike
-        before, and then up to `pause` seconds more. A driver struck at its start need not have come that far.
+        Kills are spread over the sweep: each waits for a randomly drawn epoch, at least one after the previous kill,
+        and then up to `pause` seconds more. A driver killed at its start has no such epoch.
         """
         total = self.epochs * len(self.stages)
         moments = sorted(chance.sample(range(1, int(SPREAD * total)), len(victims)))
@@ -196,15 +196,15 @@ class Place:
             else:
                 self._reach(moment)
                 self._sleep(chance.uniform(0.0, pause))
-            self.strike(victim, chance)
+            self.kill_one(victim, chance)
         while self._finish() != 0:
             self.start()
         self.server.wait()
         if undelivered(design.load(self.grid), self.store, self.server.uri):
-            assert self.run() == 0, self.said()
+            assert self.run() == 0, self.output()
 
-    def said(self) -> str:
-        """The end of what the sweeps have said."""
+    def output(self) -> str:
+        """The end of the output of the sweeps."""
         return self.log.read_text()[-3000:]
 
     def _reach(self, moment: int) -> None:
@@ -212,16 +212,16 @@ class Place:
         self.wait_for(lambda: self.epochs_done() >= more, f"epoch {more} of all stages")
 
     def epochs_done(self) -> int:
-        """Epochs that no kill can take back: those of finished stages and of checkpoints."""
+        """Epochs that no kill can undo: those of finished stages and of checkpoints."""
         done = self.store.keys()
-        return sum(self.epochs if stage.key in done else self._put_aside(stage) for stage in self.stages)
+        return sum(self.epochs if stage.key in done else self._checkpointed(stage) for stage in self.stages)
 
-    def _put_aside(self, stage: Stage) -> int:
+    def _checkpointed(self, stage: Stage) -> int:
         try:
             data = (self.store.root / "unfinished" / stage.key).read_bytes()
         except FileNotFoundError:
             return 0
-        return max((int(number) for number in EPOCHS_ASIDE.findall(data)), default=0)
+        return max((int(number) for number in CHECKPOINT_EPOCHS.findall(data)), default=0)
 
     def _sleep(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -229,7 +229,7 @@ class Place:
             time.sleep(0.1)
 
     def _finish(self) -> int:
-        """Wait for the sweep's end, and note it; its exit code."""
+        """Wait for the sweep to end, and record it; returns its exit code."""
         if self.process is None:
             self.start()
         assert self.process is not None
@@ -240,17 +240,17 @@ class Place:
         return code
 
     def results(self) -> list[dict[str, str]]:
-        """results.csv, without what may differ between two sweeps."""
+        """results.csv without the columns that differ between two sweeps."""
         with (self.folder / "reports" / "chaos" / "results.csv").open(newline="", encoding="utf-8") as file:
             return [{name: text for name, text in row.items() if name not in VARY} for row in csv.DictReader(file)]
 
     def resumed(self) -> list[Stage]:
-        """Stages that went on from a checkpoint."""
+        """Stages that resumed from a checkpoint."""
         results = [(stage, self.store.find(stage)) for stage in self.stages]
         return [stage for stage, result in results if result is not None and result.provenance["parts"]]
 
     def check_whole(self) -> None:
-        """No stage missing or there twice, no run open or finished twice, and the ledger names those that finished."""
+        """Every stage is stored once, no run is open or finished twice, and the ledger lists the finished ones."""
         keys = {stage.key for stage in self.stages}
         assert self.store.keys() == keys
         assert all(self.store.find(stage) is not None for stage in self.stages)
@@ -272,8 +272,8 @@ class Place:
             assert sorted(point.step for point in points) == list(range(1, self.epochs + 1))
 
 
-def left_by(stage: Stage, store: Store) -> tuple[object, ...]:
-    """All that a stage leaves, timings and origin aside."""
+def outputs_of(stage: Stage, store: Store) -> tuple[object, ...]:
+    """All outputs of a stage except timings and provenance."""
     result = store.find(stage)
     assert result is not None
     metrics, *history = (
@@ -294,11 +294,11 @@ def kill(process: psutil.Process | None) -> None:
         if process is not None:
             process.kill()
     except psutil.Error:
-        pass  # it has ended by itself
+        pass  # it has already ended
 
 
 def draw_victims(rounds: int, chance: random.Random) -> list[str]:
-    """Each kind once in a round, in an order of its own; in every second round the driver again while it starts."""
+    """Each kind once per round, in random order; in every second round also a driver while it starts."""
     victims = []
     for number in range(rounds):
         kinds = chance.sample(KINDS, len(KINDS))
@@ -309,17 +309,17 @@ def draw_victims(rounds: int, chance: random.Random) -> list[str]:
 
 
 def table(place: Place) -> str:
-    """The kills and how the sweeps ended, for people."""
+    """A Markdown summary of the kills and of how the sweeps ended."""
     kills = [f"| {NAMES[victim]} | {place.kills[victim]} |" for victim in NAMES]
     ends = ", ".join(f"{number} {ENDS.get(code, f'with exit code {code}')}" for code, number in place.ends.items())
     lines = [
-        "| killed with -9 | times |",
+        "| killed (SIGKILL) | times |",
         "|---|---|",
         *kills,
-        f"| all together | {sum(place.kills.values())} |",
+        f"| total | {sum(place.kills.values())} |",
         "",
         f"sweeps: {sum(place.ends.values())}: {ends}",
         f"stages stored after each: {', '.join(map(str, place.finished))} (of {len(place.stages)})",
-        f"stages that went on from a checkpoint: {len(place.resumed())}",
+        f"stages that resumed from a checkpoint: {len(place.resumed())}",
     ]
     return "\n".join(lines)

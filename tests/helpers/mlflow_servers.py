@@ -1,4 +1,4 @@
-"""Real MLflow servers that can be killed and started again, and a slow line to them."""
+"""Real MLflow servers that can be killed and restarted, and a slow connection to them."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from helpers.ports import free_port
 
 
 class Server:
-    """`mlflow server` on SQLite, in a process group of its own."""
+    """`mlflow server` on SQLite, in its own process group."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
@@ -33,7 +33,7 @@ class Server:
         environment = os.environ | {
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # nine processes that nobody needs
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # nine unused processes
         }
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -50,10 +50,10 @@ class Server:
                     return
             except OSError:
                 time.sleep(0.2)
-        raise TimeoutError(f"no MLflow server came up: {(self.folder / 'server.log').read_text()[-2000:]}")
+        raise TimeoutError(f"the MLflow server did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
 
     def kill(self) -> None:
-        """kill -9 of the server and its workers."""
+        """Kill the server and its workers (SIGKILL)."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         if self._process is not None:
@@ -63,7 +63,7 @@ class Server:
 
 @contextmanager
 def slow_line(port: int, delay: float, at: int = 0) -> Iterator[int]:
-    """A port (`at`, or any free one) that leads to another one, whose answers arrive `delay` seconds later."""
+    """A proxy for `port` on port `at` (0: any free one) that delays responses by `delay` seconds; yields its port."""
     listener = socket.create_server(("127.0.0.1", at))
     ended = threading.Event()
 
@@ -74,7 +74,7 @@ def slow_line(port: int, delay: float, at: int = 0) -> Iterator[int]:
                     break
                 sink.sendall(data)
         except OSError:
-            pass  # either side has hung up
+            pass  # one side has closed the connection
         finally:
             for end in (source, sink):
                 end.close()

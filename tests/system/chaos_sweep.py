@@ -1,4 +1,4 @@
-"""Dozens of kills in one sweep; run by `nox -s chaos`. STUDY_CHAOS_SEED and STUDY_CHAOS_ROUNDS vary it."""
+"""Dozens of kills in one sweep, for `nox -s chaos`. STUDY_CHAOS_SEED and STUDY_CHAOS_ROUNDS set seed and length."""
 
 import os
 import random
@@ -6,19 +6,19 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers.havoc import KINDS, Place, draw_victims, left_by, table
+from helpers.havoc import KINDS, Place, draw_victims, outputs_of, table
 
 EPOCHS, REPLICATES = 100, 4
 
 
 @pytest.mark.timeout(3600)
-def test_the_end_is_that_of_an_undisturbed_sweep(tmp_path: Path) -> None:
+def test_results_equal_those_of_an_undisturbed_sweep(tmp_path: Path) -> None:
     rounds, seed = (int(os.environ.get(f"STUDY_CHAOS_{name}", given)) for name, given in (("ROUNDS", 6), ("SEED", 1)))
     calm, wild = Place(tmp_path / "calm", EPOCHS, REPLICATES), Place(tmp_path / "wild", EPOCHS, REPLICATES)
     try:
         calm.server.start()
         began = time.monotonic()
-        assert calm.run() == 0, calm.said()
+        assert calm.run() == 0, calm.output()
         undisturbed = time.monotonic() - began
         calm.check_whole()
         calm.close()
@@ -29,13 +29,13 @@ def test_the_end_is_that_of_an_undisturbed_sweep(tmp_path: Path) -> None:
         print(f"\nseed {seed}; undisturbed {undisturbed:.0f} s, disturbed {disturbed:.0f} s\n\n{table(wild)}")
         assert min(wild.kills[kind] for kind in KINDS) >= rounds
         assert len({number for number in wild.finished if number}) >= rounds / 2, "too few sweeps finished a stage"
-        assert len(wild.resumed()) >= rounds, "too few stages went on from a checkpoint"
+        assert len(wild.resumed()) >= rounds, "too few stages resumed from a checkpoint"
         wild.check_whole()
         assert wild.results() == calm.results()
         for stage in wild.stages:
-            assert left_by(stage, wild.store) == left_by(stage, calm.store)
+            assert outputs_of(stage, wild.store) == outputs_of(stage, calm.store)
         print(
-            f"compared: {len(wild.results())} rows of results.csv and all that {len(wild.stages)} stages leave: equal"
+            f"compared: {len(wild.results())} rows of results.csv and all outputs of {len(wild.stages)} stages: equal"
         )
     finally:
         calm.close()

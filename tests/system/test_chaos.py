@@ -1,4 +1,4 @@
-"""The small form of `nox -s chaos`: a worker, the MLflow server and the driver die in one sweep."""
+"""The short version of `nox -s chaos`: a worker, the MLflow server and the driver are killed in one sweep."""
 
 import random
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.havoc import Place, draw_victims, left_by
+from helpers.havoc import Place, draw_victims, outputs_of
 
 from study.execution.run_stage import run_stage
 from study.store.results import Store
@@ -14,7 +14,7 @@ from study.store.results import Store
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """As the sweep's workers."""
+    """One thread, like the workers of the sweep."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -23,7 +23,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("one_thread")
-def test_the_end_is_that_of_an_undisturbed_sweep(tmp_path: Path) -> None:
+def test_results_equal_those_of_an_undisturbed_sweep(tmp_path: Path) -> None:
     wild, calm = Place(tmp_path / "wild", 20, 1), Store(tmp_path / "calm")
     try:
         wild.server.start(wait=False)
@@ -35,10 +35,10 @@ def test_the_end_is_that_of_an_undisturbed_sweep(tmp_path: Path) -> None:
     assert wild.resumed()
     for stage in wild.stages:
         run_stage(stage, calm, "cpu", lambda row: None)
-        assert left_by(stage, wild.store) == left_by(stage, calm)
+        assert outputs_of(stage, wild.store) == outputs_of(stage, calm)
 
 
-def test_each_kind_dies_once_in_a_round_and_drivers_at_their_start_too() -> None:
+def test_each_kind_is_killed_once_per_round_and_drivers_also_at_their_start() -> None:
     victims = draw_victims(2, random.Random(1))
     assert sorted(victims) == sorted(["driver", "worker", "raylet", "server"] * 2 + ["start"])
     assert victims.index("start") == victims.index("driver") + 1

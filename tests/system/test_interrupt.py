@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in a real sweep, on a terminal of its own."""
+"""Ctrl-C and SIGTERM in a real sweep, on its own terminal."""
 
 import os
 import pty
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-LONG = {"epochs: 1\n": "epochs: 400\n", "epochs: 2,": "epochs: 400,", "replicates: 2": "replicates: 1"}
+ENDLESS = {"epochs: 1\n": "epochs: 1000000\n", "epochs: 2,": "epochs: 1000000,"}
 
 
 class Terminal:
-    """A sweep as a user runs it: signals come as from the keyboard, what is shown is read as it comes."""
+    """A sweep on a terminal: signals as from the keyboard, output read as it is shown."""
 
     def __init__(self, grid: Path, folder: Path) -> None:
         self.shown, (self._near, far) = "", pty.openpty()
@@ -32,12 +32,12 @@ class Terminal:
             while data := os.read(self._near, 65536):
                 self.shown += data.decode(errors="replace")
         except OSError:
-            pass  # nothing there yet, or nobody at the other end
+            pass  # no output yet, or the process has ended
         return self.shown
 
-    def wait_for(self, words: str, seconds: float = 200.0) -> None:
+    def wait_for(self, pattern: str, seconds: float = 200.0) -> None:
         deadline = time.monotonic() + seconds
-        while not re.search(words, self.read()):
+        while not re.search(pattern, self.read()):
             assert time.monotonic() < deadline, self.shown[-3000:]
             assert self.process.poll() is None, self.shown[-3000:]
             time.sleep(0.1)
@@ -53,10 +53,10 @@ class Terminal:
 
 
 @pytest.fixture
-def long(tiny: Path) -> Path:
-    """Stages of a minute or so: there is always one running."""
+def endless(tiny: Path) -> Path:
+    """No stage ends before the signal, on any machine."""
     text = tiny.read_text() + "resources: {cpu: 1, checkpoint_seconds: 0}\n"
-    for old, new in LONG.items():
+    for old, new in ENDLESS.items():
         assert old in text
         text = text.replace(old, new)
     tiny.write_text(text)
@@ -65,8 +65,8 @@ def long(tiny: Path) -> Path:
 
 @pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_once_ends_in_order_and_leaves_the_rest_for_later(long: Path, place: Path, number: int) -> None:
-    terminal = Terminal(long, place)
+def test_one_signal_ends_the_sweep_cleanly(endless: Path, place: Path, number: int) -> None:
+    terminal = Terminal(endless, place)
     terminal.wait_for(r"loss \d")  # an epoch has been reported
     terminal.process.send_signal(number)
     assert terminal.end() == 130
@@ -77,8 +77,8 @@ def test_once_ends_in_order_and_leaves_the_rest_for_later(long: Path, place: Pat
 
 
 @pytest.mark.system
-def test_twice_stops_at_once(long: Path, place: Path) -> None:
-    terminal = Terminal(long, place)
+def test_a_second_signal_stops_at_once(endless: Path, place: Path) -> None:
+    terminal = Terminal(endless, place)
     terminal.wait_for(r"loss \d")
     terminal.process.send_signal(signal.SIGINT)
     terminal.wait_for("press Ctrl-C again")

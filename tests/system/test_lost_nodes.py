@@ -1,4 +1,4 @@
-"""A sweep over several nodes: separate raylets on this machine, one killed and one added on the way."""
+"""A sweep on several nodes, which are separate raylets on this machine: two are killed and one is added."""
 
 import subprocess
 import sys
@@ -6,27 +6,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.ray_nodes import Nodes, cluster, lose
+from helpers.ray_nodes import Nodes, cluster, lose, lose_while_training
 from helpers.tiny_grid import TINY
 from mlflow import MlflowClient
 
 from study.design import study as design
 from study.design.stages import unique_stages
+from study.execution.scheduler import DEATH
 from study.store.results import Store
 from study.tracking import PARENT, default_uri
 
 
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    with cluster() as made:
-        yield made
+    with cluster() as started:
+        yield started
 
 
 @pytest.mark.system
 def test_nodes_may_be_lost_and_added(nodes: Nodes, place: Path) -> None:
-    """Two workers; the first is lost after two stages, a third one joins, the second is lost: nothing else is."""
-    grid = place / "tiny.yaml"
-    grid.write_text(TINY.replace("epochs: 2", "epochs: 200"))
+    """Two workers: the first is lost after two stages, a third one joins, then the second is lost.
+
+    Each is lost in the middle of a stage, which is resumed on another node. Everything else runs once.
+    """
+    grid, store = place / "tiny.yaml", Store(place / ".study")
+    grid.write_text(TINY.replace("epochs: 2", "epochs: 200") + "resources: {cpu: 1, checkpoint_seconds: 0}\n")
+    stages = unique_stages(design.expand(design.load(grid)))
     nodes.head("--include-dashboard=false")
     first, second = nodes.worker(), nodes.worker()
     command = [sys.executable, "-m", "study", "run", str(grid), "--address", nodes.address]
@@ -38,25 +43,28 @@ def test_nodes_may_be_lost_and_added(nodes: Nodes, place: Path) -> None:
         env=nodes.environment,
         start_new_session=True,
     )
-    said = []
+    output, lost = [], []
     try:
         assert sweep.stdout is not None
         with sweep.stdout:
             for line in sweep.stdout:
-                said.append(line)
+                output.append(line)
                 if line.startswith("2/12"):
-                    lose(first)
-                    nodes.worker()
+                    lost.append(lose_while_training(first, [second], store, stages))
+                    third = nodes.worker()
                 if line.startswith("6/12"):
-                    lose(second)
-        assert sweep.wait(60) == 0, "".join(said)
+                    lost.append(lose_while_training(second, [third], store, stages))
+        assert sweep.wait(60) == 0, "".join(output)
     finally:
         lose(sweep)
-    store, study = Store(place / ".study"), design.load(grid)
-    stages = unique_stages(design.expand(study))
-    assert all(store.find(stage) is not None for stage in stages)
-    assert [line.split("/")[0] for line in said if "/12  " in line] == [str(number) for number in range(1, 13)]
-    assert sum(line.startswith("retry") for line in said) in {1, 2}  # at most the one stage that each lost node ran
+    results = {stage.key: store.find(stage) for stage in stages}
+    assert None not in results.values()
+    assert [line.split("/")[0] for line in output if "/12  " in line] == [str(number) for number in range(1, 13)]
+    assert sum(DEATH in line for line in output) == 2, "".join(output)
+    for stage in lost:
+        result = results[stage.key]
+        assert result is not None
+        assert result.provenance["parts"], "the stage did not resume from its checkpoint"
 
     client = MlflowClient(default_uri(store))
     experiment = client.get_experiment_by_name("tiny")

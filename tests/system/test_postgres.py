@@ -1,4 +1,4 @@
-"""A sweep through an MLflow server with PostgreSQL behind it, started as the launch files start it."""
+"""A sweep with an MLflow server on PostgreSQL, started by the command of the launch files."""
 
 import os
 import pwd
@@ -26,7 +26,7 @@ from study.tracking import PARENT
 
 
 def program(name: str) -> str | None:
-    """One of PostgreSQL's; Debian keeps them out of the path."""
+    """A program of PostgreSQL; on Debian they are not on the PATH."""
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     return shutil.which(name, path=os.pathsep.join([*map(str, reversed(places)), os.environ.get("PATH", "")]))
 
@@ -50,15 +50,26 @@ def unprivileged() -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    """The address of an empty database in a PostgreSQL of one's own."""
+    """The address of an empty database on a new PostgreSQL server."""
     assert INITDB is not None
     assert POSTGRES is not None
     folder, as_user, port = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp")), unprivileged(), free_port()
     if as_user:
         os.chown(folder, as_user["user"], as_user["group"])
     data, environment = folder / "data", {**os.environ, "HOME": str(folder)}
-    make = [INITDB, "--pgdata", str(data), "--username", "mlflow", "--auth", "trust", "--no-sync", "--encoding", "UTF8"]
-    subprocess.run(make, check=True, capture_output=True, cwd=folder, env=environment, **as_user)
+    initialize = [
+        INITDB,
+        "--pgdata",
+        str(data),
+        "--username",
+        "mlflow",
+        "--auth",
+        "trust",
+        "--no-sync",
+        "--encoding",
+        "UTF8",
+    ]
+    subprocess.run(initialize, check=True, capture_output=True, cwd=folder, env=environment, **as_user)
     command = [POSTGRES, "-D", str(data), "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -80,7 +91,7 @@ def database() -> Iterator[str]:
 
 
 def create(port: int) -> None:
-    """The database, once the server takes commands."""
+    """Create the database as soon as the server accepts connections."""
     psycopg2 = pytest.importorskip("psycopg2")
     deadline = time.monotonic() + 60
     while True:
@@ -128,7 +139,7 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.mark.system
-def test_a_sweep_through_a_server_with_postgresql(server: str, place: Path) -> None:
+def test_a_sweep_with_a_server_on_postgresql(server: str, place: Path) -> None:
     grid = place / "tiny.yaml"
     grid.write_text(re.sub(r"replicates: 2", "replicates: 1", TINY))
     command = [sys.executable, "-m", "study", "run", str(grid), "--tracking-uri", server]
@@ -147,16 +158,16 @@ def test_a_sweep_through_a_server_with_postgresql(server: str, place: Path) -> N
     stages = {stage.key: stage for stage in unique_stages(design.expand(design.load(grid)))}
     nested = {run.data.tags["key"]: run for run in runs if PARENT in run.data.tags}
     assert nested.keys() == stages.keys()
-    assert len({run.data.tags["driver"] for run in runs}) == 1  # one process has written them all
+    assert len({run.data.tags["driver"] for run in runs}) == 1  # one process wrote them all
     key = next(key for key, stage in stages.items() if stage.parent is not None)
     copied = Path(client.download_artifacts(nested[key].info.run_id, "model/model.safetensors", str(place)))
     assert copied.read_bytes() == store.weights(stages[key])
 
 
-def test_a_server_answers_only_to_names_it_is_known_by(server: str) -> None:
-    def asked_as(name: str) -> int:
+def test_a_server_accepts_only_allowed_host_names(server: str) -> None:
+    def status(host: str) -> int:
         url = f"{server}/api/2.0/mlflow/experiments/search?max_results=1"
-        request = urllib.request.Request(url, headers={"Host": name})
+        request = urllib.request.Request(url, headers={"Host": host})
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
                 return int(answer.status)
@@ -164,5 +175,5 @@ def test_a_server_answers_only_to_names_it_is_known_by(server: str) -> None:
             with refused:
                 return refused.code
 
-    assert asked_as("study.test:5000") == asked_as("127.0.0.1") == 200
-    assert asked_as("elsewhere.test") == 403
+    assert status("study.test:5000") == status("127.0.0.1") == 200
+    assert status("elsewhere.test") == 403

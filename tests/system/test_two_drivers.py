@@ -1,4 +1,4 @@
-"""Two drivers on one store at the same time, as two people would start them: each stage is computed once."""
+"""Two drivers on one store at the same time: each stage is computed once."""
 
 import csv
 import os
@@ -24,7 +24,7 @@ RUN = re.compile(r"^\d+/\d+  (.+)  ([\d.]+ s|by another driver)", re.MULTILINE)
 
 @pytest.fixture
 def alone(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[Stage]]:
-    """The same study, stage by stage in this process."""
+    """The same study, run stage by stage in this process."""
     store = Store(tmp_path_factory.mktemp("alone"))
     stages = unique_stages(expand(load(tiny)))
     threads = torch.get_num_threads()
@@ -45,28 +45,38 @@ def start(place: Path, name: str) -> "subprocess.Popen[bytes]":
 
 
 def computed(place: Path, name: str) -> list[str]:
-    """The stages that a driver says it has run itself."""
+    """The stages that a driver ran itself, from its output."""
     return [stage for stage, how in RUN.findall((place / f"{name}.txt").read_text()) if how != "by another driver"]
 
 
+def wait_until_computed(place: Path, name: str, driver: "subprocess.Popen[bytes]") -> None:
+    """Until the driver has run a stage."""
+    while not computed(place, name):
+        assert driver.poll() is None, (place / f"{name}.txt").read_text()
+        time.sleep(0.01)
+
+
 @pytest.mark.system
-@pytest.mark.parametrize("killed", [False, True], ids=["both go on", "one is killed"])
+@pytest.mark.parametrize("killed", [False, True], ids=["both finish", "one is killed"])
 def test_two_drivers_compute_each_stage_once(place: Path, alone: tuple[Store, list[Stage]], killed: bool) -> None:
     reference, stages = alone
-    one, two = start(place, "one"), start(place, "two")
+    one = start(place, "one")
+    if killed:  # suspended while the other one starts, so that it has not finished by then
+        wait_until_computed(place, "one", one)
+        os.kill(one.pid, signal.SIGSTOP)
+        assert len(computed(place, "one")) < len(stages)
+    two = start(place, "two")
     if killed:
-        while not computed(place, "one"):
-            assert one.poll() is None
-            time.sleep(0.05)
+        wait_until_computed(place, "two", two)
         os.kill(one.pid, signal.SIGKILL)
     assert two.wait(240) == 0, (place / "two.txt").read_text()
     assert one.wait(240) == (-9 if killed else 0), (place / "one.txt").read_text()
 
-    said = (place / "one.txt").read_text() + (place / "two.txt").read_text()
-    told = computed(place, "one") + computed(place, "two")
-    assert len(told) == len(set(told)), said
-    if not killed:  # a stage that the killed one had stored, but not yet told of, may be told by neither
-        assert len(told) == len(stages), said
+    output = (place / "one.txt").read_text() + (place / "two.txt").read_text()
+    shown = computed(place, "one") + computed(place, "two")
+    assert len(shown) == len(set(shown)), output
+    if not killed:  # the killed driver may have stored a stage without having shown it
+        assert len(shown) == len(stages), output
     store = Store(place / ".study")
     assert store.keys() == {stage.key for stage in stages}
     for stage in stages:
