@@ -37,7 +37,7 @@ def _run(spec: str, store: str, device: str, commit: str, resources: Resources, 
     reporter.start_stage()
     try:
         stage = Stage.from_spec(json.loads(spec))
-        reporter.total_epochs = stage.recipe.epochs
+        reporter.total_epochs = stage.epochs
         run_stage(stage, Store(store), device, reporter.add_epoch, commit, resources.checkpoint_seconds)
     except StoreError as error:
         reporter.end_stage(StoreFailed(str(error), reporter.seconds))

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from study.launch import mlflow_server, rayup
 from study.launch.cluster import Cluster, Host, Place, Steps, Word, matching
 from study.launch.text import as_yaml
-from study.vit.settings import PositiveInt
+from study.utils.frozen_model import PositiveInt
 
 Key = Annotated[str, AfterValidator(matching(r"(?:~/)?[A-Za-z0-9./_][A-Za-z0-9._/-]*", "the path of a key file"))]
 

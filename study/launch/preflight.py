@@ -36,8 +36,7 @@ from study.utils.errors import StudyError
 from study.utils.provenance import versions
 from study.utils.redact import masked
 from study.utils.text import plural
-from study.vit import data
-from study.vit.settings import Resources
+from study.vit import subject
 
 GIB = 2**30
 SOCKET_BYTES = 107 if sys.platform == "linux" else 103  # sizeof(sun_path) without the terminating zero

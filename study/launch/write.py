@@ -51,7 +51,7 @@ def write(
     datasets = tuple(plan.datasets(study))
     for name in datasets:
         if not name.startswith(OWN_DATA):  # own data may be missing on this machine
-            data.describe(name)
+            subject.describe(name)
     folder = (folder or root / "launch" / f"{study.name}-{kind}").resolve()
     place = Place(
         study=study.name,

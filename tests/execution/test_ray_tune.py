@@ -88,7 +88,7 @@ def test_a_failure_stops_only_its_children(tiny: Path, tmp_path: Path, cluster: 
     stages, store = stages_of(tiny), Store(tmp_path / "store")
     pretraining = next(stage for stage in stages if stage.kind == "pretrain")
     broken = replace(
-        pretraining, recipe=pretraining.recipe.model_copy(update={"learning_rate": 1e30, "clip_norm": 0.0})
+        pretraining, recipe=pretraining.settings.recipe.model_copy(update={"learning_rate": 1e30, "clip_norm": 0.0})
     )
     child = next(stage for stage in stages if stage.parent is not None and stage.parent.key == pretraining.key)
     orphan = replace(child, parent=broken)
@@ -161,7 +161,7 @@ class Killer(Log):
 
 
 def with_epochs(stage: Stage, epochs: int) -> Stage:
-    return replace(stage, recipe=stage.recipe.model_copy(update={"epochs": epochs}))
+    return replace(stage, recipe=stage.settings.recipe.model_copy(update={"epochs": epochs}))
 
 
 @pytest.mark.system

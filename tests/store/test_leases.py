@@ -18,7 +18,6 @@ from study.store import leases as module
 from study.store.leases import DRIVERS, STAGES, Leases, machine
 from study.store.results import Result, Store
 from study.utils.process import current_process
-from study.vit.settings import Encoder, Finetune
 
 OTHER = replace(STAGE, seed=2)
 
