@@ -110,7 +110,7 @@ def test_the_last_stages_are_spread_over_the_workers(drivers: type[Driver]) -> N
 
 
 def test_a_bundle_has_a_maximum_size(drivers: type[Driver]) -> None:
-    many = [Stage(Encoder(), Finetune(dataset="digits"), seed) for seed in range(1000)]
+    many = [Stage(StageSettings(Encoder(), Finetune(dataset="digits")), seed) for seed in range(1000)]
     driver = drivers(many)
     driver.run("a", seconds=0.0)
     assert len(driver.assign("b")) == BUNDLE_STAGES
@@ -183,7 +183,7 @@ def test_a_store_that_cannot_be_read_stops_the_sweep(drivers: type[Driver], monk
 
 def test_children_of_what_another_driver_has_failed_fail_with_it(tmp_path: Path, drivers: type[Driver]) -> None:
     driver = drivers([PARENTS[0], CHILDREN[0], FREE[0]])
-    driver.store.fail(PARENTS[0], "told by the other")
+    driver.store.fail(PARENTS[0], "failed elsewhere")
     assert driver.assign("a") == [FREE[0]]
     assert driver.status() == {PARENTS[0].key: "failed", CHILDREN[0].key: "failed"}
 

@@ -1,4 +1,4 @@
-"""Passwords are masked wherever they stand, and nothing else is."""
+"""Passwords are masked, and nothing else."""
 
 import pytest
 
