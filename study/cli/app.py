@@ -191,7 +191,7 @@ def doctor(
     raise typer.Exit(checks.exit_code(found))
 
 
-app.add_typer(launch, name="launch")
+app.add_typer(launch, name="launch", rich_help_panel=STUDY)
 
 
 @app.command(rich_help_panel=SETUP)
@@ -265,7 +265,7 @@ def _warn_of_misfits(made: "Plan") -> None:
     from study.launch import preflight
 
     for finding in preflight.fits(made.study.grid.resources):
-        _console().print(f"[yellow]not on this machine:[/] {escape(finding.message)}; {escape(finding.suggestion)}")
+        _console().print(f"[yellow]warning:[/] {escape(finding.message)}; {escape(finding.suggestion)}")
 
 
 def _console() -> Console:

@@ -53,11 +53,11 @@ def fan_out(
     """
     work = stages if isinstance(stages, StageSource) else StageSource(stages)
     with Leases(store) as leases:
-        store.sweep(leases.keys())
+        store.remove_abandoned(leases.keys())
         scheduler = Scheduler(work, store, leases, listener, cluster.at_once(resources))
         _tune(scheduler, store, resources, cluster, commit)
         with contextlib.suppress(StoreError):  # what killed workers left of stages that are stored by now
-            store.sweep(leases.keys())
+            store.remove_abandoned(leases.keys())
     if scheduler.error is not None:
         raise scheduler.error
     if scheduler.store_error is not None:
@@ -69,14 +69,14 @@ def fan_out(
 
 
 def _tune(scheduler: Scheduler, store: Store, resources: Resources, cluster: Cluster, commit: str) -> None:
-    gpus, halving = cluster.gpus_per_trial(resources), scheduler.work.halving
+    gpus, schedule = cluster.gpus_per_trial(resources), scheduler.work.early_stopping
     scratch = Path(tempfile.mkdtemp(prefix="study-tune-", dir=session()))
     bundle = tune.with_parameters(worker.run_bundle, store=store.address, commit=commit, resources=resources)
     tuner = tune.Tuner(
         tune.with_resources(bundle, {"cpu": resources.cpu, "gpu": gpus}),
         tune_config=tune.TuneConfig(
             search_alg=_Stages(scheduler),
-            scheduler=_EarlyStopping(scheduler, halving, scheduler.work.courses()) if halving else None,
+            scheduler=_EarlyStopping(scheduler, schedule, scheduler.work.learning_curves()) if schedule else None,
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -108,7 +108,7 @@ class _Stages(_NotPickled, Searcher):
         stages = self._scheduler.assign(trial_id)
         if stages:
             specs = [json.dumps(stage.spec()) for stage in stages]
-            return {"stages": specs, "prunable": self._scheduler.work.judged(stages[0])}
+            return {"stages": specs, "can_stop_early": self._scheduler.work.can_stop_early(stages[0])}
         return Searcher.FINISHED if self._scheduler.finished else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -134,21 +134,23 @@ class _EarlyStopping(_NotPickled, ASHAScheduler):
     Stages that do not report their accuracy after each epoch are never pruned.
     """
 
-    def __init__(self, scheduler: Scheduler, halving: Halving, courses: list[Mapping[int, float]]) -> None:
+    def __init__(
+        self, scheduler: Scheduler, schedule: SuccessiveHalving, learning_curves: list[Mapping[int, float]]
+    ) -> None:
         super().__init__(
             "epoch",
             "val_accuracy",
             "max",
-            max_t=early_stopping.epochs,
-            grace_period=early_stopping.grace,
-            reduction_factor=early_stopping.reduction,
+            max_t=schedule.epochs,
+            grace_period=schedule.grace,
+            reduction_factor=schedule.reduction,
         )
         self._scheduler = scheduler
         controller: Any = None  # ASHA does not use Tune's controller
-        for number, course in enumerate(courses):
+        for number, curve in enumerate(learning_curves):
             earlier: Any = _EarlierTrial(f"earlier {number}")
             self.on_trial_add(controller, earlier)
-            for epoch, accuracy in sorted(course.items()):
+            for epoch, accuracy in sorted(curve.items()):
                 super().on_trial_result(controller, earlier, {"epoch": epoch, "val_accuracy": accuracy})
 
     def on_trial_result(self, controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:

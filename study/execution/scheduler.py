@@ -27,7 +27,7 @@ class Bundle:
 
     stages: deque[Stage]  # that have not ended as far as reported; the worker runs the first
     seconds: float = 0.0  # run time of the first stage
-    course: list[dict[str, float]] = field(default_factory=list)  # its epoch records, if it is prunable
+    learning_curve: list[dict[str, float]] = field(default_factory=list)  # its epoch records, if it is prunable
 
 
 class Durations:
@@ -52,7 +52,7 @@ class Scheduler:
     errors of a trial and retry): they are kept in `error` or `store_error`, and no more stages are assigned.
     """
 
-    def __init__(self, work: Work, store: Store, leases: Leases, listener: Listener, workers: int = 1) -> None:
+    def __init__(self, work: StageSource, store: Store, leases: Leases, listener: Listener, workers: int = 1) -> None:
         """`workers`: how many can run at the same time."""
         self.outcomes: list[Outcome] = []
         self.store_error: str | None = None  # why the store cannot be written
@@ -115,8 +115,10 @@ class Scheduler:
                 self._retry(bundle)
             elif bundle.stages and worker in self._pruned:
                 stage = bundle.stages.popleft()
-                self._store.drop_unfinished(stage)
-                self._close(Outcome(stage, "stopped", None, bundle.seconds, course=tuple(bundle.course)))
+                self._store.delete_checkpoint(stage)
+                self._close(
+                    Outcome(stage, "stopped", None, bundle.seconds, learning_curve=tuple(bundle.learning_curve))
+                )
         except Exception as error:
             self.error = self.error or error
 
@@ -135,8 +137,8 @@ class Scheduler:
                 self._advance(bundle, message.error)
             case EpochsEnded():
                 stage = bundle.stages[0]
-                if self.work.judged(stage):
-                    bundle.course += message.epochs
+                if self.work.can_stop_early(stage):
+                    bundle.learning_curve += message.epochs
                 self._listener.on_epochs(stage, message.epochs)
 
     def _advance(self, bundle: Bundle, error: str | None) -> None:
@@ -166,7 +168,7 @@ class Scheduler:
     def _next_bundle(self) -> list[Stage]:
         """Stages for about BUNDLE_SECONDS, leaving enough for all workers; prunable stages are assigned one by one."""
         stages: list[Stage] = []
-        limit = 1 if self.work.halving else min(BUNDLE_STAGES, len(self._ready) // (2 * self._workers))
+        limit = 1 if self.work.early_stopping else min(BUNDLE_STAGES, len(self._ready) // (2 * self._workers))
         seconds = 0.0
         while not stages or (len(stages) < limit and seconds < BUNDLE_SECONDS):
             stage = self._next_stage()

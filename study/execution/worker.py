@@ -23,7 +23,7 @@ def run_bundle(config: dict[str, Any], store: str, commit: str, resources: Resou
 
     torch.set_num_threads(max(1, int(resources.cpu)))
     device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
-    reporter = Reporter(config["prunable"])
+    reporter = Reporter(config["can_stop_early"])
     for spec in config["stages"]:
         if not _run(spec, store, device, commit, resources, reporter):
             break

@@ -128,8 +128,8 @@ class Leases:
     def _has_exited(self, driver: str) -> bool:
         """Whether the driver was a process on this machine that has ended."""
         try:
-            said = json.loads(self._store.noted(f"{DRIVERS}/{driver}") or b"{}")
-            return bool(said["machine"] == machine() and has_ended(said["owner"]))
+            record = json.loads(self._store.read(f"{DRIVERS}/{driver}") or b"{}")
+            return bool(record["machine"] == machine() and has_ended(record["owner"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             return False
 
@@ -149,8 +149,8 @@ class Leases:
             with contextlib.suppress(StudyError):  # the sweep reports problems with the store itself
                 self._send_heartbeat()
 
-    def _beat(self) -> None:
-        self._store.note(
+    def _send_heartbeat(self) -> None:
+        self._store.write(
             f"{DRIVERS}/{self._driver}", json.dumps({"machine": machine(), "owner": current_process()}).encode()
         )
 

@@ -4,7 +4,6 @@ import contextlib
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,7 +118,7 @@ def test_a_store_that_workers_cannot_open_fails_the_stage(tiny: Path, tmp_path: 
     assert "nowhere" in (outcomes[0].error or "")
 
 
-class Broken(Work):
+class Broken(StageSource):
     """Fails when a stage ends."""
 
     def ended(self, outcome: Outcome) -> None:

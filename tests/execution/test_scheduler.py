@@ -49,10 +49,10 @@ class Log(Listener):
 class Driver:
     """A scheduler with a store, a listener, and the leases of one driver."""
 
-    def __init__(self, folder: Path, work: Work | list[Stage], workers: int = 1) -> None:
+    def __init__(self, folder: Path, work: StageSource | list[Stage], workers: int = 1) -> None:
         self.store, self.log = Store(folder / "store"), Log()
         self.leases = Leases(self.store).__enter__()
-        work = work if isinstance(work, Work) else Work(work)
+        work = work if isinstance(work, StageSource) else StageSource(work)
         self.scheduler = Scheduler(work, self.store, self.leases, self.log, workers)
 
     def assign(self, worker: str) -> list[Stage]:
@@ -81,7 +81,7 @@ class Driver:
 @pytest.fixture
 def drivers(tmp_path: Path, request: pytest.FixtureRequest) -> "type[Driver]":
     class Here(Driver):
-        def __init__(self, work: Work | list[Stage], workers: int = 1) -> None:
+        def __init__(self, work: StageSource | list[Stage], workers: int = 1) -> None:
             super().__init__(tmp_path, work, workers)
             request.addfinalizer(lambda: self.leases.__exit__(None, None, None))
 
@@ -116,15 +116,15 @@ def test_a_bundle_has_a_maximum_size(drivers: type[Driver]) -> None:
     assert len(driver.assign("b")) == BUNDLE_STAGES
 
 
-class Prunable(Work):
-    halving = Halving(1, 4)  # type: ignore[assignment]
+class CanStopEarly(StageSource):
+    early_stopping = SuccessiveHalving(1, 4)  # type: ignore[assignment]
 
     def can_stop_early(self, stage: Stage) -> bool:
         return True
 
 
 def test_prunable_stages_are_assigned_alone(drivers: type[Driver]) -> None:
-    driver = drivers(Prunable(FREE))
+    driver = drivers(CanStopEarly(FREE))
     driver.run("a", seconds=0.001)
     (stage,) = driver.assign("b")
     driver.scheduler.handle("b", [EpochsEnded([{"epoch": 1.0, "val_accuracy": 0.3}], 1.5)])
@@ -183,7 +183,7 @@ def test_a_store_that_cannot_be_read_stops_the_sweep(drivers: type[Driver], monk
 
 def test_children_of_what_another_driver_has_failed_fail_with_it(tmp_path: Path, drivers: type[Driver]) -> None:
     driver = drivers([PARENTS[0], CHILDREN[0], FREE[0]])
-    driver.store.fail(PARENTS[0], "failed elsewhere")
+    driver.store.record_failure(PARENTS[0], "failed elsewhere")
     assert driver.assign("a") == [FREE[0]]
     assert driver.status() == {PARENTS[0].key: "failed", CHILDREN[0].key: "failed"}
 

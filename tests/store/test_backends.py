@@ -182,8 +182,8 @@ def test_a_marker_can_only_name_a_folder_beside_it(named: object) -> None:
         ("s3://me:hunter2@bucket/store", ["'s3://***@bucket/store'", "AWS_ACCESS_KEY_ID"]),
         ("s3://bucket/store?secret=hunter2", ["must not contain", "parameters"]),
         ("gs://user@bucket", ["GOOGLE_APPLICATION_CREDENTIALS"]),
-        ("s3:///store", ["has no bucket"]),
-        ("nonsense://bucket/store", ["invalid scheme nonsense://", "s3://BUCKET/NAME"]),
+        ("s3:///store", ["the bucket is missing"]),
+        ("nonsense://bucket/store", ["unsupported store URL nonsense://", "s3://BUCKET/NAME"]),
     ],
 )
 def test_invalid_urls(address: str, words: list[str]) -> None:

@@ -16,7 +16,7 @@ from helpers.store_samples import RESULT, STAGE
 
 from study.store import leases as module
 from study.store.leases import DRIVERS, STAGES, Leases, machine
-from study.store.results import Result, Store
+from study.store.results import Store
 from study.utils.process import current_process
 
 OTHER = replace(STAGE, seed=2)
@@ -91,13 +91,18 @@ def test_heartbeats_keep_the_lease(tmp_path: Path) -> None:
             time.sleep(0.1)
 
 
-def test_the_dead_of_this_machine_are_known_at_once(store: Store) -> None:
-    """An ended process, and one whose number another process has by now; a living one keeps its stage."""
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="process start times are read from /proc")
+def test_exited_drivers_of_this_machine_are_detected_at_once(store: Store) -> None:
+    """A process that has exited, one whose PID was reused, and a live one."""
+    exited = subprocess.Popen([sys.executable, "-c", ""])
+    exited.wait()
     host = current_process().partition(":")[0]
-    for owner, taken in [(f"{host}:{gone.pid}:1", True), (f"{host}:{os.getpid()}:1", True), (current_process(), False)]:
-        foreign(store, "other", machine=machine(), owner=owner)
+    for owner, taken in [
+        (f"{host}:{exited.pid}:1", True),
+        (f"{host}:{os.getpid()}:1", True),
+        (current_process(), False),
+    ]:
+        other_driver(store, "other", machine=machine(), owner=owner)
         with Leases(store) as mine:
             assert mine.take(STAGE) is taken
     other_driver(store, "other", machine="another machine", owner=f"{host}:{exited.pid}:1")
@@ -130,8 +135,8 @@ def test_only_failures_since_the_start_of_the_driver_count(store: Store) -> None
         assert mine.failure(STAGE) == "just now"
 
 
-def test_leftovers_of_the_dead_are_cleared_away(store: Store) -> None:
-    foreign(store, "dead", machine=machine(), owner=f"{current_process().partition(':')[0]}:{2**22 + 1}:1")
+def test_files_of_dead_drivers_are_removed(store: Store) -> None:
+    other_driver(store, "dead", machine=machine(), owner=f"{current_process().partition(':')[0]}:{2**22 + 1}:1")
     store.save(STAGE, RESULT, b"", {})
     store.write(f"{STAGES}/{OTHER.key}.1", b"dead")
     with Leases(store) as mine:

@@ -15,11 +15,11 @@ from study.store.backends.folder import Folder
 __all__ = ["Folder", "Storage", "open_storage"]
 
 
-def open_storage(place: Path | str) -> Storage:
-    """The storage at a path or an address. Raises StudyError for an address that cannot be opened."""
-    folder = local_folder(place)
+def open_storage(location: Path | str) -> Storage:
+    """The storage at a path or URL. Raises StudyError for an invalid or unsupported URL."""
+    folder = local_folder(location)
     if folder is None:
         from study.store.backends.objects import Objects
 
-        return Objects(str(place))
+        return Objects(str(location))
     return Folder(folder)
