@@ -4,11 +4,12 @@ import math
 from pathlib import Path
 
 import pytest
+from helpers.looks import collect
 from helpers.report_samples import HOSTILE, collected, make_study, put
 
 from study.analysis.add_vs_remove import adding_and_removing
 from study.design.study import Study, Trial, expand
-from study.report import Results, collect, figure
+from study.report import Results, figure
 from study.report.plots import PLOTS
 from study.report.sections import outline
 from study.report.summary import answers

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers.looks import collect
 from helpers.report_samples import KV_HEADS, Built, collected, make_study
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from study.analysis.cells import RESAMPLES, on_front, skewed
 from study.analysis.findings import findings
 from study.analysis.stats.bootstrap import bootstrap_interval
 from study.design.study import Trial
-from study.report import collect, tables
+from study.report import tables
 from study.report.tables import TABLES
 from study.store.results import Store
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+from helpers.looks import collect
 from helpers.report_samples import BASELINE, KV_HEADS, PHOTOS, PRETRAINING, collected, make_study
 
 from study.analysis.effects import matches
 from study.analysis.findings import is_distinguishable
 from study.analysis.pretraining import SAME, SCRATCH, TRANSFER, pretraining
 from study.design.study import Trial, expand
-from study.report import collect
 from study.store.results import Store
 
 TWO_BY_TWO = {

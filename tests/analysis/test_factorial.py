@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers.looks import collect
 from helpers.report_samples import HOSTILE, PRETRAINING, collected, make_study
 
 from study.analysis.effects import is_matched
 from study.analysis.factorial import aliases, anova, interactions, is_factorial, main_effects
 from study.design.study import Study, Trial, expand
-from study.report import Results, collect
+from study.report import Results
 from study.report.plots import PLOTS
 from study.report.sections import outline
 from study.report.summary import answers

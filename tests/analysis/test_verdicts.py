@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.looks import collect
 from helpers.report_samples import KV_HEADS, PRETRAINING, Built, collected, fill, make_study
 
 from study.analysis.verdicts import runs, verdicts
 from study.design.study import Trial
-from study.report import Results, build, collect, is_current
+from study.report import Results, build, is_current
 from study.report.plots import PLOTS
 from study.report.sections import outline
 from study.report.summary import answers

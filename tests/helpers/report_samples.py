@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers.looks import collect
+
 from study.design.stages import Stage, stages_of
 from study.design.study import Study, Trial, expand, load
-from study.report import Report, Results, collect
+from study.report import Report, Results
 from study.store.results import Result, Store
 from study.vit.settings import Encoder
 

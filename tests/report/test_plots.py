@@ -12,13 +12,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.looks import collect
 from helpers.report_samples import BASELINE, KV_HEADS, PRETRAINING, Built, collected, everything, fill, make_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.analysis.expert_load import IDLE, loads, relative_loads
 from study.design.study import Study, Trial
-from study.report import Results, collect, figure
+from study.report import Results, figure
 from study.report.plots import PLOTS, curves, parameters
 from study.report.plots.labels import Box, Mark, place
 from study.report.plots.scales import round_ticks

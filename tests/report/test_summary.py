@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from helpers.looks import collect
 from helpers.report_samples import KV_HEADS, PRETRAINING, Built, collected, make_study
 
 from study.design.study import Trial
-from study.report import Results, collect
+from study.report import Results
 from study.report.summary import answers
 from study.store.results import Store
 

@@ -10,6 +10,7 @@ from study import tracking
 from study.design import study as design
 from study.design.stages import Stage, stages_of
 from study.execution.run_stage import run_stage
+from study.planning.state import StudyState
 from study.store.results import Store
 from study.tracking import Tracker
 from study.tracking.ledger import Ledger
@@ -43,14 +44,14 @@ def test_a_stage_by_its_key(finished: tuple[design.Study, list[Stage], Store], m
 def test_a_stage_by_its_run(finished: tuple[design.Study, list[Stage], Store], place: Path) -> None:
     made, (_, finetuned), store = finished
     uri = tracking.default_uri(store)
-    with Tracker(made, store, uri, {}) as tracker:
+    with Tracker(StudyState.look(made, store), uri, {}) as tracker:
         tracker.flush()
         tracker.finish("FINISHED", None)
     assert tracker.problem is None
     run_id = Ledger(store, made.name).runs(uri)[finetuned.key]
     images = torch.rand(2, 1, 8, 8)
     assert torch.equal(study.load(run_id)(images), study.load(finetuned.key)(images))
-    with pytest.raises(StudyError, match=f"has no model of run {'0' * 32}"):
+    with pytest.raises(StudyError, match=f"no model of run {'0' * 32} in MLflow"):
         study.load("0" * 32)
 
 
@@ -59,7 +60,7 @@ def test_what_is_not_there(place: Path) -> None:
         study.load("abcdef")
     with pytest.raises(StudyError, match="'abc' is too little of a stage's key: give four of its digits at least"):
         study.load("abc")
-    with pytest.raises(StudyError, match="there is no MLflow database at sqlite"):
+    with pytest.raises(StudyError, match="not found: no MLflow database at sqlite"):
         study.load("0" * 32)
     with pytest.raises(StudyError, match=r"elsewhere/config\.json: no model is stored here"):
         study.load("elsewhere")
