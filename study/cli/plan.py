@@ -155,8 +155,8 @@ def _tuning_summary(plan: Plan) -> str:
     text += f"; {waiting} replicates follow once their cells are tuned" if waiting else ""
     if plan.study.space.early_stopping:
         rungs = ", ".join(map(str, plan.study.space.early_stopping.rungs))
-        text += f"; early stopping prunes trials after epoch {rungs}"
-    hopeless = sum(one.all_failed for one in plan.tunings)
+        text += f"; early stopping after epochs {rungs}"
+    hopeless = sum(one.hopeless for one in plan.tunings)
     if hopeless and searches:
         return f"{text}; no trial succeeded, all are retried"
     return text + (f"; {plural(hopeless, 'cell')} without a successful trial will be tuned again" if hopeless else "")

@@ -171,7 +171,7 @@ def test_running_again_computes_nothing(search: FinishedSearch) -> None:
     assert len(search.events.keys) == len(set(search.events.keys))
     plan = make_plan(search.study, search.store)
     assert plan.finished
-    assert "search: 12 trials; 12 ended, 0 to run; those that fall behind are stopped after epoch 2, 8" in summary(plan)
+    assert "search: 12 trials; 12 ended, 0 to run; early stopping after epochs 2, 8" in summary(plan)
     assert search.again() == []
 
 
