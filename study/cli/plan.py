@@ -156,7 +156,7 @@ def _tuning_summary(plan: Plan) -> str:
     if plan.study.space.early_stopping:
         rungs = ", ".join(map(str, plan.study.space.early_stopping.rungs))
         text += f"; early stopping after epochs {rungs}"
-    hopeless = sum(one.hopeless for one in plan.tunings)
+    hopeless = sum(one.all_failed for one in plan.tunings)
     if hopeless and searches:
         return f"{text}; no trial succeeded, all are retried"
     return text + (f"; {plural(hopeless, 'cell')} without a successful trial will be tuned again" if hopeless else "")

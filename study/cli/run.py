@@ -122,7 +122,9 @@ def _connect(plan: Plan, places: Places, console: Console) -> Iterator["executio
         cluster = execution.connect(places.address, lambda: console.print(waiting))
     try:
         execution.check_resources(plan.study.grid.resources, cluster)
-        with signals.stop_in_order(console):  # `ray job stop` sends SIGTERM; after connecting, since Ray sets its own handlers
+        with signals.stop_in_order(
+            console
+        ):  # `ray job stop` sends SIGTERM; after connecting, since Ray sets its own handlers
             yield cluster
     finally:
         execution.disconnect()
