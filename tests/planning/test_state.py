@@ -17,11 +17,11 @@ from study.design.study import load
 from study.planning import observed, state
 from study.planning.events import Outcome
 from study.planning.plan import make_plan
-from study.planning.stage_source import Work
+from study.planning.stage_source import StageSource
 from study.planning.state import StageNames, StudyState
 from study.report import collect
 from study.store.results import Result, Store
-from study.tuning.stage_source import TuningWork
+from study.tuning.stage_source import TuningStageSource
 
 calls: Counter[str] = Counter()
 
@@ -81,7 +81,7 @@ def test_a_state_does_not_change_with_its_store(tiny: Path, tmp_path: Path) -> N
     assert made.look_again().stored == {stage.key}
 
 
-def fan_out_here(source: Work, store: Store, *_: Any) -> tuple[list[Outcome], bool]:
+def fan_out_here(source: StageSource, store: Store, *_: Any) -> tuple[list[Outcome], bool]:
     """A fan-out in this process, without Ray."""
     return [Outcome(stage, "done") for stage in run_here(source, store)], False
 
@@ -109,7 +109,7 @@ def test_a_stage_suggested_since_is_found_by_looking_again(place: Path) -> None:
     (place / "tuned.yaml").write_text(TUNED)
     study, store = load(place / "tuned.yaml"), Store(place / "store")
     names = StageNames(StudyState.look(study, store))
-    first = TuningWork(study, store).more()[0]
+    first = TuningStageSource(study, store).more()[0]
     calls.clear()
     assert names[first.key].startswith(f"{first.kind} ")
     assert names.users_of(first.key)[0].tuning == 1
