@@ -18,12 +18,13 @@ from study import __version__
 from study.cli.exit_codes import EPILOG, ExitCode
 from study.cli.launch import launch
 from study.design import study as design
+from study.planning.state import StudyState
 from study.store.results import Store
 from study.utils.errors import StudyError
 from study.utils.text import plural
 
 if TYPE_CHECKING:
-    from study.cli.run import Places
+    from study.cli.places import Places
     from study.planning.plan import Plan
 
 app = typer.Typer(
@@ -85,15 +86,16 @@ def plan(
     ] = False,
 ) -> None:
     """Show the cells, trials and stages of a study, and which of them are finished. Writes nothing."""
-    from study.planning import plan as planning
+    from study.cli import plan as view
+    from study.planning.plan import make_plan
 
-    made = planning.make_plan(design.load(grid), Store(store))
+    made = make_plan(_look(grid, store))
     if not as_json:
-        planning.show(made, _console())
+        view.show(made, _console())
         _warn_of_misfits(made)
-    forecast = _measure(made, Store(store), show=not as_json) if measure else None
+    forecast = _measure(made, show=not as_json) if measure else None
     if as_json:
-        print(json.dumps(planning.as_json(made) | ({"forecast": forecast} if measure else {}), indent=1))
+        print(json.dumps(view.as_json(made) | ({"forecast": forecast} if measure else {}), indent=1))
 
 
 @app.command(rich_help_panel=STUDY)
@@ -112,13 +114,13 @@ def run(
 ) -> None:
     """Run the missing stages of a study, then write its report. Run it again to resume."""
     from study.cli import run as sweep
+    from study.cli.verify import discard_damaged
 
-    if recompute_damaged:
-        from study.store import verify as verifying
-
-        verifying.discard_damaged(design.load(grid), Store(store), _console())
-    made, places = _prepare(grid, store, reports, tracking_uri, address)
-    raise typer.Exit(sweep.run(made, places, _console()))
+    places = _places(store, reports, tracking_uri, address)
+    state = _look(grid, store)
+    if recompute_damaged and discard_damaged(state, _console()):
+        state = state.look_again()
+    raise typer.Exit(sweep.run(state, places, _console()))
 
 
 @app.command(rich_help_panel=RESULTS)
@@ -126,10 +128,10 @@ def report(
     grid: GridPath, store: StorePath = STORE, reports: ReportsPath = REPORTS, tracking_uri: TrackingUri = None
 ) -> None:
     """Rebuild the report of a study from stored results."""
-    from study.cli import run as sweep
+    from study.cli.report import rebuild_report
 
-    made, places = _prepare(grid, store, reports, tracking_uri)
-    raise typer.Exit(sweep.rebuild_report(made, places, _console()))
+    places = _places(store, reports, tracking_uri)
+    raise typer.Exit(rebuild_report(_look(grid, store), places, _console()))
 
 
 @app.command(name="export", rich_help_panel=RESULTS)
@@ -142,11 +144,11 @@ def export_models(
     ] = 0.01,
 ) -> None:
     """Export the model of each finished cell to ONNX, float32 and int8; measure size and one-core latency."""
-    made = design.load(grid)
+    state = _look(grid, store)
     from study.execution import export_models
 
-    folder = to or Path("exports") / made.name
-    count = export_models.run(made, Store(store), folder, tolerance, _console())
+    folder = to or Path("exports") / state.study.name
+    count = export_models.run(state, folder, tolerance, _console())
     _console().print(
         f"{plural(count, 'model')} exported to {escape(str(folder))}; the next report shows them",
         highlight=False,
@@ -156,18 +158,18 @@ def export_models(
 @app.command(rich_help_panel=RESULTS)
 def verify(grid: GridPath, store: StorePath = STORE) -> None:
     """Verify the checksums of all stored stages of a study."""
-    from study.store import verify as verifying
+    from study.cli.verify import show
 
-    raise typer.Exit(verifying.show(design.load(grid), Store(store), _console()))
+    raise typer.Exit(show(_look(grid, store), _console()))
 
 
 @app.command(rich_help_panel=RESULTS)
 def sync(grid: GridPath, store: StorePath = STORE, tracking_uri: TrackingUri = None) -> None:
     """Deliver stored results, failures and early stops to MLflow, as far as they are missing there."""
-    from study.cli import run as sweep
+    from study.cli.sync import sync as deliver
 
-    made, places = _prepare(grid, store, REPORTS, tracking_uri)
-    raise typer.Exit(sweep.sync(made, places, _console()))
+    places = _places(store, REPORTS, tracking_uri)
+    raise typer.Exit(deliver(_look(grid, store), places, _console()))
 
 
 @app.command(rich_help_panel=SETUP)
@@ -211,9 +213,9 @@ def ui(
 ) -> None:
     """Start the MLflow UI, by default on localhost."""
     from study import tracking
-    from study.cli import run as sweep
+    from study.cli.ui import open_ui
 
-    sweep.open_ui(tracking_uri or tracking.default_uri(Store(store)), host, port, _console())
+    open_ui(tracking_uri or tracking.default_uri(Store(store)), host, port, _console())
 
 
 def main() -> None:
@@ -233,31 +235,32 @@ def _exit_with(message: str) -> NoReturn:
     sys.exit(ExitCode.INVALID)
 
 
-def _measure(made: "Plan", store: Store, show: bool) -> dict[str, object]:
-    from study.planning import cost as forecast
+def _measure(made: "Plan", show: bool) -> dict[str, object]:
+    from study.cli import cost as view
+    from study.planning import cost
     from study.report import collect
 
     console = _console() if show else Console(stderr=True)
     with console.status("measuring models") as status:
-        told = forecast.make_forecast(made, lambda done, of: status.update(f"measuring model {done + 1}/{of}"))
-    trials = collect(made.study, store).trials
-    spread = forecast.spread_of(trials[trials["status"] == "done"], made.study.baseline.name)
+        forecast = cost.make_forecast(made, lambda done, of: status.update(f"measuring model {done + 1}/{of}"))
+    trials = collect(made.state).trials
+    sd = cost.difference_sd(trials[trials["status"] == "done"], made.study.baseline.name)
     if show:
-        forecast.show(told, spread, console)
-    return forecast.as_json(told, spread)
+        view.show(forecast, sd, console)
+    return view.as_json(forecast, sd)
 
 
-def _prepare(
-    grid: Path, store: str, reports: Path, tracking_uri: str | None, address: str | None = None
-) -> "tuple[Plan, Places]":
+def _look(grid: Path, store: str) -> StudyState:
+    return StudyState.look(design.load(grid), Store(store))
+
+
+def _places(store: str, reports: Path, tracking_uri: str | None, address: str | None = None) -> "Places":
     from study import tracking
-    from study.cli import run as sweep
-    from study.planning import plan as planning
+    from study.cli.places import Places
 
-    place = Store(store)
-    uri = tracking_uri or tracking.default_uri(place)
+    uri = tracking_uri or tracking.default_uri(Store(store))
     tracking.check_uri(uri)
-    return planning.make_plan(design.load(grid), place), sweep.Places(place, reports, uri, address)
+    return Places(reports, uri, address)
 
 
 def _warn_of_misfits(made: "Plan") -> None:

@@ -1,11 +1,9 @@
-"""One invocation of `study run`: fan the missing stages out, mirror them, report, and say how it went."""
+"""The verb `run`: plan, check, connect, execute, deliver, report."""
 
 import contextlib
-import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,16 +11,19 @@ from rich.markup import escape
 
 from study import BEGAN, tracking
 from study.cli import signals
+from study.cli.places import Places
+from study.cli.plan import summary
 from study.cli.progress import SweepProgress
+from study.cli.report import update_report, write_report
+from study.cli.sync import sweep_tags
+from study.cli.verify import show_problems, verify
 from study.design.resources import Resources
-from study.planning import plan as planning
+from study.design.stages import Stage
 from study.planning.events import Listeners, Outcome
-from study.planning.plan import Plan
+from study.planning.plan import Plan, datasets, make_plan
 from study.planning.stage_source import StageSource
-from study.planning.trials import StageNames
+from study.planning.state import StudyState
 from study.store.results import Store
-from study.store.verify import say, verify
-from study.tracking import ledger
 from study.utils.errors import StudyError
 from study.utils.provenance import commit
 from study.utils.redact import masked
@@ -31,269 +32,200 @@ from study.vit import subject
 
 if TYPE_CHECKING:
     from study import execution
-    from study.report import Results
 
-
-LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a sweep runs and where its results go."""
-
-    store: Store
-    reports: Path
-    tracking_uri: str
-    address: str | None = None  # of a Ray cluster; None for this machine alone
+RUN_STATUS = {0: "FINISHED", 1: "FAILED", 130: "KILLED"}  # MLflow's, by exit code
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How a sweep ended."""
+class Sweep:
+    """The stages that one invocation ran, and the state of the study afterwards."""
 
-    outcomes: list[Outcome]
-    interrupted: bool
-    asked: int = 0  # stages that were to be run
-    names: Mapping[str, str] = field(default_factory=dict)  # of those, by key
-
-    def followed_by(self, later: "Ending") -> "Ending":
-        """Two rounds as one sweep."""
-        outcomes, names = [*self.outcomes, *later.outcomes], {**self.names, **later.names}
-        return Ending(outcomes, later.interrupted, self.asked + later.asked, names)
+    state: StudyState
+    outcomes: tuple[Outcome, ...] = ()
+    interrupted: bool = False
+    total: int = 0  # stages that were to be run
 
     @property
     def failed(self) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.status == "failed"]
 
     @property
+    def untried(self) -> list[Stage]:
+        """Stages that are neither stored nor were tried."""
+        ended = self.state.stored | {outcome.stage.key for outcome in self.outcomes}
+        return [stage for key, stage in self.state.stages.items() if key not in ended]
+
+    @property
     def exit_code(self) -> int:
         return 130 if self.interrupted else 1 if self.failed else 0
 
 
-def run(plan: Plan, places: Places, console: Console) -> int:
-    """Run what is missing, deliver it to MLflow, write the report. Returns the exit code."""
+def run(state: StudyState, places: Places, console: Console) -> int:
+    """Run what is missing, deliver it to MLflow, write the report. Returns the exit code.
+
+    0: all done; 1: stages failed, or stored ones are damaged; 130: interrupted. Raises StudyError before anything is
+    written: for data that are missing, and for a store, cluster or reports folder that cannot be used.
+    """
     try:
-        return _run(plan, places, console)
+        return _run(state, places, console)
     except KeyboardInterrupt:
         console.print(signals.STOPPED, style="yellow")
         return 130
 
 
-def _run(plan: Plan, places: Places, console: Console) -> int:
-    console.print(f"[bold]{escape(plan.study.name)}[/]  {planning.summary(plan)}", highlight=False)
-    checked = verify(plan.study, places.store, weights=False)
-    if checked.fine < checked.looked_at:
-        say(checked, StageNames(plan.study, places.store), plan.study, console)
-    damaged = checked.damaged
-    if plan.finished and not tracking.undelivered(plan.study, places.store, places.tracking_uri):
-        report(plan, places, console, rebuild=False)
-        return int(bool(damaged))
-    for name in planning.datasets(plan.study):
+def _run(state: StudyState, places: Places, console: Console) -> int:
+    plan = make_plan(state)
+    console.print(f"[bold]{escape(state.study.name)}[/]  {summary(plan)}", highlight=False)
+    damaged = _check_store(state, console)
+    if plan.finished and not tracking.undelivered(state, places.tracking_uri):
+        update_report(state, places, console)
+        return int(damaged)
+    _check_data(plan)
+    with _connect(plan, places, console) as cluster:  # before anything is written: it may be too small, or not respond
+        _make_writable(state.store, places)
+        with tracking.Tracker(state, places.tracking_uri, sweep_tags(state)) as tracker:
+            sweep = _execute(plan, cluster, tracker, console) if cluster else Sweep(state)
+            _deliver(sweep, tracker, console)
+            folder = None if sweep.interrupted else write_report(sweep.state, places, console)
+            tracker.finish(RUN_STATUS[sweep.exit_code], folder)
+    _show_undelivered(sweep.state, tracker, console)
+    _show_failures(sweep, tracker, console)
+    return sweep.exit_code or int(damaged)
+
+
+def _check_store(state: StudyState, console: Console) -> bool:
+    """Show damaged and outdated results, by their small files alone. Returns whether some are damaged."""
+    found = verify(state, weights=False)
+    show_problems(found, state, console)
+    return bool(found.damaged)
+
+
+def _check_data(plan: Plan) -> None:
+    """Raise StudyError for a data set that is neither here nor can be downloaded."""
+    for name in datasets(plan.study):
         subject.available(name)
-    with _cluster(plan, places, console) as cluster:  # before anything is written: it may not answer, or be too small
-        _prepare(places)
-        tags = {"commit": commit(), "grid": str(plan.study.path)}
-        with tracking.Tracker(plan.study, places.store, places.tracking_uri, tags) as tracker:
-            ending = _rounds(plan, places, cluster, tracker, console) if cluster else Ending([], interrupted=False)
-            patience = tracking.LAST_SECONDS if ending.interrupted else tracker.patience
-            limit = "" if patience is None else f", for {patience:.0f} s at the most"
-            with console.status(f"delivering what is left to MLflow{limit}"):
-                tracker.flush(patience)
-            folder = None if ending.interrupted else report(plan, places, console, rebuild=True)
-            tracker.finish({0: "FINISHED", 1: "FAILED", 130: "KILLED"}[ending.exit_code], folder)
-    _say_tracking(tracker, plan, places, console)
-    _say_failures(ending, console)
-    return ending.exit_code or int(bool(damaged))
-
-
-def report(plan: Plan, places: Places, console: Console, rebuild: bool) -> Path:
-    """Write the study's report from what is stored, unless it is up to date and need not be rebuilt."""
-    from study.report import is_current
-
-    folder, results = places.reports / plan.study.name, _results(plan, places)
-    if not rebuild and is_current(results, folder):
-        console.print(f"report up to date: {folder / 'report.html'}", highlight=False)
-    else:
-        _write_report(results, folder, console)
-    return folder
-
-
-def _results(plan: Plan, places: Places) -> "Results":
-    from study.report import collect
-
-    runs = ledger.Ledger(places.store, plan.study.name).runs(places.tracking_uri)
-    return collect(plan.study, places.store, runs)
-
-
-def _write_report(results: "Results", folder: Path, console: Console) -> None:
-    from study.report import build
-
-    with console.status("writing the report"):
-        made = build(results, folder)
-    for sentence in made.summary:
-        console.print(escape(sentence), highlight=False)
-    for warning in made.warnings:
-        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
-    console.print(f"report: {folder / 'report.html'} and {folder / 'report.ipynb'}", highlight=False)
-
-
-def rebuild_report(plan: Plan, places: Places, console: Console) -> int:
-    """Write the report from stored results alone. Returns the exit code, as of `run`: 1 where trials have failed.
-
-    Raises StudyError where there are no results: a report made elsewhere would be lost for nothing.
-    """
-    if not any(item.done for item in plan.cells):
-        raise StudyError(
-            f"no trial of {plan.study.name!r} has a result in {places.store}; run it first: "
-            f"python -m study run {plan.study.path}, or name the store that has it with --store"
-        )
-    results = _results(plan, places)
-    _write_report(results, places.reports / plan.study.name, console)
-    return int((results.trials["status"] == "failed").any())
-
-
-def sync(plan: Plan, places: Places, console: Console) -> int:
-    """Deliver to MLflow what it lacks. Returns the exit code."""
-    waiting = tracking.undelivered(plan.study, places.store, places.tracking_uri)
-    if waiting:
-        tags = {"commit": commit(), "grid": str(plan.study.path)}
-        with tracking.Tracker(plan.study, places.store, places.tracking_uri, tags) as tracker:
-            tracker.flush()
-            tracker.finish("FINISHED", None)
-        if tracker.problem is not None:
-            raise StudyError(f"MLflow at {masked(places.tracking_uri)}: {tracker.problem}")
-    console.print(f"{plural(len(waiting), 'run')} delivered to {masked(places.tracking_uri)}", highlight=False)
-    return 0
 
 
 @contextlib.contextmanager
-def _cluster(plan: Plan, places: Places, console: Console) -> Iterator["execution.Cluster | None"]:
-    """Ray, for as long as it is needed; None where nothing is to be run."""
+def _connect(plan: Plan, places: Places, console: Console) -> Iterator["execution.Cluster | None"]:
+    """A running Ray inside the context; None if nothing is to be run."""
     if plan.finished:
         yield None
         return
     from study import execution
 
-    if places.store.is_folder:
-        execution.check_persistent(places.store.root)
+    store = plan.state.store
+    if store.is_folder:
+        execution.check_persistent(store.root)
     with console.status("starting Ray"):
-        waiting = "the cluster has no processors yet: waiting for its first worker node (Ctrl-C stops it)"
+        waiting = "the cluster has no CPUs yet; waiting for the first worker node (Ctrl-C to stop)"
         cluster = execution.connect(places.address, lambda: console.print(waiting))
     try:
         execution.check_resources(plan.study.grid.resources, cluster)
-        with signals.stop_in_order(console):  # `ray job stop` says it with SIGTERM; Ray has set its own handlers by now
+        with signals.stop_in_order(
+            console
+        ):  # `ray job stop` sends SIGTERM; after connecting, since Ray sets its own handlers
             yield cluster
     finally:
         execution.disconnect()
 
 
-def _prepare(places: Places) -> None:
+def _make_writable(store: Store, places: Places) -> None:
     try:
         places.reports.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StudyError(
-            f"--reports {places.reports}: no folder can be made there: {error.strerror}; name another one"
+            f"cannot create the folder --reports {places.reports}: {error.strerror}; choose another one"
         ) from None
-    places.store.prepare()
+    store.prepare()
 
 
-def _rounds(
-    plan: Plan, places: Places, cluster: "execution.Cluster", tracker: tracking.Tracker, console: Console
-) -> Ending:
-    """Fan out until the study wants nothing that was not tried: results may call for more trials."""
-    ending = Ending([], interrupted=False)
-    work: StageSource | None = _first_work(plan, places.store)
-    while work is not None:
-        ending = ending.followed_by(_fan_out(plan, work, places, cluster, tracker, console))
-        plan, work = planning.make_plan(plan.study, places.store), None
-        stages = [stage for stage in plan.missing if stage.key not in ending.names]
-        if stages and not ending.interrupted:
-            tracker.expect(plan.trials)
-            work = StageSource(stages)
-            console.print(f"{plural(len(stages), 'more stage')}: {planning.summary(plan)}", highlight=False)
-    _say_ending(ending, busy(ending.outcomes, time.monotonic() - BEGAN, plan.study.grid.resources, cluster), console)
-    return ending
+def _execute(plan: Plan, cluster: "execution.Cluster", tracker: tracking.Tracker, console: Console) -> Sweep:
+    """Fan out round by round until no untried stage is left: the results of a round may add trials."""
+    sweep = _run_round(Sweep(plan.state), plan.missing, _first_source(plan), cluster, tracker, console)
+    while not sweep.interrupted and (stages := sweep.untried):
+        console.print(f"{plural(len(stages), 'more stage')}: {summary(make_plan(sweep.state))}", highlight=False)
+        sweep = _run_round(sweep, stages, StageSource(stages), cluster, tracker, console)
+    _show_end(sweep, plan.study.grid.resources, cluster, console)
+    return sweep
 
 
-def _first_work(plan: Plan, store: Store) -> StageSource:
+def _first_source(plan: Plan) -> StageSource:
     if plan.study.space is None:
         return StageSource(plan.missing)
     from study.tuning.stage_source import TuningStageSource
 
-    return TuningStageSource(plan.study, store)
+    return TuningStageSource(plan.study, plan.state.store)
 
 
-def _fan_out(
-    plan: Plan,
-    work: StageSource,
-    places: Places,
+def _run_round(
+    sweep: Sweep,
+    stages: list[Stage],
+    source: StageSource,
     cluster: "execution.Cluster",
     tracker: tracking.Tracker,
     console: Console,
-) -> Ending:
-    """One round: these stages of the plan, and what they bring about."""
+) -> Sweep:
+    """Fan out the stages of a source, then look at the store again."""
     from study import execution
 
-    names = StageNames(plan.study, places.store)
-    workers = cluster.at_once(plan.study.grid.resources)
-    with SweepProgress(plan.missing, names, console, workers, lambda: work.total) as progress:
+    store, resources = sweep.state.store, sweep.state.study.grid.resources
+    with SweepProgress(stages, tracker.names, console, cluster.at_once(resources), lambda: source.total) as progress:
         outcomes, interrupted = execution.fan_out(
-            work, places.store, plan.study.grid.resources, cluster, Listeners(progress, tracker), commit()
+            source, store, resources, cluster, Listeners(progress, tracker), commit()
         )
-    return Ending(outcomes, interrupted, work.total, {one.stage.key: names[one.stage.key] for one in outcomes})
+    state = sweep.state.look_again()
+    tracker.names.add(state)
+    return Sweep(state, (*sweep.outcomes, *outcomes), interrupted, sweep.total + source.total)
 
 
-def _say_ending(ending: Ending, share: str, console: Console) -> None:
-    done, wall = len(ending.outcomes) - len(ending.failed), clock_time(time.monotonic() - BEGAN)
-    others = sum(outcome.elsewhere for outcome in ending.outcomes)
-    stopped = sum(outcome.status == "stopped" for outcome in ending.outcomes)
-    early = f", {stopped} of them stopped early" if stopped else ""
-    by = f", {others} of them by another driver" if others else ""
-    console.print(f"{done} of {ending.asked} stages run{by}{early} in {wall} with start-up; {share}", highlight=False)
-    if ending.interrupted:
-        console.print("interrupted: what had finished is stored; run the same command again to go on", style="yellow")
+def _deliver(sweep: Sweep, tracker: tracking.Tracker, console: Console) -> None:
+    """Wait until MLflow has everything, up to a timeout."""
+    timeout = tracking.LAST_SECONDS if sweep.interrupted else tracker.flush_timeout
+    limit = "" if timeout is None else f", up to {timeout:.0f} s"
+    with console.status(f"delivering to MLflow{limit}"):
+        tracker.flush(timeout)
 
 
-def busy(outcomes: list[Outcome], wall: float, resources: Resources, cluster: "execution.Cluster") -> str:
-    """The share of cores, or of GPUs where trials take them, that stages kept busy for `wall` seconds, in words."""
+def _show_end(sweep: Sweep, resources: Resources, cluster: "execution.Cluster", console: Console) -> None:
+    seconds = time.monotonic() - BEGAN
+    done = len(sweep.outcomes) - len(sweep.failed)
+    others = sum(outcome.elsewhere for outcome in sweep.outcomes)
+    stopped = sum(outcome.status == "stopped" for outcome in sweep.outcomes)
+    notes = (f", {others} of them by another driver" if others else "") + (
+        f", {stopped} of them stopped early" if stopped else ""
+    )
+    used = utilisation(sweep.outcomes, seconds, resources, cluster)
+    console.print(
+        f"{done} of {sweep.total} stages run{notes} in {clock_time(seconds)} including start-up; {used}",
+        highlight=False,
+    )
+    if sweep.interrupted:
+        console.print("interrupted: finished stages are stored; run the same command again to resume", style="yellow")
+
+
+def utilisation(outcomes: tuple[Outcome, ...], wall: float, resources: Resources, cluster: "execution.Cluster") -> str:
+    """The share of `wall` seconds for which stages used the cores, or the GPUs if trials use GPUs."""
     seconds, gpus = sum(outcome.seconds for outcome in outcomes), cluster.gpus_per_trial(resources)
     if gpus and cluster.gpus:
-        return f"stages kept {gpus * seconds / (wall * cluster.gpus):.0%} of {cluster.gpus:g} GPUs busy"
-    return f"stages kept {resources.cpu * seconds / (wall * cluster.cpus):.0%} of {cluster.cpus:g} cores busy"
+        return f"GPU utilisation {gpus * seconds / (wall * cluster.gpus):.0%} ({cluster.gpus:g} GPUs)"
+    return f"CPU utilisation {resources.cpu * seconds / (wall * cluster.cpus):.0%} ({cluster.cpus:g} cores)"
 
 
-def _say_failures(ending: Ending, console: Console) -> None:
-    if not ending.failed:
+def _show_failures(sweep: Sweep, tracker: tracking.Tracker, console: Console) -> None:
+    if not sweep.failed:
         return
-    console.print(f"[red]{plural(len(ending.failed), 'stage')} failed[/] (tried again by the next run):")
-    for outcome in ending.failed:
-        console.print(f"  {escape(ending.names[outcome.stage.key])}: {escape((outcome.error or '').splitlines()[0])}")
+    console.print(f"[red]{plural(len(sweep.failed), 'stage')} failed[/] (the next run retries them):")
+    for outcome in sweep.failed:
+        error = (outcome.error or "").splitlines()[0]
+        console.print(f"  {escape(tracker.names[outcome.stage.key])}: {escape(error)}")
 
 
-def _say_tracking(tracker: tracking.Tracker, plan: Plan, places: Places, console: Console) -> None:
-    uri = masked(places.tracking_uri)
+def _show_undelivered(state: StudyState, tracker: tracking.Tracker, console: Console) -> None:
     if tracker.problem is None:
         return
-    waiting = len(tracking.undelivered(plan.study, places.store, places.tracking_uri))
+    count = len(tracking.undelivered(state, tracker.uri))
     console.print(
-        f"[yellow]MLflow at {escape(uri)} did not take everything[/] ({escape(tracker.problem)}); nothing is lost: "
-        f"{waiting} stages wait in the store; deliver them with: python -m study sync {plan.study.path}"
+        f"[yellow]MLflow at {escape(masked(tracker.uri))} is incomplete[/] ({escape(tracker.problem)}): "
+        f"{plural(count, 'stage')} not delivered, but stored; to deliver: python -m study sync {state.study.path}"
     )
-
-
-def open_ui(uri: str, host: str, port: int, console: Console) -> None:
-    """Serve MLflow's pages, saying where and then only what goes wrong; replaces this process. On another address than
-    this machine's own, with a warning."""
-    import sys
-
-    if host not in LOCAL_HOSTS:
-        console.print(
-            f"[yellow]MLflow's pages will be open to whoever reaches {escape(host)}:{port}[/]: they ask for no "
-            "password, and let runs be changed and deleted"
-        )
-    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    # in the environment, for others can read a process's arguments, and the address may hold a password
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
-    print(f"MLflow: http://{host}:{port} (Ctrl-C stops it)", flush=True)
-    serve = ["--host", host, "--port", str(port), "--uvicorn-opts", "--log-level warning"]
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *serve])

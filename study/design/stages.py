@@ -94,12 +94,3 @@ def unique_stages(trials: Iterable[Trial]) -> list[Stage]:
         for stage in stages_of(trial):
             stages.setdefault(stage.key, stage)
     return list(stages.values())
-
-
-def users_of(trials: Iterable[Trial]) -> dict[str, list[Trial]]:
-    """The trials that use each stage, by its key."""
-    users: dict[str, list[Trial]] = {}
-    for trial in trials:
-        for stage in stages_of(trial):
-            users.setdefault(stage.key, []).append(trial)
-    return users

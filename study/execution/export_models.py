@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from study.design.stages import Stage, stages_of
-from study.design.study import Study, Trial
-from study.planning.trials import wanted
+from study.design.stages import Stage
+from study.design.study import Trial
+from study.planning.state import StudyState
 from study.store import measurements
 from study.store.measurements import Measurement
 from study.store.results import Store
@@ -25,7 +25,7 @@ from study.vit import model_files
 TOLERANCE = 0.01  # of validation accuracy: a hundredth of the images
 
 
-def run(study: Study, store: Store, folder: Path, tolerance: float, console: Console) -> int:
+def run(state: StudyState, folder: Path, tolerance: float, console: Console) -> int:
     """Export and measure what is not yet; returns how many models were.
 
     Raises StudyError where a package is missing or no trial has a result.
@@ -34,7 +34,8 @@ def run(study: Study, store: Store, folder: Path, tolerance: float, console: Con
     twelve digits of the key.
     """
     model_files.require_packages()
-    trials = list(first_done(study, store))
+    study, store = state.study, state.store
+    trials = list(first_done(state))
     if not trials:
         raise StudyError(
             f"no trial of {study.name!r} has a result in {store}; run it: python -m study run {study.path}"
@@ -42,7 +43,7 @@ def run(study: Study, store: Store, folder: Path, tolerance: float, console: Con
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for trial in trials:
-        stage = stages_of(trial)[-1]
+        stage = state.stages_of(trial)[-1]
         if _is_done(store, stage, folder, tolerance):
             continue
         made = export_stage(stage, store, folder, tolerance)
@@ -51,11 +52,11 @@ def run(study: Study, store: Store, folder: Path, tolerance: float, console: Con
     return count
 
 
-def first_done(study: Study, store: Store) -> Iterator[Trial]:
+def first_done(state: StudyState) -> Iterator[Trial]:
     """Of each cell the first replicate that has a result."""
-    stored, seen = store.keys(), set()
-    for trial in wanted(study, store):
-        if trial.cell.name not in seen and stages_of(trial)[-1].key in stored:
+    seen = set()
+    for trial in state.trials:
+        if trial.cell.name not in seen and state.observed.is_done(trial):
             seen.add(trial.cell.name)
             yield trial
 

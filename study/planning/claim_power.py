@@ -1,6 +1,5 @@
-"""What is decided of each claim, or what the planned replicates can decide, at the spread of the stored results."""
+"""The verdict on each claim, or what the planned replicates can decide, given the standard deviation so far."""
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,11 +7,8 @@ from typing import TYPE_CHECKING
 
 from study.design.claims import ClaimSpec, Region
 from study.design.comparison import labels_by_factor, select
-from study.design.stages import stages_of
-from study.design.study import Study, Trial
-from study.planning.observed import evidence
-from study.store.results import Store
-from study.utils.text import plural
+from study.design.study import Study
+from study.planning.state import StudyState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,63 +18,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """One claim, and what so many replicates can say of it; differences in the metric's unit."""
+class ClaimPower:
+    """One claim, and what a number of replicates can decide of it; differences in the metric's unit."""
 
     claim: ClaimSpec
     replicates: int
-    sd: float | None  # of its difference over the replicates stored; None where there are none to tell it
-    supported: Region | None  # true differences at which it is supported four times in five; None: at none, or no sd
-    verdict: "Outcome | None" = None  # None while trials that it rests on are still to come
+    sd: float | None  # of its difference over the stored replicates; None with fewer than two
+    supported: Region | None  # true differences at which it is supported with 80% power; None: at none, or no sd
+    verdict: "Outcome | None" = None  # None while trials that it rests on are missing
 
     @property
     def decided(self) -> bool:
         return self.verdict in ("supported", "refuted")
 
-    def __str__(self) -> str:
-        if self.decided:
-            return f"{self.claim.claim}: {self.verdict}"
-        return f"{self.claim.claim}: {self._ahead}" if self.sd is not None else self.claim.claim
 
-    @property
-    def _ahead(self) -> str:
-        so_far = f"{self.verdict}; " if self.verdict else ""
-        if self.supported is None:
-            return f"{so_far}{self.replicates} replicates are too few for its margin, {self._spread}"
-        return (
-            f"{so_far}{self.replicates} replicates support it four times in five if the true difference "
-            f"is {_within(self.supported, self.claim.metric)}, {self._spread}"
-        )
-
-    @property
-    def _spread(self) -> str:
-        return f"at a spread of {_written(self.sd or 0.0, self.claim.metric).lstrip('+')} so far"
-
-
-def outlooks(study: Study, trials: list[Trial], store: Store) -> list[Outlook]:
-    """One per claim. Nothing is imported that takes time unless a spread is stored."""
-    claims, stored = study.grid.claims, store.keys()
-    done = Counter(trial.cell.name for trial in trials if stages_of(trial)[-1].key in stored)
-    if not claims or max(done.values(), default=0) < 2:
-        return [Outlook(claim, study.grid.most_replicates, None, None) for claim in claims]
+def claim_powers(state: StudyState) -> list[ClaimPower]:
+    """One per claim. Imports scipy only if a standard deviation can be estimated."""
+    study, claims = state.study, state.study.grid.claims
+    done = Counter(trial.cell.name for trial in state.trials if state.observed.is_done(trial)) if claims else Counter()
+    if max(done.values(), default=0) < 2:
+        return [ClaimPower(claim, study.grid.most_replicates, None, None) for claim in claims]
     from study.analysis.stats.claims import contrasts_of
 
-    data = evidence(trials, store, {claim.metric for claim in claims})
-    found = contrasts_of(claims, data, labels_by_factor(study.factors))
-    return list(_outlooks(study, found, _verdicts(study, data, found)))
-
-
-def unknown(outlooks: list[Outlook]) -> str:
-    """What cannot be said yet, once for all claims of which it cannot; empty where there are none."""
-    count = sum(outlook.sd is None and not outlook.decided for outlook in outlooks)
-    if not count:
-        return ""
-    which = "these claims" if count == len(outlooks) else f"{count} of these claims"
-    return f"what {plural(outlooks[0].replicates, 'replicate')} can decide of {which} is told once two are stored"
+    data = state.observed.table(state.trials, {claim.metric for claim in claims})
+    contrasts = contrasts_of(claims, data, labels_by_factor(study.factors))
+    return list(_claim_powers(study, contrasts, _verdicts(study, data, contrasts)))
 
 
 def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast]") -> "Iterator[Outcome | None]":
-    """Of claims whose trials were all run, or that a look has decided; None for others."""
+    """Of claims whose trials have all ended, or that an interim analysis has decided; None for others."""
     from study.analysis.stats.claims import decisive_p_values, verdicts
     from study.analysis.stats.contrasts import attempted
     from study.analysis.stats.sequential import looks
@@ -97,27 +65,17 @@ def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast]") -
         yield found.verdict if all((cell, replicate) in run for cell in own for replicate in replicates) else None
 
 
-def _outlooks(study: Study, contrasts: "list[Contrast]", verdicts: "Iterator[Outcome | None]") -> Iterator[Outlook]:
+def _claim_powers(
+    study: Study, contrasts: "list[Contrast]", verdicts: "Iterator[Outcome | None]"
+) -> Iterator[ClaimPower]:
     from study.analysis.stats.claims import reachable
     from study.analysis.stats.sequential import look_schedule, look_shares
 
     most, alpha = study.grid.most_replicates, 0.05 / len(contrasts)
-    if study.grid.adaptive:  # on the safe side: only what the last look spends
+    if study.grid.adaptive:  # conservative: only the share of alpha that the last interim analysis spends
         alpha *= look_shares(look_schedule(study.grid.least_replicates, most))[-1]
     for claim, contrast, verdict in zip(study.grid.claims, contrasts, verdicts, strict=True):
         _, sd = contrast.moments()
-        known = sd if sd > 0 else None  # nan where there are fewer than two replicates
+        known = sd if sd > 0 else None  # nan with fewer than two replicates
         region = reachable(claim.region, most, known, alpha=alpha) if known else None
-        yield Outlook(claim, most, known, region, verdict)
-
-
-def _within(region: Region, metric: str) -> str:
-    low, high = (_written(end, metric) for end in (region.low, region.high))
-    if math.isfinite(region.low) and math.isfinite(region.high):
-        return f"between {low} and {high}" if region.inside else f"under {low} or above {high}"
-    return f"above {low}" if math.isfinite(region.low) else f"under {high}"
-
-
-def _written(number: float, metric: str) -> str:
-    """Accuracies in percentage points, times in seconds."""
-    return f"{number:+.2f} s" if metric.endswith("_seconds") else f"{100 * number:+.2f} points"
+        yield ClaimPower(claim, most, known, region, verdict)

@@ -22,10 +22,9 @@ from study.analysis.results import (
 )
 from study.design.overrides import InvalidError
 from study.design.search_space import Parameter
-from study.design.stages import Stage, stages_of, unique_stages
+from study.design.stages import Stage
 from study.design.study import Cell, Study, Trial, replicate_seed
-from study.planning import tuning_state
-from study.planning.trials import wanted
+from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
 from study.report.design_notes import designed
 from study.store import measurements
@@ -39,9 +38,9 @@ MODELINE = "# yaml-language-server:"
 Row = dict[str, object]
 
 
-def collect(study: Study, store: Store, run_ids: Mapping[str, str] | None = None) -> Results:
-    """All that the store holds of a study. `run_ids` maps a stage's key to its MLflow run."""
-    shelf = _Shelf.of(study, store)
+def collect(state: StudyState, run_ids: Mapping[str, str] | None = None) -> Results:
+    """All results of a study. `run_ids` maps a stage's key to its MLflow run."""
+    study, shelf = state.study, _Shelf.of(state)
     rows = _trial_rows(study, shelf, run_ids or {})
     facts = _facts(study, shelf)
     tried = list(_tuning_rows(shelf, run_ids or {}))
@@ -53,7 +52,7 @@ def collect(study: Study, store: Store, run_ids: Mapping[str, str] | None = None
         expert_load=table(list(_load_rows(shelf)), LOAD_KINDS),
         grid=_without_modeline(study.source.text),
         tuning=table(tried, tuning_kinds(facts.tuning) if facts.tuning else TUNING_KINDS),
-        device=table(list(_device_rows(shelf, store)), DEVICE_KINDS),
+        device=table(list(_device_rows(shelf)), DEVICE_KINDS),
     )
 
 
@@ -66,20 +65,17 @@ def _without_modeline(text: str) -> str:
 class _Shelf:
     """The stages of a study, each read once."""
 
-    trials: list[Trial]
-    tunings: list[Tuning]
+    state: StudyState
     tuning_results: Mapping[str, Result]  # of tuning trials, by key
-    stages: list[Stage]
     found: Mapping[str, Result]  # key -> result
     errors: Mapping[str, str]  # key -> first line of the error, for stages without a result
 
     @classmethod
-    def of(cls, study: Study, store: Store) -> "_Shelf":
-        trials, tunings = wanted(study, store), tuning_state.load(study, store)
-        stages = unique_stages(trials)
+    def of(cls, state: StudyState) -> "_Shelf":
+        store = state.store
         found: dict[str, Result] = {}
         errors: dict[str, str] = {}
-        for stage in stages:
+        for stage in state.stages.values():
             try:
                 result, error = store.find(stage), store.failure(stage)
             except CorruptError as damage:
@@ -88,17 +84,17 @@ class _Shelf:
                 found[stage.key] = result
             elif error is not None:
                 errors[stage.key] = next(iter(error.strip().splitlines()), "no message")
-        tried = {stage.key: stage for trial in tuning_state.suggested_trials(tunings) for stage in stages_of(trial)}
+        tried = {stage.key: stage for trial in state.tuning_trials for stage in state.stages_of(trial)}
         results = {key: result for key, stage in tried.items() if (result := _read(store, stage))}
-        return cls(trials, tunings, results, stages, found, errors)
+        return cls(state, results, found, errors)
 
     @cached_property
     def finished(self) -> list[tuple[Stage, Result]]:
-        return [(stage, self.found[stage.key]) for stage in self.stages if stage.key in self.found]
+        return [(stage, self.found[key]) for key, stage in self.state.stages.items() if key in self.found]
 
     def status(self, trial: Trial) -> tuple[str, str]:
-        """A trial's status and its reason, which may be the status of its pre-training."""
-        *parents, last = stages_of(trial)
+        """A trial's status and the reason for it: that of its fine-tuning, or of the pre-training it waits for."""
+        *parents, last = self.state.stages_of(trial)
         if last.key in self.found:
             return "done", ""
         for parent in parents:
@@ -120,9 +116,9 @@ def _read(store: Store, stage: Stage) -> Result | None:
 def _trial_rows(study: Study, shelf: _Shelf, run_ids: Mapping[str, str]) -> list[Row]:
     """In order of cells, then replicates."""
     of_cell: dict[str, list[Row]] = {cell.name: [] for cell in study.cells}
-    for trial in shelf.trials:
+    for trial in shelf.state.trials:
         of_cell[trial.cell.name].append(_trial_row(trial, shelf, run_ids))
-    for one in shelf.tunings if study.space and not study.space.searches else ():
+    for one in shelf.state.tunings if study.space and not study.space.searches else ():
         of_cell[one.cell.name] = of_cell[one.cell.name] or list(_untuned_rows(study, one))
     for cell in study.cells:
         if cell.excluded is not None:
@@ -135,7 +131,7 @@ def _trial_rows(study: Study, shelf: _Shelf, run_ids: Mapping[str, str]) -> list
 
 
 def _trial_row(trial: Trial, shelf: _Shelf, run_ids: Mapping[str, str]) -> Row:
-    *parents, last = stages_of(trial)
+    *parents, last = shelf.state.stages_of(trial)
     status, reason = shelf.status(trial)
     row: Row = {"replicate": trial.replicate, "seed": trial.seed, "status": status, "reason": reason}
     row |= {"key": last.key, "run_id": run_ids.get(last.key, "")}
@@ -164,15 +160,15 @@ def _untuned_rows(study: Study, one: Tuning) -> Iterator[Row]:
 
 
 def _tuning_rows(shelf: _Shelf, run_ids: Mapping[str, str]) -> Iterator[Row]:
-    for one in shelf.tunings:
+    for one in shelf.state.tunings:
         for tried in one.within_budget:
             row: Row = {"cell": one.cell.name, "trial": tried.number, "status": tried.status, "reason": tried.error}
             row |= {"best": "yes" if one.best is tried else "", "val_accuracy": tried.val_accuracy}
             if tried.status == "stopped":
                 row |= {"epochs": tried.epochs, "reason": "pruned by early stopping"}
             row |= {name: json.dumps(value) for name, value in tried.values.items()}
-            with contextlib.suppress(InvalidError):  # invalid combinations of values never became a stage
-                row["key"] = key = stages_of(one.trial(tried))[-1].key
+            with contextlib.suppress(InvalidError):  # values that do not go together were never a stage
+                row["key"] = key = shelf.state.stages_of(one.trial(tried))[-1].key
                 row["run_id"] = run_ids.get(key, "")
                 if key in shelf.tuning_results and tried.status == "done":
                     row |= _tried_row(one, tried, shelf.tuning_results[key])
@@ -202,11 +198,12 @@ def _load_rows(shelf: _Shelf) -> Iterator[Row]:
                 yield {"stage": stage.kind, "key": stage.key, "block": block, "expert": expert, "share": share}
 
 
-def _device_rows(shelf: _Shelf, store: Store) -> Iterator[Row]:
-    """For each cell, the first replicate with an exported model."""
+def _device_rows(shelf: _Shelf) -> Iterator[Row]:
+    """Of each cell the first replicate whose model was exported."""
+    store = shelf.state.store
     exported, seen = measurements.keys(store), set()
-    for trial in shelf.trials:
-        stage = stages_of(trial)[-1]
+    for trial in shelf.state.trials:
+        stage = shelf.state.stages_of(trial)[-1]
         if trial.cell.name in seen or stage.key not in exported or stage.key not in shelf.found:
             continue
         if (found := measurements.read(store, stage)) is not None:
@@ -259,7 +256,7 @@ def _tuning_facts(study: Study, shelf: _Shelf) -> TuningFacts | None:
     if study.space is None:
         return None
     parameters = tuple(_parameter_facts(parameter, study) for parameter in study.space.parameters)
-    importances = shelf.tunings[0].importances
+    importances = shelf.state.tunings[0].importances
     return TuningFacts(
         budget=study.space.budget,
         warm_start=study.space.warm_start,
@@ -307,8 +304,8 @@ def _cell_facts(cell: Cell) -> CellFacts:
 def _origins(shelf: _Shelf) -> Iterator[Origin]:
     """Finished stages grouped by provenance, the earliest first."""
     users: dict[str, dict[str, None]] = {}
-    for trial in shelf.trials:
-        for stage in stages_of(trial):
+    for trial in shelf.state.trials:
+        for stage in shelf.state.stages_of(trial):
             users.setdefault(stage.key, {})[trial.cell.name] = None
     groups: dict[str, list[tuple[Stage, Result]]] = {}
     for stage, result in shelf.finished:

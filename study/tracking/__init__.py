@@ -1,13 +1,13 @@
 """Mirrors a study in MLflow; the only package that imports MLflow.
 
-An experiment per study, a parent run per invocation, a nested run per stage. The store is the truth: a run can always
-be written from it, so a server that is down or slow costs nothing but a later `study sync`. All writing is done by one
-thread of the driver, because many writers lock SQLite, and so that a slow server does not hold up the sweep.
+An experiment per study, a parent run per invocation, a nested run per stage. The store is the source of truth: every
+run can be rebuilt from it, so a server that is down or slow only means running `study sync` later. One thread of the
+driver does all the writing, because many writers lock SQLite, and a slow server must not slow the sweep down.
 """
 
 from study.tracking.mirror import PARENT
 from study.tracking.server import check_uri, default_uri, model_of
 from study.tracking.tracker import LAST_SECONDS, Tracker
-from study.tracking.waiting import undelivered
+from study.tracking.undelivered import undelivered
 
 __all__ = ["LAST_SECONDS", "PARENT", "Tracker", "check_uri", "default_uri", "model_of", "undelivered"]

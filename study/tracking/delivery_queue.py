@@ -1,4 +1,4 @@
-"""Delivers to someone who may be slow, away for a while, or gone: in order, in a thread of its own, with patience."""
+"""A background thread that delivers to a server, in order, with exponential back-off while the server is down."""
 
 import queue
 import threading
@@ -7,57 +7,58 @@ from collections.abc import Callable
 
 Delivery = Callable[[], None]
 
-FIRST_WAIT = 1.0  # seconds before the first new attempt; each one that fails doubles them ...
-LONGEST_WAIT = 30.0  # ... up to these
+FIRST_WAIT = 1.0  # seconds before the first retry; doubled by each failed attempt ...
+LONGEST_WAIT = 30.0  # ... up to this
 
 
-class Courier:
+class DeliveryQueue:
     """Runs deliveries one after the other.
 
-    `connect` is run first, and again after every failure, with pauses that grow; then `catch_up` shall bring over all
-    that waits: what is sent while the receiver is away is dropped, and what failed is not repeated.
+    `connect` runs first, and again after every failure, with exponential back-off. After each connection `catch_up`
+    delivers everything that is missing. So deliveries that are sent while the server is down are dropped, and failed
+    ones are not repeated.
     """
 
     def __init__(self, connect: Delivery, catch_up: Delivery) -> None:
-        self.problem: Exception | None = None  # why the receiver is away; None while it is there
-        self.hurried = threading.Event()  # set once time is up: long deliveries look at it and end early
+        self.problem: Exception | None = None  # the last error while the server is down; None while it is up
+        self.timed_out = threading.Event()  # set when a flush timed out: long deliveries check it and return early
         self._connect, self._catch_up = connect, catch_up
         self._wait, self._retry_at = FIRST_WAIT, 0.0
-        self._waiting: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        self._queue: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="delivery-queue", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def send(self, delivery: Delivery) -> None:
-        """Have something delivered when its turn comes, if the receiver is there then."""
-        self._waiting.put(lambda: self._pass_on(delivery, drop=self.hurried.is_set()))
+        """Queue a delivery. It is dropped if the server is down when its turn comes."""
+        self._queue.put(lambda: self._deliver(delivery, drop=self.timed_out.is_set()))
 
-    def flush(self, seconds: float | None) -> bool:
-        """Wait until all is delivered, for `seconds` at the most (None: as long as it takes). A receiver that is away
-        is tried once more. Whether all was delivered."""
+    def flush(self, timeout: float | None) -> bool:
+        """Wait until everything is delivered, at most `timeout` seconds (None: no limit). A server that is down is
+        tried once more. Returns whether everything was delivered."""
         done = threading.Event()
-        self._waiting.put(lambda: self._settle(done))
-        if not done.wait(seconds):
-            self.hurried.set()
+        self._queue.put(lambda: self._settle(done))
+        if not done.wait(timeout):
+            self.timed_out.set()
             return False
         return self.problem is None
 
-    def stop(self, last: Delivery, seconds: float) -> bool:
-        """Deliver one last thing and end, within `seconds`. Whether the end was reached; if not, the thread is left
-        to itself and ends with the process."""
-        self._waiting.put(lambda: self._pass_on(last))
-        self._waiting.put(None)
-        self._thread.join(seconds)
+    def stop(self, last: Delivery, timeout: float) -> bool:
+        """Run one last delivery and end the thread, within `timeout` seconds. Returns whether it ended; if not, the
+        daemon thread ends with the process."""
+        self._queue.put(lambda: self._deliver(last))
+        self._queue.put(None)
+        self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        self._reach()
+        self._reconnect()
         while True:
             try:
-                delivery = self._waiting.get(timeout=self._until_retry())
+                delivery = self._queue.get(timeout=self._until_retry())
             except queue.Empty:
-                self._reach()
+                self._reconnect()
                 continue
             if delivery is None:
                 return
@@ -70,21 +71,21 @@ class Courier:
         if self.problem is None:
             self._attempt(self._catch_up)
         else:
-            self._reach()
+            self._reconnect()
         done.set()
 
-    def _pass_on(self, delivery: Delivery, drop: bool = False) -> None:
+    def _deliver(self, delivery: Delivery, drop: bool = False) -> None:
         if self.problem is None and not drop:
             self._attempt(delivery)
 
-    def _reach(self) -> None:
+    def _reconnect(self) -> None:
         if self._attempt(self._connect) and self._attempt(self._catch_up):
             self.problem, self._wait = None, FIRST_WAIT
 
     def _attempt(self, delivery: Delivery) -> bool:
         try:
             delivery()
-        except Exception as error:  # whatever a server or its client may raise
+        except Exception as error:  # any error of a server or of its client
             self.problem, self._retry_at = error, time.monotonic() + self._wait
             self._wait = min(2 * self._wait, LONGEST_WAIT)
             return False

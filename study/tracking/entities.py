@@ -1,4 +1,4 @@
-"""What MLflow calls a stage's settings, data set and epochs."""
+"""A stage's settings, data set and epochs as MLflow parameters, inputs and metrics."""
 
 import json
 import time
@@ -12,11 +12,11 @@ from study.vit.subject import describe
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param
 
-MAX_PARAM = 6000  # characters MLflow takes for a parameter
+MAX_PARAM = 6000  # characters per parameter that MLflow accepts
 
 
 def params_of(stage: Stage) -> "list[Param]":
-    """All settings, flat."""
+    """All settings, flattened."""
     from mlflow.entities import Param
 
     flat = _flatten({**stage.settings.by_section(), "seed": stage.seed})
@@ -24,7 +24,7 @@ def params_of(stage: Stage) -> "list[Param]":
 
 
 def dataset_of(stage: Stage) -> "DatasetInput":
-    """The data set it trains on."""
+    """The training data set."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     info = describe(stage.dataset)

@@ -1,12 +1,12 @@
-"""Which stages have been delivered to which MLflow server, and as which run: results, and how others ended.
+"""The deliveries to each MLflow server: stage keys and run ids of results, and the ids of failures and stops.
 
-    STORE/tracking/STUDY.jsonl               one JSON line per delivery, where the store is a folder
-    STORE/tracking/STUDY/SERVER/KEY.RUN      one empty object per delivery, where it is an address: a single listing
-                                             reads them all, and there is nothing that two drivers could append to
-    STORE/tracking/STUDY/SERVER/ended/NAME   likewise, for a failure or a stop of that name
+    STORE/tracking/STUDY.jsonl               one JSON line per delivery, for a store in a folder
+    STORE/tracking/STUDY/SERVER/KEY.RUN      one empty object per delivery, for object storage: a single listing reads
+                                             them all, and no two drivers write to the same object
+    STORE/tracking/STUDY/SERVER/ended/NAME   likewise, for a failure or stop with that id
 
-All are only ever added to, so that a kill loses at most the delivery being written. Delivering again what is missing
-here is all that resuming needs. A SQLite file is this machine's, and so are the deliveries to it.
+Entries are only added, so that a killed process loses at most the entry being written. What is missing here is
+delivered again. Deliveries to a SQLite file are kept on this machine, as the file is.
 """
 
 import hashlib
@@ -34,20 +34,20 @@ class Ledger:
         return {entry["key"]: entry["run_id"] for entry in self._entries(uri) if {"key", "run_id"} <= entry.keys()}
 
     def endings(self, uri: str) -> frozenset[str]:
-        """The names of failures and stops that were delivered to a server. Raises StoreError."""
+        """The ids of failures and stops that were delivered to a server. Raises StoreError."""
         if not self._in_a_file(uri):
             return frozenset(self._store.list_files(self._ended(uri)))
         return frozenset(str(entry["ended"]) for entry in self._entries(uri) if "ended" in entry)
 
     def add(self, uri: str, stage: Stage, run_id: str) -> None:
-        """Note a delivery. Raises OSError or StoreError."""
+        """Record a delivery. Raises OSError or StoreError."""
         if not self._in_a_file(uri):
             self._store.write(f"{self._folder(uri)}/{stage.key}.{run_id}", b"")
             return
         self._append({"server": server_of(uri), "key": stage.key, "run_id": run_id})
 
     def add_ending(self, uri: str, name: str, run_id: str) -> None:
-        """Note the delivery of a failure, or of a stop. Raises OSError or StoreError."""
+        """Record the delivery of a failure or a stop. Raises OSError or StoreError."""
         if not self._in_a_file(uri):
             self._store.write(f"{self._ended(uri)}/{name}", b"")
             return
@@ -56,10 +56,10 @@ class Ledger:
     def _append(self, entry: dict[str, str]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"\n{json.dumps(entry)}\n")  # on a line of its own even after one that a kill has cut short
+            file.write(f"\n{json.dumps(entry)}\n")  # starts on a new line even after a truncated one
 
     def _entries(self, uri: str) -> list[dict[str, Any]]:
-        """What the file says of one server."""
+        """The entries of one server."""
         try:
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
@@ -77,7 +77,7 @@ class Ledger:
 
 
 def _read_line(line: str) -> dict[str, Any]:
-    """Empty for a line that a kill has cut short: that run is delivered again."""
+    """Empty for a truncated line: its run is delivered again."""
     try:
         entry = json.loads(line)
     except ValueError:
@@ -86,5 +86,5 @@ def _read_line(line: str) -> dict[str, Any]:
 
 
 def server_of(uri: str) -> str:
-    """A name for a tracking server that gives away no password."""
+    """A name for a tracking server that does not reveal its password."""
     return hashlib.sha256(uri.encode()).hexdigest()[:16]

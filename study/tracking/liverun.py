@@ -1,4 +1,4 @@
-"""A stage's run while it is written."""
+"""The MLflow run of one stage while it is written."""
 
 import time
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, RunInfo, RunTag
 
-FLUSH_EVERY = 3.0  # seconds between a running stage's deliveries of epochs
-MAX_BATCH = 1000  # metrics, parameters and tags MLflow takes at a time
-STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}  # MLflow's words
+FLUSH_EVERY = 3.0  # seconds between deliveries of a running stage's epochs
+MAX_BATCH = 1000  # metrics, parameters and tags per call that MLflow accepts
+STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}  # MLflow's terms
 
 
 class LiveRun:
-    """A nested run being written: data set and parameters first, epochs as they come, the rest at the end."""
+    """A nested run being written: data set and parameters first, epochs as they end, the rest at the end."""
 
     def __init__(self, client: "MlflowClient", run: "RunInfo", uri: str, stage: Stage) -> None:
         self.run_id: str = run.run_id
         self._client, self._uri, self._artifacts = client, uri, run.artifact_uri
-        self._params = params_of(stage)  # to go with the next batch, as the epochs
+        self._params = params_of(stage)  # sent with the next batch, as the epochs
         self._epochs: list[Mapping[str, float]] = []
-        self._logged: set[float] = set()  # epochs delivered; a stage that went on did not report its first ones
+        self._logged: set[float] = set()  # epochs; a stage resumed from a checkpoint does not report its first ones
         self._flushed = time.monotonic()
         client.log_inputs(self.run_id, [dataset_of(stage)])
 
@@ -38,11 +38,11 @@ class LiveRun:
             self.flush()
 
     def flush(self) -> None:
-        """Deliver what waits."""
+        """Deliver the queued epochs."""
         self._deliver(metrics_of(self._epochs), [])
 
     def complete(self, result: Result, folder: Path) -> None:
-        """Epochs not yet delivered, final metrics, the model, the end."""
+        """Deliver the remaining epochs, the final metrics and the model, and close the run."""
         from mlflow.entities import Metric, RunTag
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -52,23 +52,23 @@ class LiveRun:
         metrics = [Metric(key, float(value), now, len(result.history)) for key, value in final.items()]
         tags = [RunTag(name, str(result.provenance[name])) for name in ("commit", "device")]
         self._deliver(metrics_of(self._epochs) + metrics, tags)
-        # client.log_artifacts would ask the server for the address that it has already told
+        # client.log_artifacts would request the artifact URI again
         artifacts: Any = get_artifact_repository(self._artifacts, tracking_uri=self._uri)
         artifacts.log_artifacts(str(folder), "model")
         self._client.set_terminated(self.run_id, "FINISHED")
 
     def end(self, outcome: Outcome, name: str) -> None:
-        """The end of a stage without a result: it failed, or fell behind in a search. `name` is that of its ending."""
+        """Close the run of a stage without a result: it failed or was stopped early. `name`: the id of this ending."""
         from mlflow.entities import RunTag
 
         if outcome.learning_curve:
             self._epochs = [row for row in outcome.learning_curve if row["epoch"] not in self._logged]
-        why = RunTag("stopped", "asha") if outcome.status == "stopped" else RunTag("error", _error(outcome.error))
-        self._deliver(metrics_of(self._epochs), [RunTag("ending", name), why])
+        reason = RunTag("stopped", "asha") if outcome.status == "stopped" else RunTag("error", _error(outcome.error))
+        self._deliver(metrics_of(self._epochs), [RunTag("ending", name), reason])
         self._client.set_terminated(self.run_id, STATUS[outcome.status])
 
     def fail(self, error: str) -> None:
-        """The end of this run, not of its stage: its worker is lost, or what is stored cannot be read."""
+        """Close this run as failed, though not its stage: the worker died, or the stored result cannot be read."""
         self.flush()
         self._client.set_tag(self.run_id, "error", _error(error))
         self._client.set_terminated(self.run_id, "FAILED")

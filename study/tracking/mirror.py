@@ -1,4 +1,4 @@
-"""Writes a study's runs; used by one thread only."""
+"""Writes a study's MLflow runs; used by one thread only."""
 
 import time
 from collections import Counter
@@ -6,47 +6,45 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.design.stages import Stage, users_of
-from study.design.study import Study, Trial
+from study.design.stages import Stage
 from study.planning.events import Outcome
-from study.planning.trials import everything, stage_name
-from study.store.results import Store
-from study.tracking import server, waiting
+from study.planning.state import StageNames
+from study.tracking import server
 from study.tracking.ledger import Ledger
 from study.tracking.liverun import STATUS, LiveRun
+from study.tracking.undelivered import ending_id, undelivered_endings, undelivered_results
 from study.utils.errors import StudyError
 from study.utils.process import current_process, has_ended
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-LONGEST_SWEEP = 24 * 3600.0  # after which another machine's driver that left a run open is taken for dead
+LONGEST_SWEEP = 24 * 3600.0  # seconds after which an open run of another machine's driver counts as abandoned
 PARENT = "mlflow.parentRunId"
 
 
 class Mirror:
     """Writes runs; used by one thread only."""
 
-    def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
+    def __init__(self, names: StageNames, uri: str, tags: Mapping[str, str]) -> None:
         self.ended: set[str] = set()  # keys of stages that have ended in this sweep, delivered or not
-        self.unstored: dict[str, Outcome] = {}  # by key: stages failed or stopped that the server does not have yet
+        self.unstored: dict[str, Outcome] = {}  # by key: failed or stopped stages to be delivered
         self.unreadable: dict[str, str] = {}  # by key: stored stages that cannot be delivered, and why
-        self.hurried: Callable[[], bool] = lambda: False
-        self._study, self._store, self._uri = study, store, uri
-        self._ledger, self._tags = Ledger(store, study.name), dict(tags)
-        self._users: dict[str, list[Trial]] = {}
-        self.expect(everything(study, store))
+        self.timed_out: Callable[[], bool] = lambda: False
+        self._names, self._uri, self._tags = names, uri, dict(tags)
+        self._study, self._store = names.state.study, names.state.store
+        self._ledger = Ledger(self._store, self._study.name)
         self._live: dict[str, LiveRun] = {}
-        self._others = False  # whether other drivers are at work on this study
+        self._others = False  # whether other drivers run this study now
         self._connects = 0
         self._delivered: set[str] = set()
-        self._told: set[str] = set()  # names of endings that the server has
-        self._refused: Counter[str] = Counter()  # how often the delivery of a stage has failed
+        self._delivered_endings: set[str] = set()  # ids
+        self._failures: Counter[str] = Counter()  # failed deliveries by stage
         self._client: MlflowClient
         self._experiment = self._parent = ""
 
     def connect(self) -> None:
-        """Make sure of the experiment and this sweep's own run, end what nobody is writing."""
+        """Find or create the experiment and the parent run of this sweep, and close abandoned runs."""
         self._live.clear()
         self._connects += 1
         self._client = server.connect(self._uri)
@@ -57,15 +55,6 @@ class Mirror:
             run = self._client.create_run(self._experiment, run_name=f"{self._study.name} {_clock()}", tags=tags)
             self._parent = run.info.run_id
 
-    def expect(self, trials: list[Trial]) -> None:
-        """Learn who uses which stage; a trial added later does not rename what earlier ones use."""
-        self._users = users_of(trials) | self._users
-
-    def _users_of(self, stage: Stage) -> list[Trial]:
-        if stage.key not in self._users:  # tuning has suggested it since
-            self.expect(everything(self._study, self._store))
-        return self._users[stage.key]
-
     def start(self, stage: Stage) -> None:
         self._live[stage.key] = self._create(stage)
         self._live[stage.key].flush()
@@ -75,15 +64,15 @@ class Mirror:
             self._live[stage.key].add(rows)
 
     def lose(self, stage: Stage, reason: str) -> None:
-        """End a run whose worker is gone; the stage gets another one."""
+        """Close the run of a worker that died; the stage gets a new run when it is retried."""
         (self._live.pop(stage.key, None) or self._create(stage)).fail(reason)
 
     def end(self, outcome: Outcome) -> None:
         if outcome.status != "done":
-            self._tell(outcome, ask=self._connects > 1)
+            self._deliver_ending(outcome, query=self._connects > 1)
             self.unstored.pop(outcome.stage.key, None)
         elif outcome.stage.key not in self._delivered:
-            self._deliver(outcome.stage, ask=self._connects > 1)
+            self._deliver(outcome.stage, query=self._connects > 1)
 
     def close(self, status: str, report: Path | None) -> None:
         self._live.clear()
@@ -93,37 +82,36 @@ class Mirror:
             self._client.log_artifacts(self._parent, str(report), "report")
 
     def catch_up(self) -> None:
-        """Deliver what waits in order; what was refused before comes last, so that it holds up nothing else. What
-        another driver may be delivering at this moment is left to it."""
-        self.expect(everything(self._study, self._store))
-        stages = waiting.finished(self._study, self._store, self._uri)
-        for stage in sorted(stages, key=lambda stage: self._refused[stage.key]):
-            if self.hurried():
+        """Deliver everything that is missing, in order. Stages whose delivery failed before come last, so that they
+        block no others. Stages that another driver may be delivering now are left to it."""
+        stages = undelivered_results(self._names.state, self._uri)
+        for stage in sorted(stages, key=lambda stage: self._failures[stage.key]):
+            if self.timed_out():
                 return
             if stage.key in self._delivered or self._left_to_others(stage):
                 continue
-            self._refused[stage.key] += 1
-            self._deliver(stage, ask=True)
-            del self._refused[stage.key]
+            self._failures[stage.key] += 1
+            self._deliver(stage, query=True)
+            del self._failures[stage.key]
         for outcome in list(self.unstored.values()):
             self.end(outcome)
-        for outcome in waiting.unfinished(self._study, self._store, self._uri):
-            if self.hurried():
+        for outcome in undelivered_endings(self._names.state, self._uri):
+            if self.timed_out():
                 return
             if outcome.stage.key not in self._live and not self._left_to_others(outcome.stage):
-                self._tell(outcome, ask=True)
+                self._deliver_ending(outcome, query=True)
 
     def _left_to_others(self, stage: Stage) -> bool:
         return self._others and stage.key not in self.ended
 
-    def _deliver(self, stage: Stage, ask: bool) -> None:
-        """Deliver a stored stage; `ask` the server first whether it has it, where whoever delivered it may have been
-        killed, or cut off, before it could note so."""
+    def _deliver(self, stage: Stage, query: bool) -> None:
+        """Deliver a stored stage. `query`: check first whether the server has it, since a delivery may have been cut
+        off before the ledger was written."""
         run = self._live.pop(stage.key, None)
-        if ask and run is None:
+        if query and run is None:
             runs = self._client.search_runs([self._experiment], f"tags.key = '{stage.key}'")
             if finished := [found for found in runs if found.info.status == "FINISHED"]:
-                self._note(stage, finished[0].info.run_id)
+                self._record(stage, finished[0].info.run_id)
                 return
         self._complete(stage, run or self._create(stage))
 
@@ -131,36 +119,36 @@ class Mirror:
         try:
             result = self._store.find(stage)
             self._store.weights(stage)
-        except StudyError as error:  # damaged since it was stored: the server is not to blame
+        except StudyError as error:  # damaged in the store: not an error of the server
             self.unreadable[stage.key] = str(error)
             run.fail(str(error))
             return
         if result is None:
-            raise StudyError(f"stage {stage.key} has ended but is not stored")
+            raise StudyError(f"stage {stage.key} ended but its result is not in the store")
         with self._store.folder(stage) as folder:
             run.complete(result, folder)
-        self._note(stage, run.run_id)
+        self._record(stage, run.run_id)
 
-    def _tell(self, outcome: Outcome, ask: bool) -> None:
-        """Deliver how a stage ended that has no result, unless the server has been told, by whomever."""
-        name = waiting.ending(outcome)
-        if name in self._told:
+    def _deliver_ending(self, outcome: Outcome, query: bool) -> None:
+        """Deliver the end of a stage without a result, unless it was delivered before. `query` as in `_deliver`."""
+        name = ending_id(outcome)
+        if name in self._delivered_endings:
             return
         run = self._live.pop(outcome.stage.key, None)
-        run_id = self._told_as(outcome, name) if ask and run is None else None
+        run_id = self._find_ending(outcome, name) if query and run is None else None
         if run_id is None:
             run = run or self._create(outcome.stage)
             run.end(outcome, name)
             run_id = run.run_id
         self._ledger.add_ending(self._uri, name, run_id)
-        self._told.add(name)
+        self._delivered_endings.add(name)
 
-    def _told_as(self, outcome: Outcome, name: str) -> str | None:
-        """The run that has everything of an ending, save perhaps that it is over."""
-        known = f"tags.ending = '{name}'"
-        if outcome.status == "stopped":  # once and for all, also before endings had names
-            known = f"tags.key = '{outcome.stage.key}' and tags.stopped = 'asha'"
-        runs = self._client.search_runs([self._experiment], known)
+    def _find_ending(self, outcome: Outcome, name: str) -> str | None:
+        """The run that has this ending, closed now if it was still open."""
+        query = f"tags.ending = '{name}'"
+        if outcome.status == "stopped":  # final for a stage; older runs have no ending tag
+            query = f"tags.key = '{outcome.stage.key}' and tags.stopped = 'asha'"
+        runs = self._client.search_runs([self._experiment], query)
         if not runs:
             return None
         found, status = runs[0].info, STATUS[outcome.status]
@@ -168,7 +156,7 @@ class Mirror:
             self._client.set_terminated(found.run_id, status)
         return str(found.run_id)
 
-    def _note(self, stage: Stage, run_id: str) -> None:
+    def _record(self, stage: Stage, run_id: str) -> None:
         self._ledger.add(self._uri, stage, run_id)
         self._delivered.add(stage.key)
 
@@ -183,8 +171,8 @@ class Mirror:
         return str(self._client.create_experiment(self._study.name, artifact_location=place))
 
     def _close_abandoned(self) -> None:
-        """End the runs left RUNNING by drivers of this machine that were killed, and this one's own of which it knows
-        nothing any more: its answer got lost, or the server was away since."""
+        """Close the runs left RUNNING by killed drivers of this machine, and by this driver where the response was lost
+        or the server was down since."""
         self._others = False
         for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'", max_results=10_000):
             owner, run_id = run.data.tags.get("driver", ""), run.info.run_id
@@ -200,10 +188,10 @@ class Mirror:
         return LiveRun(self._client, run.info, self._uri, stage)
 
     def _name(self, stage: Stage) -> str:
-        return stage_name(stage.key, self._users_of(stage))[:250]
+        return self._names[stage.key][:250]
 
     def _stage_tags(self, stage: Stage) -> dict[str, str]:
-        users = self._users_of(stage)
+        users = self._names.users_of(stage.key)
         return {
             **self._tags,
             PARENT: self._parent,

@@ -1,85 +1,83 @@
-"""What a sweep tells its mirror, as it runs."""
+"""Follows a sweep and delivers it to MLflow in the background."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from study.design.stages import Stage
-from study.design.study import Study, Trial
 from study.planning.events import Listener, Outcome
-from study.store.results import Store
-from study.tracking.delivery_queue import Courier
+from study.planning.state import StageNames, StudyState
+from study.tracking.delivery_queue import DeliveryQueue
 from study.tracking.mirror import Mirror
 from study.tracking.server import is_file
 from study.utils.redact import masked
 
-FLUSH_SECONDS = 60.0  # that the end of a sweep waits for a slow server, before it leaves the rest to `study sync`;
-# a file of this machine takes as long as it takes: thousands of runs of very short stages, some minutes
-LAST_SECONDS = 15.0  # that the end of a sweep waits for its own run to be closed
+FLUSH_SECONDS = 60.0  # timeout of the final flush to a server, after which the rest is left to `study sync`; a local
+# file has no timeout: thousands of runs of very short stages take some minutes
+LAST_SECONDS = 15.0  # timeout for closing the parent run
 
 
 class Tracker(Listener):
-    """Delivers a sweep as it runs. Use as a context manager; nothing here raises because of the server.
+    """Delivers a sweep while it runs. Use as a context manager. Errors of the server are never raised.
 
-    Running stages are shown as they run. A stage that has ended before the server came to its start is delivered at one
-    go, in half as many calls: so a slow server, or a sweep of very short stages, does not fall behind. A server that is
-    away is tried again and again while the sweep goes on; what it missed waits in the store.
+    Running stages are shown while they run. A stage that ends before its start was delivered is delivered as a whole,
+    with half as many calls, so that a slow server, or a sweep of very short stages, does not fall behind. A server that
+    is down is retried throughout the sweep; the store keeps what it missed.
     """
 
-    def __init__(self, study: Study, store: Store, uri: str, tags: Mapping[str, str]) -> None:
+    def __init__(self, state: StudyState, uri: str, tags: Mapping[str, str]) -> None:
         self.uri = uri
-        self._mirror = Mirror(study, store, uri, tags)
-        self._courier = Courier(self._mirror.connect, self._mirror.catch_up)
-        self._mirror.hurried = self._courier.hurried.is_set
-        self._late = False  # the server did not take everything in the time it was given
+        self.names = StageNames(state)
+        self._mirror = Mirror(self.names, uri, tags)
+        self._queue = DeliveryQueue(self._mirror.connect, self._mirror.catch_up)
+        self._mirror.timed_out = self._queue.timed_out.is_set
+        self._late = False  # whether a timeout expired before everything was delivered
 
     @property
     def problem(self) -> str | None:
-        """Why the server does not have everything; None where it has."""
-        error = self._courier.problem
+        """Why the server does not have everything; None if it has."""
+        error = self._queue.problem
         if error is not None:
             return masked(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         if self._mirror.unreadable:
             return next(iter(self._mirror.unreadable.values()))
-        return "it is too slow" if self._late else None
+        return "the server is too slow" if self._late else None
 
     def __enter__(self) -> "Tracker":
-        self._courier.start()
+        self._queue.start()
         return self
 
     @property
-    def patience(self) -> float | None:
-        """Seconds that the end of a sweep waits for the server."""
+    def flush_timeout(self) -> float | None:
+        """Seconds that the final flush may take; None: no limit."""
         return None if is_file(self.uri) else FLUSH_SECONDS
 
-    def expect(self, trials: list[Trial]) -> None:
-        """Trials that are wanted now; more may be than when the sweep began."""
-        self._mirror.expect(trials)
-
     def on_start(self, stage: Stage) -> None:
-        self._courier.send(lambda: None if stage.key in self._mirror.ended else self._mirror.start(stage))
+        self.names.users_of(stage.key)  # looks again in this thread if tuning has just suggested the stage
+        self._queue.send(lambda: None if stage.key in self._mirror.ended else self._mirror.start(stage))
 
     def on_epochs(self, stage: Stage, rows: list[dict[str, float]]) -> None:
-        self._courier.send(lambda: self._mirror.epochs(stage, rows))
+        self._queue.send(lambda: self._mirror.epochs(stage, rows))
 
     def on_lost(self, stage: Stage, reason: str) -> None:
-        self._courier.send(lambda: self._mirror.lose(stage, reason))
+        self._queue.send(lambda: self._mirror.lose(stage, reason))
 
     def on_done(self, outcome: Outcome) -> None:
         if outcome.elsewhere:
-            return  # whoever ran it delivers it; what is missing at the end is delivered then
+            return  # delivered by the driver that ran it; a flush delivers what is missing
+        self.names.users_of(outcome.stage.key)
         self._mirror.ended.add(outcome.stage.key)
         if outcome.status != "done":
-            self._mirror.unstored[outcome.stage.key] = outcome  # the store keeps less of it: it waits here
-        self._courier.send(lambda: self._mirror.end(outcome))
+            self._mirror.unstored[outcome.stage.key] = outcome  # kept until delivered: the store has less of it
+        self._queue.send(lambda: self._mirror.end(outcome))
 
-    def flush(self, seconds: float | None = None) -> None:
-        """Wait until all finished stages are delivered, those of earlier sweeps too, or the server has failed; for
-        `seconds` at the most."""
-        self._late = not self._courier.flush(seconds) and self._courier.problem is None
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until all finished stages are delivered, those of earlier sweeps included, or the server has failed, at
+        most `timeout` seconds."""
+        self._late = not self._queue.flush(timeout) and self._queue.problem is None
 
     def finish(self, status: str, report: Path | None) -> None:
-        """Close the parent run as FINISHED, FAILED or KILLED, with the report if there is one. Nothing can follow."""
-        self._late |= not self._courier.stop(lambda: self._mirror.close(status, report), LAST_SECONDS)
+        """Close the parent run as FINISHED, FAILED or KILLED, with the report if there is one. The last call."""
+        self._late |= not self._queue.stop(lambda: self._mirror.close(status, report), LAST_SECONDS)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._courier.stop(lambda: None, 0.0 if self._late or kind is not None else LAST_SECONDS)
+        self._queue.stop(lambda: None, 0.0 if self._late or kind is not None else LAST_SECONDS)

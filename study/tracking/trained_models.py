@@ -22,12 +22,12 @@ RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def load(source: str | Path, store: str | None = None, tracking_uri: str | None = None) -> "Model":
-    """A finished model, in evaluation mode on the CPU.
+    """A trained model, in evaluation mode on the CPU.
 
-    source: a folder that holds `model.safetensors` and `config.json`, or its s3:// or gs:// address; the key of a
-    stored stage or its first digits (four or more, of one stage only); or the id of an MLflow run. store: where to
-    look for keys (default: STUDY_STORE, or `.study`). tracking_uri: where to look for runs (default:
-    MLFLOW_TRACKING_URI, or the store's own). Raises StudyError where there is no such model.
+    source: a folder with `model.safetensors` and `config.json`, or its s3:// or gs:// URL; the key of a stored stage,
+    or a unique prefix of at least four digits; or the id of an MLflow run. store: the store to search for keys
+    (default: STUDY_STORE, or `.study`). tracking_uri: the server to search for runs (default: MLFLOW_TRACKING_URI, or
+    the store's own). Raises StudyError if the model is not found.
     """
     from study.vit.model_files import load_folder  # imports torch
 
@@ -37,12 +37,12 @@ def load(source: str | Path, store: str | None = None, tracking_uri: str | None 
 
 @contextlib.contextmanager
 def _folder_of(source: str, store: Store, tracking_uri: str | None) -> Iterator[Path]:
-    """The folder that `source` names, as `load` says, on this machine for as long as the context lasts."""
+    """A local folder with the model of `source` (see `load`), valid inside the context."""
     if is_address(source):
         with _fetched(source) as folder:
             yield folder
     elif TOO_SHORT.fullmatch(source) and not Path(source).exists():
-        raise StudyError(f"{source!r} is too little of a stage's key: give four of its digits at least")
+        raise StudyError(f"key prefix {source!r} is too short: give at least four digits")
     elif Path(source).exists() or not KEY.fullmatch(source):
         yield Path(source)
     elif path := _stored(source, store):
@@ -53,26 +53,26 @@ def _folder_of(source: str, store: Store, tracking_uri: str | None) -> Iterator[
             yield folder
     else:
         where = store.root.resolve() if store.is_folder else store
-        raise StudyError(f"no stage in {where} has a key that begins with {source!r}; a study's report has its keys")
+        raise StudyError(f"no stage with key prefix {source!r} in {where}; the report of a study lists its keys")
 
 
-def _stored(beginning: str, store: Store) -> str | None:
-    """Where in the store the one stage lies whose key begins so."""
-    found = store.find_paths(beginning)
+def _stored(prefix: str, store: Store) -> str | None:
+    """The path in the store of the only stage with this key prefix."""
+    found = store.find_paths(prefix)
     if len(found) > 1:
         some = ", ".join(found[:3])
-        raise StudyError(f"{beginning!r} begins the keys of {len(found)} stages in {store}: {some}; give more digits")
+        raise StudyError(f"key prefix {prefix!r} matches {len(found)} stages in {store}: {some}; give more digits")
     return found[0] if found else None
 
 
 @contextlib.contextmanager
 def _fetched(address: str) -> Iterator[Path]:
-    """A stored stage's folder on this machine, for as long as the context lasts."""
+    """A local copy of a stored stage's folder, valid inside the context."""
     store, _, folder = address.rstrip("/").rpartition("/")
     try:
         with open_storage(store).as_local(folder) as copy:
             yield copy
     except FileNotFoundError:
-        raise StudyError(f"{address}: no model is stored here; give STORE/finetune/KEY") from None
+        raise StudyError(f"{address}: no model found; give STORE/finetune/KEY") from None
     except OSError as error:
         raise StudyError(f"{address}: cannot be read: {error.strerror}") from None

@@ -11,7 +11,7 @@ from study.design.study import Study
 from study.planning import tuning_state
 from study.planning.events import Outcome
 from study.planning.stage_source import StageSource
-from study.planning.trials import wanted
+from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
 from study.store.results import Result, Store
 from study.tuning.importance import importances
@@ -49,7 +49,7 @@ class TuningStageSource(StageSource):
                 self._tunings.setdefault(tuning.cell.name, tuning)
         stages = [stage for cell in self._tunings for stage in self._advance(cell)]
         if self._searches or any(tuning.finished for tuning in self._tunings.values()):
-            stages += [stage for trial in wanted(self._study, self._store) for stage in stages_of(trial)]
+            stages += StudyState.look(self._study, self._store).stages.values()
         return self._new(stages)
 
     def ended(self, outcome: Outcome) -> None:

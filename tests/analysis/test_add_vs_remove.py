@@ -4,10 +4,11 @@ import math
 from pathlib import Path
 
 import pytest
+from helpers.looks import collect
 from helpers.report_samples import HOSTILE, analysed, make_study, put, unrun
 
 from study.design.study import Study, Trial, expand
-from study.report import Analysis, analyse, collect, figure
+from study.report import Analysis, analyse, figure
 from study.report.plots import PLOTS
 from study.report.sections import outline
 from study.report.summary import answers

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import bench_plan
+from helpers.looks import make_plan
 from rich.console import Console
 
 from study import tracking
 from study.cli import run as sweep
+from study.cli.places import Places
 from study.design.study import load
 from study.execution import worker
-from study.planning.plan import make_plan
+from study.planning.state import StudyState
 from study.store.results import Store
 
 REPLICATES, RATES, EPOCHS = 5, 20, 3
@@ -121,27 +123,28 @@ def run(trials: int, folder: Path) -> dict[str, float]:
     path = folder / "load.yaml"
     path.write_text(json.dumps(grid(trials)))
     watch = Stopwatch()
-    for name in ("_fan_out", "report"):
+    for name in ("_run_round", "write_report"):
         watch.watch(sweep, name)
     worker.work = without_training(worker.work)
     store = Store(folder / "store")
     began, busy = time.monotonic(), time.process_time()
-    plan = make_plan(load(path), store)
+    plan = make_plan(StudyState.look(load(path), store))
     planned = time.monotonic()
     with (folder / "output.txt").open("w") as output:
-        places = sweep.Places(store, folder / "reports", tracking.default_uri(store))
-        code = sweep.run(plan, places, Console(file=output, soft_wrap=True))
+        places = Places(folder / "reports", tracking.default_uri(store))
+        code = sweep.run(plan.state, places, Console(file=output, soft_wrap=True))
     ended, busy = time.monotonic(), time.process_time() - busy
     assert code == 0, (folder / "output.txt").read_text()[-2000:]
-    assert make_plan(plan.study, store).missing == []
-    assert tracking.undelivered(plan.study, store, places.tracking_uri) == []
-    swept = ended - planned - watch.seconds["report"]
+    state = StudyState.look(plan.study, store)
+    assert make_plan(state).missing == []
+    assert tracking.undelivered(state, places.tracking_uri) == []
+    swept = ended - planned - watch.seconds["write_report"]
     return {
         "trials": len(plan.trials),
         "plan, s": planned - began,
-        "fan-out, s": watch.seconds["_fan_out"],
+        "fan-out, s": watch.seconds["_run_round"],
         "fan-out and MLflow, s": swept,
-        "report, s": watch.seconds["report"],
+        "report, s": watch.seconds["write_report"],
         "driver's CPU, ms per trial": 1000 * busy / len(plan.trials),
         "ms per trial": 1000 * swept / len(plan.trials),
         "GiB of the driver": peak(),

@@ -10,8 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from helpers.looks import make_plan
+
+from study.cli.plan import as_json
 from study.design.study import load
-from study.planning.plan import as_json, make_plan
+from study.planning.state import StudyState
 from study.store.results import Store
 
 GRID = {
@@ -41,7 +44,7 @@ def main() -> None:
         started = time.process_time()
         study = load(path)
         loaded = time.process_time()
-        plan = make_plan(study, Store(Path(folder) / "store"))
+        plan = make_plan(StudyState.look(study, Store(Path(folder) / "store")))
         planned = time.process_time()
         json.dumps(as_json(plan))
         written = time.process_time()

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.looks import make_plan
 
 from study.design.study import load
-from study.planning.plan import make_plan
 from study.store.results import Store
 from study.utils.errors import StudyError
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers.looks import collect, make_plan
 from helpers.paths import EXAMPLE_GRIDS
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -18,8 +19,7 @@ from study.design.resources import Resources
 from study.design.study import Study, load
 from study.design.yaml_file import read
 from study.planning.events import Listener
-from study.planning.plan import make_plan
-from study.report import analyse, collect
+from study.report import analyse
 from study.report.sections import Code, outline
 from study.report.summary import answers
 from study.report.tables import TABLES

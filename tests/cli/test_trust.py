@@ -29,7 +29,7 @@ def test_a_password_appears_in_no_file_and_no_output(finished: Path, place: Path
     store.record_failure(unique_stages(expand(load(finished)))[0], f"cannot reach postgresql://me:{SECRET}@db/mlflow")
     uri = ("--tracking-uri", f"http://me:{SECRET}@127.0.0.1:9")
     ran = study("run", finished.name, *uri)
-    assert "did not take everything" in ran.stdout, ran.stderr
+    assert "is incomplete" in ran.stdout, ran.stderr
     for ended in (ran, study("sync", finished.name, *uri), study("doctor", *uri)):
         assert SECRET not in ended.stdout + ended.stderr, ended.args
     code, shown, message = command("run", finished.name, "--store", f"s3://me:{SECRET}@bucket/store")
@@ -92,17 +92,17 @@ def test_the_mlflow_ui_listens_on_localhost_by_default(
 ) -> None:
     from rich.console import Console
 
-    from study.cli import run as sweep
+    from study.cli.ui import open_ui
 
     calls: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda program, arguments: calls.append(arguments))
     for name in ("MLFLOW_BACKEND_STORE_URI", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"):
         monkeypatch.setenv(name, "")
     uri = f"postgresql://me:{SECRET}@db/mlflow"
-    sweep.open_ui(uri, "127.0.0.1", 5000, Console(width=500))
+    open_ui(uri, "127.0.0.1", 5000, Console(width=500))
     assert "open to" not in capsys.readouterr().out
-    sweep.open_ui(uri, "0.0.0.0", 5000, Console(width=500))
-    assert "open to whoever reaches 0.0.0.0:5000" in capsys.readouterr().out
+    open_ui(uri, "0.0.0.0", 5000, Console(width=500))
+    assert "open to everyone who can reach 0.0.0.0:5000" in capsys.readouterr().out
     assert [call[call.index("--host") + 1] for call in calls] == ["127.0.0.1", "0.0.0.0"]
     assert SECRET not in str(calls)  # other users can read process arguments
     assert os.environ["MLFLOW_BACKEND_STORE_URI"] == uri

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from helpers.looks import make_plan
 from helpers.paths import GRIDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from study.cli.plan import as_json, show
 from study.design.claims import Adaptive, ClaimSpec
 from study.design.study import load
-from study.planning.plan import as_json, make_plan, show
 from study.store.results import Store
 from study.utils.errors import StudyError
 

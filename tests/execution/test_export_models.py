@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.looks import collect
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -15,7 +16,8 @@ from study.design.stages import Stage, stages_of
 from study.design.study import Study
 from study.execution import export_models
 from study.execution.run_stage import run_stage
-from study.report import analyse, collect
+from study.planning.state import StudyState
+from study.report import analyse
 from study.report.tables import TABLES
 from study.store import measurements
 from study.store.measurements import Measurement
@@ -49,8 +51,9 @@ def test_what_is_exported_is_measured_noted_and_shown(
     made, store, stage = finished
     assert TABLES["device"].table(analyse(collect(made, store))).rows == []
     with Console(quiet=True).capture():
-        assert export_models.run(made, store, place / "out", 1.0, Console(quiet=True)) == 1
-        assert export_models.run(made, store, place / "out", 1.0, Console(quiet=True)) == 0  # nothing is done twice
+        state = StudyState.look(made, store)
+        assert export_models.run(state, place / "out", 1.0, Console(quiet=True)) == 1
+        assert export_models.run(state, place / "out", 1.0, Console(quiet=True)) == 0  # nothing is done twice
     fp32, int8 = place / "out" / f"{stage.key[:12]}.onnx", place / "out" / f"{stage.key[:12]}.int8.onnx"
     assert sorted((place / "out").iterdir()) == sorted([fp32, int8])
 

@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
+from helpers.looks import requested_trials, undelivered
 from helpers.mlflow_servers import Server
 from mlflow import MlflowClient
 
 from study.design import study as design
 from study.design.stages import Stage, unique_stages
-from study.planning.trials import wanted
 from study.store.results import Store
-from study.tracking import PARENT, undelivered
+from study.tracking import PARENT
 from study.tracking.ledger import Ledger
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class Place:
 
     @cached_property
     def stages(self) -> list[Stage]:
-        return unique_stages(wanted(design.load(self.grid), self.store))
+        return unique_stages(requested_trials(design.load(self.grid), self.store))
 
     def start(self) -> None:
         command = [

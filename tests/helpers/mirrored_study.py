@@ -1,4 +1,4 @@
-"""A study whose first stages are trained and mirrored in a real MLflow."""
+"""A study whose first two stages can be trained and delivered to a real MLflow."""
 
 from pathlib import Path
 
@@ -9,12 +9,13 @@ from study.design import study as design
 from study.design.stages import Stage, unique_stages
 from study.execution.run_stage import run_stage
 from study.planning.events import Outcome
+from study.planning.state import StudyState
 from study.store.results import Store
 from study.tracking import PARENT, Tracker, default_uri
 
 
 class Scene:
-    """A study with its first two stages done: a pre-training and a fine-tuning."""
+    """A study, its first two stages (a pre-training and a fine-tuning), and its tracking server."""
 
     def __init__(self, grid: Path, store: Path) -> None:
         self.study = design.load(grid)
@@ -23,7 +24,7 @@ class Scene:
         self.uri = default_uri(self.store)
 
     def tracker(self, uri: str | None = None) -> Tracker:
-        return Tracker(self.study, self.store, uri or self.uri, {"commit": "abc"})
+        return Tracker(StudyState.look(self.study, self.store), uri or self.uri, {"commit": "abc"})
 
     def train(self, tracker: Tracker | None, stage: Stage) -> None:
         if tracker:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from helpers.looks import collect
 from helpers.report_samples import KV_HEADS, PRETRAINING, Built, everything, make_study
 
 from study.design.study import Study
-from study.report import build, collect
+from study.report import build
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from helpers.looks import collect
+
 from study.design.stages import Stage, stages_of
 from study.design.study import Study, Trial, expand, load
-from study.report import Analysis, Report, Results, analyse, collect
+from study.report import Analysis, Report, Results, analyse
 from study.store.results import Result, Store
 from study.vit.settings import Encoder
 

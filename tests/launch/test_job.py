@@ -138,7 +138,7 @@ def test_a_study_stopped_on_the_head_resumes_when_started_again(
     output = sweep("watch")
     assert f"{finished} done, {6 - finished} to run" in output
     assert f"{6 - finished} of {6 - finished} stages run" in output
-    assert re.search(r"MLflow at http://127.0.0.1:9 did not take everything", output)
+    assert re.search(r"MLflow at http://127.0.0.1:9 is incomplete", output)
     assert all(store.find(stage) is not None for stage in stages)
     assert store.list_files(STAGES) == store.list_files(DRIVERS) == {}
     assert statuses(checkout / "reports" / "tiny" / "results.csv") == ["done"] * 4

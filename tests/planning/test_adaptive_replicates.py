@@ -1,4 +1,4 @@
-"""Replicates are added only where claims are undecided: real trainings, and any order of stopping and starting."""
+"""Replicates are added only where claims are undecided: in real runs, interrupted runs, and any order of results."""
 
 import random
 from collections import Counter
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers.looks import collect, make_plan, requested_trials
 
+from study.cli.plan import as_json, summary
 from study.design.stages import Stage, stages_of
 from study.design.study import Study, Trial, expand, load
 from study.execution.run_stage import run_stage
-from study.planning.plan import as_json, make_plan, summary
-from study.planning.trials import wanted
-from study.report import analyse, collect
+from study.report import analyse
 from study.report.summary import answers
 from study.store.results import Result, Store
 
@@ -46,7 +46,7 @@ def replicates(trials: list[Trial]) -> Counter[str]:
 
 
 def trained(study: Study, store: Store, most: int | None = None) -> Iterator[Stage]:
-    """Run what is missing until nothing is, or so many stages; gives those that were run."""
+    """Run missing stages until none is left, or `most` of them. Yields the stages that were run."""
     while missing := make_plan(study, store).missing:
         for stage in missing:
             if most == 0:
@@ -58,9 +58,9 @@ def trained(study: Study, store: Store, most: int | None = None) -> Iterator[Sta
 
 def test_a_clear_claim_stops_at_min_and_a_hopeless_one_goes_to_max(study: Study, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    assert replicates(wanted(study, store)) == {"baseline": 3, CLEAR: 3, HOPELESS: 3, UNCLAIMED: 3}
+    assert replicates(requested_trials(study, store)) == {"baseline": 3, CLEAR: 3, HOPELESS: 3, UNCLAIMED: 3}
     stages = list(trained(study, store))
-    assert replicates(wanted(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
+    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
     assert len(stages) == len({stage.key for stage in stages}) == 18
     results = analyse(collect(study, store))
     assert results.verdicts["verdict"].tolist() == ["supported", "undecided"]
@@ -74,8 +74,8 @@ def test_a_clear_claim_stops_at_min_and_a_hopeless_one_goes_to_max(study: Study,
     )
 
 
-def test_a_sweep_that_is_stopped_anywhere_runs_the_same_trials(study: Study, tmp_path: Path) -> None:
-    """Each invocation looks at the store afresh, as after a kill."""
+def test_a_sweep_interrupted_anywhere_runs_the_same_trials(study: Study, tmp_path: Path) -> None:
+    """Each invocation reads the store again, as after a crash."""
     straight, broken = Store(tmp_path / "straight"), Store(tmp_path / "broken")
     at_once = {stage.key for stage in trained(study, straight)}
     in_parts: set[str] = set()
@@ -84,22 +84,22 @@ def test_a_sweep_that_is_stopped_anywhere_runs_the_same_trials(study: Study, tmp
     assert in_parts == at_once
 
 
-# --- made-up results: any order, failures, growth ---
+# --- synthetic results: any order, failures, growth ---
 
 
 def put(store: Store, trial: Trial, accuracy: float) -> None:
     store.save(stages_of(trial)[-1], Result({"test_accuracy": accuracy, "train_seconds": 1.0}, {}, [], []), b"", {})
 
 
-def made_up(trial: Trial) -> float:
-    """Training helps by 70 points; the kv heads differ by 1, -1, 1, ... points."""
+def synthetic(trial: Trial) -> float:
+    """Training adds 70 points; the difference of the kv heads alternates between 1 and -1 points."""
     base = 0.8 + 0.01 * (trial.replicate % 3)
     gains = {CLEAR: -0.7 + 0.001 * trial.replicate, HOPELESS: 0.01 * (-1) ** trial.replicate}
     return base + gains.get(trial.cell.name, 0.0)
 
 
 def run_all(study: Study, store: Store, run: Callable[[Trial], None], order: random.Random | None = None) -> None:
-    while missing := [trial for trial in wanted(study, store) if not _was_tried(store, trial)]:
+    while missing := [trial for trial in requested_trials(study, store) if not _was_tried(store, trial)]:
         run((order or random.Random(0)).choice(missing))
 
 
@@ -109,53 +109,53 @@ def _was_tried(store: Store, trial: Trial) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_order_in_which_trials_end_does_not_matter(study: Study, tmp_path: Path, seed: int) -> None:
+def test_the_order_of_results_does_not_matter(study: Study, tmp_path: Path, seed: int) -> None:
     store, ended = Store(tmp_path / "store"), []
 
     def run(trial: Trial) -> None:
-        put(store, trial, made_up(trial))
+        put(store, trial, synthetic(trial))
         ended.append((trial.cell.name, trial.replicate))
 
     run_all(study, store, run, random.Random(seed))
     assert len(ended) == 18
-    assert replicates(wanted(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
+    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
 
 
-def test_no_trial_is_added_before_all_of_a_look_were_run(study: Study, tmp_path: Path) -> None:
+def test_no_trial_is_added_before_all_trials_of_an_interim_analysis_ended(study: Study, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     first = [trial for trial in expand(study) if trial.replicate <= 3]
     for trial in first[:-1]:
-        put(store, trial, made_up(trial))
-        assert len(wanted(study, store)) == 12
-    put(store, first[-1], made_up(first[-1]))
-    assert len(wanted(study, store)) == 18
+        put(store, trial, synthetic(trial))
+        assert len(requested_trials(study, store)) == 12
+    put(store, first[-1], synthetic(first[-1]))
+    assert len(requested_trials(study, store)) == 18
 
 
-def test_a_trial_that_fails_for_ever_holds_nobody_up(study: Study, tmp_path: Path) -> None:
+def test_a_trial_that_always_fails_delays_no_other(study: Study, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
 
     def run(trial: Trial) -> None:
         if trial.cell.name == HOPELESS and trial.replicate == 2:
             store.record_failure(stages_of(trial)[-1], "diverged")
         else:
-            put(store, trial, made_up(trial))
+            put(store, trial, synthetic(trial))
 
     run_all(study, store, run)
-    assert replicates(wanted(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
+    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
     assert analyse(collect(study, store)).verdicts["n"].tolist() == [3, 5]
 
 
-def test_results_of_more_replicates_than_are_wanted_change_nothing(study: Study, tmp_path: Path) -> None:
-    """As when the grid once asked for six of every cell."""
+def test_results_of_replicates_that_are_not_requested_change_nothing(study: Study, tmp_path: Path) -> None:
+    """As when an earlier grid had six replicates of every cell."""
     store = Store(tmp_path / "store")
     for trial in expand(study):
-        put(store, trial, made_up(trial))
-    assert replicates(wanted(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
+        put(store, trial, synthetic(trial))
+    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
 
 
-def test_the_plan_says_from_how_many_to_how_many(study: Study, tmp_path: Path) -> None:
+def test_the_plan_shows_the_range_of_replicates(study: Study, tmp_path: Path) -> None:
     plan = make_plan(study, Store(tmp_path / "store"))
     assert summary(plan).startswith("4 cells x 3 to 6 replicates, now 12 trials; 12 stages")
-    told = as_json(plan)
-    assert told["replicates"] == {"min": 3, "max": 6, "until": "claims"}
-    assert {cell["wanted"] for cell in told["cells"]} == {3}
+    found = as_json(plan)
+    assert found["replicates"] == {"min": 3, "max": 6, "until": "claims"}
+    assert {cell["trials"] for cell in found["cells"]} == {3}

@@ -1,23 +1,25 @@
-"""What the plan says of claims before they are judged."""
+"""Power estimates and verdicts of claims in the plan."""
 
 import io
 from pathlib import Path
 
 import pytest
+from helpers.looks import make_plan
 from rich.console import Console
 
 from study.analysis.stats.claims import reachable
 from study.analysis.stats.power import detectable_effect, inside_power, paired_power
+from study.cli.plan import as_json, claim_line, missing_estimates, show
 from study.design.claims import Region
 from study.design.stages import stages_of
-from study.design.study import expand, load
-from study.planning.claim_power import outlooks, unknown
-from study.planning.plan import as_json, make_plan, show
+from study.design.study import Study, expand, load
+from study.planning.claim_power import ClaimPower, claim_powers
+from study.planning.state import StudyState
 from study.store.results import Result, Store
 
 GRID = """\
-study: ahead
-question: What can be seen?
+study: power
+question: What can be detected?
 baseline: {finetune: {dataset: digits}}
 factors: {kv heads: {path: encoder.num_kv_heads, levels: [1, 3]}}
 claims:
@@ -42,68 +44,71 @@ def store_of(folder: Path, replicates: int) -> Store:
     return store
 
 
-def test_without_results_nothing_is_known(tmp_path: Path) -> None:
+def powers(study: Study, store: Store) -> list[ClaimPower]:
+    return claim_powers(StudyState.look(study, store))
+
+
+def test_estimates_appear_after_two_replicates(tmp_path: Path) -> None:
     study = load(grid(tmp_path))
     for stored in (0, 1):
         store = store_of(tmp_path, stored)
-        assert [outlook.sd for outlook in outlooks(study, expand(study), store)] == [None, None]
+        assert [power.sd for power in powers(study, store)] == [None, None]
     plan = make_plan(study, store)
-    assert [str(outlook) for outlook in plan.outlooks] == ["one is enough", "one is the same"]
-    assert unknown(plan.outlooks) == "what 5 replicates can decide of these claims is told once two are stored"
+    assert [claim_line(power) for power in plan.claims] == ["one is enough", "one is the same"]
+    assert missing_estimates(plan.claims) == "power estimates appear after two replicates"
     console = Console(file=io.StringIO(), width=300)
     show(plan, console)
     assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue().count("told once two are stored") == 1
+    assert console.file.getvalue().count("power estimates appear after two replicates") == 1
 
 
-def test_what_all_replicates_have_decided_is_not_forecast(tmp_path: Path) -> None:
+def test_a_claim_decided_by_all_replicates_has_its_verdict(tmp_path: Path) -> None:
     """Differences -1, 1, -1, 1, -1 points: mean -0.2, above -2 by t = 1.8 / 0.49 = 3.67 with 4 degrees of
     freedom, two-sided p = 0.0213, for two claims 0.0427; nothing is shown to be within 0.1 points."""
     study, store = load(grid(tmp_path)), store_of(tmp_path, 4)
-    assert [outlook.verdict for outlook in outlooks(study, expand(study), store)] == [None, None]
-    enough, same = outlooks(study, expand(study), store_of(tmp_path, 5))
+    assert [power.verdict for power in powers(study, store)] == [None, None]
+    enough, same = powers(study, store_of(tmp_path, 5))
     assert (enough.verdict, same.verdict) == ("supported", "undecided")
-    assert str(enough) == "one is enough: supported"
-    assert str(same).startswith("one is the same: undecided; 5 replicates are too few for its margin")
-    assert unknown([enough, same]) == ""
+    assert claim_line(enough) == "one is enough: supported"
+    assert claim_line(same).startswith("one is the same: undecided; 5 replicates cannot reach 80% power at this margin")
+    assert missing_estimates([enough, same]) == ""
     assert [claim["verdict"] for claim in as_json(make_plan(study, store))["claims"]] == ["supported", "undecided"]
 
 
-def test_what_a_look_has_decided_is_not_forecast(tmp_path: Path) -> None:
-    """A look at 2 of 2 to 4 replicates decides nothing; the last one leaves what it leaves."""
+def test_a_claim_decided_by_an_interim_analysis_has_its_verdict(tmp_path: Path) -> None:
+    """The analysis at 2 of 2 to 4 replicates decides nothing; after the last one, undecided is final."""
     text = GRID.replace("replicates: 5", "replicates: {min: 2, max: 4, until: claims}")
     study = load(grid(tmp_path, text))
-    assert [outlook.verdict for outlook in make_plan(study, store_of(tmp_path, 2)).outlooks] == [None, None]
+    assert [power.verdict for power in powers(study, store_of(tmp_path, 2))] == [None, None]
     grid(tmp_path, text)
-    found = make_plan(load(tmp_path / "grid.yaml"), store_of(tmp_path, 4)).outlooks
-    assert [outlook.verdict for outlook in found] == ["undecided", "undecided"]
+    found = powers(load(tmp_path / "grid.yaml"), store_of(tmp_path, 4))
+    assert [power.verdict for power in found] == ["undecided", "undecided"]
 
 
 def test_the_true_differences_that_would_be_supported(tmp_path: Path) -> None:
-    """Two claims share 5 %; the plan's five replicates; a spread of 1.41 points, so a margin of 0.1 is out of reach."""
+    """Two claims share alpha = 0.05; 5 replicates; SD 1.41 points, so a margin of 0.1 points is out of reach."""
     study, store = load(grid(tmp_path)), store_of(tmp_path, 2)
-    enough, same = outlooks(study, expand(study), store)
+    enough, same = powers(study, store)
     sd = 0.01 * 2**0.5
     assert enough.sd == pytest.approx(sd)
     assert enough.supported is not None
     assert enough.supported.low == pytest.approx(-0.02 + detectable_effect(5, sd, alpha=0.025))
     assert same.supported is None
-    assert "are too few for its margin, at a spread of 1.41 points so far" in str(same)
+    assert "5 replicates cannot reach 80% power at this margin (SD 1.41 points)" in claim_line(same)
     low = 100 * enough.supported.low
-    assert f"5 replicates support it four times in five if the true difference is above {low:+.2f} points" in str(
-        enough
-    )
-    told = as_json(make_plan(study, store))["claims"]
-    assert told[0]["supported_if"] == {"low": enough.supported.low, "high": None, "between": True}
-    assert told[1]["supported_if"] is None
+    text = f"80% power with 5 replicates if the true difference exceeds {low:+.2f} points (SD 1.41 points)"
+    assert claim_line(enough) == f"one is enough: {text}"
+    found = as_json(make_plan(study, store))["claims"]
+    assert found[0]["supported_if"] == {"low": enough.supported.low, "high": None, "between": True}
+    assert found[1]["supported_if"] is None
 
 
-def test_replicates_that_are_added_count_up_to_their_most(tmp_path: Path) -> None:
-    """The last look of (3, 8) spends 1 - (3/8)^2 of the two claims' 2.5 % each."""
+def test_power_is_that_of_the_maximum_of_adaptive_replicates(tmp_path: Path) -> None:
+    """The last analysis at (3, 8) spends 1 - (3/8)^2 of each claim's alpha of 0.025."""
     store = store_of(tmp_path, 3)
     text = GRID.replace("replicates: 5", "replicates: {min: 3, max: 8, until: claims}")
     study = load(grid(tmp_path, text))
-    enough, _ = outlooks(study, expand(study), store)
+    enough, _ = powers(study, store)
     assert enough.sd is not None
     assert enough.supported is not None
     assert enough.replicates == 8
@@ -117,7 +122,7 @@ INF = float("inf")
 @pytest.mark.parametrize(
     "region", [Region(0, INF), Region(-INF, -0.5), Region(-2, 2), Region(-1.2, 1.2), Region(-0.5, 0.5, inside=False)]
 )
-def test_at_the_ends_of_what_is_reachable_the_power_is_as_wanted(region: Region) -> None:
+def test_the_power_at_the_bounds_of_the_reachable_region_is_80_percent(region: Region) -> None:
     found = reachable(region, 10, 1.0)
     assert found is not None
     for end in (found.low, found.high):
@@ -130,6 +135,6 @@ def test_at_the_ends_of_what_is_reachable_the_power_is_as_wanted(region: Region)
         assert power == pytest.approx(0.8, abs=1e-4)
 
 
-def test_too_few_replicates_reach_nothing() -> None:
+def test_too_few_replicates_have_no_reachable_region() -> None:
     assert reachable(Region(-0.5, 0.5), 10, 1.0) is None
     assert reachable(Region(0, INF), 1, 1.0) is None

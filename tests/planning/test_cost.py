@@ -1,4 +1,4 @@
-"""What a plan will take: arithmetic worked by hand, and one real measurement."""
+"""The cost of a plan: arithmetic checked by hand, and one real measurement."""
 
 import io
 import json
@@ -8,13 +8,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from helpers.looks import make_plan
 from rich.console import Console
 from typer.testing import CliRunner
 
 from study.cli.app import app
+from study.cli.cost import as_json, detectable, show
 from study.design.study import load
-from study.planning.cost import Forecast, Machine, as_json, detectable, safe_gpu_share, shapes, show, spread_of
-from study.planning.plan import Plan, make_plan
+from study.planning.cost import Forecast, Machine, difference_sd, safe_gpu_share, shapes
+from study.planning.plan import Plan
 from study.store.results import Result, Store
 from study.vit.stages import StageSettings
 from study.vit.training.pace import Pace, measure
@@ -36,7 +38,7 @@ def forecast(plan: Plan, machine: Machine = CPU) -> Forecast:
     return Forecast(plan, machine, paces)
 
 
-def test_time_is_that_of_all_stages_shared_among_the_slots(plan: Plan) -> None:
+def test_time_is_the_sum_of_all_stages_divided_by_the_slots(plan: Plan) -> None:
     """4 pre-trainings of one epoch: 13 s each; 8 fine-tunings of two: 9 s each."""
     made = forecast(plan)
     assert made.compute_seconds == 4 * 13 + 8 * 9
@@ -48,7 +50,7 @@ def test_no_schedule_is_shorter_than_the_longest_chain(plan: Plan) -> None:
     assert made.wall_seconds == 13 + 9
 
 
-def test_what_is_done_takes_no_time(tiny: Path, tmp_path: Path) -> None:
+def test_stored_stages_take_no_time(tiny: Path, tmp_path: Path) -> None:
     study, store = load(tiny), Store(tmp_path / "store")
     for stage in make_plan(study, store).stages[2:]:
         store.save(stage, Result({}, {}, [], []), b"", {})
@@ -58,18 +60,18 @@ def test_what_is_done_takes_no_time(tiny: Path, tmp_path: Path) -> None:
     assert [cell.name for cell, _, _ in made.cells()] == ["baseline"]
 
 
-def test_gpu_hours_count_the_share_that_is_taken(plan: Plan) -> None:
+def test_gpu_hours_count_the_requested_share(plan: Plan) -> None:
     assert forecast(plan, GPU).gpu_hours == pytest.approx((4 * 13 + 8 * 9) / 3600 / 4)
     assert forecast(plan).gpu_hours == 0
 
 
-def test_a_safe_share_holds_margin_and_context() -> None:
+def test_a_safe_share_includes_margin_and_context() -> None:
     """1 GiB x 1.15 + 600 MiB is 1.736 GiB: of 10 GiB 0.1736, up to the next twentieth 0.20."""
     assert safe_gpu_share(2**30, 10 * 2**30) == pytest.approx(0.20)
     assert safe_gpu_share(10 * 2**30, 10 * 2**30) > 1
 
 
-def test_stages_that_differ_in_length_and_rate_alone_share_a_shape(plan: Plan) -> None:
+def test_stages_that_differ_only_in_epochs_and_learning_rate_share_a_shape(plan: Plan) -> None:
     stage = plan.stages[0]
     longer = stage.settings.recipe.model_copy(update={"epochs": 9, "learning_rate": 0.5})
     assert stage.settings.shape == StageSettings(stage.settings.encoder, longer).shape
@@ -78,23 +80,22 @@ def test_stages_that_differ_in_length_and_rate_alone_share_a_shape(plan: Plan) -
     assert len(shapes(plan)) == 2 + 3  # kv heads 1 and 2; and the probe
 
 
-def test_the_spread_is_that_of_paired_differences() -> None:
+def test_the_sd_is_that_of_paired_differences() -> None:
     """Differences 1, 3 and 2, 2: squares about their means 1 + 1 + 0 + 0, over one degree of freedom each."""
     rows = [("baseline", 1, 10), ("baseline", 2, 20), ("a", 1, 11), ("a", 2, 23), ("b", 1, 12), ("b", 2, 22)]
     trials = pd.DataFrame(rows, columns=["cell", "replicate", "test_accuracy"])
-    assert spread_of(trials, "baseline") == 1.0
-    assert spread_of(trials[trials["replicate"] == 1], "baseline") is None
-    assert spread_of(trials[trials["cell"] != "baseline"], "baseline") is None
+    assert difference_sd(trials, "baseline") == 1.0
+    assert difference_sd(trials[trials["replicate"] == 1], "baseline") is None
+    assert difference_sd(trials[trials["cell"] != "baseline"], "baseline") is None
 
 
-def test_what_the_replicates_can_detect() -> None:
-    assert detectable(1, 0.01) == "one replicate cannot tell any difference from chance"
+def test_the_difference_that_the_replicates_can_detect() -> None:
+    assert detectable(1, 0.01) == "one replicate cannot detect any difference; at least two are needed"
     # Cohen's d of a paired t-test with n = 5, power 0.8, alpha 0.05: 1.68
     assert detectable(5, 0.01) == (
-        "5 replicates find a cell's difference from the baseline four times in five where it truly is 1.7 points, at "
-        "the standard deviation of 1 point seen so far"
+        "5 replicates: 80% power if a cell's true difference from the baseline is at least 1.7 points (SD 1 point)"
     )
-    assert "nothing is stored yet" in detectable(5, None)
+    assert detectable(5, None).endswith("at least 1.7 SD; the SD can be estimated after two replicates")
 
 
 def test_for_people_and_for_programs(plan: Plan) -> None:
@@ -102,8 +103,8 @@ def test_for_people_and_for_programs(plan: Plan) -> None:
     show(forecast(plan, GPU), 0.01, console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    assert "12 stages will take about 31.0 s (4 at a time, 0.0086 GPU-hours; 2:04 one after the other)" in text
-    assert "measured on 5 shapes; starting Ray and writing the report come on top" in " ".join(text.split())
+    assert "12 stages will take about 31.0 s (4 at a time, 0.0086 GPU-hours; 2:04 sequentially)" in text
+    assert "measured on 5 shapes; excluding Ray's start and the report" in " ".join(text.split())
     assert [line.split()[-4:] for line in text.splitlines() if line.startswith("kv heads=2")] == [
         ["s", "1.0", "GiB", "0.20"]
     ]
@@ -111,7 +112,7 @@ def test_for_people_and_for_programs(plan: Plan) -> None:
     assert found["cells"][1] == {"cell": "kv heads=2", "seconds": 22.0, "peak_bytes": 2**30, "gpu_share": 0.2}
 
 
-def test_measuring_trains_for_real_and_leaves_no_trace(plan: Plan) -> None:
+def test_measuring_trains_and_restores_the_random_state(plan: Plan) -> None:
     torch.manual_seed(3)
     expected = torch.rand(3)
     torch.manual_seed(3)

@@ -1,4 +1,4 @@
-"""What a study is going to do: counted by hand, looked up in the store, for people and for programs."""
+"""The plan: counts checked by hand, stored stages, and both output formats."""
 
 import io
 import json
@@ -6,12 +6,14 @@ from dataclasses import astuple
 from pathlib import Path
 
 import pytest
+from helpers.looks import make_plan
 from helpers.paths import EXAMPLE_GRIDS
 from rich.console import Console
 
+from study.cli.plan import MAX_ROWS, as_json, short, show, summary
 from study.design.stages import Stage, stages_of
 from study.design.study import expand, load
-from study.planning.plan import MAX_ROWS, Plan, as_json, datasets, make_plan, short, show, summary
+from study.planning.plan import Plan, datasets
 from study.store.results import Result, Store
 from study.utils.errors import StudyError
 from study.vit import counts
@@ -34,7 +36,7 @@ def shown(plan: Plan) -> str:
     return console.file.getvalue()
 
 
-def test_stages_are_counted_once_however_many_share_them(tiny: Path, store: Store) -> None:
+def test_shared_stages_are_counted_once(tiny: Path, store: Store) -> None:
     """4 cells x 2 replicates; per replicate baseline and probe share a pre-training, kv heads has one, one has none."""
     plan = make_plan(load(tiny), store)
     assert len(plan.trials) == 8
@@ -42,13 +44,13 @@ def test_stages_are_counted_once_however_many_share_them(tiny: Path, store: Stor
     assert len(plan.stages) == 2 * (2 + 4)
     assert plan.missing == plan.stages
     assert summary(plan) == (
-        "4 cells x 2 replicates = 8 trials; 12 stages (4 pre-trainings, 8 fine-tunings), 2 more saved by sharing; "
+        "4 cells x 2 replicates = 8 trials; 12 stages (4 pre-trainings, 8 fine-tunings), 2 more avoided by sharing; "
         "0 done, 12 to run"
     )
 
 
 @pytest.mark.parametrize("path", EXAMPLE_GRIDS, ids=lambda p: p.stem)
-def test_every_grid_that_comes_with_the_project_can_be_planned(path: Path, store: Store) -> None:
+def test_every_bundled_grid_can_be_planned(path: Path, store: Store) -> None:
     assert not make_plan(load(path), store).finished
 
 
@@ -57,7 +59,7 @@ def test_planning_writes_nothing(tiny: Path, store: Store) -> None:
     assert not store.root.exists()
 
 
-def test_what_is_stored_is_done(tiny: Path, store: Store) -> None:
+def test_stored_stages_are_done(tiny: Path, store: Store) -> None:
     study = load(tiny)
     first, second = (stages_of(trial) for trial in expand(study)[:2])
     finish(store, *first, *second)
@@ -78,14 +80,14 @@ def test_a_trial_is_done_once_its_fine_tuning_is(tiny: Path, store: Store) -> No
     assert [item.done for item in make_plan(study, store).cells] == [1, 0, 0, 0]
 
 
-def test_results_of_other_studies_are_none_of_this_ones(tiny: Path, store: Store) -> None:
+def test_results_of_other_settings_do_not_count(tiny: Path, store: Store) -> None:
     study = load(tiny)
     tiny.write_text(tiny.read_text().replace("epochs: 2", "epochs: 3"))
     finish(store, *stages_of(expand(load(tiny))[-1]))
     assert make_plan(study, store).done == frozenset()
 
 
-def test_sizes_are_those_of_the_model(tiny: Path, store: Store) -> None:
+def test_sizes_match_the_model(tiny: Path, store: Store) -> None:
     plan = make_plan(load(tiny), store)
     for item in plan.cells:
         assert item.cell.settings is not None
@@ -123,12 +125,12 @@ def test_for_people(tiny: Path, store: Store) -> None:
     tiny.write_text(tiny.read_text() + "exclude: [{when: {mode: probe}, reason: '[bold]not[/] now'}]\n")
     text = shown(make_plan(load(tiny), store))
     assert "Do all parts work together?" in text
-    assert "excluded: mode=probe: [bold]not[/] now" in text  # what a grid says is text, not markup
+    assert "excluded: mode=probe: [bold]not[/] now" in text  # text of a grid is not markup
     assert [line.split()[-1] for line in text.splitlines() if "kv heads=2" in line] == ["0/2"]
     assert "3 cells x 2 replicates = 6 trials" in text
 
 
-def test_a_long_plan_is_cut_for_people_and_whole_for_programs(tiny: Path, store: Store) -> None:
+def test_a_long_plan_is_truncated_for_people_and_complete_for_programs(tiny: Path, store: Store) -> None:
     levels = ", ".join(str(1 + i / 1000) for i in range(300))
     tiny.write_text(
         tiny.read_text().replace("factors:\n", f"factors:\n  c: {{path: finetune.clip_norm, levels: [{levels}]}}\n")
@@ -141,7 +143,7 @@ def test_a_long_plan_is_cut_for_people_and_whole_for_programs(tiny: Path, store:
     assert len(as_json(plan)["cells"]) == 303
 
 
-def test_data_sets_that_are_read(tiny: Path) -> None:
+def test_data_sets_of_a_study(tiny: Path) -> None:
     tiny.write_text(tiny.read_text().replace("dataset: digits\n    epochs: 1", "dataset: photos\n    epochs: 1"))
     assert datasets(load(tiny)) == ["photos", "digits"]
 
@@ -156,7 +158,7 @@ def test_data_sets_that_are_read(tiny: Path) -> None:
          r"levels\[0\]: cell 'mode=photos': finetune.dataset: 'photos' has no labels"),
     ],
 )  # fmt: skip
-def test_data_sets_that_cannot_serve_are_told_where_they_are_written(
+def test_unsuitable_data_sets_are_reported_with_their_place_in_the_grid(
     tiny: Path, store: Store, old: str, new: str, message: str
 ) -> None:
     text = tiny.read_text()
@@ -172,5 +174,5 @@ def test_data_sets_that_cannot_serve_are_told_where_they_are_written(
     [(0, "0"), (7, "7"), (999, "999"), (1000, "1.00k"), (92_146, "92.1k"), (667_000, "667k"), (1_644_000, "1.64M"),
      (12_340_000_000, "12.3G")],
 )  # fmt: skip
-def test_numbers_are_short(number: int, text: str) -> None:
+def test_numbers_have_three_digits(number: int, text: str) -> None:
     assert short(number) == text

@@ -13,13 +13,14 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from helpers.looks import collect
 from helpers.paths import ROOT
 from helpers.report_samples import HOSTILE, KV_HEADS, SCRIPT, Built, fill, make_study, put, unrun
 from nbformat import v4
 
 from study.design.factors import RESULT_COLUMNS
 from study.design.study import expand, load
-from study.report import Results, build, collect, is_current, read
+from study.report import Results, build, is_current, read
 from study.report.notebook import execute
 from study.store.results import Store
 from study.utils.errors import StudyError

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from helpers.looks import collect
 from helpers.report_samples import BASELINE, COMMITS, HOSTILE, KV_HEADS, make_study, put
 
 from study.analysis.facts import StudyFacts
 from study.design.study import Study, expand
-from study.report import analyse, collect
+from study.report import analyse
 from study.report.mixed_provenance import MOST, mixture
 from study.report.sections import Text, outline
 from study.report.summary import answers

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from helpers.looks import collect, make_plan
 from helpers.paths import GRIDS
 
 from study.design.study import Study, load
 from study.execution.run_stage import run_stage
-from study.planning.plan import make_plan
-from study.report import analyse, collect
+from study.report import analyse
 from study.store.results import Store
 
 PAPER, REAL = GRIDS / "paper.yaml", GRIDS / "paper_cifar100.yaml"

@@ -265,5 +265,5 @@ def test_a_study_on_s3_from_grid_to_report_and_model(tiny: Path, bucket: str, pl
     assert "report up to date" in again.stdout
 
     assert load_model(f"{address}/finetune/{trials[0]['key']}").num_classes == 10
-    with pytest.raises(StudyError, match="no model is stored here"):
+    with pytest.raises(StudyError, match="no model found"):
         load_model(f"{address}/finetune/{'0' * 64}")

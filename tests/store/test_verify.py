@@ -1,4 +1,4 @@
-"""Damage to stored stages is found, told with the way out, and undone when asked."""
+"""Damaged and outdated stages are found, shown with a fix, and removed on request."""
 
 import shutil
 from pathlib import Path
@@ -8,11 +8,14 @@ from helpers.data_samples import digits, save_table
 from helpers.tiny_grid import TINY
 from rich.console import Console
 
+from study.cli.verify import discard_damaged, show
+from study.cli.verify import verify as verify_state
 from study.design.stages import Stage, unique_stages
 from study.design.study import Study, expand, load
 from study.execution.run_stage import run_stage
+from study.planning.state import StudyState
 from study.store.results import WEIGHTS, Store
-from study.store.verify import discard_damaged, show, verify
+from study.store.verify import Verified
 
 
 @pytest.fixture
@@ -32,15 +35,19 @@ def folder(store: Store, stage: Stage) -> Path:
     return store.root / stage.kind / stage.key
 
 
+def verify(study: Study, store: Store) -> Verified:
+    return verify_state(StudyState.look(study, store))
+
+
 def shown(study: Study, store: Store) -> tuple[int, str]:
     console = Console(width=1000)
     with console.capture() as caught:
-        code = show(study, store, console)
+        code = show(StudyState.look(study, store), console)
     return code, caught.get()
 
 
-def test_what_is_whole_is_said_to_be(study: Study, store: Store) -> None:
-    assert shown(study, store) == (0, "4 of 4 stored stages are whole, 8 not run yet\n")
+def test_intact_stages_pass(study: Study, store: Store) -> None:
+    assert shown(study, store) == (0, "4/4 stages passed verification, 8 not run yet\n")
 
 
 @pytest.mark.parametrize("name", ["stage.json", "result.json", "config.json", WEIGHTS, "checksums.json"])
@@ -53,16 +60,17 @@ def test_every_file_is_checked(study: Study, store: Store, name: str) -> None:
     assert f"damaged  {stage.kind} " in text
     assert str(folder(store, stage)) in text
     assert name in text
-    assert "3 of 4 stored stages are whole" in text
+    assert "3/4 stages passed verification" in text
     assert "--recompute-damaged" in text
 
 
-def test_what_is_damaged_is_removed_when_asked_and_nothing_else(study: Study, store: Store) -> None:
+def test_only_damaged_stages_are_removed_on_request(study: Study, store: Store) -> None:
     stages = unique_stages(expand(study))[:4]
     (folder(store, stages[0]) / WEIGHTS).unlink()
-    discard_damaged(study, store, Console(quiet=True))
+    assert discard_damaged(StudyState.look(study, store), Console(quiet=True))
     assert store.keys() == {stage.key for stage in stages[1:]}
     assert verify(study, store).damaged == []
+    assert not discard_damaged(StudyState.look(study, store), Console(quiet=True))
 
 
 @pytest.fixture
@@ -77,7 +85,7 @@ def on_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Study,
     return load(grid), folder
 
 
-def test_results_on_data_that_have_changed_are_told(on_own_data: tuple[Study, Path], tmp_path: Path) -> None:
+def test_results_on_changed_data_are_outdated(on_own_data: tuple[Study, Path], tmp_path: Path) -> None:
     study, folder = on_own_data
     stages = unique_stages(expand(study))
     parent = next(stage for stage in stages if stage.kind == "pretrain")
@@ -92,7 +100,7 @@ def test_results_on_data_that_have_changed_are_told(on_own_data: tuple[Study, Pa
     assert [stage for stage, _ in verify(study, store).outdated] == [parent, child]
     code, text = shown(study, store)
     assert code == 1
-    assert f"parquet:{folder} is not what it was when this was computed" in text
-    assert "1 of 3 stored stages are whole" in text
+    assert f"parquet:{folder} changed after it was computed" in text
+    assert "1/3 stages passed verification" in text
     shutil.rmtree(folder)
-    assert verify(study, store).outdated == []  # nothing is known of data that are not here
+    assert verify(study, store).outdated == []  # missing data are not compared

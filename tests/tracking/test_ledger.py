@@ -1,4 +1,4 @@
-"""The ledger of deliveries: appended to, and read whatever a kill has left of it."""
+"""The ledger of deliveries: append-only, and readable after a crash at any byte."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_the_latest_delivery_of_a_stage_counts(ledger: Ledger) -> None:
     assert ledger.runs("here") == {ONE.key: "run-2"}
 
 
-def test_a_kill_at_any_byte_loses_one_delivery_and_spoils_no_later_one(ledger: Ledger) -> None:
+def test_a_kill_at_any_byte_loses_one_entry_and_damages_no_later_one(ledger: Ledger) -> None:
     ledger.add("here", ONE, "run-1")
     first = ledger.path.read_bytes()
     ledger.add("here", TWO, "run-2")
@@ -48,7 +48,7 @@ def test_a_kill_at_any_byte_loses_one_delivery_and_spoils_no_later_one(ledger: L
 
 
 @pytest.mark.parametrize("line", ["", "null", "[]", "5", '"text"', "{}", '{"server": "here"}', "\x00\x00", "{"])
-def test_lines_that_are_no_delivery_are_passed_over(ledger: Ledger, line: str) -> None:
+def test_invalid_lines_are_ignored(ledger: Ledger, line: str) -> None:
     ledger.add("here", ONE, "run-1")
     with ledger.path.open("a") as file:
         file.write(f"{line}\n")
@@ -56,7 +56,7 @@ def test_lines_that_are_no_delivery_are_passed_over(ledger: Ledger, line: str) -
     assert ledger.runs("here") == {ONE.key: "run-1", TWO.key: "run-2"}
 
 
-def endings_are_kept_apart(ledger: Ledger, uri: str) -> None:
+def check_endings(ledger: Ledger, uri: str) -> None:
     ledger.add_ending(uri, f"{ONE.key}.first", "run-1")
     ledger.add_ending(uri, f"{ONE.key}.second", "run-2")
     ledger.add_ending("http://elsewhere", f"{TWO.key}.stopped", "run-3")
@@ -67,23 +67,23 @@ def endings_are_kept_apart(ledger: Ledger, uri: str) -> None:
     assert ledger.endings("http://nowhere") == frozenset()
 
 
-def test_how_stages_without_a_result_ended_is_kept_apart(ledger: Ledger) -> None:
-    endings_are_kept_apart(ledger, "http://here")
+def test_failures_and_stops_are_separate_from_results(ledger: Ledger) -> None:
+    check_endings(ledger, "http://here")
 
 
-def test_likewise_at_an_address(bucket: str) -> None:
+def test_failures_and_stops_in_object_storage(bucket: str) -> None:
     ledger = Ledger(Store(f"{bucket}/store"), "study")
-    endings_are_kept_apart(ledger, "http://here")
+    check_endings(ledger, "http://here")
     assert not ledger.path.exists()
 
 
-def test_bytes_that_are_no_text_are_passed_over(ledger: Ledger) -> None:
+def test_bytes_that_are_not_utf_8_are_ignored(ledger: Ledger) -> None:
     ledger.add("here", ONE, "run-1")
     ledger.path.write_bytes(b"\xff\xfe\n" + ledger.path.read_bytes())
     assert ledger.runs("here") == {ONE.key: "run-1"}
 
 
-def test_a_servers_name_gives_no_password_away() -> None:
+def test_the_name_of_a_server_does_not_reveal_its_password() -> None:
     name = server_of("https://me:secret@example.org/mlflow")
     assert "secret" not in name
     assert name == server_of("https://me:secret@example.org/mlflow") != server_of("https://example.org/mlflow")

@@ -10,6 +10,7 @@ from study import tracking
 from study.design import study as design
 from study.design.stages import Stage, stages_of
 from study.execution.run_stage import run_stage
+from study.planning.state import StudyState
 from study.store.results import Store
 from study.tracking import Tracker
 from study.tracking.ledger import Ledger
@@ -18,7 +19,7 @@ from study.utils.errors import StudyError
 
 @pytest.fixture
 def finished(tiny: Path, place: Path) -> tuple[design.Study, list[Stage], Store]:
-    """One trial of the tiny study, run for real into `.study`."""
+    """One trained trial of the tiny study in `.study`."""
     made, store = design.load(tiny), Store(place / ".study")
     stages = stages_of(design.expand(made)[0])
     store.prepare()
@@ -43,33 +44,33 @@ def test_a_stage_by_its_key(finished: tuple[design.Study, list[Stage], Store], m
 def test_a_stage_by_its_run(finished: tuple[design.Study, list[Stage], Store], place: Path) -> None:
     made, (_, finetuned), store = finished
     uri = tracking.default_uri(store)
-    with Tracker(made, store, uri, {}) as tracker:
+    with Tracker(StudyState.look(made, store), uri, {}) as tracker:
         tracker.flush()
         tracker.finish("FINISHED", None)
     assert tracker.problem is None
     run_id = Ledger(store, made.name).runs(uri)[finetuned.key]
     images = torch.rand(2, 1, 8, 8)
     assert torch.equal(study.load(run_id)(images), study.load(finetuned.key)(images))
-    with pytest.raises(StudyError, match=f"has no model of run {'0' * 32}"):
+    with pytest.raises(StudyError, match=f"no model of run {'0' * 32} in MLflow"):
         study.load("0" * 32)
 
 
-def test_what_is_not_there(place: Path) -> None:
-    with pytest.raises(StudyError, match=r"no stage in .*\.study has a key that begins with 'abcdef'"):
+def test_sources_that_are_not_found(place: Path) -> None:
+    with pytest.raises(StudyError, match=r"no stage with key prefix 'abcdef' in .*\.study"):
         study.load("abcdef")
-    with pytest.raises(StudyError, match="'abc' is too little of a stage's key: give four of its digits at least"):
+    with pytest.raises(StudyError, match="key prefix 'abc' is too short: give at least four digits"):
         study.load("abc")
-    with pytest.raises(StudyError, match="there is no MLflow database at sqlite"):
+    with pytest.raises(StudyError, match="not found: no MLflow database at sqlite"):
         study.load("0" * 32)
     with pytest.raises(StudyError, match=r"elsewhere/config\.json: no model is stored here"):
         study.load("elsewhere")
 
 
-def test_digits_that_begin_two_keys(place: Path) -> None:
+def test_an_ambiguous_key_prefix(place: Path) -> None:
     for key in ("abcd0", "abcd1"):
         (place / ".study" / "finetune" / key).mkdir(parents=True)
         (place / ".study" / "finetune" / key / "checksums.json").write_text("{}")
     with pytest.raises(
-        StudyError, match=r"'abcd' begins the keys of 2 stages in [^ ]*: finetune/abcd0, finetune/abcd1"
+        StudyError, match=r"key prefix 'abcd' matches 2 stages in [^ ]*: finetune/abcd0, finetune/abcd1"
     ):
         study.load("abcd")

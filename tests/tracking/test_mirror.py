@@ -6,12 +6,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from helpers.looks import undelivered
 from helpers.mirrored_study import Scene
 from helpers.paths import ROOT
 from mlflow import MlflowClient
 
 from study.planning.events import Outcome
-from study.tracking import PARENT, undelivered
+from study.tracking import PARENT
 from study.tracking.ledger import Ledger
 from study.utils.redact import masked
 
@@ -58,7 +59,7 @@ def test_a_run_per_stage_under_a_run_per_invocation(scene: Scene, tmp_path: Path
     assert {"model/model.safetensors", "model/config.json"} <= files
 
 
-def test_what_a_pretraining_is_shared_by_is_said(scene: Scene) -> None:
+def test_a_shared_pretraining_names_all_its_cells(scene: Scene) -> None:
     with scene.tracker() as tracker:
         scene.train(tracker, scene.stages[0])
         tracker.finish("FINISHED", None)
@@ -70,7 +71,7 @@ def test_the_mirror_is_rebuilt_from_the_store(scene: Scene) -> None:
     for stage in scene.stages:
         scene.train(None, stage)
     assert undelivered(scene.study, scene.store, scene.uri) == scene.stages
-    for _ in range(2):  # a second time delivers nothing twice
+    for _ in range(2):  # the second time delivers nothing
         with scene.tracker() as tracker:
             tracker.flush()
             tracker.finish("FINISHED", None)
@@ -90,14 +91,14 @@ def test_a_failed_stage_is_a_failed_run(scene: Scene) -> None:
     assert run.data.tags["error"] == "loss is NaN in epoch 3"
 
 
-def test_what_the_server_is_late_for_is_delivered_at_one_go(scene: Scene) -> None:
-    """The events of two stages wait until both have ended: one run each, with all epochs and parameters, once."""
-    come = threading.Event()
+def test_stages_that_ended_before_their_start_was_delivered(scene: Scene) -> None:
+    """The events of two stages are queued until both have ended: one run each, every epoch and parameter once."""
+    released = threading.Event()
     with scene.tracker() as tracker:
-        tracker._courier.send(lambda: come.wait() and None)
+        tracker._queue.send(lambda: released.wait() and None)
         for stage in scene.stages:
             scene.train(tracker, stage)
-        come.set()
+        released.set()
         tracker.finish("FINISHED", None)
     assert tracker.problem is None
     nested = scene.nested()
@@ -109,7 +110,7 @@ def test_what_the_server_is_late_for_is_delivered_at_one_go(scene: Scene) -> Non
     assert [point.step for point in history] == [1, 2]
 
 
-def test_a_stage_run_again_has_a_run_for_each_of_its_workers(scene: Scene) -> None:
+def test_a_retried_stage_has_a_run_per_attempt(scene: Scene) -> None:
     with scene.tracker() as tracker:
         tracker.on_start(scene.stages[0])
         tracker.flush()
@@ -123,8 +124,8 @@ def test_a_stage_run_again_has_a_run_for_each_of_its_workers(scene: Scene) -> No
     ]
 
 
-def test_a_driver_killed_leaves_no_run_running(scene: Scene, tiny: Path) -> None:
-    """A driver starts a run and is killed -9; the next one closes what it left."""
+def test_runs_of_a_killed_driver_are_closed(scene: Scene, tiny: Path) -> None:
+    """A driver is killed (SIGKILL) during a run; the next driver closes its runs."""
     script = f"""
 import os, signal, sys
 sys.path.insert(0, {str(ROOT / "tests")!r})

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from helpers.looks import collect, make_plan, undelivered
 from helpers.tuning_samples import TUNED, Writer
 
 from study import execution
 from study.analysis import search_front
+from study.cli.plan import summary
 from study.design import study as design
 from study.design.early_stopping import SuccessiveHalving
 from study.design.resources import Resources
@@ -18,12 +20,12 @@ from study.design.study import Study
 from study.execution import Cluster
 from study.planning import tuning_state
 from study.planning.events import Listener, Listeners, Outcome
-from study.planning.plan import make_plan, summary
-from study.report import analyse, collect
+from study.planning.state import StudyState
+from study.report import analyse
 from study.report.sections import Text, outline
 from study.report.summary import answers
 from study.store.results import Store
-from study.tracking import Tracker, undelivered
+from study.tracking import Tracker
 from study.tracking.ledger import Ledger
 from study.tuning.stage_source import TuningStageSource
 from study.utils.errors import StudyError
@@ -132,7 +134,7 @@ def search(tmp_path_factory: pytest.TempPathFactory, cluster: execution.Cluster)
     found = FinishedSearch(
         design.load(folder / "search.yaml"), store, f"sqlite:///{folder / 'runs.db'}", Events(), cluster
     )
-    with Tracker(found.study, store, found.uri, {}) as tracker:
+    with Tracker(StudyState.look(found.study, store), found.uri, {}) as tracker:
         resources = Resources(checkpoint_seconds=0)
         listeners = Listeners(found.events, tracker)
         execution.fan_out(TuningStageSource(found.study, store), store, resources, cluster, listeners, "abc")
@@ -170,7 +172,7 @@ def test_running_again_computes_nothing(search: FinishedSearch) -> None:
     assert len(search.events.keys) == len(set(search.events.keys))
     plan = make_plan(search.study, search.store)
     assert plan.finished
-    assert "search: 12 trials; 12 ended, 0 to run; those that fall behind are stopped after epoch 2, 8" in summary(plan)
+    assert "search: 12 trials; 12 ended, 0 to run; early stopping after epochs 2, 8" in summary(plan)
     assert search.again() == []
 
 
@@ -229,7 +231,7 @@ def test_stops_that_mlflow_missed_are_delivered_later_and_once(search: FinishedS
     uri = f"sqlite:///{tmp_path / 'later.db'}"
     assert stopped.keys() <= {stage.key for stage in undelivered(search.study, search.store, uri)}
     for forget in (False, True):
-        with Tracker(search.study, search.store, uri, {}) as tracker:
+        with Tracker(StudyState.look(search.study, search.store), uri, {}) as tracker:
             tracker.flush()
             tracker.finish("FINISHED", None)
         assert tracker.problem is None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.looks import collect, make_plan
 from helpers.tuning_samples import SEARCH, SEARCH_FACTORS, Writer, run_here
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,9 +19,8 @@ from study.design.study import Study
 from study.execution import Cluster
 from study.planning import tuning_state
 from study.planning.events import Listener
-from study.planning.plan import make_plan
 from study.planning.tuning_state import Importances, Tuning, TuningTrial
-from study.report import build, collect, read
+from study.report import build, read
 from study.report.sections import Text, outline
 from study.report.tables import TABLES
 from study.store.results import Store

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.looks import collect, requested_trials
 from helpers.tuning_samples import Writer, run_here
 
 from study.analysis.facts import ParameterFacts
@@ -14,9 +15,8 @@ from study.design import study as design
 from study.design.search_space import with_values
 from study.design.study import Study
 from study.planning import tuning_state
-from study.planning.trials import wanted
 from study.planning.tuning_state import TuningTrial
-from study.report import analyse, collect
+from study.report import analyse
 from study.store.results import Store
 from study.tuning.stage_source import TuningStageSource
 
@@ -94,7 +94,7 @@ def test_replicates_are_added_once_all_cells_are_tuned(grid: Writer, tmp_path: P
     study, store = design.load(path), Store(tmp_path / "store")
 
     def replicates() -> Counter[str]:
-        return Counter(trial.cell.name for trial in wanted(study, store))
+        return Counter(trial.cell.name for trial in requested_trials(study, store))
 
     assert not replicates()
     while len(tuning_state.load(study, store)) < 2:
@@ -102,7 +102,7 @@ def test_replicates_are_added_once_all_cells_are_tuned(grid: Writer, tmp_path: P
     assert replicates() == {"baseline": 3}
     run_here(TuningStageSource(study, store), store)
     assert replicates() == {"baseline": 5, "kv heads=2": 5}  # the margin is too small for any data
-    for trial in wanted(study, store):
+    for trial in requested_trials(study, store):
         best = next(one.best for one in tuning_state.load(study, store) if one.cell.name == trial.cell.name)
         assert best is not None
         assert trial.cell.settings is not None

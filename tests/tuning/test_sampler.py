@@ -4,15 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers.looks import collect, make_plan, requested_trials
 from helpers.tuning_samples import SEARCH, SEARCH_FACTORS, Writer, run_here
 
 from study.analysis.search_front import dominates, search
 from study.design import study as design
 from study.design.stages import stages_of
 from study.planning import tuning_state
-from study.planning.plan import make_plan
-from study.planning.trials import wanted
-from study.report import analyse, build, collect, read
+from study.report import analyse, build, read
 from study.report.sections import outline
 from study.report.tables import TABLES
 from study.store.results import Store
@@ -55,7 +54,7 @@ def test_a_search_is_a_function_of_its_grid(grid: Writer, tmp_path: Path, sample
         found = whole.find(stages_of(one.trial(trial))[-1])
         assert found is not None
         assert trial.costs == {"params": found.facts["params"]}
-    assert [trial.replicate for trial in wanted(study, whole)] == [1]
+    assert [trial.replicate for trial in requested_trials(study, whole)] == [1]
     assert make_plan(study, whole).finished
 
 

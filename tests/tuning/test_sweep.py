@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.looks import collect, make_plan, requested_trials
 from helpers.tuning_samples import Writer, run_here
 
+from study.cli.plan import summary
 from study.design import study as design
 from study.design.search_space import with_values
 from study.design.stages import stages_of
 from study.planning import tuning_state
-from study.planning.plan import make_plan, summary
-from study.planning.trials import everything, wanted
-from study.report import collect
+from study.planning.state import StudyState
 from study.store.results import Store
 from study.tuning.sampler import NUM_STARTUP_TRIALS, suggest
 from study.tuning.stage_source import TuningStageSource
@@ -35,13 +35,13 @@ def records(store: Store) -> dict[str, object]:
 
 def test_every_cell_has_the_same_budget_and_its_replicates_have_new_seeds(grid: Writer, tmp_path: Path) -> None:
     study, store = design.load(grid()), Store(tmp_path / "store")
-    assert wanted(study, store) == []
+    assert requested_trials(study, store) == []
     ran = run_here(TuningStageSource(study, store), store)
     tunings = tuning_state.load(study, store)
     assert [one.cell.name for one in tunings] == ["baseline", "kv heads=2"]
     assert [len(one.trials) for one in tunings] == [4, 4]
     assert all(one.finished for one in tunings)
-    replicates = wanted(study, store)
+    replicates = requested_trials(study, store)
     assert [(trial.cell.name, trial.replicate) for trial in replicates] == [
         *(("baseline", 1), ("kv heads=2", 1)),
         *(("baseline", 2), ("kv heads=2", 2)),
@@ -57,7 +57,7 @@ def test_every_cell_has_the_same_budget_and_its_replicates_have_new_seeds(grid: 
     assert len(keys) == len(set(keys))
     # of each cell one pre-training for all tuning trials and one per replicate
     assert sum(stage.kind == "pretrain" for stage in ran) == 2 * (1 + 2)
-    assert all(store.has(stage) for trial in everything(study, store) for stage in stages_of(trial))
+    assert StudyState.look(study, store).all_stages.keys() <= store.keys()
 
 
 def test_the_best_is_chosen_on_validation_data_and_the_earliest_of_equals(grid: Writer, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_failed_trials_count_and_a_cell_without_success_ends(grid: Writer, tmp_p
     ran = run_here(TuningStageSource(study, store), store)
     tunings = tuning_state.load(study, store)
     assert [(one.failed, one.all_failed, one.best) for one in tunings] == [(4, True, None)] * 2
-    assert wanted(study, store) == []
+    assert requested_trials(study, store) == []
     assert len([stage for stage in ran if stage.kind == "finetune"]) == 8
     results = collect(study, store)
     assert set(results.trials["status"]) == {"failed"}

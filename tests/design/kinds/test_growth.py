@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.looks import make_plan
 
 from study.design.stages import stages_of, unique_stages
 from study.design.study import Study, expand, load
-from study.planning.plan import make_plan
 from study.store.results import Result, Store
 
 BASELINE = {

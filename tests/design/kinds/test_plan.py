@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.looks import collect, make_plan
 from rich.console import Console
 
+from study.cli.plan import as_json, show
 from study.design.study import Study, load
-from study.planning.plan import as_json, make_plan, show
-from study.report import analyse, collect
+from study.report import analyse
 from study.report.sections import Text, outline
 from study.report.tables import TABLES
 from study.store.results import Store

@@ -1,4 +1,4 @@
-"""MLflow away, slow, or killed in the middle: nothing lost, nothing doubled, nothing waited for without end."""
+"""MLflow down, slow, or killed during a sweep: no run is lost or duplicated, and the sweep does not hang."""
 
 import time
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.looks import requested_trials, undelivered
 from helpers.mirrored_study import Scene
 from helpers.mlflow_servers import Server, slow_line
 from helpers.ports import free_port
@@ -14,9 +15,8 @@ from mlflow import MlflowClient
 from study.design.stages import Stage, unique_stages
 from study.execution.run_stage import run_stage
 from study.planning.events import Outcome
-from study.planning.trials import wanted
-from study.tracking import PARENT, Tracker, delivery_queue, undelivered
-from study.tracking.delivery_queue import Courier
+from study.tracking import PARENT, Tracker, delivery_queue
+from study.tracking.delivery_queue import DeliveryQueue
 from study.tracking.ledger import Ledger
 
 
@@ -30,12 +30,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def scene(tiny: Path, place: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """Five stages, on an experiment of the server that no other test uses."""
+    """Five stages, and an experiment of the server that no other test uses."""
     monkeypatch.setattr(delivery_queue, "FIRST_WAIT", 0.1)
     monkeypatch.setattr(delivery_queue, "LONGEST_WAIT", 0.5)
     tiny.write_text(tiny.read_text().replace("study: tiny", f"study: {place.name[:40]}"))
     made = Scene(tiny, place / "store")
-    made.stages = unique_stages(wanted(made.study, made.store))[:5]
+    made.stages = unique_stages(requested_trials(made.study, made.store))[:5]
     made.uri = server.uri
     return made
 
@@ -50,7 +50,7 @@ def statuses(scene: Scene) -> dict[str, Counter[str]]:
 
 
 def assert_mirrored(scene: Scene, uri: str | None = None) -> None:
-    """Every stage has one finished run, that which the ledger names, with every epoch once; nothing is left open."""
+    """Every stage has one finished run, the one in the ledger, with every epoch once; no run is open."""
     client, named = MlflowClient(scene.uri), Ledger(scene.store, scene.study.name).runs(uri or scene.uri)
     assert {run.info.status for run in scene.runs()} <= {"FINISHED", "KILLED", "FAILED"}
     finished = [run for run in scene.runs() if PARENT in run.data.tags and run.info.status == "FINISHED"]
@@ -61,7 +61,7 @@ def assert_mirrored(scene: Scene, uri: str | None = None) -> None:
         assert [point.step for point in points] == list(range(1, stage.epochs + 1))
 
 
-def test_a_server_killed_and_started_again_during_a_sweep(scene: Scene, server: Server) -> None:
+def test_a_server_restarted_during_a_sweep(scene: Scene, server: Server) -> None:
     with scene.tracker() as tracker:
         scene.train(tracker, scene.stages[0])
         tracker.flush()
@@ -84,8 +84,8 @@ def test_a_server_killed_and_started_again_during_a_sweep(scene: Scene, server: 
     assert_mirrored(scene)
 
 
-def test_deliveries_go_on_by_themselves_once_the_server_is_back(scene: Scene, server: Server) -> None:
-    """Nobody answers at an address until the sweep is over; then somebody does."""
+def test_deliveries_resume_when_the_server_is_back(scene: Scene, server: Server) -> None:
+    """The server is down until the last stage has ended, then up."""
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     with scene.tracker(uri) as tracker:
@@ -109,7 +109,7 @@ def deliver(scene: Scene, uri: str) -> None:
     assert undelivered(scene.study, scene.store, uri) == []
 
 
-def test_what_failed_while_nobody_was_there_is_delivered_by_a_later_sweep_once(scene: Scene, server: Server) -> None:
+def test_failures_while_the_server_was_down_are_delivered_once_by_a_later_sweep(scene: Scene, server: Server) -> None:
     stored, failed = scene.stages[:2]
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
@@ -121,11 +121,11 @@ def test_what_failed_while_nobody_was_there_is_delivered_by_a_later_sweep_once(s
         deliver(scene, uri)
         (run,) = (run for run in scene.runs() if run.data.tags.get("key") == failed.key)
         assert (run.info.status, run.data.tags["error"]) == ("FAILED", "loss is NaN in epoch 3")
-        Ledger(scene.store, scene.study.name).path.unlink()  # as if killed before it could be written: the server knows
+        Ledger(scene.store, scene.study.name).path.unlink()  # as if killed before writing it
         deliver(scene, uri)
         assert statuses(scene)[failed.key] == Counter(FAILED=1)
         with scene.tracker(uri) as tracker:
-            fail(scene, tracker, failed, "loss is NaN in epoch 3")  # tried again, in vain
+            fail(scene, tracker, failed, "loss is NaN in epoch 3")  # retried, failed again
             tracker.flush()
             tracker.finish("FAILED", None)
         assert undelivered(scene.study, scene.store, uri) == []
@@ -141,20 +141,20 @@ def test_what_failed_while_nobody_was_there_is_delivered_by_a_later_sweep_once(s
 
 
 def fail(scene: Scene, tracker: Tracker, stage: Stage, error: str) -> None:
-    """As the fan-out does: the store is told first."""
+    """As the fan-out does: recorded in the store first."""
     tracker.on_start(stage)
     tracker.on_done(Outcome(stage, "failed", error, note=scene.store.record_failure(stage, error)))
 
 
-def test_a_failure_noted_before_notes_had_names_was_delivered_then(scene: Scene) -> None:
+def test_a_failure_recorded_without_a_name_counts_as_delivered(scene: Scene) -> None:
     stage = scene.stages[0]
     scene.store.write(f"failed/{stage.key}.json", b'{"error": "out of memory"}')
     assert scene.store.failure(stage) == "out of memory"
     assert undelivered(scene.study, scene.store, scene.uri) == []
 
 
-def test_a_slow_server_holds_nothing_up_and_gets_the_rest_later(scene: Scene, server: Server) -> None:
-    """Every answer takes a while, the sweep's end waits for half a second: then the rest stays for later."""
+def test_a_slow_server_does_not_block_and_gets_the_rest_later(scene: Scene, server: Server) -> None:
+    """Every response takes 0.2 s and the final flush has a timeout of 0.5 s: the rest is delivered later."""
     scene.stages = scene.stages[:2]
     with slow_line(server.port, 0.2) as port:
         slow = f"http://127.0.0.1:{port}"
@@ -165,7 +165,7 @@ def test_a_slow_server_holds_nothing_up_and_gets_the_rest_later(scene: Scene, se
             tracker.flush(0.5)
             assert time.monotonic() - began < 2.0
             tracker.finish("FINISHED", None)
-        assert tracker.problem == "it is too slow"
+        assert tracker.problem == "the server is too slow"
         assert undelivered(scene.study, scene.store, slow)
         with scene.tracker(slow) as tracker:
             tracker.flush()
@@ -174,10 +174,10 @@ def test_a_slow_server_holds_nothing_up_and_gets_the_rest_later(scene: Scene, se
         assert_mirrored(scene, slow)
 
 
-def test_answers_that_come_too_late_double_nothing(
+def test_responses_after_the_timeout_duplicate_no_run(
     scene: Scene, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server does what it is asked, but its answers take longer than anybody waits; later the line is quick."""
+    """The server handles every request, but its responses take longer than the client's timeout; later it is fast."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     for stage in scene.stages:
         run_stage(stage, scene.store, "cpu", lambda row: None, "abc")
@@ -191,8 +191,8 @@ def test_answers_that_come_too_late_double_nothing(
     assert_mirrored(scene)
 
 
-def test_a_kill_between_the_last_request_and_the_ledger_doubles_nothing(scene: Scene) -> None:
-    """The run is finished, but the ledger does not know: the server is asked before anything is delivered again."""
+def test_a_kill_between_the_last_request_and_the_ledger_duplicates_no_run(scene: Scene) -> None:
+    """The run is finished but not in the ledger: the server is queried before anything is delivered again."""
     with scene.tracker() as tracker:
         for stage in scene.stages:
             scene.train(tracker, stage)
@@ -208,7 +208,7 @@ def test_a_kill_between_the_last_request_and_the_ledger_doubles_nothing(scene: S
     assert_mirrored(scene)
 
 
-def test_a_damaged_stage_does_not_keep_the_others_from_the_server(scene: Scene) -> None:
+def test_a_damaged_stage_does_not_block_the_others(scene: Scene) -> None:
     for stage in scene.stages:
         run_stage(stage, scene.store, "cpu", lambda row: None, "abc")
     damaged = scene.stages[0]
@@ -222,7 +222,7 @@ def test_a_damaged_stage_does_not_keep_the_others_from_the_server(scene: Scene) 
     scene.stages = scene.stages[1:]
 
 
-def test_nobody_there_is_no_reason_to_wait(scene: Scene) -> None:
+def test_a_flush_without_a_server_does_not_wait(scene: Scene) -> None:
     with scene.tracker(f"http://127.0.0.1:{free_port()}") as tracker:
         scene.train(tracker, scene.stages[0])
         began = time.monotonic()
@@ -233,28 +233,28 @@ def test_nobody_there_is_no_reason_to_wait(scene: Scene) -> None:
 
 
 class Receiver:
-    """Away until told otherwise."""
+    """Down until `down` is set to False."""
 
     def __init__(self) -> None:
-        self.away, self.connected, self.got = True, 0, list[str]()
+        self.down, self.connected, self.received = True, 0, list[str]()
 
     def connect(self) -> None:
         self.connected += 1
-        if self.away:
-            raise ConnectionError("nobody there")
+        if self.down:
+            raise ConnectionError("connection refused")
 
 
-def test_pauses_between_attempts_double(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_back_off_exponentially(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery_queue, "FIRST_WAIT", 0.05)
     monkeypatch.setattr(delivery_queue, "LONGEST_WAIT", 10.0)
     receiver = Receiver()
-    made = Courier(receiver.connect, lambda: None)
+    made = DeliveryQueue(receiver.connect, lambda: None)
     made.start()
     time.sleep(0.7)  # attempts at 0, 0.05, 0.15, 0.35, (0.75)
     assert 2 <= receiver.connected <= 4
-    made.send(lambda: receiver.got.append("lost"))
-    receiver.away = False
+    made.send(lambda: receiver.received.append("dropped"))
+    receiver.down = False
     assert made.flush(5.0)
-    made.send(lambda: receiver.got.append("first"))
-    assert made.stop(lambda: receiver.got.append("last"), 5.0)
-    assert receiver.got == ["first", "last"]
+    made.send(lambda: receiver.received.append("first"))
+    assert made.stop(lambda: receiver.received.append("last"), 5.0)
+    assert receiver.received == ["first", "last"]

@@ -1,0 +1,91 @@
+"""How `plan --measure` shows the cost of a plan."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from study.analysis.stats.power import detectable_effect
+from study.planning.cost import Forecast, safe_gpu_share
+from study.utils.text import clock_time, plural, points
+
+if TYPE_CHECKING:
+    from study.vit.runner import Pace
+
+UNITS = (("G", 2**30), ("M", 2**20))
+
+
+def show(forecast: Forecast, sd: float | None, console: Console) -> None:
+    """The cost for people. `sd`: standard deviation of paired differences so far, None if unknown."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    table.add_column("cell", overflow="fold", ratio=1)
+    for name in ("one trial", "memory", *(["GPU share"] if forecast.machine.gpu_bytes else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell, paces, seconds in forecast.cells():
+        peak = _peak(paces) or 0
+        share = [f"{safe_gpu_share(peak, forecast.machine.gpu_bytes):.2f}"] if forecast.machine.gpu_bytes else []
+        table.add_row(escape(cell.name), _duration(seconds), _bytes(peak), *share)
+    console.print()
+    if table.row_count:
+        console.print(table)
+    for sentence in sentences(forecast, sd):
+        console.print(escape(sentence), highlight=False)
+
+
+def sentences(forecast: Forecast, sd: float | None) -> Iterator[str]:
+    """The total time, and the smallest difference that the replicates can detect."""
+    machine, missing = forecast.machine, len(forecast.plan.missing)
+    if missing:
+        where = f"{machine.slots:g} at a time" + (f", {forecast.gpu_hours:.2g} GPU-hours" if machine.gpu_share else "")
+        yield (
+            f"{plural(missing, 'stage')} will take about {_duration(forecast.wall_seconds)} ({where}; "
+            f"{_duration(forecast.compute_seconds)} sequentially), measured on "
+            f"{plural(len(forecast.paces), 'shape')}; excluding Ray's start and the report"
+        )
+    yield detectable(forecast.plan.study.grid.most_replicates, sd)
+
+
+def detectable(replicates: int, sd: float | None) -> str:
+    """The smallest difference from the baseline that the replicates detect with 80% power at alpha = 0.05."""
+    if replicates < 2:
+        return "one replicate cannot detect any difference; at least two are needed"
+    effect = detectable_effect(replicates, 1.0)
+    text = f"{replicates} replicates: 80% power if a cell's true difference from the baseline is at least"
+    if sd is None:
+        return f"{text} {effect:.2g} SD; the SD can be estimated after two replicates"
+    return f"{text} {points(effect * sd, 2)} (SD {points(sd, 2)})"
+
+
+def as_json(forecast: Forecast, sd: float | None) -> dict[str, Any]:
+    """The cost for programs."""
+    gpu = forecast.machine.gpu_bytes
+    replicates = forecast.plan.study.grid.most_replicates
+    return {
+        "device": forecast.machine.device,
+        "slots": forecast.machine.slots,
+        "wall_seconds": forecast.wall_seconds if forecast.plan.missing else 0.0,
+        "compute_seconds": forecast.compute_seconds,
+        "gpu_hours": forecast.gpu_hours,
+        "spread": sd,
+        "detectable_difference": detectable_effect(replicates, sd) if sd and replicates > 1 else None,
+        "cells": [
+            {"cell": cell.name, "seconds": seconds, "peak_bytes": (peak := _peak(paces)),
+             "gpu_share": safe_gpu_share(peak, gpu) if gpu and peak else None}
+            for cell, paces, seconds in forecast.cells()
+        ],
+    }  # fmt: skip
+
+
+def _peak(paces: "list[Pace]") -> int | None:
+    return max((pace.peak_bytes for pace in paces if pace.peak_bytes is not None), default=None)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else clock_time(seconds)
+
+
+def _bytes(number: int) -> str:
+    unit, size = next(((unit, size) for unit, size in UNITS if number >= size), UNITS[-1])
+    return f"{number / size:.1f} {unit}iB" if number else "?"

@@ -1,0 +1,13 @@
+"""Where a study runs and where its outputs go."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Places:
+    """The reports folder, the MLflow server, and the Ray cluster."""
+
+    reports: Path
+    tracking_uri: str
+    address: str | None = None  # of a Ray cluster; None: this machine

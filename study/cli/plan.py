@@ -1,0 +1,218 @@
+"""How `plan` shows a study: a table for people, JSON for programs."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from study.design.claims import Region
+from study.design.study import Study
+from study.planning import tuning_state
+from study.planning.claim_power import ClaimPower
+from study.planning.plan import CellPlan, Plan
+from study.utils.text import plural
+from study.vit import subject
+
+SIZES = [field.name for field in fields(subject.ModelSize)]
+MAX_ROWS = 200  # of the table for people
+MAX_NAMED = 10  # cells excluded for the same reason
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The plan for programs."""
+    study = plan.study
+    return {
+        "study": study.name,
+        "question": study.grid.question,
+        "design": study.design,
+        "aliases": _alias_table(study),
+        "sample": study.sample and {**study.sample.model_dump(), "product": study.product},
+        "paired": [[part.name for part in factor.parts] for factor in study.factors if factor.parts],
+        "only": [spec.reason for spec in study.grid.only],
+        "replicates": study.grid.model_dump(mode="json")["replicates"],
+        "claims": [_claim(power) for power in plan.claims],
+        "trials": len(plan.trials),
+        "stages": [
+            {"key": stage.key, "stage": stage.kind, "parent": stage.parent.key if stage.parent else None,
+             "dataset": stage.dataset, "seed": stage.seed, "done": stage.key in plan.done}
+            for stage in plan.stages
+        ],
+        "cells": [
+            {"cell": item.cell.name, "levels": dict(item.cell.labels), "excluded": item.cell.excluded,
+             **{name: item.size and getattr(item.size, name) for name in SIZES},
+             "done": item.done, "trials": item.trials}
+            for item in plan.cells
+        ],
+        "tuning": study.space and {
+            "budget": study.space.budget,
+            "to_run": plan.tuning_left,
+            "cells": [
+                {"cell": one.cell.name, "key": one.key, "ended": one.ended, "failed": one.failed,
+                 "best": one.best and dict(one.best.values), "val_accuracy": one.best and one.best.val_accuracy}
+                for one in plan.tunings
+            ],
+        },
+    }  # fmt: skip
+
+
+def _alias_table(study: Study) -> dict[str, Any] | None:
+    aliases = study.aliases
+    if aliases is None:
+        return None
+    return {
+        "letters": aliases.letters, "generators": aliases.generators, "defining_relation": aliases.relation,
+        "resolution": aliases.resolution, "combinations": aliases.cells, "product": study.product,
+        "aliased": aliases.aliased, "clear": aliases.clear,
+    }  # fmt: skip
+
+
+def _claim(power: ClaimPower) -> dict[str, Any]:
+    region = power.supported
+    ends = [end if math.isfinite(end) else None for end in (region.low, region.high)] if region else None
+    return {
+        "claim": power.claim.claim,
+        "kind": power.claim.kind,
+        "verdict": power.verdict,
+        "replicates": power.replicates,
+        "sd": power.sd,
+        "supported_if": {"low": ends[0], "high": ends[1], "between": region.inside} if region and ends else None,
+    }
+
+
+def show(plan: Plan, console: Console) -> None:
+    """The plan for people."""
+    study = plan.study
+    console.print(f"[bold]{escape(study.name)}[/]  {escape(study.grid.question)}")
+    for i, line in enumerate(study.lines):
+        console.print(f"{'' if i else f'{study.design}: '}{escape(line)}", highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    table.add_column("cell", overflow="fold", ratio=1)
+    for name in ("params", "active", "MACs", "active MACs", "done"):
+        table.add_column(name, justify="right", no_wrap=True)
+    rows = [item for item in plan.cells if item.cell.excluded is None]
+    for item in rows[:MAX_ROWS]:
+        table.add_row(*_row(item))
+    console.print(table)
+    if len(rows) > MAX_ROWS:
+        console.print(f"and {len(rows) - MAX_ROWS:,} more cells; --json lists them all")
+    for line in _excluded(plan):
+        console.print(f"[dim]excluded: {escape(line)}[/]")
+    for power in plan.claims:
+        console.print(f"claim: {escape(claim_line(power))}", highlight=False)
+    if note := missing_estimates(plan.claims):
+        console.print(note, highlight=False)
+    console.print(summary(plan))
+
+
+def _excluded(plan: Plan) -> Iterator[str]:
+    """The excluded cells with their reasons; where many share a reason, their number and the first."""
+    by_reason: dict[str, list[str]] = {}
+    for item in plan.cells:
+        if item.cell.excluded is not None:
+            by_reason.setdefault(item.cell.excluded, []).append(item.cell.name)
+    for reason, names in by_reason.items():
+        if len(names) > MAX_NAMED:
+            yield f"{len(names):,} cells, the first {names[0]}: {reason}"
+        else:
+            yield from (f"{name}: {reason}" for name in names)
+
+
+def _row(item: CellPlan) -> list[str]:
+    numbers = [getattr(item.size, name) for name in SIZES] if item.size else []
+    done = f"{item.done}/{item.trials}"
+    return [escape(item.cell.name), *map(short, numbers), f"[green]{done}[/]" if item.done == item.trials else done]
+
+
+def summary(plan: Plan) -> str:
+    """One or two lines: cells, trials, distinct stages, how many are done."""
+    cells = [item for item in plan.cells if item.cell.excluded is None]
+    kinds = Counter(stage.kind for stage in plan.stages)
+    text = (
+        f"{plural(len(cells), 'cell')} x {_replicates(plan)}; {plural(len(plan.stages), 'stage')} "
+        f"({plural(kinds['pretrain'], 'pre-training')}, {plural(kinds['finetune'], 'fine-tuning')}), "
+    )
+    shared = plan.uses - len(plan.stages)
+    text += f"{shared} more avoided by sharing; " if shared else ""
+    text += f"{len(plan.done)} done, {len(plan.missing)} to run"
+    return f"{text}\n{_tuning_summary(plan)}" if plan.study.space else text
+
+
+def _tuning_summary(plan: Plan) -> str:
+    assert plan.study.space is not None
+    budget, number, searches = plan.study.space.budget, len(plan.study.included), plan.study.space.searches
+    failed = sum(one.failed for one in plan.tunings)
+    _, waiting = tuning_state.num_remaining(plan.study, plan.tunings)
+    text = (
+        f"search: {budget} trials; " if searches else f"tuning: {number} cells x {budget} trials = {number * budget}; "
+    )
+    text += f"{number * budget - plan.tuning_left} ended{f' ({failed} failed)' if failed else ''}, "
+    text += f"{plan.tuning_left} to run"
+    text += f"; {waiting} replicates follow once their cells are tuned" if waiting else ""
+    if plan.study.space.early_stopping:
+        rungs = ", ".join(map(str, plan.study.space.early_stopping.rungs))
+        text += f"; early stopping after epochs {rungs}"
+    hopeless = sum(one.all_failed for one in plan.tunings)
+    if hopeless and searches:
+        return f"{text}; no trial succeeded, all are retried"
+    return text + (f"; {plural(hopeless, 'cell')} without a successful trial will be tuned again" if hopeless else "")
+
+
+def _replicates(plan: Plan) -> str:
+    """As in `5 replicates = 20 trials`, or `3 to 10 replicates, now 12 trials`."""
+    adaptive = plan.study.grid.adaptive
+    _, waiting = tuning_state.num_remaining(plan.study, plan.tunings)
+    trials = plural(len(plan.trials) + waiting, "trial")
+    if adaptive is None:
+        return f"{plural(plan.study.grid.least_replicates, 'replicate')} = {trials}"
+    return f"{adaptive.min} to {adaptive.max} replicates, now {trials}"
+
+
+def claim_line(power: ClaimPower) -> str:
+    """A claim with its verdict, or with what the planned replicates can decide of it."""
+    if power.decided:
+        return f"{power.claim.claim}: {power.verdict}"
+    return f"{power.claim.claim}: {_power(power)}" if power.sd is not None else power.claim.claim
+
+
+def missing_estimates(powers: list[ClaimPower]) -> str:
+    """One note on all claims without a power estimate; empty where every claim has one."""
+    count = sum(power.sd is None and not power.decided for power in powers)
+    if not count:
+        return ""
+    which = "" if count == len(powers) else f" for {count} of these claims"
+    return f"power estimates{which} appear after two replicates"
+
+
+def _power(power: ClaimPower) -> str:
+    metric, replicates = power.claim.metric, plural(power.replicates, "replicate")
+    so_far = f"{power.verdict}; " if power.verdict else ""
+    sd = f"(SD {_difference(power.sd or 0.0, metric).lstrip('+')})"
+    if power.supported is None:
+        return f"{so_far}{replicates} cannot reach 80% power at this margin {sd}"
+    return f"{so_far}80% power with {replicates} if the true difference {_condition(power.supported, metric)} {sd}"
+
+
+def _condition(region: Region, metric: str) -> str:
+    """As in `exceeds +0.50 points`."""
+    low, high = (_difference(end, metric) for end in (region.low, region.high))
+    if math.isfinite(region.low) and math.isfinite(region.high):
+        return f"is between {low} and {high}" if region.inside else f"is below {low} or above {high}"
+    return f"exceeds {low}" if math.isfinite(region.low) else f"is below {high}"
+
+
+def _difference(number: float, metric: str) -> str:
+    """Accuracies in percentage points, times in seconds."""
+    return f"{number:+.2f} s" if metric.endswith("_seconds") else f"{100 * number:+.2f} points"
+
+
+def short(number: int) -> str:
+    """Three significant digits with k, M or G."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:#.3g}".rstrip(".") + unit
+    return str(number)

@@ -1,0 +1,64 @@
+"""The verb `report`, and the last step of `run`: writes a study's report from its stored results."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from study.cli.places import Places
+from study.planning.state import StudyState
+from study.tracking.ledger import Ledger
+from study.utils.errors import StudyError
+
+if TYPE_CHECKING:
+    from study.report import Results
+
+
+def write_report(state: StudyState, places: Places, console: Console) -> Path:
+    """Write the report. Returns its folder."""
+    return _write(_results(state, places), places, console)
+
+
+def update_report(state: StudyState, places: Places, console: Console) -> Path:
+    """Write the report unless it is up to date. Returns its folder."""
+    from study.report import is_current
+
+    folder, results = places.reports / state.study.name, _results(state, places)
+    if not is_current(results, folder):
+        return _write(results, places, console)
+    console.print(f"report up to date: {folder / 'report.html'}", highlight=False)
+    return folder
+
+
+def rebuild_report(state: StudyState, places: Places, console: Console) -> int:
+    """Write the report from stored results alone. Returns the exit code, as of `run`: 1 if trials failed.
+
+    Raises StudyError without any result: an empty report would replace one that was made elsewhere.
+    """
+    if not any(state.observed.is_done(trial) for trial in state.trials):
+        raise StudyError(
+            f"no results of {state.study.name!r} in {state.store}; run it first: "
+            f"python -m study run {state.study.path}, or name the store with its results: --store"
+        )
+    results = _results(state, places)
+    _write(results, places, console)
+    return int((results.trials["status"] == "failed").any())
+
+
+def _results(state: StudyState, places: Places) -> "Results":
+    from study.report import collect
+
+    return collect(state, Ledger(state.store, state.study.name).runs(places.tracking_uri))
+
+
+def _write(results: "Results", places: Places, console: Console) -> Path:
+    from study.report import build
+
+    folder = places.reports / results.facts.study
+    with console.status("writing the report"):
+        made = build(results, folder)
+    for sentence in made.summary:
+        console.print(escape(sentence), highlight=False)
+    console.print(f"report: {folder / 'report.html'} and {folder / 'report.ipynb'}", highlight=False)
+    return folder

@@ -1,0 +1,29 @@
+"""The verb `sync`: delivers to MLflow what it lacks of a study."""
+
+from rich.console import Console
+
+from study import tracking
+from study.cli.places import Places
+from study.planning.state import StudyState
+from study.utils.errors import StudyError
+from study.utils.provenance import commit
+from study.utils.redact import masked
+from study.utils.text import plural
+
+
+def sync(state: StudyState, places: Places, console: Console) -> int:
+    """Deliver results, failures and early stops. Returns the exit code. Raises StudyError if the server fails."""
+    stages, uri = tracking.undelivered(state, places.tracking_uri), masked(places.tracking_uri)
+    if stages:
+        with tracking.Tracker(state, places.tracking_uri, sweep_tags(state)) as tracker:
+            tracker.flush()
+            tracker.finish("FINISHED", None)
+        if tracker.problem is not None:
+            raise StudyError(f"MLflow at {uri}: {tracker.problem}")
+    console.print(f"{plural(len(stages), 'run')} delivered to {uri}", highlight=False)
+    return 0
+
+
+def sweep_tags(state: StudyState) -> dict[str, str]:
+    """The tags of all runs that one invocation delivers."""
+    return {"commit": commit(), "grid": str(state.study.path)}

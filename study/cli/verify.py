@@ -1,0 +1,65 @@
+"""The verb `verify`: reads all stored stages of a study and shows the damaged and outdated ones."""
+
+from rich.console import Console
+from rich.markup import escape
+
+from study.design.stages import Stage
+from study.planning.state import StudyState
+from study.store.verify import Verified
+from study.store.verify import verify as verify_stages
+from study.utils.errors import StudyError
+from study.vit import subject
+
+
+def verify(state: StudyState, weights: bool = True) -> Verified:
+    """All stored stages of a study, those of tuning trials included. Raises StoreError."""
+    return verify_stages(state.all_stages.values(), state.store, data_digest, weights)
+
+
+def show(state: StudyState, console: Console) -> int:
+    """Verify a study and show the result. Returns the exit code: 1 if a stage is damaged or outdated."""
+    with console.status("verifying stored stages"):
+        found = verify(state)
+    show_problems(found, state, console)
+    missing = f", {found.missing} not run yet" if found.missing else ""
+    console.print(f"{found.ok}/{found.checked} stages passed verification{missing}", highlight=False)
+    return int(found.ok < found.checked)
+
+
+def show_problems(found: Verified, state: StudyState, console: Console) -> None:
+    """One line per damaged or outdated stage, and how to fix them."""
+    for stage, reason in found.damaged:
+        console.print(f"[red]damaged[/]  {escape(state.names[stage.key])}: {escape(reason)}", highlight=False)
+    if found.damaged:
+        console.print(
+            "damaged stages are not used, and their trials count as failed; to recompute them: "
+            f"python -m study run {escape(str(state.study.path))} --recompute-damaged",
+            highlight=False,
+        )
+    for stage, reason in found.outdated:
+        console.print(f"[yellow]outdated[/]  {escape(state.names[stage.key])}: {escape(reason)}", highlight=False)
+    if found.outdated:
+        console.print(
+            "outdated results are still used and not recomputed: restore the data, or give the new data a path of "
+            "their own, since results are stored by path",
+            highlight=False,
+        )
+
+
+def discard_damaged(state: StudyState, console: Console) -> bool:
+    """Remove damaged stages, so that the next run recomputes them. Returns whether any was. Raises StoreError."""
+    damaged = verify(state).damaged
+    for stage, reason in damaged:
+        state.store.discard(stage)
+        console.print(f"[yellow]removed[/]  {escape(reason)}", highlight=False)
+    return bool(damaged)
+
+
+def data_digest(stage: Stage) -> str | None:
+    """The digest of the user's own data; None for a built-in data set, which cannot change, and for data not found."""
+    if not subject.is_own_data(stage.dataset):
+        return None
+    try:
+        return subject.data_digest(stage.settings)
+    except StudyError:
+        return None
