@@ -11,7 +11,6 @@ from study.analysis.stats.effects import Effects, estimate
 if TYPE_CHECKING:
     from study.analysis.results import Results
 
-DESIGNS = ("factorial", "fractional")
 ALPHA = 0.05
 MOST = 8  # interactions that are drawn
 AT_LEAST = 2  # that are drawn where none is distinguishable
@@ -19,8 +18,8 @@ SHARES = ("mean", "low", "high")
 
 
 def is_factorial(facts: StudyFacts) -> bool:
-    """Whether main effects and interactions are what the design was chosen to tell."""
-    return facts.design in DESIGNS and any(len(cell.changed) > 1 for cell in facts.included)
+    """Whether main effects and interactions can be fitted: the design suits it and cells change several factors."""
+    return facts.suits_factorial_fit and any(len(cell.changed) > 1 for cell in facts.included)
 
 
 def fit(results: "Results") -> Effects:

@@ -66,7 +66,7 @@ def _title(results: Results) -> Iterator[Text | Code]:
     size = (
         f"{formats.plural(len(facts.included), 'cell')} by {replicates}: "
         f"{counts.get('done', 0):,} of {formats.plural(wanted, 'trial')} finished. "
-        f"Design `{facts.design_name}`: {design_notes.in_short(facts)}."
+        f"Design `{facts.design_name}`: {escape.markdown(facts.description)}."
     )
     yield Text(f"# {escape.markdown(facts.study)}\n\n**{escape.markdown(facts.question)}**\n\n{size}")
     yield Code(SETUP)
@@ -280,11 +280,13 @@ def _trials(results: Results) -> Iterator[Text | Code]:
 
 def _design(results: Results) -> Iterator[Text | Code]:
     facts = results.facts
-    rows = [_factor_line(factor) for factor in facts.factors]
-    listed = "Factors and their levels, the baseline's first:\n\n" + "\n".join(rows)
-    yield Text(listed if rows else f"{design_notes.in_short(facts).capitalize()}.", "Design")
-    for paragraph in design_notes.sentences(facts):
-        yield Text(paragraph)
+    design, *notes = design_notes.paragraphs(facts)
+    yield Text(design, "Design")
+    if facts.factors:
+        rows = [_factor_line(factor) for factor in facts.factors]
+        yield Text("Factors and their levels, the baseline level first:\n\n" + "\n".join(rows))
+    for note in notes:
+        yield Text(note)
     if facts.aliases is not None and facts.aliases.aliased:
         yield Code('table(results, "aliases")')
     settings = "\n".join(_setting_lines(facts.baseline))

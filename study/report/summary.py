@@ -46,13 +46,17 @@ def answers(results: Results) -> list[Answer]:
         *_claims(results),
         *_looks(results),
         _baseline(results),
-        *([] if results.facts.design == "search" else [_verdict(results)]),  # which compares nothing
+        *([] if _is_search(results) else [_verdict(results)]),  # a search compares no cells
     ]
     matched = is_matched(results.facts)
     found += [_factor(name, levels, matched) for name, levels in results.effects.groupby("factor", sort=False)]
     found += [*_interactions(results), *_adding(results)]
     found += [*_pretraining(results), *_front(results), *_certainty(results), *_tuning(results), *_unfinished(results)]
     return found
+
+
+def _is_search(results: Results) -> bool:
+    return results.facts.tuning is not None and results.facts.tuning.searches
 
 
 def _mixed(results: Results) -> Iterator[Answer]:

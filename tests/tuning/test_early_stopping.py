@@ -58,7 +58,7 @@ BAD = {
         "finetune.epochs: {choices: [10, 20]}",
     ): "after the same epoch",
     ("early_stopping: asha", "early_stopping: median"): "early_stopping",
-    ("replicates: 1", "early_stopping: asha"): "early_stopping: belongs inside search",
+    ("replicates: 1", "early_stopping: asha"): "early_stopping: belongs inside 'search'",
     ("design: search", "design: factorial"): "search.early_stopping: trials that are cut short",
     ("design: search\nsearch:", "search:"): "which biases the effects of factors",
 }
