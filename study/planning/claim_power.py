@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from study.design.claims import ClaimSpec, Region
+from study.design.claim_kinds.claim_kind import Region
+from study.design.claims import ClaimSpec
 from study.design.comparison import labels_by_factor, select
 from study.design.stages import stages_of
 from study.design.study import Study, Trial

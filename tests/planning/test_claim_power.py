@@ -8,7 +8,7 @@ from rich.console import Console
 
 from study.analysis.stats.claims import reachable
 from study.analysis.stats.power import detectable_effect, inside_power, paired_power
-from study.design.claims import Region
+from study.design.claim_kinds.claim_kind import Region
 from study.design.stages import stages_of
 from study.design.study import expand, load
 from study.planning.claim_power import outlooks, unknown

@@ -33,7 +33,8 @@ from scipy import optimize, stats  # type: ignore[import-untyped]
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import Contrast, contrast, results_by_cell
 from study.analysis.stats.power import detectable_effect, inside_power, needed_replicates
-from study.design.claims import ClaimSpec, Region
+from study.design.claim_kinds.claim_kind import Region
+from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, select
 
 Floats = npt.NDArray[np.float64]
