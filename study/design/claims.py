@@ -67,8 +67,9 @@ def _known_kind(name: str) -> str:
 
 def _kind_schema(schema: dict[str, Any]) -> None:
     """The kinds and their descriptions, when a JSON Schema is made."""
+    regions = "; ".join(f"{kind.name}: {kind.holds}" for kind in CLAIM_KINDS.values())
     schema["enum"] = [*CLAIM_KINDS]
-    schema["description"] = "the claim holds if: " + ";\n".join(f"{k.name}: {k.holds}" for k in CLAIM_KINDS.values())
+    schema["description"] = f"the claim holds if (d: cells minus against) {regions}"
 
 
 class ClaimSpec(Frozen):

@@ -95,8 +95,8 @@ def check_claims(
         if (other := written.setdefault(claim.claim, i)) != i:
             raise (here / "claim").error(f"duplicate of claims[{other}]; use a different sentence")
         if claim.metric not in METRICS:
-            message = f"invalid metric {claim.metric!r}: must differ by replicate; {did_you_mean(claim.metric, METRICS)}"
-            raise (here / "metric").error(message)
+            problem = f"invalid metric {claim.metric!r}: must differ by replicate"
+            raise (here / "metric").error(f"{problem}; {did_you_mean(claim.metric, METRICS)}")
         try:
             found = select(claim, factors)
         except ClaimError as error:

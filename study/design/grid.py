@@ -1,14 +1,13 @@
 """The keys of a grid file, as written: what `study schema` describes and `design.load` reads."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from study.design.claims import Adaptive, ClaimSpec
 from study.design.resources import Resources
-from study.design.yaml_file import did_you_mean, shown
 from study.utils.frozen_model import Frozen, NonNegativeInt, PositiveInt, Refusal, StrictBool, whole
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -78,25 +77,16 @@ class SampleSpec(Frozen):
     )
 
 
-DesignName = Literal["one_factor", "leave_one_out", "add_one", "factorial", "fractional", "search"]
-Both = tuple[Literal["leave_one_out"], Literal["add_one"]]
-BOTH = ["leave_one_out", "add_one"]
-
-
-def _possible_design(value: Any) -> Any:
-    both = f"[{', '.join(BOTH)}]"
-    if isinstance(value, list) and value != BOTH:
-        raise ValueError(f"{shown(value)} is not possible; the one list there is, is {both}")
-    if not isinstance(value, list) and value not in get_args(DesignName):
-        raise ValueError(f"{shown(value)} is not possible; {did_you_mean(value, get_args(DesignName))}, or {both}")
-    return value
-
-
 def _form_of_sample(value: Any) -> str:
     return "mapping" if isinstance(value, dict | SampleSpec) else "number"
 
 
-Design = Annotated[DesignName | Both, BeforeValidator(_possible_design)]
+# a name or a list of names; the designs themselves are in study/design/kinds, which read the grid
+DesignName = Annotated[
+    Annotated[tuple[Annotated[str, Field(strict=True)], ...], Tag("list")]
+    | Annotated[str, Field(strict=True), Tag("text")],
+    Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "text"),
+]
 Sample = Annotated[
     Annotated[SampleSpec, Tag("mapping")] | Annotated[SampleSize, Tag("number")], Discriminator(_form_of_sample)
 ]
@@ -164,13 +154,7 @@ class Grid(Frozen):
     question: Text = Field(description="what the study is to answer")
     baseline: dict[str, Any] = Field(description="all of a trial's settings: encoder, pretrain, finetune")
     factors: dict[Label, FactorSpec] = Field(default={}, description="what varies, by name")
-    design: Design = Field(
-        "one_factor",
-        description="one_factor: the baseline and one change at a time; leave_one_out: the baseline is the full model, "
-        "each part removed in turn; add_one: the baseline is the bare model, each part added in turn; [leave_one_out, "
-        "add_one]: both, around the full model; factorial: the full product; fractional: a part of a product of "
-        "two-level factors, chosen by resolution; search: settings that Optuna suggests one after another",
-    )
+    design: DesignName = Field("one_factor", description="which combinations of levels are run")
     resolution: Annotated[Literal[3, 4, 5], BeforeValidator(whole)] | None = Field(
         None,
         description="of a fractional design, 4 where not written. 3: main effects apart from each other; 4: also from "
@@ -193,6 +177,11 @@ class Grid(Frozen):
     early_stopping: Refused = None
     seed: NonNegativeInt = Field(0, description="base of all seeds")
     resources: Resources = Field(Resources(), description="what one trial takes")
+
+    @property
+    def sample_spec(self) -> SampleSpec | None:
+        """The sample of the product, in its long form; None for the whole product."""
+        return SampleSpec(cells=self.sample) if isinstance(self.sample, int) else self.sample
 
     @property
     def adaptive(self) -> Adaptive | None:

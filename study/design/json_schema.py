@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from study.design.grid import Grid, LevelSpec
+from study.design.kinds import DESIGNS
 from study.design.overrides import SECTIONS, paths
 from study.utils.frozen_model import Frozen
 from study.vit.subject import Settings
@@ -25,6 +26,11 @@ def grid_schema() -> dict[str, Any]:
         if issubclass(section, Frozen) and section.presets:
             preset = {"enum": [*section.presets], "description": "a size; fields beside it win"}
             known[section.__name__]["properties"]["preset"] = preset
+    schema["properties"]["design"] = {
+        "enum": [[*written] if isinstance(written, tuple) else written for written in DESIGNS],
+        "default": schema["properties"]["design"]["default"],
+        "description": "; ".join(f"{design.in_grid}: {design.summary}" for design in DESIGNS.values()),
+    }
     known["FactorSpec"]["properties"]["path"] |= {"$ref": "#/$defs/Path"}
     known["FactorSpec"]["properties"]["path"].pop("anyOf")
     known["FactorSpec"]["properties"]["levels"]["items"] = {

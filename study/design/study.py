@@ -24,7 +24,6 @@ from study.design.factors import Factor, Level, read_factor
 from study.design.grid import Grid, SampleSpec
 from study.design.kinds.aliases import Aliases
 from study.design.kinds.design import Codes, Design, DesignRequest
-from study.design.kinds.factorial import sample_of
 from study.design.overrides import InvalidError, laid_over, overlaps, settings
 from study.design.search_space import BIASED, Space, read_search, read_tune
 from study.design.tied_factors import pair
@@ -102,7 +101,7 @@ class Study:
     @property
     def sample(self) -> SampleSpec | None:
         """How the cells were sampled from the product; None if they were not."""
-        return sample_of(self.grid)
+        return self.grid.sample_spec
 
     @property
     def product(self) -> int:

@@ -35,7 +35,7 @@ def corners(cells: dict[str, str], against: dict[str, str]) -> tuple[Corner, ...
 
 KIND = ClaimKind(
     "interaction",
-    "d < -margin or d > margin; with direction greater or less as for these kinds (d: difference of differences)",
+    "d < -margin or d > margin (d: a difference of differences); with a direction, as for that kind",
     region,
     check=check,
     corners=corners,

@@ -30,8 +30,9 @@ def design_of(written: str | Sequence[str], at: Place) -> Design:
     """The design by its value in a grid. Raises StudyError for an unknown one."""
     design = DESIGNS.get(written if isinstance(written, str) else tuple(written))
     if design is None:
+        text = written if isinstance(written, str) else f"[{', '.join(written)}]"
         names = [known.in_grid for known in DESIGNS.values()]
-        raise at.error(f"invalid value {shown(written)}; {did_you_mean(written, names)}")
+        raise at.error(f"invalid value {shown(written)}; {did_you_mean(text, names)}")
     return design
 
 

@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from study.design.grid import Grid, SampleSpec
 from study.design.kinds.design import Codes, Design, DesignRequest
 from study.design.kinds.sample import MAX_POOL, random_cells, space_filling_cells
 
@@ -17,7 +16,7 @@ SUMMARY = "every combination of the factors' levels"
 
 def check(request: DesignRequest) -> None:
     """Raises StudyError for a sample that exceeds the product or the limit of its method."""
-    sample, product = sample_of(request.grid), math.prod(request.levels)
+    sample, product = request.grid.sample_spec, math.prod(request.levels)
     if sample is None:
         return
     if sample.cells > product:
@@ -32,13 +31,13 @@ def check(request: DesignRequest) -> None:
 
 
 def count(request: DesignRequest) -> int:
-    sample = sample_of(request.grid)
+    sample = request.grid.sample_spec
     return sample.cells if sample else math.prod(request.levels)
 
 
 def cells(request: DesignRequest) -> Iterator[Codes]:
     """All combinations; a sample has included cells only. Raises StudyError if there are too few of them."""
-    sample = sample_of(request.grid)
+    sample = request.grid.sample_spec
     if sample is None:
         yield from itertools.product(*map(range, request.levels))
         return
@@ -52,13 +51,8 @@ def cells(request: DesignRequest) -> Iterator[Codes]:
     yield from found
 
 
-def sample_of(grid: Grid) -> SampleSpec | None:
-    """The sample that a grid requests, None for the whole product."""
-    return SampleSpec(cells=grid.sample) if isinstance(grid.sample, int) else grid.sample
-
-
 def describe(request: DesignRequest) -> str:
-    sample = sample_of(request.grid)
+    sample = request.grid.sample_spec
     if sample is None:
         return SUMMARY
     _, chosen = METHODS[sample.method]
@@ -67,7 +61,7 @@ def describe(request: DesignRequest) -> str:
 
 
 def details(request: DesignRequest) -> list[str]:
-    return ["A larger sample contains these cells."] if sample_of(request.grid) else []
+    return ["A larger sample contains these cells."] if request.grid.sample_spec else []
 
 
 DESIGN = Design(
@@ -79,7 +73,7 @@ DESIGN = Design(
     describe=describe,
     details=details,
     keys=("sample",),
-    draws_by=lambda request: "sample" if sample_of(request.grid) else None,
+    draws_by=lambda request: "sample" if request.grid.sample_spec else None,
     suits_factorial_fit=True,
     if_too_large="use fewer levels or replicates, a 'sample' of the product, or design: one_factor",
 )
