@@ -47,7 +47,7 @@ PARTS = [
     ("study:", "design: both\nstudy:", 1, "design", "possible: one_factor, leave_one_out, add_one, [leave"),
     ("study:", "design: leave_on_out\nstudy:", 1, "design", "did you mean 'leave_one_out'?"),
     ("study:", "design: [one_factor]\nstudy:", 1, "design", "did you mean 'one_factor'?"),
-    ("study:", "design: [add_one, leave_one_out]\nstudy:", 1, "design", "did you mean '[leave_one_out, add_one]'?"),
+    ("study:", "design: [add_one, leave_one_out]\nstudy:", 1, "design", "add_one, [leave_one_out, add_one], factorial"),
     ("study:", "resolution: 4\nstudy:", 1, "resolution", "belongs to design: fractional, but the design is one_factor"),
     ("study:", "resolution: 6\nstudy:", 1, "resolution", "6 is not possible; it must be 3, 4 or 5"),
     ("study:", "sample: 5\nstudy:", 1, "sample", "belongs to design: factorial, but the design is one_factor"),
