@@ -1,4 +1,4 @@
-"""The JSON Schema of a grid file, from the models that read it: editors complete and check with it."""
+"""The JSON Schema of a grid file, for completion and validation in editors; derived from the models that read it."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ REFERENCE = "#/$defs/{model}"
 
 
 def grid_schema() -> dict[str, Any]:
-    """The schema as plain data. What it cannot say (divisors, names of data sets) `study plan` checks."""
+    """The schema as plain data. Further conditions (divisibility, data set names) are checked by `study plan`."""
     schema = Grid.model_json_schema(ref_template=REFERENCE)
     known = schema["$defs"]
     for model in (Settings, LevelSpec):
@@ -24,7 +24,7 @@ def grid_schema() -> dict[str, Any]:
     schema["properties"]["baseline"] = {"$ref": "#/$defs/Settings", "description": baseline["description"]}
     for section in SECTIONS.values():
         if issubclass(section, Frozen) and section.presets:
-            preset = {"enum": [*section.presets], "description": "a size; fields beside it win"}
+            preset = {"enum": [*section.presets], "description": "a size; explicit fields override it"}
             known[section.__name__]["properties"]["preset"] = preset
     schema["properties"]["design"] = {
         "enum": [[*written] if isinstance(written, tuple) else written for written in DESIGNS],
@@ -42,5 +42,5 @@ def grid_schema() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The schema as a file."""
+    """The content of the schema file."""
     return json.dumps(grid_schema(), indent=1, ensure_ascii=False) + "\n"

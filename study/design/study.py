@@ -24,10 +24,10 @@ from study.design.factors import Factor, Level, read_factor
 from study.design.grid import Grid, SampleSpec
 from study.design.kinds.aliases import Aliases
 from study.design.kinds.design import Codes, Design, DesignRequest
-from study.design.overrides import InvalidError, laid_over, overlaps, settings
+from study.design.overrides import InvalidError, overlaps, settings, with_overrides
 from study.design.search_space import BIASED, Space, read_search, read_tune
 from study.design.tied_factors import pair
-from study.design.validation_errors import complaints
+from study.design.validation_errors import describe_errors
 from study.design.yaml_file import GridFile, Place, read
 from study.utils.errors import StudyError
 from study.vit.subject import Settings
@@ -227,7 +227,7 @@ def _parse(source: GridFile) -> Grid:
     try:
         return Grid.model_validate(source.data)
     except ValidationError as error:
-        keys, message = next(complaints(error, Grid, source.data))
+        keys, message = next(describe_errors(error, Grid, source.data))
         raise source.error(keys, message) from None
 
 
@@ -267,7 +267,7 @@ class _Layout:
     def _described(self, levels: tuple[Level, ...]) -> tuple[dict[str, str], Mapping[str, Any]]:
         """A cell's labels and its plain settings."""
         labels = {factor.name: level.label for factor, level in zip(self.factors, levels, strict=True)}
-        return labels, _laid(self.grid.baseline, self._changes(levels).values())
+        return labels, _overridden(self.grid.baseline, self._changes(levels).values())
 
     def _changes(self, levels: tuple[Level, ...]) -> dict[str, Level]:
         return {f.name: level for f, level in zip(self.factors, levels, strict=True) if level is not f.baseline}
@@ -285,7 +285,7 @@ class _Layout:
             return None
         pairs = zip(self.factors, labels, strict=True)
         levels = tuple(next(level for level in factor.levels if level.label == label) for factor, label in pairs)
-        return self.conditions.at_fault(*self._described(levels)) or self.top / (drawn_by or "design")
+        return self.conditions.excluded_at(*self._described(levels)) or self.top / (drawn_by or "design")
 
     def _cell(self, levels: tuple[Level, ...]) -> Cell:
         labels, raw = self._described(levels)
@@ -303,11 +303,11 @@ class _Layout:
             raise at.error("leaves only the baseline, so there is nothing to compare; exclude fewer cells")
 
 
-def _laid(raw: Mapping[str, Any], changes: Iterable[Level]) -> Mapping[str, Any]:
+def _overridden(raw: Mapping[str, Any], changes: Iterable[Level]) -> Mapping[str, Any]:
     """The baseline with all changes that are compatible; `_check_disjoint` raises for the others."""
     for level in changes:
         with contextlib.suppress(InvalidError):
-            raw = laid_over(raw, level.fields)
+            raw = with_overrides(raw, level.fields)
     return raw
 
 

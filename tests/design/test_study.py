@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from study.design.factors import RESULT_COLUMNS, label_of
 from study.design.kinds import MAX_TRIALS
-from study.design.overrides import laid_over, overlaps, path_problem, value_at
+from study.design.overrides import overlaps, path_problem, value_at, with_overrides
 from study.design.study import Study, expand, load, replicate_seed
 from study.utils.errors import StudyError
 from study.vit.settings import Settings
@@ -326,7 +326,7 @@ def test_errors_after_loading_point_at_the_level_or_the_baseline(grid: Loader) -
     "name", ["..", ".", "../up", "a/b", "/etc", "a\\b", ".hidden", "", " ", "a b", "é", "-x", "a\u2028b", "x" * 65]
 )
 def test_a_study_name_is_a_plain_file_name(grid: Loader, name: str) -> None:
-    with pytest.raises(StudyError, match=r"study: .* is not possible"):
+    with pytest.raises(StudyError, match=r"study: invalid value .*: must be a name of the study"):
         grid(study=name)
 
 
@@ -347,7 +347,7 @@ def test_a_factor_may_not_be_named_like_a_result_column(grid: Loader, column: st
 def test_overrides_do_not_modify_the_baseline() -> None:
     raw = {"a": {"b": {"c": 1, "d": 2}}, "e": None}
     before = copy.deepcopy(raw)
-    laid = laid_over(raw, {"a.b.c": 5, "e.f": 6, "a.g": {"h": 1}, "a.g.i": 2})
+    laid = with_overrides(raw, {"a.b.c": 5, "e.f": 6, "a.g": {"h": 1}, "a.g.i": 2})
     assert laid == {"a": {"b": {"c": 5, "d": 2}, "g": {"h": 1, "i": 2}}, "e": {"f": 6}}
     assert raw == before
 

@@ -25,7 +25,7 @@ BAD = {
     ("design: search", "design: factorial"): "search: belongs to design: search",
     ("replicates: 1", "tune: {budget: 1, parameters: {finetune.epochs: {low: 1, high: 2}}}"): "tune: not supported",
     ("encoder.width: {low: 4", "encoder.wide: {low: 4"): "there is no encoder.wide",
-    ("encoder.width: {low: 4, high: 12, step: 4}", "encoder.width: {low: 5, high: 7}"): "5 is not possible",
+    ("encoder.width: {low: 4, high: 12, step: 4}", "encoder.width: {low: 5, high: 7}"): "invalid value 5",
     ("replicates: 1", "factors: {kv heads: {path: encoder.num_kv_heads, levels: [2]}}"): "and both are written",
     ("  space:\n", "  sampler: nsga3\n  space:\n"): "sampler",
 }

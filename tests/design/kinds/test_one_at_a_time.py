@@ -146,7 +146,7 @@ def test_conditions_accept_the_parts_of_tied_factors(grid: Loader) -> None:
                                                {"label": "b", "set": {"encoder.width": 24, "encoder.depth": 4}},
                                                {"label": "c", "set": {"encoder.depth": 5}}]}},
          "encoder.width is set by both '24' and 'b'"),
-        ({"width": WIDTH, "depth": DEPTH, "width + depth": ONE["bias"]}, "called 'width \\+ depth' like another"),
+        ({"width": WIDTH, "depth": DEPTH, "width + depth": ONE["bias"]}, "duplicate factor name 'width \\+ depth'"),
     ],
 )  # fmt: skip
 def test_invalid_tied_factors(grid: Loader, factors: dict[str, Any], message: str) -> None:
@@ -169,7 +169,7 @@ def test_only_includes_cells_covered_by_any_entry(grid: Loader) -> None:
     study = grid(PARTS, design="factorial", only=only)
     assert included(study) == ["baseline", "heads=6", "flip=on", "flip=on, heads=6", "bias=off, flip=on, heads=6"]
     assert {cell.excluded for cell in study.cells} == {
-        None, "not among the cells kept: biases are cheap; the two ends",
+        None, "not covered by 'only': biases are cheap; the two ends",
     }  # fmt: skip
 
 
@@ -187,5 +187,5 @@ def test_cells_outside_only_may_be_invalid(grid: Loader) -> None:
 
 
 def test_a_factor_is_tied_once(grid: Loader) -> None:
-    with pytest.raises(StudyError, match=r"paired\[1\]: 'depth' is paired already, in 'width \+ depth'"):
+    with pytest.raises(StudyError, match=r"paired\[1\]: duplicate factor 'depth': already in 'width \+ depth'"):
         grid({"width": WIDTH, "depth": DEPTH, **ONE}, paired=[["width", "depth"], ["depth", "bias"]])

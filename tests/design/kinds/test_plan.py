@@ -256,12 +256,12 @@ def test_many_cells_excluded_for_one_reason_are_one_line(grid: Loader, tmp_path:
     study = grid(factors, design="factorial", only=[{"when": {"heads": 3}, "reason": "slow"}],
                  exclude=[{"when": {"heads": 6, "flip": "on", "bias": "off"}, "reason": "odd"}])  # fmt: skip
     text = shown(study, tmp_path)
-    summary = "22 cells, the first heads=1: not among the cells kept: slow"
+    summary = "22 cells, the first heads=1: not covered by 'only': slow"
     assert f"excluded: {summary}" in text
     assert "excluded: bias=off, flip=on, heads=6: odd" in text
     assert text.count("excluded:") == 3
     cells, *_, reasons = TABLES["unfinished"](collect(study, Store(tmp_path / "store"))).columns
     assert sorted(zip(cells.values, reasons.values, strict=True))[:1] == [
-        ("22 cells, the first heads=1", "not among the cells kept: slow")
+        ("22 cells, the first heads=1", "not covered by 'only': slow")
     ]
     assert list(reasons.values).count("odd") == 2
