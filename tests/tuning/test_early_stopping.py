@@ -56,7 +56,7 @@ BAD = {
     (
         "finetune.batch_size: {low: 16, high: 32, step: 8}",
         "finetune.epochs: {choices: [10, 20]}",
-    ): "after the same epoch",
+    ): "requires the same number of epochs in all trials",
     ("early_stopping: asha", "early_stopping: median"): "early_stopping",
     ("replicates: 1", "early_stopping: asha"): "early_stopping: belongs inside 'search'",
     ("design: search", "design: factorial"): "search.early_stopping: not supported: trials would be compared",
