@@ -136,7 +136,7 @@ def test_a_long_plan_is_cut_for_people_and_whole_for_programs(tiny: Path, store:
     plan = make_plan(load(tiny), store)
     assert len(plan.cells) == 303
     text = shown(plan)
-    assert len(text.splitlines()) == 2 + MAX_ROWS + 2
+    assert len(text.splitlines()) == 3 + MAX_ROWS + 2
     assert f"and {303 - MAX_ROWS} more cells; --json lists them all" in text
     assert len(as_json(plan)["cells"]) == 303
 
