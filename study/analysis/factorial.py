@@ -7,7 +7,6 @@ from study.analysis.results import Results
 from study.analysis.stats.anova import COLUMNS, TIMES
 from study.analysis.stats.effects import EFFECT_COLUMNS, INTERACTION_COLUMNS, Effects, estimate
 
-DESIGNS = ("factorial", "fractional")
 ALPHA = 0.05
 MOST = 8  # interactions that are drawn
 AT_LEAST = 2  # that are drawn if none is distinguishable
@@ -17,8 +16,8 @@ NO_INTERACTIONS = pd.DataFrame(columns=[*INTERACTION_COLUMNS, "term", "share", "
 
 
 def is_factorial(facts: StudyFacts) -> bool:
-    """Whether the design is meant to estimate main effects and interactions."""
-    return facts.design in DESIGNS and any(len(cell.changed) > 1 for cell in facts.included)
+    """Whether main effects and interactions can be fitted: the design suits it and cells change several factors."""
+    return facts.suits_factorial_fit and any(len(cell.changed) > 1 for cell in facts.included)
 
 
 def fit(results: Results) -> Effects:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from study.analysis.stats.sequential import look_schedule
 from study.design.claims import ClaimSpec
@@ -111,6 +111,9 @@ class StudyFacts(Facts):
     study: str
     question: str
     design: str | tuple[str, ...]
+    description: str = ""  # which cells the design runs, as half a sentence; empty in files of earlier versions
+    details: tuple[str, ...] = ()  # further sentences on the design
+    suits_factorial_fit: bool  # whether main effects and interactions can be fitted by least squares
     full: str | None = None  # the cell with all parts, if the design removes parts
     bare: str | None = None  # the cell without any part, if the design adds parts
     aliases: AliasFacts | None = None  # of a fractional design
@@ -127,6 +130,14 @@ class StudyFacts(Facts):
     origins: tuple[Origin, ...]
     claims: tuple[ClaimSpec, ...] = ()
     tuning: TuningFacts | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: Any) -> Any:
+        """Files of earlier versions lack `suits_factorial_fit`; it was true for these two designs."""
+        if isinstance(data, dict) and "suits_factorial_fit" not in data:
+            return {**data, "suits_factorial_fit": data.get("design") in ("factorial", "fractional")}
+        return data
 
     @property
     def design_name(self) -> str:

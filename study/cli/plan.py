@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from study.design.claims import Region
+from study.design.claim_kinds.claim_kind import Region
 from study.design.study import Study
 from study.planning import tuning_state
 from study.planning.claim_power import ClaimPower
@@ -29,7 +29,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
     return {
         "study": study.name,
         "question": study.grid.question,
-        "design": study.design,
+        "design": study.design.name,
         "aliases": _alias_table(study),
         "sample": study.sample and {**study.sample.model_dump(), "product": study.product},
         "paired": [[part.name for part in factor.parts] for factor in study.factors if factor.parts],
@@ -60,6 +60,17 @@ def as_json(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _design_lines(study: Study) -> Iterator[str]:
+    """The design, and which effects and cells it leaves out."""
+    yield f"{study.design.name}: {study.description}"
+    yield from study.details
+    if study.aliases is not None:
+        yield f"aliases: {'; '.join(study.aliases.aliased) or 'none'}"
+        yield f"main effects and two-factor interactions without alias: {', '.join(study.aliases.clear) or 'none'}"
+    yield from (f"tied levels: {factor.name}" for factor in study.factors if factor.parts)
+    yield from (f"only: {spec.reason}" for spec in study.grid.only)
+
+
 def _alias_table(study: Study) -> dict[str, Any] | None:
     aliases = study.aliases
     if aliases is None:
@@ -88,8 +99,8 @@ def show(plan: Plan, console: Console) -> None:
     """The plan for people."""
     study = plan.study
     console.print(f"[bold]{escape(study.name)}[/]  {escape(study.grid.question)}")
-    for i, line in enumerate(study.lines):
-        console.print(f"{'' if i else f'{study.design}: '}{escape(line)}", highlight=False)
+    for line in _design_lines(study):
+        console.print(escape(line), highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     table.add_column("cell", overflow="fold", ratio=1)
     for name in ("params", "active", "MACs", "active MACs", "done"):

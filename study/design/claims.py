@@ -1,8 +1,8 @@
 """Claims as a grid file declares them, before anything is run.
 
-A claim compares two sets of cells that differ only in the named factors and are otherwise matched; what remains
-varies is averaged over. `against` left out means the baseline's levels of the same factors. All numbers are in the
-metric's own unit.
+A claim compares two sets of cells that differ only in the named factors and are matched in all others, over which the
+difference is averaged. `against` defaults to the baseline levels of the same factors. All numbers are in the metric's
+unit.
 
     claims:
       - claim: sharing V and W2 costs nothing that matters
@@ -16,147 +16,142 @@ metric's own unit.
         against: {experts by depth: [4, 4, 4]}
         where: {pre-training: photos}         # a level, or a list of levels
       - claim: where the widths narrow makes no difference
-        kind: equivalent                      # within `margin` either way
+        kind: equivalent                      # within `margin` in either direction
         cells: {widths: narrowing}
         against: {widths: constant}
         margin: 0.01
       - claim: pre-training helps more when heads share keys and values
-        kind: interaction                     # the effect of one factor changes with the other
+        kind: interaction                     # the effect of one factor depends on the other
         cells: {pre-training: photos, kv heads: 1}
         against: {pre-training: none, kv heads: 6}
         direction: greater
       - claim: the smallest model stays competitive
         kind: greater
         cells: {size: XXS}
-        against: 0.90                         # a number; factors not named keep the baseline's level
+        against: 0.90                         # a number; all other factors stay at the baseline level
       - claim: fewer kv heads train faster
         kind: less
         cells: {kv heads: 1}
         metric: train_seconds
 
-What each kind says of the true difference d (cells minus against), with margin 0 where none is given:
-
-| kind | supported means | refuted means |
-|---|---|---|
-| greater | d > margin | d < margin |
-| less | d < -margin | d > -margin |
-| equivalent | -margin < d < margin | d < -margin or d > margin |
-| non_inferior, higher is better | d > -margin | d < -margin |
-| non_inferior, lower is better | d < margin | d > margin |
-| interaction, direction either | d < -margin or d > margin | -margin < d < margin (needs a margin above 0) |
-| interaction, direction greater / less | as greater / less | as greater / less |
-
-For an interaction d is the difference of differences: with cells {A: a, B: b} and against {A: a0, B: b0} it is
-(y[a, b] - y[a0, b]) - (y[a, b0] - y[a0, b0]).
+Each kind (study/design/claim_kinds) defines for which true differences d, cells minus against, the claim holds. The
+claim is supported if the confidence interval of d lies within this region, refuted if it lies outside, and otherwise
+undecided. The margin is 0 if none is given.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from study.design.claim_kinds import CLAIM_KINDS
+from study.design.claim_kinds.claim_kind import ClaimKind, Region
+from study.design.yaml_file import did_you_mean, shown
 from study.utils.frozen_model import FieldError, Frozen
 
-Kind = Literal["greater", "less", "equivalent", "non_inferior", "interaction"]
 Sentence = Annotated[str, Field(min_length=1, max_length=2000, strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Margin = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
-# told apart by what is written, so that a mistake is told of the one that was meant
+# discriminated by the written type, so that an error refers to the intended form
 LevelsOrNumber = Annotated[
     Annotated[dict[str, Any], Tag("levels")] | Annotated[Number, Tag("number")],
     Discriminator(lambda value: "levels" if isinstance(value, dict) else "number"),
 ]
 
 
-@dataclass(frozen=True)
-class Region:
-    """The true differences for which a claim holds: those between low and high, or (inside false) those beyond."""
+def _known_kind(name: str) -> str:
+    if name not in CLAIM_KINDS:
+        raise ValueError(f"invalid value {shown(name)}; {did_you_mean(name, CLAIM_KINDS)}")
+    return name
 
-    low: float
-    high: float
-    inside: bool = True
+
+def _kind_schema(schema: dict[str, Any]) -> None:
+    """The kinds and their descriptions, when a JSON Schema is made."""
+    regions = "; ".join(f"{kind.name}: {kind.holds}" for kind in CLAIM_KINDS.values())
+    schema["enum"] = [*CLAIM_KINDS]
+    schema["description"] = f"the claim holds if (d: cells minus against) {regions}"
 
 
 class ClaimSpec(Frozen):
-    """A hypothesis written down beforehand; see the module's text for what each kind says."""
+    """A hypothesis written down before the study is run."""
 
     claim: Sentence = Field(description="the hypothesis in words")
-    kind: Kind = Field(description="greater, less, equivalent, non_inferior or interaction")
-    cells: dict[str, Any] = Field(default={}, description="factor name, and the level that the claim is about")
+    kind: Annotated[str, AfterValidator(_known_kind)] = Field(
+        strict=True, description="which differences are claimed", json_schema_extra=_kind_schema
+    )
+    cells: dict[str, Any] = Field(default={}, description="factor name and level of the cells that the claim is about")
     against: LevelsOrNumber | None = Field(
-        None, description="the same factors with the level compared to, or a number; left out: the baseline's levels"
+        None, description="the same factors with the level compared to, or a number; default: the baseline levels"
     )
     where: dict[str, Any] = Field(
-        default={}, description="other factors, and the level (or list of levels) the comparison is limited to"
+        default={}, description="other factors, and the level (or list of levels) to which the comparison is limited"
     )
     margin: Margin | None = Field(None, description="the smallest difference that matters, in the metric's unit")
-    better: Literal["higher", "lower"] = Field("higher", description="which way the metric improves (non_inferior)")
-    direction: Literal["either", "greater", "less"] = Field("either", description="sign of an interaction")
-    metric: str = Field("test_accuracy", min_length=1, description="column of results.csv that the claim is about")
+    better: Literal["higher", "lower"] = Field("higher", description="which values are better (kind non_inferior)")
+    direction: Literal["either", "greater", "less"] = Field("either", description="sign of d (kind interaction)")
+    metric: str = Field("test_accuracy", min_length=1, description="column of results.csv that is compared")
+
+    @property
+    def definition(self) -> ClaimKind:
+        """What the claim's kind means."""
+        return CLAIM_KINDS[self.kind]
+
+    @property
+    def region(self) -> Region:
+        """The true differences for which the claim holds."""
+        return self.definition.region(self)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.kind in ("equivalent", "non_inferior") and not self.margin:
-            raise ValueError(f"kind {self.kind} needs a margin above 0: the smallest difference that would matter")
-        if self.better == "lower" and self.kind != "non_inferior":
-            raise ValueError(f"'better' belongs to kind non_inferior; for kind {self.kind} leave it out")
-        if self.direction != "either" and self.kind != "interaction":
-            raise ValueError(f"'direction' belongs to kind interaction; for kind {self.kind} leave it out")
+        if self.definition.needs_margin and not self.margin:
+            raise ValueError(f"kind {self.kind} requires a margin above 0: the smallest difference that matters")
+        self._check_keys()
+        self.definition.check(self)
         self._check_cells()
         self._check_shares()
         return self
 
+    def _check_keys(self) -> None:
+        for kind in CLAIM_KINDS.values():
+            for key in kind.keys:
+                if key not in self.definition.keys and getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"'{key}' belongs to kind {kind.name}; leave it out for kind {self.kind}")
+
+    def _check_cells(self) -> None:
+        if not self.cells and not isinstance(self.against, float):
+            raise ValueError("'cells' names no factor; name one with its level, or use a number in 'against'")
+        if both := self.where.keys() & self.cells.keys():
+            raise ValueError(f"'where' and 'cells' both name {_listed(both)}; remove it from 'where'")
+
     def _check_shares(self) -> None:
-        """Percentage points written for shares would support or refute anything."""
+        """Raises ValueError for percentage points, which would decide any claim about shares."""
         if not self.metric.endswith("accuracy"):
             return
         if self.margin is not None and self.margin >= 1:
             raise ValueError(
-                f"margin {self.margin:g} is not possible: accuracies are shares, of which a point is 0.01; "
+                f"invalid margin {self.margin:g}: accuracies are shares, one percentage point is 0.01; "
                 f"did you mean {self.margin / 100:g}?"
             )
         if isinstance(self.against, float) and not 0 <= self.against <= 1:
             raise ValueError(
-                f"against {self.against:g} is not possible: accuracies are shares from 0 to 1; "
+                f"invalid value {self.against:g} in 'against': accuracies are shares from 0 to 1; "
                 f"did you mean {self.against / 100:g}?"
             )
 
-    def _check_cells(self) -> None:
-        if self.kind == "interaction" and (len(self.cells) != 2 or isinstance(self.against, float)):
-            raise ValueError("kind interaction needs two factors in 'cells', and levels (no number) in 'against'")
-        if not self.cells and not isinstance(self.against, float):
-            raise ValueError("'cells' names no factor; name one with its level, or give a number in 'against'")
-        if both := self.where.keys() & self.cells.keys():
-            raise ValueError(f"'where' and 'cells' both name {_listed(both)}; leave it to 'cells'")
-
-    @property
-    def region(self) -> Region:
-        """The differences of which the claim speaks."""
-        margin, infinity = self.margin or 0.0, float("inf")
-        kind = self.direction if self.kind == "interaction" else self.kind
-        if kind == "greater":
-            return Region(margin, infinity)
-        if kind == "less":
-            return Region(-infinity, -margin)
-        if kind == "non_inferior":
-            return Region(-margin, infinity) if self.better == "higher" else Region(-infinity, margin)
-        return Region(-margin, margin, inside=kind == "equivalent")
-
 
 class Adaptive(Frozen):
-    """Replicates added only to the cells of claims that are still undecided; see `study.analysis.stats.sequential`."""
+    """Replicates added only to the cells of undecided claims; see `study.analysis.stats.sequential`."""
 
     min: Annotated[int, Field(ge=2, le=1_000_000, strict=True)] = Field(description="replicates of every cell")
     max: Annotated[int, Field(ge=2, le=1_000_000, strict=True)] = Field(
-        description="most replicates of any cell; written down beforehand, for the error rate depends on it"
+        description="maximum replicates of a cell; fixed in advance, as the error rate depends on it"
     )
     until: Literal["claims"] = Field(description="claims: until every claim is decided")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.max <= self.min:
-            raise FieldError("max", f"{self.max} is not possible; it must be above min, which is {self.min}")
+            raise FieldError("max", f"invalid value {self.max}: must be above min ({self.min})")
         return self
 
 

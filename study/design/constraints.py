@@ -1,4 +1,4 @@
-"""Conditions on cells: which of them an `exclude` leaves out and an `only` keeps."""
+"""Conditions on cells: the grid keys `only` and `exclude`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from study.design.yaml_file import Keys, Place, did_you_mean, shown
 
 @dataclass(frozen=True)
 class Condition:
-    """Some cells, and why they are left out or kept."""
+    """A set of cells, and why they are excluded or included."""
 
     levels: Mapping[str, frozenset[str]]  # factor -> labels
     values: Mapping[str, tuple[Any, ...]]  # dotted path -> values
@@ -20,15 +20,15 @@ class Condition:
     at: Place
 
     def covers(self, labels: Mapping[str, str], raw: Mapping[str, Any]) -> bool:
-        """Whether it holds for a cell with these levels and these plain settings."""
-        return all(labels[factor] in wanted for factor, wanted in self.levels.items()) and all(
-            any(_same(value_at(raw, path), value) for value in wanted) for path, wanted in self.values.items()
+        """Whether a cell with these levels and plain settings is in the set."""
+        return all(labels[factor] in allowed for factor, allowed in self.levels.items()) and all(
+            any(_same(value_at(raw, path), value) for value in values) for path, values in self.values.items()
         )
 
 
 @dataclass
 class Conditions:
-    """All conditions of a grid; notes which of them have covered a cell."""
+    """All conditions of a grid; records which of them have covered a cell."""
 
     only: tuple[Condition, ...]
     exclude: tuple[Condition, ...]
@@ -36,40 +36,40 @@ class Conditions:
 
     @classmethod
     def read(cls, grid: Grid, factors: tuple[Factor, ...], top: Place) -> "Conditions":
-        """Raises StudyError for a name that is neither a factor nor a dotted path, and for a level that is none."""
+        """Raises StudyError for a name that is neither a factor nor a dotted path, and for an unknown level."""
         only = (read_condition(spec, factors, top / "only" / i) for i, spec in enumerate(grid.only))
         exclude = (read_condition(spec, factors, top / "exclude" / i) for i, spec in enumerate(grid.exclude))
         return cls(tuple(only), tuple(exclude))
 
     def reason(self, labels: Mapping[str, str], raw: Mapping[str, Any]) -> str | None:
-        """Why a cell is left out: the first exclusion that covers it, or that no `only` does. None where it is not."""
-        left_out = self._covering(self.exclude, labels, raw)
-        kept = self._covering(self.only, labels, raw)
-        if left_out:
-            return left_out[0].reason
-        if self.only and not kept:
-            return f"not among the cells kept: {'; '.join(condition.reason for condition in self.only)}"
+        """Why a cell is excluded: the first `exclude` that covers it, or a lack of `only`; None if it is included."""
+        excluding = self._covering(self.exclude, labels, raw)
+        including = self._covering(self.only, labels, raw)
+        if excluding:
+            return excluding[0].reason
+        if self.only and not including:
+            return f"not covered by 'only': {'; '.join(condition.reason for condition in self.only)}"
         return None
 
-    def at_fault(self, labels: Mapping[str, str], raw: Mapping[str, Any]) -> Place | None:
-        """What leaves a cell out: the first exclusion that covers it, or `only` as a whole. None where nothing does."""
+    def excluded_at(self, labels: Mapping[str, str], raw: Mapping[str, Any]) -> Place | None:
+        """What excludes a cell: the first `exclude` that covers it, or `only` as a whole; None if it is included."""
         for condition in self._covering(self.exclude, labels, raw):
             return condition.at
         return self.only[0].at.above if self.only and not self._covering(self.only, labels, raw) else None
 
     def check_baseline(self, labels: Mapping[str, str], raw: Mapping[str, Any]) -> None:
-        """Raises StudyError where the baseline is left out."""
+        """Raises StudyError if the baseline is excluded."""
         for condition in self._covering(self.exclude, labels, raw):
-            raise condition.at.error("excludes the baseline, against which every cell is compared")
+            raise condition.at.error("excludes the baseline, which is required: every cell is compared with it")
         if self.only and not self._covering(self.only, labels, raw):
             condition = self.only[0]
             raise condition.at.error(
-                "leaves out the baseline, against which every cell is compared; "
-                f"{_way_in(condition, labels, raw) or 'write one more entry that keeps it'}"
+                "excludes the baseline, which is required: every cell is compared with it; "
+                f"{_suggestion(condition, labels, raw) or 'add an entry that covers it'}"
             )
 
     def unused(self) -> Iterator[Condition]:
-        """Those that have covered no cell so far."""
+        """Conditions that have covered no cell so far."""
         return (condition for condition in (*self.only, *self.exclude) if condition.at.keys not in self.used)
 
     def _covering(
@@ -81,24 +81,24 @@ class Conditions:
 
 
 def read_condition(spec: CellsSpec, factors: tuple[Factor, ...], at: Place) -> Condition:
-    """Conditions on factors (by level) and on dotted paths (by value). Raises StudyError for names that are neither."""
+    """A condition on factors (by level) and dotted paths (by value). Raises StudyError for names that are neither."""
     whole = {factor.name: factor for factor in factors}
     parts = {part.name: (factor, i) for factor in factors for i, part in enumerate(factor.parts)}
     levels: dict[str, frozenset[str]] = {}
     values: dict[str, tuple[Any, ...]] = {}
-    for name, wanted in spec.when.items():
+    for name, written in spec.when.items():
         here = at / "when" / name
         if name in whole:
-            levels[name] = _labels(whole[name], wanted, here) & levels.get(name, _all(whole[name]))
+            levels[name] = _labels(whole[name], written, here) & levels.get(name, _all(whole[name]))
         elif name in parts:
             factor, i = parts[name]
-            labels = _labels_of_part(factor, factor.parts[i], wanted, here)
+            labels = _labels_of_part(factor, factor.parts[i], written, here)
             levels[factor.name] = labels & levels.get(factor.name, _all(factor))
         elif problem := path_problem(name):
             known = [*whole, *parts]
-            raise here.error(problem if "." in name else f"there is no such factor; {did_you_mean(name, known)}")
+            raise here.error(problem if "." in name else f"unknown factor; {did_you_mean(name, known)}")
         else:
-            values[name] = (wanted, *wanted) if isinstance(wanted, list) else (wanted,)
+            values[name] = (written, *written) if isinstance(written, list) else (written,)
     return Condition(levels, values, spec.reason, at)
 
 
@@ -106,32 +106,32 @@ def _all(factor: Factor) -> frozenset[str]:
     return frozenset(level.label for level in factor.levels)
 
 
-def _labels(factor: Factor, wanted: Any, at: Place) -> frozenset[str]:
+def _labels(factor: Factor, written: Any, at: Place) -> frozenset[str]:
     try:
-        return named_levels(factor.name, wanted, [level.label for level in factor.levels])
+        return named_levels(factor.name, written, [level.label for level in factor.levels])
     except UnknownLevelError as error:
         raise at.error(str(error)) from None
 
 
-def _labels_of_part(joined: Factor, part: Factor, wanted: Any, at: Place) -> frozenset[str]:
-    """The labels of paired factors in which one of them has a wanted level."""
-    own = _labels(part, wanted, at)
-    pairs = zip(joined.levels, part.levels, strict=True)
+def _labels_of_part(tied: Factor, part: Factor, written: Any, at: Place) -> frozenset[str]:
+    """The labels of tied factors in which one of them has a written level."""
+    own = _labels(part, written, at)
+    pairs = zip(tied.levels, part.levels, strict=True)
     return frozenset(level.label for level, of_part in pairs if of_part.label in own)
 
 
 def _same(value: Any, other: Any) -> bool:
-    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)  # true is not 1
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)  # 1 == True in Python
 
 
-def _way_in(condition: Condition, labels: Mapping[str, str], raw: Mapping[str, Any]) -> str:
-    """What to add to a condition so that it covers the baseline."""
+def _suggestion(condition: Condition, labels: Mapping[str, str], raw: Mapping[str, Any]) -> str:
+    """What to add to a condition so that it covers the baseline; empty if nothing is missing."""
     missing = [
-        f"{labels[name]!r} to {name!r}" for name, wanted in condition.levels.items() if labels[name] not in wanted
+        f"{labels[name]!r} to {name!r}" for name, allowed in condition.levels.items() if labels[name] not in allowed
     ]
     missing += [
         f"{shown(value_at(raw, path))} to {path!r}"
-        for path, wanted in condition.values.items()
-        if not any(_same(value_at(raw, path), value) for value in wanted)
+        for path, values in condition.values.items()
+        if not any(_same(value_at(raw, path), value) for value in values)
     ]
     return f"add {' and '.join(missing)}" if missing else ""

@@ -1,14 +1,13 @@
-"""The keys of a grid file, as written: what `study schema` describes and `design.load` reads."""
+"""The keys of a grid file: described by `study schema`, read by `study.design.study.load`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from study.design.claims import Adaptive, ClaimSpec
 from study.design.resources import Resources
-from study.design.yaml_file import did_you_mean, shown
 from study.utils.frozen_model import Frozen, NonNegativeInt, PositiveInt, Refusal, StrictBool, whole
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -20,7 +19,7 @@ def is_one_line(text: str) -> bool:
 
 def _one_line(text: str) -> str:
     if not is_one_line(text):
-        raise ValueError(f"{text!r} is not possible; it must be one line, without spaces at its ends or in a row")
+        raise ValueError(f"invalid value {text!r}: must be one line without leading, trailing or repeated spaces")
     return text
 
 
@@ -28,20 +27,20 @@ MAX_LABEL = 80  # characters
 Text = Annotated[str, Field(min_length=1, max_length=2000, strict=True)]
 Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL, strict=True), AfterValidator(_one_line)]
 
-# told apart by what is written, so that a mistake is told of the one that was meant
+# discriminated by the written type, so that an error refers to the intended form
 Replicates = Annotated[
     Annotated[Adaptive, Tag("adaptive")] | Annotated[PositiveInt, Tag("number")],
     Discriminator(lambda value: "adaptive" if isinstance(value, dict | Adaptive) else "number"),
 ]
 
 
-Refused = Annotated[SkipJsonSchema[Any], Refusal()]  # offered neither by editors nor by messages
+Refused = Annotated[SkipJsonSchema[Any], Refusal()]  # listed neither by editors nor in messages
 
 
 class LevelSpec(Frozen):
-    """A level in its long form."""
+    """The long form of a level."""
 
-    label: Label | None = Field(None, description="how the level is called in tables and plots")
+    label: Label | None = Field(None, description="name of the level in tables and plots")
     value: Any = Field(None, description="the value of the factor's path")
     set: dict[str, Any] | None = Field(None, description="several fields at once: dotted path to value")
 
@@ -53,50 +52,41 @@ class FactorSpec(Frozen):
     levels: Annotated[list[Any], Field(min_length=1)] = Field(
         description="values of path, or {label, value}, or {label, set: {dotted.path: value, ...}}"
     )
-    baseline: Label | None = Field(None, description="label of the baseline's own level, where no level equals it")
+    baseline: Label | None = Field(None, description="label of the baseline level, if no written level equals it")
 
 
 class CellsSpec(Frozen):
-    """Cells that are left out, or kept: those in which every condition holds."""
+    """Cells that are excluded, or included: those for which all conditions hold."""
 
     when: Annotated[dict[str, Any], Field(min_length=1)] = Field(
-        description="factor name or dotted path, and the level or value (or a list of them) that it has"
+        description="factor name or dotted path, and its level or value (or a list of them)"
     )
-    reason: Text = Field(description="why these cells are left out, or kept; shown in the report")
+    reason: Text = Field(description="why these cells are excluded or included; shown in the report")
 
 
 SampleSize = Annotated[int, Field(ge=2, le=1_000_000, strict=True)]
 
 
 class SampleSpec(Frozen):
-    """Some cells of a product that is too large to run whole."""
+    """A sample of a product that is too large to run in full."""
 
-    cells: SampleSize = Field(description="how many cells, the baseline among them")
+    cells: SampleSize = Field(description="number of cells, including the baseline")
     method: Literal["space_filling", "random"] = Field(
         "space_filling",
-        description="space_filling: each next cell as far as can be from those before; random: each as likely",
+        description="space_filling: each cell as far as possible from those before it; random: uniform",
     )
-
-
-DesignName = Literal["one_factor", "leave_one_out", "add_one", "factorial", "fractional", "search"]
-Both = tuple[Literal["leave_one_out"], Literal["add_one"]]
-BOTH = ["leave_one_out", "add_one"]
-
-
-def _possible_design(value: Any) -> Any:
-    both = f"[{', '.join(BOTH)}]"
-    if isinstance(value, list) and value != BOTH:
-        raise ValueError(f"{shown(value)} is not possible; the one list there is, is {both}")
-    if not isinstance(value, list) and value not in get_args(DesignName):
-        raise ValueError(f"{shown(value)} is not possible; {did_you_mean(value, get_args(DesignName))}, or {both}")
-    return value
 
 
 def _form_of_sample(value: Any) -> str:
     return "mapping" if isinstance(value, dict | SampleSpec) else "number"
 
 
-Design = Annotated[DesignName | Both, BeforeValidator(_possible_design)]
+# a name or a list of names; the designs themselves are in study/design/kinds, which read the grid
+DesignName = Annotated[
+    Annotated[tuple[Annotated[str, Field(strict=True)], ...], Tag("list")]
+    | Annotated[str, Field(strict=True), Tag("text")],
+    Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "text"),
+]
 Sample = Annotated[
     Annotated[SampleSpec, Tag("mapping")] | Annotated[SampleSize, Tag("number")], Discriminator(_form_of_sample)
 ]
@@ -106,26 +96,26 @@ Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True
 
 
 class ParameterSpec(Frozen):
-    """The values a hyper-parameter may take: a range, or a list of choices."""
+    """The values of a hyper-parameter: a range, or a list of choices."""
 
-    low: Number | None = Field(None, description="the least value")
-    high: Number | None = Field(None, description="the largest value")
-    log: StrictBool = Field(False, description="whether values are drawn evenly on a logarithmic scale")
-    step: PositiveInt | None = Field(None, description="between values; whole numbers only")
+    low: Number | None = Field(None, description="minimum")
+    high: Number | None = Field(None, description="maximum")
+    log: StrictBool = Field(False, description="whether values are sampled on a logarithmic scale")
+    step: PositiveInt | None = Field(None, description="distance between values; for integers only")
     choices: Annotated[list[Any], Field(min_length=2)] | None = Field(None, description="instead of a range")
 
 
 class TuneSpec(Frozen):
-    """Hyper-parameters that are tuned for every cell alike, before its replicates are run."""
+    """Hyper-parameters that are tuned in the same way for every cell, before its replicates are run."""
 
     meant: ClassVar[Mapping[str, str]] = {"trials": "budget", "n_trials": "budget", "space": "parameters"}
-    budget: PositiveInt = Field(description="tuning trials of every cell")
+    budget: PositiveInt = Field(description="tuning trials per cell")
     parameters: Annotated[dict[Text, ParameterSpec], Field(min_length=1)] = Field(
         description="dotted path: {low, high, log, step}, or {choices}"
     )
-    warm_start: StrictBool = Field(False, description="whether other cells begin with the baseline's best values")
+    warm_start: StrictBool = Field(False, description="whether other cells start from the best values of the baseline")
     parallel: PositiveInt = Field(
-        1, description="tuning trials of one cell that run at once; each round knows only the rounds before it"
+        1, description="concurrent tuning trials per cell; suggestions use completed rounds only"
     )
     early_stopping: Refused = None
 
@@ -134,77 +124,77 @@ Objective = Literal["val_accuracy", "params", "macs", "latency"]
 
 
 class SearchSpec(Frozen):
-    """A search for settings that no other beats in everything."""
+    """A search for Pareto-optimal settings."""
 
     meant: ClassVar[Mapping[str, str]] = {"budget": "trials", "n_trials": "trials", "parameters": "space"}
-    trials: PositiveInt = Field(description="how many settings are tried, each once")
+    trials: PositiveInt = Field(description="number of settings, each run once")
     objectives: Annotated[list[Objective], Field(min_length=1)] = Field(
         default=["params", "val_accuracy"],
-        description="the most validation accuracy; the fewest parameters, multiply-adds, or ms for one image on a CPU",
+        description="maximise val_accuracy; minimise params, macs (multiply-adds) or latency (CPU, one image, in ms)",
     )
     space: dict[Text, ParameterSpec] = Field(
-        default={}, description="dotted path: {low, high, log, step}, or {choices}; without it the factors' levels"
+        default={}, description="dotted path: {low, high, log, step}, or {choices}; default: the factors' levels"
     )
     sampler: Literal["tpe", "nsga2"] = Field("tpe", description="tree-structured Parzen estimator, or NSGA-II")
-    parallel: PositiveInt = Field(4, description="trials that run at once; each round knows only the rounds before it")
+    parallel: PositiveInt = Field(4, description="concurrent trials; suggestions use completed rounds only")
     early_stopping: Literal["asha"] | None = Field(
         None,
-        description="asha: stop trials that fall behind (asynchronous successive halving); for val_accuracy alone",
+        description="asha: asynchronous successive halving; only with objectives: [val_accuracy]",
     )
     grace: PositiveInt | None = Field(
         None,
-        description="with early_stopping: epochs that every trial has; not written, those of the warm-up, at least 1",
+        description="with early_stopping: minimum epochs of a trial; default: the warm-up epochs, at least 1",
     )
 
 
 class Grid(Frozen):
-    """A study as declared: one question, a baseline, what varies around it, and how often it is run."""
+    """A study as declared: a question, a baseline, factors, a design and the number of replicates."""
 
     study: Name = Field(description="name of the study: letters, digits, '.', '_' and '-'")
-    question: Text = Field(description="what the study is to answer")
-    baseline: dict[str, Any] = Field(description="all of a trial's settings: encoder, pretrain, finetune")
+    question: Text = Field(description="the question that the study answers")
+    baseline: dict[str, Any] = Field(description="the settings of the baseline: encoder, pretrain, finetune")
     factors: dict[Label, FactorSpec] = Field(default={}, description="what varies, by name")
-    design: Design = Field(
-        "one_factor",
-        description="one_factor: the baseline and one change at a time; leave_one_out: the baseline is the full model, "
-        "each part removed in turn; add_one: the baseline is the bare model, each part added in turn; [leave_one_out, "
-        "add_one]: both, around the full model; factorial: the full product; fractional: a part of a product of "
-        "two-level factors, chosen by resolution; search: settings that Optuna suggests one after another",
-    )
+    design: DesignName = Field("one_factor", description="which combinations of levels are run")
     resolution: Annotated[Literal[3, 4, 5], BeforeValidator(whole)] | None = Field(
         None,
-        description="of a fractional design, 4 where not written. 3: main effects apart from each other; 4: also from "
-        "two-factor interactions; 5: those apart from each other too",
+        description="of a fractional design, default 4. 3: main effects are not aliased with each other; 4: nor with "
+        "two-factor interactions; 5: nor are these with each other",
     )
-    sample: Sample | None = Field(None, description="of a factorial design: run so many of its cells")
+    sample: Sample | None = Field(None, description="of a factorial design: run a sample of its cells")
     paired: list[list[Label]] = Field(
-        default=[], description="lists of factors whose levels move together, the first with the first and so on"
+        default=[],
+        description="lists of tied factors, whose levels change together in written order",
     )
-    only: list[CellsSpec] = Field(default=[], description="cells kept, with reasons; the others are left out")
-    exclude: list[CellsSpec] = Field(default=[], description="cells left out, with reasons")
-    claims: list[ClaimSpec] = Field(default=[], description="hypotheses, on each of which the report gives a verdict")
+    only: list[CellsSpec] = Field(default=[], description="cells to include, with reasons; all others are excluded")
+    exclude: list[CellsSpec] = Field(default=[], description="cells to exclude, with reasons")
+    claims: list[ClaimSpec] = Field(default=[], description="hypotheses; the report gives a verdict on each")
     replicates: Replicates = Field(
         3,
-        description="independent runs of every cell, each with its own seed; {min, max, until: claims} adds them only "
-        "to cells whose claims are undecided",
+        description="independent runs of every cell, each with its own seed; {min, max, until: claims} adds replicates "
+        "only to cells of undecided claims",
     )
-    tune: TuneSpec | None = Field(None, description="hyper-parameters that are tuned for every cell alike")
-    search: SearchSpec | None = Field(None, description="what design: search looks for, and where")
+    tune: TuneSpec | None = Field(None, description="hyper-parameters that are tuned for every cell")
+    search: SearchSpec | None = Field(None, description="objectives and space of design: search")
     early_stopping: Refused = None
     seed: NonNegativeInt = Field(0, description="base of all seeds")
-    resources: Resources = Field(Resources(), description="what one trial takes")
+    resources: Resources = Field(Resources(), description="resources of one trial")
+
+    @property
+    def sample_spec(self) -> SampleSpec | None:
+        """The sample of the product, in its long form; None for the whole product."""
+        return SampleSpec(cells=self.sample) if isinstance(self.sample, int) else self.sample
 
     @property
     def adaptive(self) -> Adaptive | None:
-        """How replicates are added, None where every cell has the same number."""
+        """How replicates are added; None for a fixed number."""
         return self.replicates if isinstance(self.replicates, Adaptive) else None
 
     @property
     def least_replicates(self) -> int:
-        """Replicates of every cell."""
+        """Minimum replicates per cell."""
         return self.replicates.min if isinstance(self.replicates, Adaptive) else self.replicates
 
     @property
     def most_replicates(self) -> int:
-        """Replicates that no cell has more of."""
+        """Maximum replicates per cell."""
         return self.replicates.max if isinstance(self.replicates, Adaptive) else self.replicates

@@ -1,9 +1,10 @@
-"""The JSON Schema of a grid file, from the models that read it: editors complete and check with it."""
+"""The JSON Schema of a grid file, for completion and validation in editors; derived from the models that read it."""
 
 import json
 from typing import Any
 
 from study.design.grid import Grid, LevelSpec
+from study.design.kinds import DESIGNS
 from study.design.overrides import SECTIONS, paths
 from study.utils.frozen_model import Frozen
 from study.vit.subject import Settings
@@ -13,7 +14,7 @@ REFERENCE = "#/$defs/{model}"
 
 
 def grid_schema() -> dict[str, Any]:
-    """The schema as plain data. What it cannot say (divisors, names of data sets) `study plan` checks."""
+    """The schema as plain data. Further conditions (divisibility, data set names) are checked by `study plan`."""
     schema = Grid.model_json_schema(ref_template=REFERENCE)
     known = schema["$defs"]
     for model in (Settings, LevelSpec):
@@ -23,8 +24,13 @@ def grid_schema() -> dict[str, Any]:
     schema["properties"]["baseline"] = {"$ref": "#/$defs/Settings", "description": baseline["description"]}
     for section in SECTIONS.values():
         if issubclass(section, Frozen) and section.presets:
-            preset = {"enum": [*section.presets], "description": "a size; fields beside it win"}
+            preset = {"enum": [*section.presets], "description": "a size; explicit fields override it"}
             known[section.__name__]["properties"]["preset"] = preset
+    schema["properties"]["design"] = {
+        "enum": [[*written] if isinstance(written, tuple) else written for written in DESIGNS],
+        "default": schema["properties"]["design"]["default"],
+        "description": "; ".join(f"{design.in_grid}: {design.summary}" for design in DESIGNS.values()),
+    }
     known["FactorSpec"]["properties"]["path"] |= {"$ref": "#/$defs/Path"}
     known["FactorSpec"]["properties"]["path"].pop("anyOf")
     known["FactorSpec"]["properties"]["levels"]["items"] = {
@@ -36,5 +42,5 @@ def grid_schema() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The schema as a file."""
+    """The content of the schema file."""
     return json.dumps(grid_schema(), indent=1, ensure_ascii=False) + "\n"

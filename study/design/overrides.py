@@ -1,4 +1,4 @@
-"""Levels laid over the baseline by dotted path, and the result validated."""
+"""Overrides of plain settings by dotted path, and their validation."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
-from study.design.validation_errors import complaints, fields_at, model_at, or_null
+from study.design.validation_errors import describe_errors, fields_at, model_at, or_null
 from study.design.yaml_file import Keys, did_you_mean
 from study.utils.frozen_model import Frozen
 from study.vit.subject import Settings
@@ -19,7 +19,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
 
 
 class InvalidError(Exception):
-    """Settings that cannot be: the keys of the offending field, and one sentence."""
+    """Invalid settings: the keys of the invalid field, and a message."""
 
     def __init__(self, keys: Keys, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class InvalidError(Exception):
 
 
 def paths(keys: Keys = ()) -> Iterator[str]:
-    """The dotted paths of all fields of a trial's settings, sections before what is in them."""
+    """The dotted paths of all fields of a trial's settings, each section before its fields."""
     for name in fields_at(Settings, keys):
         inner = (*keys, name)
         yield ".".join(map(str, inner))
@@ -39,29 +39,29 @@ def paths(keys: Keys = ()) -> Iterator[str]:
 
 
 def path_problem(path: str) -> str | None:
-    """What is wrong with a dotted path, None if it leads to a field of a trial's settings."""
+    """Why a dotted path is invalid; None if it is a field of a trial's settings."""
     keys = tuple(path.split("."))
     for depth, key in enumerate(keys):
         above = "".join(f"{parent}." for parent in keys[:depth])
-        possible = fields_at(Settings, keys[:depth])
-        if not possible:
-            return f"{above[:-1]!r} has no fields of its own"
-        if key not in possible:
-            return f"there is no {above}{key}; {_longer(path) or did_you_mean(key, possible)}"
+        names = fields_at(Settings, keys[:depth])
+        if not names:
+            return f"{above[:-1]!r} has no fields"
+        if key not in names:
+            return f"unknown field {above}{key}; {_longer(path) or did_you_mean(key, names)}"
     return None
 
 
 def _longer(path: str) -> str:
-    """The paths that end so, for one that was written without its section; empty where none does."""
+    """A suggestion for a path that lacks its section; empty if no field has this ending."""
     found = [repr(known) for known in paths() if known.endswith(f".{path}")]
-    return f"did you mean {' or '.join(reversed(found))}?" if found else ""  # fine-tuning first: it is always there
+    return f"did you mean {' or '.join(reversed(found))}?" if found else ""  # fine-tuning first: every trial has it
 
 
-def laid_over(raw: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+def with_overrides(raw: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Plain settings with some fields replaced, by dotted path; a shorter path is replaced before a longer one.
 
-    A section that is null or absent is opened by a path that leads into it. What is not replaced is shared with
-    `raw`, not copied: these data are only read. Raises InvalidError for a path through a plain value.
+    A path into a null or absent section creates it. What is not replaced is shared with `raw`, not copied, as these
+    data are only read. Raises InvalidError for a path through a plain value.
     """
     laid = dict(raw)
     for path in sorted(fields, key=lambda path: path.count(".")):
@@ -70,7 +70,7 @@ def laid_over(raw: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, An
         for key in parents:
             inner = {} if place.get(key) is None else place[key]
             if not isinstance(inner, dict):
-                raise InvalidError(tuple(path.split(".")), f"{key!r} holds {inner!r}, which has no fields")
+                raise InvalidError(tuple(path.split(".")), f"{key!r} is {inner!r}, which has no fields")
             place[key] = dict(inner)
             place = place[key]
         place[last] = fields[path]
@@ -78,9 +78,9 @@ def laid_over(raw: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, An
 
 
 def value_at(raw: Mapping[str, Any], path: str) -> Any:
-    """The value that plain settings have at a dotted path: as written, else the preset's, else the default.
+    """The value of plain settings at a dotted path: as written, otherwise of the preset, otherwise the default.
 
-    None where there is none, as for a field of a pre-training that is null.
+    None if there is no such value, as for a field of a null section.
     """
     value: Any = raw
     keys = tuple(path.split("."))
@@ -94,14 +94,14 @@ def value_at(raw: Mapping[str, Any], path: str) -> Any:
 
 
 def overlaps(path: str, other: str) -> bool:
-    """Whether two dotted paths are the same, or one leads to a section and the other into it."""
+    """Whether two dotted paths are equal, or one is a section that contains the other."""
     return path == other or path.startswith(f"{other}.") or other.startswith(f"{path}.")
 
 
 def settings(raw: Mapping[str, Any]) -> Settings:
     """Validate plain settings. Raises InvalidError.
 
-    Each distinct section is validated once: a product of 100,000 cells repeats few of them.
+    Each distinct section is validated once, as the cells of a large product share most of them.
     """
     sections: dict[str, Any] = {}
     for name, value in raw.items():
@@ -112,14 +112,14 @@ def settings(raw: Mapping[str, Any]) -> Settings:
     try:
         return Settings(**sections)
     except ValidationError as error:
-        raise InvalidError(*next(complaints(error, Settings, raw))) from None
+        raise InvalidError(*next(describe_errors(error, Settings, raw))) from None
 
 
 _SORTED = json.JSONEncoder(sort_keys=True)
 
 
 def canonical(value: Any) -> str:
-    """Plain data as one text: equal data, equal text."""
+    """Plain data as JSON text with sorted keys: equal for equal data."""
     return _SORTED.encode(value)
 
 
@@ -137,6 +137,6 @@ def _section(name: str, text: str) -> BaseModel:
     try:
         return SECTIONS[name].model_validate(data)
     except ValidationError as error:
-        keys, message = next(complaints(error, SECTIONS[name], data))
+        keys, message = next(describe_errors(error, SECTIONS[name], data))
         null = "" if keys else or_null(Settings, (name,))
         raise InvalidError((name, *keys), f"{message}{null}") from None

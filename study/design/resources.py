@@ -1,4 +1,4 @@
-"""What one trial takes of a machine."""
+"""The resources of one trial."""
 
 from pydantic import Field
 
@@ -6,10 +6,10 @@ from study.utils.frozen_model import Frozen, NonNegativeFloat, PositiveFloat
 
 
 class Resources(Frozen):
-    """What one trial takes; fractions are allowed. `gpu: null` takes one GPU where the cluster has any, else none."""
+    """The resources of one trial; fractions are allowed. `gpu: null` requests one GPU if the cluster has GPUs."""
 
     cpu: PositiveFloat = Field(1.0, description="processor cores")
-    gpu: NonNegativeFloat | None = Field(None, description="GPUs, or a share of one; null: one where there are any")
+    gpu: NonNegativeFloat | None = Field(None, description="GPUs, or a fraction; null: one if the cluster has GPUs")
     checkpoint_seconds: NonNegativeFloat = Field(
-        60.0, description="a long stage is put aside so often at most, to go on from there; 0: after every epoch"
+        60.0, description="minimum seconds between checkpoints of a long stage; 0: after every epoch"
     )

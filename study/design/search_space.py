@@ -1,4 +1,4 @@
-"""What is tuned: hyper-parameters with the values each may take, read from a grid and checked against its cells."""
+"""The search space of a tuning or a search, read from a grid and checked against its cells."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,21 +9,21 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from study.design.early_stopping import SuccessiveHalving
 from study.design.factors import Factor
 from study.design.grid import Objective, ParameterSpec, SearchSpec, TuneSpec
-from study.design.overrides import InvalidError, canonical, laid_over, overlaps, path_problem, settings
+from study.design.overrides import InvalidError, canonical, overlaps, path_problem, settings, with_overrides
 from study.design.validation_errors import model_at
 from study.design.yaml_file import Place, shown
 from study.vit.subject import Settings, stages_of
 
 Kind = Literal["float", "int", "choice"]
-Values = Mapping[str, Any]  # by the parameter's name
+Values = Mapping[str, Any]  # by parameter name
 
 VAL_ACCURACY: Literal["val_accuracy"] = "val_accuracy"
-BIASED = "trials that are cut short are judged by their first epochs, which biases the effects of factors"
+BIASED = "not supported: trials would be compared after few epochs, which biases the effects of factors"
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One hyper-parameter: a range of numbers, or choices. Its name is the dotted path that it sets."""
+    """One hyper-parameter: a range of numbers, or choices. Its name is the dotted path of its field."""
 
     name: str
     kind: Kind
@@ -32,15 +32,17 @@ class Parameter:
     log: bool = False
     step: int | None = None
     choices: tuple[Any, ...] = ()
-    levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of a factor: what each choice sets
+    levels: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # of a factor: the fields that each choice sets
 
     def fields(self, value: Any) -> Mapping[str, Any]:
-        """What a value sets, by dotted path."""
+        """The fields that a value sets, by dotted path."""
         return self.levels[value] if self.levels else {self.name: value}
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that suggestions depend on, as plain JSON."""
+        """Everything that suggestions depend on, as plain JSON."""
         if self.levels:
             return {"name": self.name, "levels": {label: dict(fields) for label, fields in self.levels.items()}}
         if self.kind == "choice":
@@ -48,66 +50,66 @@ class Parameter:
         return {"name": self.name, "low": self.low, "high": self.high, "log": self.log, "step": self.step}
 
     def belongs_to(self, cell: Settings) -> bool:
-        """Whether a cell has the field: one that is trained from scratch has none of a pre-training's."""
+        """Whether a cell has the field: a cell trained from scratch has no fields of pre-training."""
         return getattr(cell, self.name.partition(".")[0], cell) is not None
 
     @property
     def samples(self) -> tuple[Any, ...]:
-        """Every choice, or both ends of the range: what a cell is tried with when the grid is read."""
+        """All choices, or both ends of the range: the values that are validated when the grid is read."""
         return self.choices or (self.low, self.high)
 
     def beyond(self, cell: Settings) -> tuple[bool, bool]:
-        """Whether a cell could take values below, and above, the range: a weight decay of 0 is no edge."""
+        """Whether values below and above the range are valid for a cell: nothing is below a weight decay of 0."""
         if self.low is None or self.high is None:
             return False, False
         below = self.low * 0.9 if self.log else self.low - (self.high - self.low) / 10
         above = self.high * 1.1 if self.log else self.high + (self.high - self.low) / 10
         whole = (math.floor(below), math.ceil(above)) if self.kind == "int" else (below, above)
-        return _can_be(cell, {self.name: whole[0]}), _can_be(cell, {self.name: whole[1]})
+        return _is_valid(cell, {self.name: whole[0]}), _is_valid(cell, {self.name: whole[1]})
 
 
 @dataclass(frozen=True)
 class Space:
-    """What is tuned, with how many trials."""
+    """The parameters that are tuned or searched, and the budget."""
 
     parameters: tuple[Parameter, ...]
-    budget: int  # trials of every cell
-    parallel: int  # of one cell that run at once
+    budget: int  # trials per cell
+    parallel: int  # concurrent trials per cell
     warm_start: bool = False
     objectives: tuple[Objective, ...] = (VAL_ACCURACY,)
     sampler: Literal["tpe", "nsga2"] = "tpe"
-    searches: bool = False  # for settings that no other beats, rather than for each cell's best
-    early_stopping: SuccessiveHalving | None = None  # how a search's trials are stopped early
+    searches: bool = False  # for Pareto-optimal settings, instead of the best values of each cell
+    early_stopping: SuccessiveHalving | None = None  # of the trials of a search
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What suggestions depend on besides the parameters; nothing that tuning had not from the beginning."""
+        """What suggestions depend on besides the parameters; a tuning leaves later fields out, to keep its keys."""
         more = {"objectives": list(self.objectives), "sampler": self.sampler}
         stopping = {"halving": asdict(self.early_stopping)} if self.early_stopping else {}
         return {"parallel": self.parallel, **(more if self.searches else {}), **stopping}
 
     def of(self, cell: Settings) -> tuple[Parameter, ...]:
-        """The parameters that a cell has."""
+        """The parameters of a cell."""
         return tuple(parameter for parameter in self.parameters if parameter.belongs_to(cell))
 
 
 def with_values(cell: Settings, fields: Mapping[str, Any]) -> Settings:
-    """A cell's settings with values laid over them by dotted path. Raises InvalidError where they cannot be."""
-    return settings(laid_over(cell.model_dump(mode="json"), fields))
+    """A cell's settings with some fields replaced, by dotted path. Raises InvalidError."""
+    return settings(with_overrides(cell.model_dump(mode="json"), fields))
 
 
 def suggested(cell: Settings, parameters: Iterable[Parameter], values: Values) -> Settings:
-    """A cell's settings with suggested values. Raises InvalidError where they do not go together."""
+    """A cell's settings with suggested values. Raises InvalidError if they are incompatible."""
     fields: dict[str, Any] = {}
     for parameter in parameters:
         for path, value in parameter.fields(values[parameter.name]).items():
             if any(overlaps(path, other) for other in fields):
-                raise InvalidError(tuple(path.split(".")), "is set by two factors at once")
+                raise InvalidError(tuple(path.split(".")), "is set by two factors")
             fields[path] = value
     return with_values(cell, fields)
 
 
-def _can_be(cell: Settings, values: Values) -> bool:
+def _is_valid(cell: Settings, values: Values) -> bool:
     try:
         with_values(cell, values)
     except InvalidError:
@@ -116,26 +118,30 @@ def _can_be(cell: Settings, values: Values) -> bool:
 
 
 def read_tune(spec: TuneSpec, factors: tuple[Factor, ...], cells: Mapping[str, Settings], at: Place) -> Space:
-    """What `tune` declares. Raises StudyError for a path that leads nowhere or that a factor sets, for a range that
-    its field cannot have, and for a cell that could not be tuned."""
+    """The space that `tune` declares.
+
+    Raises StudyError for a path that is unknown or set by a factor, an invalid range, and a cell without parameters.
+    """
     if spec.early_stopping is not None:
         raise (at / "early_stopping").error(f"{BIASED}; leave it out")
     parameters = tuple(
         _parameter(name, one, factors, at / "parameters" / name) for name, one in spec.parameters.items()
     )
-    _check_apart(parameters, at / "parameters")
+    _check_disjoint(parameters, at / "parameters")
     for name, cell in cells.items():
         _check_cell(name, cell, parameters, at / "parameters")
     return Space(parameters, spec.budget, spec.parallel, spec.warm_start)
 
 
 def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Settings, at: Place) -> Space:
-    """What `search` declares. Raises StudyError for objectives that do not go together, for a space that is not there
-    or there twice, and for whatever `tune` is refused for."""
+    """The space that `search` declares.
+
+    Raises StudyError for invalid objectives, a missing or duplicate space, and as `read_tune` does.
+    """
     _check_objectives(spec, at)
     if bool(spec.space) == bool(factors):
-        there = "both are" if factors else "neither is"
-        raise at.error(f"the space is either 'space' or the levels of 'factors', and {there} written; keep one of them")
+        found = "both" if factors else "neither"
+        raise at.error(f"requires either 'space' or 'factors' as the search space, found {found}")
     if factors:
         parameters = tuple(
             Parameter(factor.name, "choice", choices=tuple(level.label for level in factor.levels),
@@ -144,7 +150,7 @@ def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Setting
         )  # fmt: skip
     else:
         parameters = tuple(_parameter(name, one, (), at / "space" / name) for name, one in spec.space.items())
-        _check_apart(parameters, at / "space")
+        _check_disjoint(parameters, at / "space")
         _check_cell("baseline", baseline, parameters, at / "space")
     objectives, early_stopping = tuple(spec.objectives), _early_stopping(spec, parameters, baseline, at)
     return Space(parameters, spec.trials, spec.parallel, False, objectives, spec.sampler, True, early_stopping)
@@ -155,88 +161,86 @@ def _early_stopping(
 ) -> SuccessiveHalving | None:
     if spec.early_stopping is None:
         if spec.grace is not None:
-            raise (at / "grace").error("belongs to early_stopping; write early_stopping: asha too, or leave it out")
+            raise (at / "grace").error("requires early_stopping: asha; add that, or leave it out")
         return None
     if spec.objectives != [VAL_ACCURACY]:
         message = (
-            "trials are stopped for their validation accuracy, and a cheap one with less of it may be on the front"
+            "not supported with several objectives: a cheap trial of lower validation accuracy may be Pareto-optimal"
         )
-        raise (at / "early_stopping").error(f"{message}; leave it out, or write objectives: [val_accuracy]")
+        raise (at / "early_stopping").error(f"{message}; leave it out, or use objectives: [val_accuracy]")
     last = stages_of(baseline)[-1]
     epochs, warmup = last.epochs, last.warmup_epochs
     for parameter in parameters:
         for sample in parameter.samples:
             try:
                 tried = stages_of(with_values(baseline, parameter.fields(sample)))[-1]
-            except InvalidError:  # told elsewhere, where it cannot stand beside another parameter's value either
+            except InvalidError:  # reported by _check_cell unless another parameter's value makes it valid
                 continue
             if tried.epochs != epochs:
-                message = f"trials are compared after the same epoch, and {parameter.name} changes how many they have"
+                message = f"requires the same number of epochs in all trials, but {parameter.name} changes it"
                 raise (at / "early_stopping").error(f"{message}; leave it out, or fix finetune.epochs")
             warmup = max(warmup, tried.warmup_epochs)
     early_stopping = SuccessiveHalving(spec.grace or max(1, math.ceil(warmup)), epochs)
     if not early_stopping.rungs:
-        message = (
-            f"no trial would be stopped: each has {epochs} epochs, and the first {early_stopping.grace} are its grace"
-        )
-        raise (at / ("grace" if spec.grace else "early_stopping")).error(f"{message}; write a smaller grace")
+        message = f"no trial would be stopped: trials have {epochs} epochs, and grace is {early_stopping.grace}"
+        raise (at / ("grace" if spec.grace else "early_stopping")).error(f"{message}; use a smaller grace")
     return early_stopping
 
 
 def _check_objectives(spec: SearchSpec, at: Place) -> None:
     if len(set(spec.objectives)) < len(spec.objectives):
-        raise (at / "objectives").error("an objective is written twice; write each once")
+        raise (at / "objectives").error("duplicate objective; list each once")
     if VAL_ACCURACY not in spec.objectives:
-        raise (at / "objectives").error("without val_accuracy the smallest model wins, trained or not; add it")
+        raise (at / "objectives").error("requires val_accuracy: otherwise the smallest model is best, even untrained")
 
 
 def _parameter(path: str, spec: ParameterSpec, factors: tuple[Factor, ...], at: Place) -> Parameter:
     if problem := path_problem(path):
         raise at.error(problem)
     if path.endswith(".dataset"):
-        raise at.error("which images are used is a question of its own; make it a factor")
+        raise at.error("data sets cannot be tuned; make it a factor")
     for factor in factors:
         if any(_sets(fields, path) for fields in (level.fields for level in factor.levels)):
-            message = f"factor {factor.name!r} sets it too, and a tuned value would replace the level's"
-            raise at.error(f"{message}; tune another field, or take it out of the factor")
+            message = f"is also set by factor {factor.name!r}, whose levels a tuned value would override"
+            raise at.error(f"{message}; tune another field, or remove it from the factor")
     return read_parameter(path, spec, at)
 
 
 def read_parameter(path: str, spec: ParameterSpec, at: Place) -> Parameter:
-    """One parameter from its written form. Raises StudyError for values that its field cannot have."""
+    """One parameter from its written form. Raises StudyError for invalid values."""
     written = spec.model_fields_set
     kind = _kind(path)
     if spec.choices is not None:
         if extra := sorted(written - {"choices"}):
-            raise (at / extra[0]).error(f"{extra[0]!r} belongs to a range; with 'choices' leave it out")
+            raise (at / extra[0]).error(f"{extra[0]!r} belongs to a range; leave it out with 'choices'")
         return Parameter(path, "choice", choices=tuple(_distinct(spec.choices, at / "choices")))
     if kind == "choice":
-        raise at.error("is not a number, so it needs 'choices: [...]'")
+        raise at.error("is not numeric: requires 'choices: [...]'")
     if spec.low is None or spec.high is None:
-        raise at.error("needs 'low' and 'high', as in {low: 1e-4, high: 1e-2, log: true}, or 'choices: [...]'")
+        raise at.error("requires 'low' and 'high', as in {low: 1e-4, high: 1e-2, log: true}, or 'choices: [...]'")
     return _range(path, kind, spec, spec.low, spec.high, at)
 
 
 def _range(path: str, kind: Kind, spec: ParameterSpec, low: float, high: float, at: Place) -> Parameter:
     if not low < high:
         raise (at / "high").error(
-            f"{shown(high)} is not above low {shown(low)}; for a single value set the field itself"
+            f"invalid value {shown(high)}: must be above low ({shown(low)}); for a single value set the field itself"
         )
     if spec.log and low <= 0:
-        raise (at / "low").error(f"{shown(low)} has no logarithm; with log: true the range must be above 0")
+        raise (at / "low").error(f"invalid value {shown(low)}: must be above 0 with log: true")
     if kind == "float":
         if spec.step is not None:
-            raise (at / "step").error("belongs to whole numbers; leave it out, or write 'choices'")
+            raise (at / "step").error("supported for integers only; leave it out, or use 'choices'")
         return Parameter(path, kind, float(low), float(high), spec.log)
     for name, end in (("low", low), ("high", high)):
         if not isinstance(end, int):
-            raise (at / name).error(f"{shown(end)} is not possible; {path} is a whole number")
+            raise (at / name).error(f"invalid value {shown(end)}: must be an integer, as {path}")
     if spec.step is not None and spec.log:
-        raise (at / "step").error("does not go with log: true; leave one of them out")
+        raise (at / "step").error("not supported with log: true; leave one of them out")
     if spec.step is not None and (high - low) % spec.step:
         last = high - (high - low) % spec.step
         raise (at / "step").error(
-            f"steps of {spec.step} from {low} do not meet high {high}; the last below it is {last}"
+            f"invalid value {spec.step}: must divide high - low ({high} - {low}); use high: {last} or another step"
         )
     return Parameter(path, kind, low, high, spec.log, None if spec.log else spec.step or 1)
 
@@ -250,7 +254,7 @@ def _kind(path: str) -> Kind:
 
 
 def _plain_types(annotation: Any) -> Iterator[Any]:
-    """The types a value may have; limits looked through, unions taken apart."""
+    """The types of a value, without constraints; those of a union separately."""
     if get_origin(annotation) is Annotated:
         yield from _plain_types(get_args(annotation)[0])
     elif get_origin(annotation) in (Union, UnionType):
@@ -264,13 +268,13 @@ def _distinct(choices: list[Any], at: Place) -> list[Any]:
     seen: set[str] = set()
     for i, choice in enumerate(choices):
         if canonical(choice) in seen:
-            raise (at / i).error(f"{shown(choice)} is written twice")
+            raise (at / i).error(f"duplicate choice {shown(choice)}")
         seen.add(canonical(choice))
     return choices
 
 
 def _sets(fields: Mapping[str, Any], path: str) -> bool:
-    """Whether a level gives the field a value of its own; a section that it leaves out or sets null does not."""
+    """Whether a level sets the field; a section without the field, or null, does not."""
     for own, value in fields.items():
         inside = path[len(own) + 1 :] if path.startswith(f"{own}.") else None
         if (inside is None and overlaps(own, path)) or (inside and _has(value, inside)):
@@ -285,32 +289,34 @@ def _has(value: Any, path: str) -> bool:
     return _has(value[first], rest) if rest else True
 
 
-def _check_apart(parameters: tuple[Parameter, ...], at: Place) -> None:
+def _check_disjoint(parameters: tuple[Parameter, ...], at: Place) -> None:
     for i, one in enumerate(parameters):
         for other in parameters[:i]:
             if overlaps(one.name, other.name):
-                raise (at / one.name).error(f"overlaps with {other.name}; a field is tuned once")
+                raise (at / one.name).error(f"overlaps with {other.name}; each field is tuned once")
 
 
 def _check_cell(name: str, cell: Settings, parameters: tuple[Parameter, ...], at: Place) -> None:
-    """Every parameter must be able to take its ends, or each of its choices, in every cell that has it; a combination
-    of several that cannot be is a trial that fails."""
+    """Raises StudyError if an end of a range, or a choice, is invalid in a cell that has the parameter.
+
+    Invalid combinations of valid values are not checked: such a trial fails.
+    """
     own = [parameter for parameter in parameters if parameter.belongs_to(cell)]
     if not own:
-        message = f"cell '{name}' has no pre-training, and nothing else is tuned"
-        raise at.error(f"{message}; tune a field of finetune or encoder too, or exclude the cell")
+        message = f"cell '{name}' has none of the parameters, as it has no pre-training"
+        raise at.error(f"{message}; also tune a field of finetune or encoder, or exclude the cell")
     for parameter in own:
         for value in parameter.samples:
             try:
                 with_values(cell, {parameter.name: value})
             except InvalidError as error:
-                if _helped(cell, parameter, value, own):
+                if _is_valid_with_another(cell, parameter, value, own):
                     continue
-                message = f"{shown(value)} is not possible in cell '{name}': {error.path}: {error.message}"
+                message = f"invalid value {shown(value)} in cell '{name}': {error.path}: {error.message}"
                 raise (at / parameter.name).error(message) from None
 
 
-def _helped(cell: Settings, parameter: Parameter, value: Any, others: list[Parameter]) -> bool:
-    """Whether a value that cannot stand alone can stand beside one of another parameter's."""
+def _is_valid_with_another(cell: Settings, parameter: Parameter, value: Any, others: list[Parameter]) -> bool:
+    """Whether a value that is invalid alone is valid together with a value of another parameter."""
     beside = ((other.name, sample) for other in others if other is not parameter for sample in other.samples)
-    return any(_can_be(cell, {parameter.name: value, name: sample}) for name, sample in beside)
+    return any(_is_valid(cell, {parameter.name: value, name: sample}) for name, sample in beside)

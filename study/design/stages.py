@@ -1,8 +1,8 @@
-"""The units of work: stages, and how they depend on each other.
+"""Stages, the units of work, and their dependencies.
 
-A stage's key is the SHA-256 of the canonical JSON of what its result depends on: kind, version, the settings that
-differ from their defaults, seed, and the key of its parent. Cells that share a pre-training share its key, so it is
-computed once; device, paths and workers are no part of it.
+A stage's key is the SHA-256 of the canonical JSON of everything that its result depends on: kind, version, settings
+that differ from their defaults, seed, and the key of its parent. Cells with the same pre-training share its key, so it
+is run once. Device, paths and workers are not part of the key.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from study.vit import subject
 
 @dataclass(frozen=True)
 class Stage:
-    """One unit of work. `parent` is the stage whose weights it starts from; None: from random weights."""
+    """One unit of work. `parent` is the stage whose weights initialise it; None: random initialisation."""
 
     settings: subject.StageSettings
     seed: int
@@ -39,7 +39,7 @@ class Stage:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What the result depends on, as plain JSON."""
+        """Everything that the result depends on, as plain JSON."""
         return {
             "stage": self.kind,
             "version": self.settings.version,
@@ -54,7 +54,7 @@ class Stage:
         return hashlib.sha256(canonical_json(self.identity).encode()).hexdigest()
 
     def spec(self) -> dict[str, Any]:
-        """The whole stage as plain JSON, defaults included: what is stored, and sent to workers."""
+        """The complete stage as plain JSON, including defaults, as stored and as sent to workers."""
         return {
             "stage": self.kind,
             **self.settings.dump(),
@@ -64,7 +64,7 @@ class Stage:
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> "Stage":
-        """The inverse of `spec`. Raises pydantic's ValidationError or KeyError for data that are no stage."""
+        """The inverse of `spec`. Raises pydantic's ValidationError or KeyError for invalid data."""
         return cls(
             settings=subject.StageSettings.load(spec["stage"], spec),
             seed=spec["seed"],
@@ -73,7 +73,7 @@ class Stage:
 
 
 def stages_of(trial: Trial) -> list[Stage]:
-    """A trial's stages in order, every parent before its child; the result of the last is the trial's."""
+    """A trial's stages, parents before children; the last stage gives the trial's result."""
     *before, last = subject.stages_of(trial.settings)
     stages: list[Stage] = []
     for settings in before:
@@ -83,12 +83,12 @@ def stages_of(trial: Trial) -> list[Stage]:
 
 @lru_cache(maxsize=10_000)
 def _shared(settings: subject.StageSettings, seed: int, parent: Stage | None) -> Stage:
-    """One object for all trials that share it, so that its key is made once."""
+    """One object for all trials that share the stage, so that its key is computed once."""
     return Stage(settings, seed, parent)
 
 
 def unique_stages(trials: Iterable[Trial]) -> list[Stage]:
-    """The distinct stages of all trials, every parent before its children."""
+    """The distinct stages of all trials, parents before children."""
     stages: dict[str, Stage] = {}
     for trial in trials:
         for stage in stages_of(trial):

@@ -1,7 +1,7 @@
-"""From a grid file to a study: its factors, its cells, and its trials.
+"""From a grid file to a study: its factors, cells and trials.
 
-The baseline is one of the levels of every factor. Which combinations there are, says the design (study/designs). A
-cell that a condition leaves out is kept, with its reason; any other cell must be valid.
+Every factor has a baseline level. The design (study/design/kinds) chooses the combinations of levels. An excluded cell
+is kept, with its reason; any other cell must be valid.
 """
 
 import contextlib
@@ -22,19 +22,15 @@ from study.design.comparison import check_claims, labels_by_factor
 from study.design.constraints import Conditions
 from study.design.factors import Factor, Level, read_factor
 from study.design.grid import Grid, SampleSpec
-from study.design.kinds import factorial, fractional
 from study.design.kinds.aliases import Aliases
-from study.design.kinds.ask import Ask, Codes
-from study.design.kinds.words import alias_lines, sample_line
-from study.design.overrides import InvalidError, laid_over, overlaps, settings
+from study.design.kinds.design import Codes, Design, DesignRequest
+from study.design.overrides import InvalidError, overlaps, settings, with_overrides
 from study.design.search_space import BIASED, Space, read_search, read_tune
 from study.design.tied_factors import pair
-from study.design.validation_errors import complaints
+from study.design.validation_errors import describe_errors
 from study.design.yaml_file import GridFile, Place, read
 from study.utils.errors import StudyError
 from study.vit.subject import Settings
-
-MAX_TRIALS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,12 @@ class Cell:
 
     labels: Mapping[str, str]  # factor -> level
     settings: Settings | None
-    changed: tuple[str, ...]  # the factors in which it differs from the baseline
+    changed: tuple[str, ...]  # factors that are not at the baseline level
     excluded: str | None = None  # the reason
 
     @cached_property
     def name(self) -> str:
-        """The levels that differ from the baseline's; no other cell of the study is called so."""
+        """The levels that differ from the baseline; unique within the study."""
         return ", ".join(f"{factor}={self.labels[factor]}" for factor in self.changed) or "baseline"
 
 
@@ -73,6 +69,7 @@ class Study:
     """One question with its design. The first cell is the baseline; excluded cells are among the cells."""
 
     grid: Grid
+    design: Design
     factors: tuple[Factor, ...]
     cells: tuple[Cell, ...]
     source: GridFile
@@ -87,45 +84,39 @@ class Study:
         return self.source.path
 
     @property
-    def design(self) -> str:
-        """What its design is called where people read."""
-        return kinds.design_name(self.grid)
+    def description(self) -> str:
+        """Which cells the design runs, as half a sentence."""
+        return self.design.description(self._request)
+
+    @property
+    def details(self) -> list[str]:
+        """Further sentences on the design."""
+        return self.design.details(self._request)
 
     @property
     def aliases(self) -> Aliases | None:
-        """Of a fractional design: which effects it cannot tell apart."""
-        return fractional.aliases(self.grid, self.factors) if self.design == "fractional" else None
+        """Effects that the design cannot estimate separately; None if it has no such effects."""
+        return self.design.aliases(self._request) if self.design.aliases else None
 
     @property
     def sample(self) -> SampleSpec | None:
-        """Of a sample: how it was taken, from `product` cells."""
-        return factorial.sample_of(self.grid)
+        """How the cells were sampled from the product; None if they were not."""
+        return self.grid.sample_spec
 
     @property
     def product(self) -> int:
-        """How many combinations of levels there are."""
+        """Number of combinations of levels."""
         return math.prod(len(factor.levels) for factor in self.factors)
 
     @property
-    def lines(self) -> list[str]:
-        """What is particular to its design, for people."""
-        lines = list(alias_lines(self.aliases)) if self.aliases else []
-        lines += [sample_line(self.sample, self.product, self.grid.seed)] if self.sample else []
-        lines += [f"levels of {factor.name} move together" for factor in self.factors if factor.parts]
-        return lines + [f"only kept: {spec.reason}" for spec in self.grid.only]
-
-    @property
     def full(self) -> Cell | None:
-        """The model with all parts, where the design removes parts."""
-        return self.baseline if "leave_one_out" in self.design else None
+        """The model with all parts, if the design removes parts."""
+        return self._cell_at(self.design.full(self._request)) if self.design.full else None
 
     @property
     def bare(self) -> Cell | None:
-        """The model without any part, where the design adds parts."""
-        if self.design == "add_one":
-            return self.baseline
-        both = "add_one" in self.design
-        return next(cell for cell in self.cells if len(cell.changed) == len(self.factors)) if both else None
+        """The model without any part, if the design adds parts."""
+        return self._cell_at(self.design.bare(self._request)) if self.design.bare else None
 
     @property
     def baseline(self) -> Cell:
@@ -133,11 +124,19 @@ class Study:
 
     @cached_property
     def included(self) -> list[Cell]:
-        """The cells that are to be run."""
+        """The cells that are run."""
         return [cell for cell in self.cells if cell.excluded is None]
 
+    @property
+    def _request(self) -> DesignRequest:
+        return DesignRequest(self.grid, self.factors, Place(self.source))
+
+    def _cell_at(self, codes: Codes) -> Cell:
+        labels = [factor.levels[code].label for factor, code in zip(self.factors, codes, strict=True)]
+        return next(cell for cell in self.cells if [*cell.labels.values()] == labels)
+
     def error(self, cell: Cell, path: str, message: str) -> StudyError:
-        """An error about one field of a cell: points at the level that sets it, or else into the baseline."""
+        """An error about one field of a cell, at the level that sets it, otherwise at the baseline."""
         changes = (level for f in self.factors for level in f.levels[1:] if level.label == cell.labels[f.name])
         level = _setter(changes, path)
         if level is None:
@@ -146,7 +145,7 @@ class Study:
 
 
 def load(path: Path | str) -> Study:
-    """Read a grid file into a study. Raises StudyError naming file, line, key, value and what was possible."""
+    """Read a grid file into a study. Raises StudyError with file, line, key, value and valid values."""
     source = read(Path(path))
     grid = _parse(source)
     try:
@@ -154,52 +153,50 @@ def load(path: Path | str) -> Study:
     except InvalidError as error:
         raise source.error(("baseline", *error.keys), error.message) from None
     top = Place(source)
-    _check_parts(grid, top)
+    design = kinds.design_of(grid.design, top / "design")
+    _check_keys(grid, design, top)
     factors = tuple(
         read_factor(name, spec, grid.baseline, baseline, top / "factors" / name) for name, spec in grid.factors.items()
     )
     factors = pair(grid.paired, factors, top / "paired")
-    layout = _Layout(grid, factors, top)
+    layout = _Layout(grid, design, factors, top)
     cells = tuple(layout.cells())
     if grid.adaptive and not grid.claims:
-        raise (top / "replicates" / "until").error("there are no claims to decide; add 'claims', or give a number")
+        raise (top / "replicates" / "until").error("requires 'claims'; add claims, or use a fixed number of replicates")
     included = [tuple(cell.labels.values()) for cell in cells if cell.excluded is None] if grid.claims else []
-    left_out_at = functools.partial(layout.left_out_at, cells)
-    check_claims(grid.claims, labels_by_factor(factors), included, top / "claims", left_out_at)
+    excluded_by = functools.partial(layout.excluded_by, cells)
+    check_claims(grid.claims, labels_by_factor(factors), included, top / "claims", excluded_by)
     settings_of = {cell.name: cell.settings for cell in cells if cell.excluded is None and cell.settings is not None}
-    return Study(grid, factors, cells, source, _space(grid, factors, settings_of, top))
+    return Study(grid, design, factors, cells, source, _space(grid, factors, settings_of, top))
 
 
 def _space(grid: Grid, factors: tuple[Factor, ...], cells: Mapping[str, Settings], top: Place) -> Space | None:
-    """What is tuned or searched."""
+    """The hyper-parameters that are tuned, or the settings that are searched."""
     if grid.search is None:
         return read_tune(grid.tune, factors, cells, top / "tune") if grid.tune else None
     return read_search(grid.search, factors, next(iter(cells.values())), top / "search")
 
 
-def _check_parts(grid: Grid, top: Place) -> None:
-    """Which keys go with a search, and which with all other designs."""
-    searches = grid.design == "search"
+def _check_keys(grid: Grid, design: Design, top: Place) -> None:
+    """Raises StudyError for keys that do not suit the design."""
     if grid.early_stopping is not None:
-        raise (top / "early_stopping").error(f"{'belongs inside search' if searches else BIASED}; leave it out")
-    if searches and grid.search is None:
-        raise (top / "design").error("a search needs 'search', as in search: {trials: 50, space: {...}}")
-    if not searches and grid.search is not None and grid.search.early_stopping is not None:
+        message = BIASED if design.compares_cells else "belongs inside 'search'"
+        raise (top / "early_stopping").error(f"{message}; leave it out")
+    if design.compares_cells and grid.search is not None and grid.search.early_stopping is not None:
         raise (top / "search" / "early_stopping").error(f"{BIASED}; leave it out")
-    if not searches and grid.search is not None:
-        raise (top / "search").error("belongs to design: search; leave it out, or change the design")
-    if not searches and not grid.factors:
-        raise (top / "factors").error("names nothing that varies; write at least one factor")
+    kinds.check_keys(design, grid, top)
+    if design.compares_cells and not grid.factors:
+        raise (top / "factors").error("no factors: at least one is required")
     for key in ("tune", "claims", "only", "exclude"):
-        if searches and getattr(grid, key):
-            raise (top / key).error("does not go with design: search, which compares no cells; leave it out")
+        if not design.compares_cells and getattr(grid, key):
+            raise (top / key).error(f"not supported with design: {design.name}, which compares no cells; leave it out")
 
 
 def expand(study: Study) -> list[Trial]:
-    """All trials that a study may have, replicate by replicate, so that a sweep cut short has whole replicates.
+    """All trials that a study may have, replicate by replicate, so that an interrupted run has complete replicates.
 
-    Where replicates are added as they are needed, `study.planning.trials` says which of them are.
-    A replicate's seed is the same for all cells: they are compared pairwise.
+    With adaptive replicates `study.planning.trials` selects among them. All cells of a replicate share its seed, so
+    that they can be compared pairwise.
     """
     replicates = range(1, study.grid.most_replicates + 1)
     seeds = {replicate: replicate_seed(study.grid.seed, replicate) for replicate in replicates}
@@ -212,12 +209,12 @@ def expand(study: Study) -> list[Trial]:
 
 
 def replicate_seed(base: int, replicate: int) -> int:
-    """A 32-bit seed from named axes, so that neighbouring replicates share nothing."""
+    """A 32-bit seed from named axes, so that neighbouring replicates are independent."""
     return named_seed(f"seed={base}/replicate={replicate}")
 
 
 def tuning_seed(base: int) -> int:
-    """The seed of all tuning trials: none of them has a replicate's, and all cells are tuned by the same chance."""
+    """The seed shared by the tuning trials of all cells; distinct from the seed of every replicate."""
     return named_seed(f"seed={base}/tuning")
 
 
@@ -230,7 +227,7 @@ def _parse(source: GridFile) -> Grid:
     try:
         return Grid.model_validate(source.data)
     except ValidationError as error:
-        keys, message = next(complaints(error, Grid, source.data))
+        keys, message = next(describe_errors(error, Grid, source.data))
         raise source.error(keys, message) from None
 
 
@@ -239,24 +236,26 @@ class _Layout:
     """From the positions of levels to cells."""
 
     grid: Grid
+    design: Design
     factors: tuple[Factor, ...]
     top: Place
 
     def cells(self) -> Iterator[Cell]:
-        """All cells of the design. Raises StudyError for a design that cannot be and for a cell that is not valid."""
+        """All cells of the design. Raises StudyError for a grid that does not suit it, and for an invalid cell."""
         self.conditions.check_baseline(*self._described(self._levels((0,) * len(self.factors))))
-        ask = Ask(self.grid, self.factors, self.top, self._allowed)
+        request = DesignRequest(self.grid, self.factors, self.top, self._is_included)
+        kinds.check_request(self.design, request)
         names: set[str] = set()
-        left = 0
-        for codes in kinds.checked(ask, MAX_TRIALS).cells(ask):
+        included = 0
+        for codes in self.design.cells(request):
             levels = self._levels(codes)
             cell = self._cell(levels)
             if cell.name in names:
-                raise levels[-1].at.error(f"a second cell is called '{cell.name}'; give a level another label")
+                raise levels[-1].at.error(f"duplicate cell name '{cell.name}'; give a level another label")
             names.add(cell.name)
-            left += cell.excluded is None
+            included += cell.excluded is None
             yield cell
-        self._check_conditions(left)
+        self._check_conditions(included, request)
 
     @cached_property
     def conditions(self) -> Conditions:
@@ -268,24 +267,25 @@ class _Layout:
     def _described(self, levels: tuple[Level, ...]) -> tuple[dict[str, str], Mapping[str, Any]]:
         """A cell's labels and its plain settings."""
         labels = {factor.name: level.label for factor, level in zip(self.factors, levels, strict=True)}
-        return labels, _laid(self.grid.baseline, self._changes(levels).values())
+        return labels, _overridden(self.grid.baseline, self._changes(levels).values())
 
     def _changes(self, levels: tuple[Level, ...]) -> dict[str, Level]:
         return {f.name: level for f, level in zip(self.factors, levels, strict=True) if level is not f.baseline}
 
-    def _allowed(self, codes: Codes) -> bool:
+    def _is_included(self, codes: Codes) -> bool:
         return self.conditions.reason(*self._described(self._levels(codes))) is None
 
-    def left_out_at(self, cells: Iterable[Cell], labels: tuple[str, ...]) -> Place | None:
-        """What in the grid leaves out a cell of these labels that is not run; None where the design does not have it.
+    def excluded_by(self, cells: Iterable[Cell], labels: tuple[str, ...]) -> Place | None:
+        """The grid key that excludes the cell with these labels, which is not run; None if the design has no such cell.
 
-        `cells` are all of the study: of a sample only those that were drawn.
+        `cells` are all cells of the study: of a sample only those that were drawn.
         """
-        if self.grid.sample is None and labels not in (tuple(cell.labels.values()) for cell in cells):
+        drawn_by = self.design.draws_by(DesignRequest(self.grid, self.factors, self.top))
+        if drawn_by is None and labels not in (tuple(cell.labels.values()) for cell in cells):
             return None
         pairs = zip(self.factors, labels, strict=True)
         levels = tuple(next(level for level in factor.levels if level.label == label) for factor, label in pairs)
-        return self.conditions.at_fault(*self._described(levels)) or self.top / "sample"
+        return self.conditions.excluded_at(*self._described(levels)) or self.top / (drawn_by or "design")
 
     def _cell(self, levels: tuple[Level, ...]) -> Cell:
         labels, raw = self._described(levels)
@@ -293,27 +293,27 @@ class _Layout:
         cell = Cell(labels, None, tuple(changes), self.conditions.reason(labels, raw))
         return _with_settings(cell, raw, list(changes.values()))
 
-    def _check_conditions(self, left: int) -> None:
-        """After all cells: each condition covers some, and something is left to compare."""
-        if self.grid.sample is None:  # which draws but a part of the cells
+    def _check_conditions(self, included: int, request: DesignRequest) -> None:
+        """After all cells: every condition covers some cell, and at least two cells are included."""
+        if not self.design.draws_by(request):  # a drawn cell is an included one, so conditions may cover none
             for condition in self.conditions.unused():
                 raise condition.at.error("covers no cell of this design; correct it or leave it out")
-        if left < 2 and self.grid.design != "search":
+        if included < 2 and self.design.compares_cells:
             at = self.top / ("exclude" if self.grid.exclude else "only")
-            raise at.error("leaves only the baseline, and nothing to compare with it; leave fewer cells out")
+            raise at.error("leaves only the baseline, so there is nothing to compare; exclude fewer cells")
 
 
-def _laid(raw: Mapping[str, Any], changes: Iterable[Level]) -> Mapping[str, Any]:
-    """The baseline with all changes, as far as they go together; `_check_apart` tells where they do not."""
+def _overridden(raw: Mapping[str, Any], changes: Iterable[Level]) -> Mapping[str, Any]:
+    """The baseline with all changes that are compatible; `_check_disjoint` raises for the others."""
     for level in changes:
         with contextlib.suppress(InvalidError):
-            raw = laid_over(raw, level.fields)
+            raw = with_overrides(raw, level.fields)
     return raw
 
 
 def _with_settings(cell: Cell, raw: Mapping[str, Any], changes: list[Level]) -> Cell:
     try:
-        _check_apart(changes)
+        _check_disjoint(changes)
         return replace(cell, settings=settings(raw))
     except InvalidError as error:
         if cell.excluded is not None:
@@ -323,8 +323,8 @@ def _with_settings(cell: Cell, raw: Mapping[str, Any], changes: list[Level]) -> 
         raise level.at.error(f"{message}; change the level, or exclude the cell with a reason") from None
 
 
-def _check_apart(changes: list[Level]) -> None:
-    """Two levels of a cell may not set the same field, nor one a section and the other a field inside it."""
+def _check_disjoint(changes: list[Level]) -> None:
+    """Raises InvalidError if two levels set the same field, or one a section and the other a field inside it."""
     for one, other in itertools.combinations(changes, 2):
         for path, second in itertools.product(one.fields, other.fields):
             if overlaps(path, second):
@@ -333,5 +333,5 @@ def _check_apart(changes: list[Level]) -> None:
 
 
 def _setter(levels: Iterable[Level], path: str) -> Level | None:
-    """The first level that sets a field, or what lies above or inside it."""
+    """The first level that sets a field, its section, or a field inside it."""
     return next((level for level in levels if any(overlaps(path, own) for own in level.fields)), None)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from study.design.claims import ClaimSpec, Region
+from study.design.claim_kinds.claim_kind import Region
+from study.design.claims import ClaimSpec
 from study.design.comparison import labels_by_factor, select
 from study.design.study import Study
 from study.planning.state import StudyState

@@ -26,7 +26,7 @@ from study.design.stages import Stage
 from study.design.study import Cell, Study, Trial, replicate_seed
 from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
-from study.report.design_notes import designed
+from study.report.design_notes import design_facts
 from study.store import measurements
 from study.store.results import CorruptError, Result, Store
 from study.utils.canonical_json import canonical_json
@@ -229,10 +229,7 @@ def _facts(study: Study, shelf: _Shelf) -> StudyFacts:
     return StudyFacts(
         study=study.name,
         question=study.grid.question,
-        design=study.grid.design,
-        full=study.full.name if study.full else None,
-        bare=study.bare.name if study.bare else None,
-        **designed(study),
+        **design_facts(study),
         replicates=study.grid.least_replicates,
         replicates_until=study.grid.adaptive and study.grid.adaptive.max,
         seed=study.grid.seed,

@@ -1,4 +1,4 @@
-"""What is particular to a study's design, for its report: collected, and written out."""
+"""A study's design in its report: what is collected about it, and its paragraphs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,21 +7,17 @@ from study.analysis.facts import AliasFacts, SampleFacts, StudyFacts
 from study.design.study import Study
 from study.utils import escape
 
-DESIGNS = {
-    "one_factor": "the baseline, and one change at a time",
-    "leave_one_out": "the full model, and each part removed",
-    "add_one": "the bare model, and each part added",
-    "leave_one_out and add_one": "the full model, each part removed, the bare model, and each part added to it",
-    "factorial": "every combination of the factors' levels",
-    "fractional": "a part of all combinations, chosen so that effects can be told apart as its alias table says",
-    "search": "settings that are suggested one after another, each with what was learnt from those before",
-}
 
-
-def designed(study: Study) -> dict[str, Any]:
-    """The fields of StudyFacts that only some designs have."""
+def design_facts(study: Study) -> dict[str, Any]:
+    """The fields of StudyFacts that depend on the design, so that the report never looks the design up."""
     aliases, sample = study.aliases, study.sample
     return {
+        "design": study.design.written,
+        "description": study.description,
+        "details": tuple(study.details),
+        "suits_factorial_fit": study.design.suits_factorial_fit,
+        "full": study.full and study.full.name,
+        "bare": study.bare and study.bare.name,
         "aliases": aliases
         and AliasFacts(
             letters=aliases.letters,
@@ -39,25 +35,17 @@ def designed(study: Study) -> dict[str, Any]:
     }
 
 
-def in_short(facts: StudyFacts) -> str:
-    """What its design is, as half a sentence."""
-    if facts.sample is not None:
-        return f"a sample of {facts.sample.cells:,} of {facts.sample.product:,} combinations of the factors' levels"
-    return DESIGNS[facts.design_name]
-
-
-def sentences(facts: StudyFacts) -> Iterator[str]:
-    """Paragraphs of Markdown for the report's section on the design."""
-    if facts.aliases is not None:
-        yield _fraction(facts.aliases, len(facts.cells))
-    if facts.sample is not None:
-        yield _sample(facts.sample, facts.seed)
+def paragraphs(facts: StudyFacts) -> Iterator[str]:
+    """Paragraphs of Markdown for the report's section on the design; the first describes it."""
+    design = facts.description or f"design {facts.design_name}"
+    sentences = [f"{design[0].upper()}{design[1:]}.", *facts.details]
+    yield " ".join(escape.markdown(sentence) for sentence in sentences)
     for names in facts.paired:
-        together = " and ".join(escape.markdown(name) for name in names)
-        yield f"The levels of {together} move together, so the study sees their joint effect and cannot divide it."
+        tied = " and ".join(escape.markdown(name) for name in names)
+        yield f"The levels of {tied} change together, so only their joint effect can be estimated."
     if facts.only:
         reasons = "".join(f"\n- {escape.markdown(reason)}" for reason in facts.only)
-        yield f"Only some cells were kept, for these reasons:\n{reasons}"
+        yield f"Only some cells are included, for these reasons:\n{reasons}"
 
 
 def in_words(chain: str, letters: dict[str, str]) -> str:
@@ -68,23 +56,3 @@ def in_words(chain: str, letters: dict[str, str]) -> str:
 def _named(effect: str, letters: dict[str, str]) -> str:
     sign = "-" if effect.startswith("-") else ""
     return sign + " \N{MULTIPLICATION SIGN} ".join(letters[letter] for letter in effect.removeprefix("-"))
-
-
-def _fraction(aliases: AliasFacts, cells: int) -> str:
-    letters = ", ".join(f"{letter} {escape.markdown(name)}" for letter, name in aliases.letters.items())
-    return (
-        f"A fraction: {cells:,} of {aliases.product:,} combinations, resolution {aliases.resolution}: "
-        f"{aliases.meaning}. Letters: {letters}. Generators: {', '.join(aliases.generators)}. "
-        f"Defining relation: {aliases.relation}. In these, + is a factor's other level and - the baseline's. Effects "
-        "that are aliases of one another cannot be told apart: what is estimated is their sum, with the signs shown. "
-        "Interactions of three factors and more are taken to be nothing, and a cell that is left out or has no result "
-        "leaves more effects entangled than shown."
-    )
-
-
-def _sample(sample: SampleFacts, seed: int) -> str:
-    how = {"space_filling": "spread over it, each as far as possible from those before", "random": "drawn at random"}
-    return (
-        f"A sample: {sample.cells:,} of the {sample.product:,} combinations, {how.get(sample.method, sample.method)} "
-        f"(seed {seed})."
-    )

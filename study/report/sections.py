@@ -76,7 +76,7 @@ def _title(analysis: Analysis) -> Text:
     size = (
         f"{plural(len(facts.included), 'cell')} by {replicates}: "
         f"{(statuses == 'done').sum():,} of {plural(int((statuses != 'excluded').sum()), 'trial')} finished. "
-        f"Design `{facts.design_name}`: {design_notes.in_short(facts)}."
+        f"Design `{facts.design_name}`: {escape.markdown(facts.description)}."
     )
     return Text(f"# {escape.markdown(facts.study)}\n\n**{escape.markdown(facts.question)}**\n\n{size}")
 
@@ -256,9 +256,9 @@ def _references(analysis: Analysis) -> Iterator[Cell]:
 def _factors(analysis: Analysis) -> str:
     facts = analysis.facts
     rows = [_factor_line(factor) for factor in facts.factors]
-    listed = "Factors and their levels, the baseline's first:\n\n" + "\n".join(rows)
-    notes = [listed if rows else f"{design_notes.in_short(facts).capitalize()}."]
-    return "\n\n".join([*notes, *design_notes.sentences(facts)])
+    listed = ["Factors and their levels, the baseline level first:\n\n" + "\n".join(rows)] if rows else []
+    design, *notes = design_notes.paragraphs(facts)
+    return "\n\n".join([design, *listed, *notes])
 
 
 def _factor_line(factor: FactorFacts) -> str:

@@ -141,7 +141,7 @@ def _mean(row: pd.Series) -> str:
 
 def _changes(analysis: Analysis) -> Iterator[Answer]:
     """How many changes are distinguishable from the baseline."""
-    if analysis.facts.design == "search":  # compares nothing
+    if analysis.facts.tuning is not None and analysis.facts.tuning.searches:  # no cells to compare
         return
     compared = analysis.effects[analysis.effects["n"] > 0]
     clear = compared[compared["distinguishable"]]

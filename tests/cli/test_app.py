@@ -101,7 +101,7 @@ def test_a_report_of_failed_trials_ends_with_exit_code_1(
     ("change", "line", "words"),
     [
         (("num_kv_heads: 1", "num_kv_head: 1"), 11, ["unknown key 'num_kv_head'", "did you mean 'num_kv_heads'"]),
-        (("width: 16\n    depth: 2", "width: wide\n    depth: 2"), 8, ["encoder.width", '"wide"', "whole number"]),
+        (("width: 16\n    depth: 2", "width: wide\n    depth: 2"), 8, ["encoder.width", '"wide"', "an integer"]),
         (("num_heads: 2\n    num_kv", "num_heads: 3\n    num_kv"), 10, ["num_heads", "width 16", "1, 2, 4, 8, 16"]),
         (("patch_size: 2", "patch_size: 3"), 6, ["patch_size", "image_size 8", "1, 2, 4, 8"]),
         (("[2, 3]", "[1, 3]"), 4, ["top_k: 2", "[1, 3]"]),
@@ -133,7 +133,7 @@ def test_invalid_grids_are_one_clear_message(
 def test_a_missing_grid(place: Path) -> None:
     ended = study("run", "nowhere.yaml", folder=place)
     assert ended.returncode == 2
-    assert "no such grid file" in ended.stderr
+    assert "grid file not found" in ended.stderr
 
 
 def test_an_unusable_store_is_reported_before_anything_runs(tiny: Path, place: Path) -> None:
@@ -141,7 +141,7 @@ def test_an_unusable_store_is_reported_before_anything_runs(tiny: Path, place: P
     ended = study("run", tiny.name, "--store", "taken", folder=place)
     assert ended.returncode == 2
     assert "taken" in ended.stderr
-    assert "cannot be read" in ended.stderr
+    assert "cannot read file" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

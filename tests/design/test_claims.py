@@ -1,4 +1,4 @@
-"""Claims as written: what is accepted, what is refused, and which cells they select."""
+"""Claims as written: valid and invalid ones, and the cells that they select."""
 
 import math
 
@@ -7,7 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from study.design import claims
-from study.design.claims import ClaimSpec, Region
+from study.design.claim_kinds.claim_kind import Region
+from study.design.claims import ClaimSpec
 from study.design.comparison import ClaimError, select
 
 FACTORS = {
@@ -25,8 +26,8 @@ def spec(**keys):
 
 
 def documented():
-    """The claims in the module's own text."""
-    text = claims.__doc__.split("claims:\n", 1)[1].split("What each kind")[0]
+    """The claims in the module's docstring."""
+    text = claims.__doc__.split("claims:\n", 1)[1].split("Each kind")[0]
     return [ClaimSpec.model_validate(claim) for claim in yaml.safe_load(text)]
 
 
@@ -62,26 +63,29 @@ def test_region_of_each_kind(keys, region):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"kind": "equivalent", "cells": {"size": "S"}}, "needs a margin above 0"),
-        ({"kind": "non_inferior", "cells": {"size": "S"}, "margin": 0.0}, "needs a margin above 0"),
+        ({"kind": "equivalent", "cells": {"size": "S"}}, "requires a margin above 0"),
+        ({"kind": "non_inferior", "cells": {"size": "S"}, "margin": 0.0}, "requires a margin above 0"),
         ({"kind": "greater", "cells": {"size": "S"}, "margin": -1.0}, "greater than or equal to 0"),
         ({"kind": "greater", "cells": {"size": "S"}, "better": "lower"}, "'better' belongs to kind non_inferior"),
         ({"kind": "less", "cells": {"size": "S"}, "direction": "less"}, "'direction' belongs to kind interaction"),
-        ({"kind": "interaction", "cells": {"size": "S"}}, "needs two factors"),
-        ({"kind": "interaction", "cells": {"size": "S", "kv heads": 1}, "against": 0.9}, "no number"),
+        ({"kind": "interaction", "cells": {"size": "S"}}, "requires two factors"),
+        ({"kind": "interaction", "cells": {"size": "S", "kv heads": 1}, "against": 0.9}, "not a number"),
         ({"kind": "greater"}, "'cells' names no factor"),
         ({"kind": "greater", "cells": {"size": "S"}, "where": {"size": "XXS"}}, "both name 'size'"),
-        ({"kind": "better", "cells": {"size": "S"}}, "'greater', 'less'"),
+        (
+            {"kind": "better", "cells": {"size": "S"}},
+            "invalid value .* Possible: greater, less, equivalent",
+        ),
         ({"kind": "greater", "cells": {"size": "S"}, "level": "x"}, "Extra inputs"),
         ({"kind": "greater", "cells": {"size": "S"}, "against": math.inf}, "finite"),
     ],
 )
-def test_impossible_claims_are_refused(keys, message):
+def test_invalid_claims(keys, message):
     with pytest.raises(ValidationError, match=message):
         spec(**keys)
 
 
-def test_against_defaults_to_the_baselines_levels():
+def test_against_defaults_to_the_baseline_levels():
     selection = select(spec(kind="greater", cells={"size": "S", "kv heads": 1}), FACTORS)
     assert [corner.levels for corner in selection.corners] == [
         {"size": "S", "kv heads": "1"},
@@ -89,17 +93,17 @@ def test_against_defaults_to_the_baselines_levels():
     ]
 
 
-def test_a_list_that_is_a_level_is_one_level():
+def test_a_list_may_be_one_level():
     selection = select(spec(kind="greater", cells={"experts by depth": [4, 4, 4]}), FACTORS)
     assert selection.corners[0].levels == {"experts by depth": "4-4-4"}
 
 
-def test_a_list_under_where_names_several_levels():
+def test_a_list_in_where_is_several_levels():
     claim = spec(kind="greater", cells={"size": "S"}, where={"pre-training": ["photos", "elsewhere"]})
     assert select(claim, FACTORS).where == {"pre-training": {"photos", "elsewhere"}}
 
 
-def test_against_a_number_the_factors_not_named_keep_the_baselines_level():
+def test_against_a_number_other_factors_stay_at_the_baseline():
     selection = select(spec(kind="greater", cells={"size": "S"}, against=0.9), {"size": ["XXS", "S"], "bias": ["on"]})
     assert selection.where == {"bias": {"on"}}
     assert selection.constant == 0.9
@@ -115,28 +119,36 @@ def test_signs_of_an_interaction():
 @pytest.mark.parametrize(
     ("keys", "where", "message"),
     [
-        ({"cells": {"sise": "S"}}, ("cells", "sise"), "no factor 'sise'; did you mean 'size'"),
+        ({"cells": {"sise": "S"}}, ("cells", "sise"), "unknown factor 'sise'; did you mean 'size'"),
         ({"cells": {"size": "M"}}, ("cells", "size"), "has no level 'M'; possible: XXS, S"),
         ({"cells": {"size": "S"}, "where": {"kv heads": [1, 2]}}, ("where", "kv heads"), "has no level '2'"),
-        ({"cells": {"size": ["S", "XXS"]}}, ("cells", "size"), "names several levels"),
+        ({"cells": {"size": ["S", "XXS"]}}, ("cells", "size"), "has several levels"),
         ({"cells": {"size": "XXS"}}, ("cells", "size"), "compared with itself: the baseline has it too"),
         ({"cells": {"size": "S"}, "against": {"size": "S"}}, ("cells", "size"), "'against' names it too"),
         (
             {"cells": {"size": "S"}, "against": {"widths": "constant"}},
             ("against",),
-            "names 'widths', and 'cells' 'size'",
+            "names 'widths', but 'cells' names 'size'",
         ),
-        ({"cells": {"size": "S"}, "against": {"sise": "XXS"}}, ("against", "sise"), "no factor 'sise'; did you mean"),
-        ({"cells": {"sise": "S"}, "against": {"size": "XXS"}}, ("cells", "sise"), "no factor 'sise'; did you mean"),
+        (
+            {"cells": {"size": "S"}, "against": {"sise": "XXS"}},
+            ("against", "sise"),
+            "unknown factor 'sise'; did",
+        ),
+        (
+            {"cells": {"sise": "S"}, "against": {"size": "XXS"}},
+            ("cells", "sise"),
+            "unknown factor 'sise'; did",
+        ),
     ],
 )
-def test_claims_that_do_not_fit_the_study_are_refused_with_their_place(keys, where, message):
+def test_claims_that_do_not_match_the_study_name_the_key(keys, where, message):
     with pytest.raises(ClaimError, match=message) as caught:
         select(spec(kind="greater", **keys), FACTORS)
     assert caught.value.keys == where
 
 
-def test_an_interaction_needs_both_factors_to_change():
+def test_an_interaction_changes_both_factors():
     with pytest.raises(ClaimError, match="compared with itself"):
         select(spec(kind="interaction", cells={"size": "S", "kv heads": 6}), FACTORS)
 
@@ -144,12 +156,12 @@ def test_an_interaction_needs_both_factors_to_change():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"kind": "non_inferior", "margin": 1.0}, "a point is 0.01; did you mean 0.01"),
+        ({"kind": "non_inferior", "margin": 1.0}, "one percentage point is 0.01; did you mean 0.01"),
         ({"kind": "non_inferior", "margin": 2.5, "metric": "val_accuracy"}, "did you mean 0.025"),
         ({"kind": "greater", "against": 90.0}, "shares from 0 to 1; did you mean 0.9"),
     ],
 )
-def test_percentage_points_are_not_taken_for_shares(keys, message):
+def test_percentage_points_are_rejected(keys, message):
     with pytest.raises(ValidationError, match=message):
         spec(cells={"size": "S"}, **keys)
 

@@ -1,6 +1,6 @@
-"""Grids bent out of shape: whatever stands in a file, there is a plan or one clear message, and nothing is written.
+"""Mutated grids: every file gives a plan or one error message, and nothing is written.
 
-A hundred grids per kind by default; thousands with `nox -s tests -- tests/test_fuzz.py --hypothesis-profile=thorough`.
+100 grids per test by default; thousands with `nox -s tests -- tests/design/test_fuzz.py --hypothesis-profile=thorough`.
 """
 
 import copy
@@ -26,7 +26,7 @@ from study.utils.errors import StudyError
 QUICKSTART = (GRIDS / "quickstart.yaml").read_text(encoding="utf-8")
 RICH = """\
 study: rich
-question: Does everything a grid can say hold together?
+question: Do all keys of a grid work together?
 baseline:
   encoder: {preset: XS, image_size: 8, patch_size: 2, channels: 1, depth: 6, experts_by_depth: [2, 3]}
   pretrain: {dataset: photos, epochs: 1, mask_ratio: 0.5, decoder: {width: 16, num_heads: 2, num_kv_heads: 1}}
@@ -52,7 +52,7 @@ resources: {cpu: 0.5, gpu: 0}
 """
 DESIGNED = """\
 study: designed
-question: Do designs hold together?
+question: Do the keys of designs work together?
 baseline:
   encoder: {image_size: 8, patch_size: 2, channels: 1, width: 12, depth: 3, top_k: 1}
   finetune: {dataset: digits, epochs: 2}
@@ -69,8 +69,8 @@ only:
   - {when: {heads: [3, 6], finetune.epochs: 2}, reason: all there is}
 """
 SAMPLED = DESIGNED.replace("design: fractional\nresolution: 4", "design: factorial\nsample: {cells: 5, method: random}")
-GRIDS = [QUICKSTART, RICH, DESIGNED, SAMPLED]
-SEEDS = [yaml.safe_load(text) for text in GRIDS]
+VALID = [QUICKSTART, RICH, DESIGNED, SAMPLED]
+SEEDS = [yaml.safe_load(text) for text in VALID]
 KEYS = sorted(
     {key for grid in SEEDS for key in [*grid, *grid["baseline"], *grid["baseline"]["encoder"]]}
     | set(ClaimSpec.model_fields)
@@ -80,8 +80,8 @@ KEYS = sorted(
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def plan_of(text: str | bytes) -> str | None:
-    """What a user is told about a grid file, None where it can be planned."""
+def error_of(text: str | bytes) -> str | None:
+    """The error message for a grid file, without its path; None if it can be planned."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "grid.yaml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
@@ -89,18 +89,18 @@ def plan_of(text: str | bytes) -> str | None:
             plan = make_plan(load(path), Store(Path(folder) / "store"))
             json.dumps(as_json(plan), allow_nan=False)
             show(plan, Console(file=io.StringIO()))
-            told = None
+            message = None
         except StudyError as error:
-            told = str(error)
-            assert told.startswith(f"{path}:")
-            assert "\n" not in told
-            told.encode()
-            told = told.removeprefix(str(path))
+            message = str(error)
+            assert message.startswith(f"{path}:")
+            assert "\n" not in message
+            message.encode()
+            message = message.removeprefix(str(path))
         assert [file.name for file in Path(folder).iterdir()] == ["grid.yaml"]
-        return told
+        return message
 
 
-# --- data bent ---
+# --- mutated data ---
 
 texts = st.text(max_size=12) | st.sampled_from(
     [
@@ -139,8 +139,8 @@ def at(data: Any, path: tuple[Any, ...]) -> Any:
     return data
 
 
-def bend(draw: st.DrawFn, grid: Any) -> None:
-    """One change of any kind, in place."""
+def mutate(draw: st.DrawFn, grid: Any) -> None:
+    """One random change, in place."""
     found = places(grid)
     if not found:
         return
@@ -149,7 +149,7 @@ def bend(draw: st.DrawFn, grid: Any) -> None:
     match draw(st.sampled_from(["replace", "borrow", "remove", "rename", "add", "repeat"])):
         case "replace":
             parent[key] = draw(junk)
-        case "borrow":  # a value that is right elsewhere
+        case "borrow":  # a value that is valid elsewhere
             parent[key] = copy.deepcopy(at(grid, draw(st.sampled_from(found))))
         case "remove":
             del parent[key]
@@ -162,25 +162,25 @@ def bend(draw: st.DrawFn, grid: Any) -> None:
 
 
 @st.composite
-def bent_grids(draw: st.DrawFn) -> str:
+def mutated_grids(draw: st.DrawFn) -> str:
     grid = copy.deepcopy(draw(st.sampled_from(SEEDS)))
     for _ in range(draw(st.integers(1, 4))):
-        bend(draw, grid)
+        mutate(draw, grid)
     return yaml.safe_dump(grid, sort_keys=False, allow_unicode=True)
 
 
-@given(bent_grids())
+@given(mutated_grids())
 @relaxed
-def test_bent_data_are_planned_or_told(text: str) -> None:
-    plan_of(text)
+def test_mutated_data_are_planned_or_rejected(text: str) -> None:
+    error_of(text)
 
 
-# --- text bent ---
+# --- mutated text ---
 
 
 @st.composite
-def bent_texts(draw: st.DrawFn) -> str:
-    text = draw(st.sampled_from(GRIDS))
+def mutated_texts(draw: st.DrawFn) -> str:
+    text = draw(st.sampled_from(VALID))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
         end = min(len(text), start + draw(st.integers(0, 12)))
@@ -189,32 +189,32 @@ def bent_texts(draw: st.DrawFn) -> str:
     return text
 
 
-@given(bent_texts())
+@given(mutated_texts())
 @relaxed
-def test_bent_text_is_planned_or_told(text: str) -> None:
-    plan_of(text)
+def test_mutated_text_is_planned_or_rejected(text: str) -> None:
+    error_of(text)
 
 
 @given(st.binary(max_size=200))
 @relaxed
-def test_noise_is_told(noise: bytes) -> None:
-    assert plan_of(noise) is not None
+def test_noise_is_rejected(noise: bytes) -> None:
+    assert error_of(noise) is not None
 
 
-# --- values of every knob ---
+# --- values of every field ---
 
 
 @given(st.sampled_from([p for p in places(SEEDS[1]) if p[0] == "baseline" and len(p) == 3]), junk)
 @relaxed
-def test_whatever_stands_at_a_knob_is_told_with_its_name(path: tuple[str, ...], value: Any) -> None:
-    """Errors about a value name its key, or a level's cell that it makes impossible."""
+def test_errors_about_a_field_name_it(path: tuple[str, ...], value: Any) -> None:
+    """An error names the key of the value, or the cell of a level that it makes invalid."""
     grid = copy.deepcopy(SEEDS[1])
     at(grid, path[:-1])[path[-1]] = value
-    told = plan_of(yaml.safe_dump(grid, sort_keys=False, allow_unicode=True))
-    assert told is None or any(
-        words in told for words in (path[-1], "cell '", "changes nothing", "not valid YAML", "exclude")
+    message = error_of(yaml.safe_dump(grid, sort_keys=False, allow_unicode=True))
+    assert message is None or any(
+        words in message for words in (path[-1], "cell '", "changes nothing", "not valid YAML", "exclude")
     )
 
 
-def test_the_grids_that_are_bent_are_right_themselves() -> None:
-    assert [plan_of(text) for text in GRIDS] == [None] * len(GRIDS)
+def test_the_original_grids_are_valid() -> None:
+    assert [error_of(text) for text in VALID] == [None] * len(VALID)

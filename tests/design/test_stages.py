@@ -1,4 +1,4 @@
-"""What a stage's key depends on, and what not; which stages a trial has, and which trials share them."""
+"""What a stage's key depends on; the stages of a trial, and which trials share them."""
 
 import hashlib
 import json
@@ -32,13 +32,13 @@ SCRATCH = Stage(StageSettings(ENCODER, FINETUNE.settings.recipe), PRETRAIN.seed)
 
 
 def test_golden_keys() -> None:
-    """If these change without a VERSION being raised, every result stored anywhere is lost to its study."""
+    """If these change without a new VERSION, stored results are no longer found."""
     assert PRETRAIN.key == "88dbf825871d96688084a9bbbce26dd3b6a1acad7033596af2ebc46543111b94"
     assert FINETUNE.key == "b7f4608f55c53f9d728eeac8660d7bb1461c88796c93b0f42af708cce919441f"
 
 
-def test_a_key_is_the_sha_256_of_what_the_result_depends_on() -> None:
-    """Worked out by hand: sorted keys, no spaces, changed fields only."""
+def test_a_key_is_the_sha_256_of_the_canonical_identity() -> None:
+    """By hand: sorted keys, no spaces, changed fields only."""
     text = (
         '{"encoder":{"channels":1,"experts_by_depth":[2,3],"image_size":8,"patch_size":2},'
         '"parent":null,'
@@ -49,7 +49,7 @@ def test_a_key_is_the_sha_256_of_what_the_result_depends_on() -> None:
     assert PRETRAIN.key == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_a_fine_tuning_carries_the_key_of_its_pre_training() -> None:
+def test_the_identity_of_a_fine_tuning_contains_the_key_of_its_pre_training() -> None:
     assert FINETUNE.identity["parent"] == PRETRAIN.key
     assert SCRATCH.identity["parent"] is None
     assert FINETUNE.key != SCRATCH.key
@@ -76,12 +76,12 @@ def test_whatever_changes_the_result_changes_the_key(other: Stage) -> None:
     assert other.key != PRETRAIN.key
 
 
-def test_a_change_to_the_pre_training_reaches_the_fine_tuning() -> None:
+def test_a_change_to_the_pre_training_changes_the_key_of_the_fine_tuning() -> None:
     other = Stage(StageSettings(ENCODER, Pretrain(dataset="photos", epochs=10)), PRETRAIN.seed)
     assert Stage(FINETUNE.settings, FINETUNE.seed, other).key != FINETUNE.key
 
 
-def test_a_version_raised_makes_new_keys_of_that_kind_and_below(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_version_changes_the_keys_of_its_kind_and_their_children(monkeypatch: pytest.MonkeyPatch) -> None:
     before = [PRETRAIN.key, FINETUNE.key, SCRATCH.key]
 
     def keys() -> list[str]:
@@ -100,17 +100,17 @@ def test_a_version_raised_makes_new_keys_of_that_kind_and_below(monkeypatch: pyt
     assert [new == old for new, old in zip(keys(), before, strict=True)] == [False, False, True]
 
 
-def test_a_new_neutral_knob_keeps_old_keys() -> None:
-    """A field that did not exist when a result was stored, at its default."""
-    newer = create_model("Encoder", __base__=Encoder, new_knob=(float, Field(0.0)))
+def test_a_new_field_at_its_default_keeps_old_keys() -> None:
+    """A field that was added after a result was stored."""
+    newer = create_model("Encoder", __base__=Encoder, new_field=(float, Field(0.0)))
     same = newer(**ENCODER.model_dump())
-    turned = newer(**ENCODER.model_dump(), new_knob=0.1)
+    changed = newer(**ENCODER.model_dump(), new_field=0.1)
     assert Stage(StageSettings(same, PRETRAIN.settings.recipe), PRETRAIN.seed).key == PRETRAIN.key
-    assert Stage(StageSettings(turned, PRETRAIN.settings.recipe), PRETRAIN.seed).key != PRETRAIN.key
+    assert Stage(StageSettings(changed, PRETRAIN.settings.recipe), PRETRAIN.seed).key != PRETRAIN.key
 
 
-def test_how_a_value_is_written_does_not_matter() -> None:
-    """1 and 1.0, 1e-3 and 0.001, lists and tuples, a default left out or written, a preset or its fields."""
+def test_keys_do_not_depend_on_notation() -> None:
+    """1 and 1.0, 1e-3 and 0.001, lists and tuples, implicit and explicit defaults, a preset and its fields."""
     one = Finetune.model_validate(
         {"dataset": "digits", "warmup_epochs": 1, "learning_rate": 0.001, "weight_decay": 0.05}
     )
@@ -122,8 +122,8 @@ def test_how_a_value_is_written_does_not_matter() -> None:
     assert len(keys) == 1
 
 
-def test_where_and_how_a_stage_is_run_is_no_part_of_it(tmp_path: Path) -> None:
-    """Neither the study's name and file, nor its resources, question and replicates, nor other factors and levels."""
+def test_keys_do_not_depend_on_how_a_stage_is_run(tmp_path: Path) -> None:
+    """Not on the study's name, file, resources, question and replicates, nor on other factors and levels."""
     text = (
         "study: {study}\nquestion: {study}?\nreplicates: {replicates}\nresources: {resources}\n"
         "baseline: {{finetune: {{dataset: digits}}}}\nfactors: {{f: {{path: encoder.depth, levels: {levels}}}}}\n"
@@ -137,21 +137,21 @@ def test_where_and_how_a_stage_is_run_is_no_part_of_it(tmp_path: Path) -> None:
     assert keys[0] == keys[1]
 
 
-def test_keys_are_names_of_files() -> None:
+def test_keys_are_valid_file_names() -> None:
     assert re.fullmatch(r"[0-9a-f]{64}", PRETRAIN.key)
 
 
-# --- specs, as they are stored and sent to workers ---
+# --- specs, as stored and sent to workers ---
 
 
 @pytest.mark.parametrize("stage", [PRETRAIN, FINETUNE, SCRATCH])
-def test_a_stage_survives_being_written_and_read(stage: Stage) -> None:
+def test_spec_round_trip(stage: Stage) -> None:
     again = Stage.from_spec(json.loads(json.dumps(stage.spec())))
     assert again == stage
     assert again.key == stage.key
 
 
-def test_a_spec_holds_every_setting() -> None:
+def test_a_spec_contains_every_setting() -> None:
     spec = FINETUNE.spec()
     assert spec["encoder"].keys() == Encoder.model_fields.keys()
     assert spec["recipe"].keys() == Finetune.model_fields.keys()
@@ -169,7 +169,7 @@ recipes = st.builds(
 
 
 @given(recipes, recipes, st.integers(0, 2**32 - 1))
-def test_equal_stages_and_only_they_have_equal_keys(one: Finetune, other: Finetune, seed: int) -> None:
+def test_keys_are_equal_if_and_only_if_stages_are(one: Finetune, other: Finetune, seed: int) -> None:
     first, second = Stage(StageSettings(Encoder(), one), seed), Stage(StageSettings(Encoder(), other), seed)
     assert (first == second) == (first.key == second.key)
     assert Stage.from_spec(json.loads(json.dumps(first.spec()))).key == first.key
@@ -193,7 +193,7 @@ def test_canonical_json(value: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": -float("inf")}])
-def test_what_json_cannot_say_is_refused(value: Any) -> None:
+def test_non_finite_numbers_are_rejected(value: Any) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         canonical_json(value)
 
@@ -215,8 +215,8 @@ def test_without_pre_training_there_is_one_stage(tiny: Path) -> None:
     assert [stage.kind for stage in stages_of(trial)] == ["finetune"]
 
 
-def test_cells_that_differ_in_fine_tuning_alone_share_their_pre_training(tiny: Path) -> None:
-    """Four cells: baseline and probe share one pre-training a replicate, kv heads has its own, one has none."""
+def test_cells_that_differ_only_in_fine_tuning_share_their_pre_training(tiny: Path) -> None:
+    """Per replicate baseline and probe share one pre-training, kv heads has its own, one cell has none."""
     trials = expand(load(tiny))
     unique = unique_stages(trials)
     assert sum(len(stages_of(trial)) for trial in trials) == 14
@@ -227,7 +227,7 @@ def test_cells_that_differ_in_fine_tuning_alone_share_their_pre_training(tiny: P
     assert len(set(first.values())) == 3
 
 
-def test_replicates_share_nothing(tiny: Path) -> None:
+def test_replicates_share_no_stage(tiny: Path) -> None:
     keys: dict[int, set[str]] = {}
     for trial in expand(load(tiny)):
         keys.setdefault(trial.replicate, set()).update(stage.key for stage in stages_of(trial))

@@ -1,4 +1,4 @@
-"""From a grid to its cells and trials. What its author is told when it cannot be: test_bad_input.py."""
+"""From a grid to its cells and trials. Error messages for invalid grids: tests/cli/test_bad_input.py."""
 
 import copy
 import itertools
@@ -15,8 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from study.design.factors import RESULT_COLUMNS, label_of
-from study.design.overrides import laid_over, overlaps, path_problem, value_at
-from study.design.study import MAX_TRIALS, Study, expand, load, replicate_seed
+from study.design.kinds import MAX_TRIALS
+from study.design.overrides import overlaps, path_problem, value_at, with_overrides
+from study.design.study import Study, expand, load, replicate_seed
 from study.utils.errors import StudyError
 from study.vit.settings import Settings
 
@@ -62,7 +63,7 @@ def one_factor(path: str, *levels: Any) -> dict[str, Any]:
 # --- designs ---
 
 
-def test_one_factor_is_the_baseline_and_one_change_at_a_time(grid: Loader) -> None:
+def test_one_factor_changes_one_factor_at_a_time(grid: Loader) -> None:
     study = grid()
     assert names(study) == [
         "baseline", "heads=1", "heads=6", "experts=1", "experts=2-3", "pre-training=none",
@@ -108,7 +109,7 @@ def test_a_level_may_set_several_fields_across_sections(grid: Loader) -> None:
 
 
 def test_a_level_may_replace_a_whole_section(grid: Loader) -> None:
-    """Fields of the old section do not shine through; then a longer path wins over a shorter one."""
+    """Fields of the old section are dropped; a longer path overrides a shorter one."""
     level = {"label": "own", "set": {"pretrain.epochs": 3, "pretrain": {"dataset": "digits", "mask_ratio": 0.5}}}
     study = grid(baseline={**GRID["baseline"], "pretrain": {"dataset": "photos", "weight_decay": 0.3}},
                  factors={"f": {"levels": [level]}})  # fmt: skip
@@ -118,7 +119,7 @@ def test_a_level_may_replace_a_whole_section(grid: Loader) -> None:
     assert settings.pretrain.changed() == {"dataset": "digits", "mask_ratio": 0.5, "epochs": 3}
 
 
-def test_a_section_that_is_null_is_opened_by_a_path_into_it(grid: Loader) -> None:
+def test_a_path_into_a_null_section_creates_it(grid: Loader) -> None:
     level = {"label": "on photos", "set": {"pretrain.dataset": "photos", "pretrain.epochs": 3}}
     study = grid(baseline={**GRID["baseline"], "pretrain": None}, factors={"f": {"levels": [level]}})
     settings = study.cells[1].settings
@@ -140,7 +141,7 @@ def test_the_level_that_equals_the_baseline_comes_first(grid: Loader, levels: tu
 @pytest.mark.parametrize(
     ("path", "written", "label"),
     [
-        ("encoder.num_kv_heads", 3, "3"),  # a default, not written in the baseline
+        ("encoder.num_kv_heads", 3, "3"),  # an implicit default
         ("encoder.width", 12, "12"),
         ("encoder.bias", True, "on"),
         ("finetune.weight_decay", 0.05, "0.05"),
@@ -149,10 +150,8 @@ def test_the_level_that_equals_the_baseline_comes_first(grid: Loader, levels: tu
         ("finetune.train_images", None, "none"),
     ],
 )
-def test_a_level_for_the_baseline_is_added_where_none_equals_it(
-    grid: Loader, path: str, written: object, label: str
-) -> None:
-    """It is called as if it had been written."""
+def test_a_baseline_level_is_added_if_no_level_equals_it(grid: Loader, path: str, written: object, label: str) -> None:
+    """It has the label that a written level would have."""
     other = {"encoder.width": 24, "encoder.bias": False, "encoder.experts_by_depth": [2], "finetune.augment.flip": True}
     alone = grid(factors=one_factor(path, other.get(path, 1)))
     beside = grid(factors=one_factor(path, other.get(path, 1), written))
@@ -160,8 +159,8 @@ def test_a_level_for_the_baseline_is_added_where_none_equals_it(
     assert [cell.settings for cell in alone.cells] == [cell.settings for cell in beside.cells]
 
 
-def test_equality_with_the_baseline_is_that_of_the_settings(grid: Loader) -> None:
-    """1e-3 and 0.001, a default left out and written: what counts is what is run."""
+def test_levels_are_compared_with_the_baseline_by_settings(grid: Loader) -> None:
+    """1e-3 equals 0.001; an explicit default equals an implicit one."""
     level = {"label": "same", "set": {"finetune.learning_rate": 1e-3, "encoder.num_heads": 6}}
     study = grid(factors={"f": {"path": "finetune.learning_rate", "levels": [level, 0.01]}})
     assert [level.label for level in study.factors[0].levels] == ["same", "0.01"]
@@ -205,7 +204,7 @@ def excluded(study: Study) -> dict[str, str]:
         ({"encoder.num_kv_heads": [1, 6]}, ["heads=1", "heads=6"]),
         ({"encoder.experts_by_depth": [2, 3]}, ["experts=2-3"]),  # a value that is a list
         ({"encoder.experts_by_depth": [[1], [2, 3]]}, ["experts=1", "experts=2-3"]),
-        ({"encoder.num_heads": 6, "heads": 1}, ["heads=1"]),  # 6 is a default that nobody wrote
+        ({"encoder.num_heads": 6, "heads": 1}, ["heads=1"]),  # 6 is an implicit default
     ],
 )
 def test_exclusions_by_level_and_by_path(grid: Loader, when: dict[str, object], covered: list[str]) -> None:
@@ -219,12 +218,12 @@ def test_all_conditions_of_an_exclusion_must_hold(grid: Loader) -> None:
     assert set(excluded(study)) == {"heads=6", "heads=6, experts=1", "heads=6, experts=2-3"}
 
 
-def test_the_first_reason_that_covers_a_cell_is_told(grid: Loader) -> None:
+def test_the_first_covering_exclusion_gives_the_reason(grid: Loader) -> None:
     study = grid(exclude=[{"when": {"heads": 6}, "reason": "one"}, {"when": {"heads": [1, 6]}, "reason": "two"}])
     assert excluded(study) == {"heads=6": "one", "heads=1": "two"}
 
 
-def test_an_exclusion_may_cover_what_cannot_be(grid: Loader) -> None:
+def test_an_excluded_cell_may_be_invalid(grid: Loader) -> None:
     study = grid(factors=one_factor("encoder.num_kv_heads", 3, 4, 1),
                  exclude=[{"when": {"f": 4}, "reason": "4 does not divide 6"}])  # fmt: skip
     assert [cell.settings is None for cell in study.cells] == [False, True, False]
@@ -241,7 +240,7 @@ def test_true_is_not_one(grid: Loader) -> None:
 # --- replicates and seeds ---
 
 
-def test_trials_are_cells_times_replicates_one_replicate_after_the_other(grid: Loader) -> None:
+def test_trials_are_ordered_by_replicate(grid: Loader) -> None:
     study = grid(replicates=4)
     trials = expand(study)
     assert [trial.replicate for trial in trials] == [1] * 6 + [2] * 6 + [3] * 6 + [4] * 6
@@ -249,7 +248,7 @@ def test_trials_are_cells_times_replicates_one_replicate_after_the_other(grid: L
 
 
 def test_cells_are_paired_by_replicate(grid: Loader) -> None:
-    """A replicate has one seed for all cells, and another one than every other replicate."""
+    """All cells of a replicate share its seed; seeds of replicates differ."""
     seeds: dict[int, set[int]] = {}
     for trial in expand(grid(replicates=50, design="factorial")):
         seeds.setdefault(trial.replicate, set()).add(trial.seed)
@@ -257,19 +256,19 @@ def test_cells_are_paired_by_replicate(grid: Loader) -> None:
     assert len(set.union(*seeds.values())) == 50
 
 
-def test_seeds_depend_on_the_replicate_and_the_base_alone(grid: Loader) -> None:
-    """More levels, more replicates or another order change no seed: what is stored stays good."""
+def test_seeds_depend_only_on_replicate_and_base_seed(grid: Loader) -> None:
+    """More levels, more replicates or another order change no seed: stored results stay valid."""
     few, many = grid(replicates=2), grid(replicates=9, factors=one_factor("encoder.depth", 3, 4, 5))
     assert {t.replicate: t.seed for t in expand(few)}.items() <= {t.replicate: t.seed for t in expand(many)}.items()
     assert {t.seed for t in expand(grid(seed=1))}.isdisjoint(t.seed for t in expand(grid(seed=2)))
 
 
-def test_seeds_are_fixed_for_ever() -> None:
+def test_seeds_do_not_change_between_versions() -> None:
     """The first 32 bits of SHA-256 of the named axes: `printf seed=0/replicate=1 | sha256sum` begins with d294d6ab."""
     assert [replicate_seed(0, 1), replicate_seed(0, 2), replicate_seed(7, 1)] == [0xD294D6AB, 0x1550FAA7, 0x3C9C16E4]
 
 
-# --- what cannot be combined ---
+# --- invalid combinations ---
 
 
 def test_two_levels_may_not_set_the_same_field(grid: Loader) -> None:
@@ -297,17 +296,17 @@ def test_a_level_may_not_set_a_field_of_a_section_that_another_removes(grid: Loa
     assert excluded(study) == {"mask=0.5, pre-training=none": "nothing to mask"}
 
 
-def test_two_cells_may_not_be_called_the_same(grid: Loader) -> None:
-    """Reports, runs and figures know cells by name."""
+def test_cell_names_are_unique(grid: Loader) -> None:
+    """Reports, runs and figures identify cells by name."""
     factors = {
         "a": {"path": "encoder.depth", "levels": [{"label": "1, b=2", "value": 4}, {"label": "1", "value": 5}]},
         "b": {"path": "encoder.num_kv_heads", "levels": [2]},
     }
-    with pytest.raises(StudyError, match="a second cell is called 'a=1, b=2'; give a level another label"):
+    with pytest.raises(StudyError, match="duplicate cell name 'a=1, b=2'; give a level another label"):
         grid(factors=factors, design="factorial")
 
 
-def test_a_product_too_large_is_refused_before_it_is_made(grid: Loader) -> None:
+def test_a_product_too_large_is_rejected_before_it_is_built(grid: Loader) -> None:
     factors = {f"f{i}": {"path": "encoder.depth", "levels": list(range(3, 103))} for i in range(10)}
     with pytest.raises(StudyError, match="100,000,000,000,000,000,000 cells x 3 replicates"):
         grid(factors=factors, design="factorial")
@@ -326,8 +325,8 @@ def test_errors_after_loading_point_at_the_level_or_the_baseline(grid: Loader) -
 @pytest.mark.parametrize(
     "name", ["..", ".", "../up", "a/b", "/etc", "a\\b", ".hidden", "", " ", "a b", "é", "-x", "a\u2028b", "x" * 65]
 )
-def test_no_name_leads_out_of_the_folder_it_names(grid: Loader, name: str) -> None:
-    with pytest.raises(StudyError, match=r"study: .* is not possible"):
+def test_a_study_name_is_a_plain_file_name(grid: Loader, name: str) -> None:
+    with pytest.raises(StudyError, match=r"study: invalid value .*: must be a name of the study"):
         grid(study=name)
 
 
@@ -337,18 +336,18 @@ def test_names(grid: Loader, name: str) -> None:
 
 
 @pytest.mark.parametrize("column", RESULT_COLUMNS)
-def test_a_factor_may_not_take_the_place_of_a_result(grid: Loader, column: str) -> None:
+def test_a_factor_may_not_be_named_like_a_result_column(grid: Loader, column: str) -> None:
     with pytest.raises(StudyError, match=r"is a column of results.csv"):
         grid(factors={column: GRID["factors"]["heads"]})
 
 
-# --- laying over, by itself ---
+# --- overrides ---
 
 
-def test_laying_over_leaves_the_baseline_as_it_is() -> None:
+def test_overrides_do_not_modify_the_baseline() -> None:
     raw = {"a": {"b": {"c": 1, "d": 2}}, "e": None}
     before = copy.deepcopy(raw)
-    laid = laid_over(raw, {"a.b.c": 5, "e.f": 6, "a.g": {"h": 1}, "a.g.i": 2})
+    laid = with_overrides(raw, {"a.b.c": 5, "e.f": 6, "a.g": {"h": 1}, "a.g.i": 2})
     assert laid == {"a": {"b": {"c": 5, "d": 2}, "g": {"h": 1, "i": 2}}, "e": {"f": 6}}
     assert raw == before
 
@@ -357,11 +356,11 @@ def test_laying_over_leaves_the_baseline_as_it_is() -> None:
     ("one", "other", "shared"),
     [("a.b", "a.b", True), ("a", "a.b", True), ("a.b.c", "a", True), ("a.b", "a.c", False), ("a.b", "a.bc", False)],
 )
-def test_paths_overlap_where_one_leads_through_the_other(one: str, other: str, shared: bool) -> None:
+def test_paths_overlap_if_one_is_a_prefix_of_the_other(one: str, other: str, shared: bool) -> None:
     assert overlaps(one, other) is overlaps(other, one) is shared
 
 
-def test_values_of_paths_are_as_written_or_of_the_preset_or_the_default() -> None:
+def test_value_at_resolves_written_values_presets_and_defaults() -> None:
     raw = {"encoder": {"preset": "S", "depth": 7}, "pretrain": None}
     values = {path: value_at(raw, path) for path in (
         "encoder.depth", "encoder.width", "encoder.top_k", "encoder.experts_by_depth", "encoder.preset",
@@ -372,12 +371,12 @@ def test_values_of_paths_are_as_written_or_of_the_preset_or_the_default() -> Non
 
 
 @pytest.mark.parametrize("path", ["encoder", "encoder.preset", "pretrain.decoder.width", "finetune.augment.flip"])
-def test_paths_that_lead_somewhere(path: str) -> None:
+def test_valid_paths(path: str) -> None:
     assert path_problem(path) is None
 
 
 @pytest.mark.parametrize("path", ["", ".", "encoder.", ".encoder", "encoder..width", "encoder.experts_by_depth.0"])
-def test_paths_that_lead_nowhere(path: str) -> None:
+def test_invalid_paths(path: str) -> None:
     assert path_problem(path) is not None
 
 
@@ -420,7 +419,7 @@ recipes = st.fixed_dictionaries(
 def test_settings_survive_being_written_as_yaml(
     tmp_path: Path, finetune: dict[str, Any], pretrain: dict[str, Any] | None
 ) -> None:
-    """By PyYAML, which follows YAML 1.1; only a text such as 1e-3 it leaves without the quotes that YAML 1.2 needs."""
+    """Written by PyYAML (YAML 1.1), which quotes every text that YAML 1.2 requires to be quoted, except e.g. 1e-3."""
     settings = Settings.model_validate({"finetune": finetune, "pretrain": pretrain})
     path = tmp_path / "written.yaml"
     path.write_text(yaml.safe_dump({**GRID, "baseline": settings.model_dump(mode="json"), "factors": {
@@ -430,7 +429,7 @@ def test_settings_survive_being_written_as_yaml(
 
 @given(designs(), st.integers(1, 3))
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_every_design_is_balanced_and_holds_the_baseline(
+def test_every_design_is_balanced_and_contains_the_baseline(
     tmp_path: Path, design: dict[str, Any], replicates: int
 ) -> None:
     path = tmp_path / "design.yaml"

@@ -1,4 +1,4 @@
-"""Reading grid files: plain data only, by YAML 1.2's rules, and every mistake told with file and line."""
+"""Reading grid files: plain data only, by the rules of YAML 1.2; every error has file and line."""
 
 import json
 import math
@@ -22,7 +22,7 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def complaint(folder: Path, text: str | bytes) -> str:
+def error_of(folder: Path, text: str | bytes) -> str:
     with pytest.raises(StudyError) as caught:
         read(write(folder, text))
     return str(caught.value)
@@ -40,19 +40,19 @@ def complaint(folder: Path, text: str | bytes) -> str:
         ("1.5", 1.5),
         (".5", 0.5),
         ("2.", 2.0),
-        ("1e-3", 0.001),  # PyYAML reads text
+        ("1e-3", 0.001),  # text for PyYAML
         ("1E5", 1e5),
         ("-.inf", -math.inf),
         ("true", True),
         ("False", False),
-        ("yes", "yes"),  # YAML 1.1 reads True
+        ("yes", "yes"),  # true in YAML 1.1
         ("off", "off"),
         ("n", "n"),
         ("null", None),
         ("~", None),
         ("", None),
-        ("2024-01-31", "2024-01-31"),  # YAML 1.1 reads a date
-        ("12:30:45", "12:30:45"),  # YAML 1.1 reads a number to base 60
+        ("2024-01-31", "2024-01-31"),  # a date in YAML 1.1
+        ("12:30:45", "12:30:45"),  # a sexagesimal number in YAML 1.1
         ("'5'", "5"),
         ("!!str 5", "5"),
         ("! 5", 5),
@@ -76,11 +76,11 @@ def test_not_a_number_is_a_number(tmp_path: Path) -> None:
     [
         ("a: 1\nb: [1, 2", 2, "expected ',' or ']'"),
         ("a: 1\n\tb: 2", 2, "cannot start any token"),
-        ("a: 1\nb: 2\na: 3", 3, "'a' is written twice"),
-        ('a: 1\n"a": 2', 2, "'a' is written twice"),
+        ("a: 1\nb: 2\na: 3", 3, "duplicate key 'a'"),
+        ('a: 1\n"a": 2', 2, "duplicate key 'a'"),
         ("a:\n  ? [x]\n  : 1", 2, "a key must be plain text"),
         ('"a\\nb": 1', 1, "a key must be plain text on one line"),
-        ("a: &x {b: 1}\nc:\n  <<: *x", 3, "merging with << "),
+        ("a: &x {b: 1}\nc:\n  <<: *x", 3, "merge key << "),
         ("a: 1\nb: *nowhere", 2, "undefined alias 'nowhere'"),
         ("a: 1\n---\nb: 2", 2, "single document"),
         ("a: 1\nb: !!python/object/apply:os.system [ls]", 2, "!!python/object/apply:os.system"),
@@ -88,59 +88,59 @@ def test_not_a_number_is_a_number(tmp_path: Path) -> None:
         ("a: !!timestamp 2024-01-31", 1, "!!timestamp"),
         ("a: !!binary aGk=", 1, "!!binary"),
         ("a: !own x", 1, "!own"),
-        ("a: !!int many", 1, "a whole number"),
+        ("a: !!int many", 1, "must be an integer"),
         ("a: !!bool off", 1, "true or false"),
-        (f"a: 1\nb: {'9' * 5000}", 2, "a whole number"),  # Python refuses to convert it
+        (f"a: 1\nb: {'9' * 5000}", 2, "must be an integer"),  # exceeds the limit of int()
         ("a: 1\nb: \x07", 2, "U+0007"),
-        ('a: 1\nb: "\\e[31m"', 2, "U+001B"),  # would colour the terminal
+        ('a: 1\nb: "\\e[31m"', 2, "U+001B"),  # a terminal escape sequence
         ('"\\0": 1', 1, "U+0000"),
-        ('a: "\\ud800"', 1, "U+D800"),  # cannot be written out
+        ('a: "\\ud800"', 1, "U+D800"),  # cannot be encoded
         ("a: &x [*x, *x]", 1, f"more than {MAX_DEPTH} deep"),
         (f"a: {'[' * 100}{']' * 100}", 1, f"more than {MAX_DEPTH} deep"),
         (f"a: {'[' * 5000}", 1, f"more than {MAX_DEPTH} deep"),
-        ("", 1, "holds nothing"),
-        ("# a comment", 1, "holds nothing"),
-        ("- a\n- b", 1, 'holds ["a", "b"]'),
-        ("hello", 1, 'holds "hello"'),
+        ("", 1, "found nothing"),
+        ("# a comment", 1, "found nothing"),
+        ("- a\n- b", 1, 'found ["a", "b"]'),
+        ("hello", 1, 'found "hello"'),
         (b"a: 1\nb: \xe9", 2, "not UTF-8 text (byte 8"),
         (b"\xff\xfea\x00", 1, "not UTF-8 text"),
     ],
 )
-def test_what_is_no_grid_is_told_with_its_line(tmp_path: Path, text: str | bytes, line: int, words: str) -> None:
-    message = complaint(tmp_path, text)
+def test_invalid_files_are_reported_with_the_line(tmp_path: Path, text: str | bytes, line: int, words: str) -> None:
+    message = error_of(tmp_path, text)
     assert message.startswith(f"{tmp_path / 'grid.yaml'}:{line}: ")
     assert words in message
     assert len(message.splitlines()) == 1
 
 
 @pytest.mark.parametrize("as_key", [False, True])
-def test_aliases_that_multiply_are_refused_quickly(tmp_path: Path, as_key: bool) -> None:
-    """The "billion laughs": ten lines that stand for ten to the tenth values."""
+def test_exponential_aliases_are_rejected_quickly(tmp_path: Path, as_key: bool) -> None:
+    """The "billion laughs": ten lines that expand to 10^10 values."""
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
-    message = complaint(tmp_path, "\n".join([*lines, "? *a9\n: 1"] if as_key else lines))
-    assert "aliases followed" in message
+    message = error_of(tmp_path, "\n".join([*lines, "? *a9\n: 1"] if as_key else lines))
+    assert "after expansion of aliases" in message
 
 
-def test_a_file_of_another_kind(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="no such grid file"):
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="grid file not found"):
         read(tmp_path / "nowhere.yaml")
     with pytest.raises(StudyError, match="is a folder"):
         read(tmp_path)
-    with pytest.raises(StudyError, match="cannot be read: Not a directory"):
+    with pytest.raises(StudyError, match="cannot read file: Not a directory"):
         read(write(tmp_path, "a: 1") / "inside")
-    with pytest.raises(StudyError, match="cannot be read: File name too long"):
+    with pytest.raises(StudyError, match="cannot read file: File name too long"):
         read(tmp_path / ("x" * 300))
-    assert f"larger than {MAX_BYTES:,} bytes" in complaint(tmp_path, "#" * (MAX_BYTES + 1))
+    assert f"the limit is {MAX_BYTES:,} bytes" in error_of(tmp_path, "#" * (MAX_BYTES + 1))
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
-def test_a_device_without_end_is_not_read_to_its_end() -> None:
-    with pytest.raises(StudyError, match="larger than"):
+def test_an_endless_device_is_not_read_to_its_end() -> None:
+    with pytest.raises(StudyError, match="too large for a grid file"):
         read(Path("/dev/zero"))
 
 
-def test_a_grid_may_come_through_a_pipe(tmp_path: Path) -> None:
+def test_a_grid_may_be_a_pipe(tmp_path: Path) -> None:
     """As with `study plan <(generate)`."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -150,13 +150,13 @@ def test_a_grid_may_come_through_a_pipe(tmp_path: Path) -> None:
     writer.join()
 
 
-def test_a_missing_grid_names_those_beside_it(tmp_path: Path) -> None:
+def test_a_missing_grid_lists_those_in_its_folder(tmp_path: Path) -> None:
     write(tmp_path, "a: 1")
-    with pytest.raises(StudyError, match=r"no such grid file; .* has .*grid\.yaml"):
+    with pytest.raises(StudyError, match=r"grid file not found; grid files in .*grid\.yaml"):
         read(tmp_path / "gird.yaml")
 
 
-def test_lines_lead_to_the_key_or_its_nearest_parent(tmp_path: Path) -> None:
+def test_lines_of_keys_or_their_nearest_parent(tmp_path: Path) -> None:
     grid = read(write(tmp_path, "a:\n  b: 1\n  c:\n    - x\n    - y: 2\nd: &d\n  e: 1\nf: *d\n"))
     assert grid.data == {"a": {"b": 1, "c": ["x", {"y": 2}]}, "d": {"e": 1}, "f": {"e": 1}}
     assert grid.line(("a", "b")) == 2
@@ -169,7 +169,7 @@ def test_lines_lead_to_the_key_or_its_nearest_parent(tmp_path: Path) -> None:
     assert str(grid.error((), "wrong")) == f"{grid.path}:1: wrong"
 
 
-def test_byte_order_marks_and_windows_line_ends_are_nothing_special(tmp_path: Path) -> None:
+def test_byte_order_marks_and_windows_line_ends(tmp_path: Path) -> None:
     grid = read(write(tmp_path, "\ufeffa: 1\r\nb: 2\r\n"))
     assert grid.data == {"a": 1, "b": 2}
     assert grid.line(("b",)) == 2
@@ -224,6 +224,6 @@ def test_values_are_shown_as_one_writes_them() -> None:
     assert len(shown("x" * 1000)) == 80
 
 
-def test_suggestions_name_the_nearest_and_all() -> None:
+def test_suggestions_list_the_closest_and_all_names() -> None:
     assert did_you_mean("widht", ["depth", "width"]) == "did you mean 'width'? Possible: depth, width"
     assert did_you_mean("zzz", ["depth", "width"]) == "possible: depth, width"

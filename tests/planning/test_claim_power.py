@@ -10,7 +10,7 @@ from rich.console import Console
 from study.analysis.stats.claims import reachable
 from study.analysis.stats.power import detectable_effect, inside_power, paired_power
 from study.cli.plan import as_json, claim_line, missing_estimates, show
-from study.design.claims import Region
+from study.design.claim_kinds.claim_kind import Region
 from study.design.stages import stages_of
 from study.design.study import Study, expand, load
 from study.planning.claim_power import ClaimPower, claim_powers

@@ -19,13 +19,13 @@ from study.tuning.stage_source import TuningStageSource
 from study.utils.errors import StudyError
 
 BAD = {
-    ("params, val_accuracy", "params, macs"): "without val_accuracy the smallest model wins",
-    ("params, val_accuracy", "params, params"): "an objective is written twice",
+    ("params, val_accuracy", "params, macs"): "requires val_accuracy",
+    ("params, val_accuracy", "params, params"): "duplicate objective",
     ("design: search", "design: factorial"): "search: belongs to design: search",
-    ("replicates: 1", "tune: {budget: 1, parameters: {finetune.epochs: {low: 1, high: 2}}}"): "tune: does not go with",
-    ("encoder.width: {low: 4", "encoder.wide: {low: 4"): "there is no encoder.wide",
-    ("encoder.width: {low: 4, high: 12, step: 4}", "encoder.width: {low: 5, high: 7}"): "5 is not possible",
-    ("replicates: 1", "factors: {kv heads: {path: encoder.num_kv_heads, levels: [2]}}"): "and both are written",
+    ("replicates: 1", "tune: {budget: 1, parameters: {finetune.epochs: {low: 1, high: 2}}}"): "tune: not supported",
+    ("encoder.width: {low: 4", "encoder.wide: {low: 4"): "unknown field encoder.wide",
+    ("encoder.width: {low: 4, high: 12, step: 4}", "encoder.width: {low: 5, high: 7}"): "invalid value 5",
+    ("replicates: 1", "factors: {kv heads: {path: encoder.num_kv_heads, levels: [2]}}"): "found both",
     ("  space:\n", "  sampler: nsga3\n  space:\n"): "sampler",
 }
 

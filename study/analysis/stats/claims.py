@@ -1,9 +1,9 @@
 """Verdicts on claims: supported, refuted or undecided, with their numbers.
 
-One rule for all kinds. A claim states that a true difference d is in a region (`study.design.claims`). The replicates
-give an interval for d. The claim is *supported* if the interval is entirely inside the region, *refuted* if it is
-entirely outside, and *undecided* otherwise. So a verdict can only be false if the interval does not contain d, which
-happens in at most a share alpha of all studies, for every kind, margin and true difference.
+One rule for all kinds. A claim states that a true difference d is in a region (`study.design.claim_kinds`). The
+replicates give an interval for d. The claim is *supported* if the interval is entirely inside the region, *refuted* if
+it is entirely outside, and *undecided* otherwise. So a verdict can only be false if the interval does not contain d,
+which happens in at most a share alpha of all studies, for every kind, margin and true difference.
 
 The p-value of a claim is the alpha at which its 1 - alpha interval just decides it. For `greater`, `less` and
 `interaction` with margin 0 it is the two-sided p-value of the t-test. With a margin it is twice the p-value of the
@@ -33,7 +33,8 @@ from scipy import optimize, stats  # type: ignore[import-untyped]
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import Contrast, contrast, results_by_cell
 from study.analysis.stats.power import detectable_effect, inside_power, needed_replicates
-from study.design.claims import ClaimSpec, Region
+from study.design.claim_kinds.claim_kind import Region
+from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, select
 
 Floats = npt.NDArray[np.float64]

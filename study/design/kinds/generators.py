@@ -1,27 +1,27 @@
-"""Which part of a two-level product to take: regular fractions by resolution (Box & Hunter 1961, Technometrics 3:311).
+"""Regular fractions of a two-level product, chosen by resolution (Box & Hunter 1961, Technometrics 3:311).
 
-A fraction of k factors in 2^b cells is written as k columns, whole numbers whose bits name some of b base factors:
-factor i is at its other level where an odd number of the base factors in its column are. The first b columns are the
-base factors themselves, so the cell with all factors at the baseline's level is always in. A word is a set of factors,
-as bits, whose columns cancel out; the resolution is the length of the shortest.
+A fraction of k factors in 2^b cells is given by k columns: integers whose bits are a subset of the b base factors.
+Factor i is at its other level if an odd number of the base factors in its column are. The first b columns are the base
+factors themselves, so the baseline cell is always included. A word is a set of factors, as bits, whose columns sum to
+zero (XOR); the resolution is the length of the shortest word.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-MAX_FACTORS = 20  # beyond, nobody reads the alias table
-MAX_EXACT = 11  # up to here all choices of generators are compared
+MAX_FACTORS = 20  # an alias table of more factors is unreadable
+MAX_EXACT = 11  # the search over generators is exhaustive up to this number of factors
 
-Pattern = tuple[int, ...]  # how many words there are of length 0, 1, 2, ...
+Pattern = tuple[int, ...]  # the number of words of length 0, 1, 2, ...
 
 
 @lru_cache
 def choose_columns(factors: int, resolution: int) -> tuple[int, ...] | None:
-    """The columns of the smallest fraction that has at least this resolution, None where only the whole product has.
+    """The columns of the smallest fraction of at least this resolution, None if only the full product has it.
 
-    Among those of a size the one of minimum aberration: the fewest shortest words, then the fewest of the next length,
-    and so on (Fries & Hunter 1980, Technometrics 22:601). Beyond MAX_EXACT factors generators are added one by one,
-    each so that it makes the fewest short words: the fraction has the resolution, but a better one may exist.
+    Among fractions of equal size it has minimum aberration: the fewest shortest words, then the fewest of the next
+    length, and so on (Fries & Hunter 1980, Technometrics 22:601). Above MAX_EXACT factors the search is greedy: the
+    fraction has the resolution, but one of lower aberration may exist.
     """
     choose = _best if factors <= MAX_EXACT else _greedy
     for base in range(1, factors):
@@ -35,18 +35,18 @@ def defining_words(columns: Sequence[int]) -> list[int]:
     words = [0]
     base = num_base(columns)
     for factor, column in enumerate(columns[base:], start=base):
-        word = column | 1 << factor  # the base factors come first, so a column is a set of factors as it stands
+        word = column | 1 << factor  # base factors come first, so a column is also a set of factors
         words += [word ^ other for other in words]
     return sorted(words[1:], key=lambda word: (word.bit_count(), _members(word)))
 
 
 def num_base(columns: Sequence[int]) -> int:
-    """How many factors are free: 2^base is the number of cells."""
+    """The number of base factors; the fraction has 2^base cells."""
     return max(column.bit_length() for column in columns)
 
 
 def word_lengths(words: Sequence[int], factors: int) -> Pattern:
-    """How many words there are of each length from 0 to the number of factors."""
+    """The number of words of each length from 0 to the number of factors."""
     lengths = [word.bit_count() for word in words]
     return tuple(lengths.count(length) for length in range(factors + 1))
 
@@ -56,26 +56,29 @@ def _members(word: int) -> list[int]:
 
 
 def _fewest_cells(factors: int, resolution: int) -> int:
-    """A bound: the mean, main effects and, in resolution 5, two-factor interactions have a degree of freedom each; a
-    fraction of resolution 4 is at least as large as its reflection, twice the factors."""
+    """A lower bound on the number of cells.
+
+    The mean, each main effect and, in resolution 5, each two-factor interaction take one degree of freedom; resolution
+    4 requires at least twice as many cells as factors.
+    """
     if resolution == 4:
         return 2 * factors
     return 1 + factors + (factors * (factors - 1) // 2 if resolution == 5 else 0)
 
 
 def _candidates(base: int, resolution: int) -> list[int]:
-    """Columns of generated factors that make a word of at least this length, the longest first."""
+    """Columns whose word has at least this length, the longest first."""
     columns = [column for column in range(1, 2**base) if column.bit_count() >= resolution - 1]
     return sorted(columns, key=lambda column: (-column.bit_count(), column))
 
 
 def _best(factors: int, base: int, resolution: int) -> tuple[int, ...] | None:
-    """Compare all choices of generators, leaving out those that cannot win."""
+    """The generators of minimum aberration, by branch and bound."""
     return _Comparison(factors, base, resolution).run()
 
 
 class _Comparison:
-    """Depth-first over sets of generators. A set's words stay when generators are added, so its pattern only grows."""
+    """Depth-first search. A set keeps its words when a generator is added, so its pattern is a lower bound."""
 
     def __init__(self, factors: int, base: int, resolution: int) -> None:
         self.factors, self.base, self.resolution = factors, base, resolution
@@ -94,7 +97,7 @@ class _Comparison:
         for position in range(start, len(self.candidates)):
             column = self.candidates[position]
             if not chosen and column & (column + 1):
-                continue  # base factors are interchangeable: the first generator takes the first of them
+                continue  # base factors are interchangeable: the first generator uses the lowest ones
             word = column | 1 << (self.base + len(chosen))
             made = [word ^ other for other in words]
             if min(other.bit_count() for other in made) < self.resolution:
@@ -113,12 +116,12 @@ def _added(pattern: Pattern, words: list[int]) -> Pattern:
 
 def _greedy(factors: int, base: int, resolution: int) -> tuple[int, ...] | None:
     candidates = _candidates(base, resolution)
-    odd = [column for column in candidates if column.bit_count() % 2]  # all words even: resolution 4, however many
+    odd = [column for column in candidates if column.bit_count() % 2]  # with these all words are even: resolution 4
     return _grown(factors, base, resolution, candidates) or (_grown(factors, base, 4, odd) if resolution == 4 else None)
 
 
 def _grown(factors: int, base: int, resolution: int, candidates: list[int]) -> tuple[int, ...] | None:
-    """Add the generator that makes the fewest words of three factors, then of four, again and again."""
+    """Repeatedly add the generator that creates the fewest words of three factors, then of four."""
     columns = [1 << i for i in range(base)]
     while len(columns) < factors:
         pairs, triples = _sums(columns, 2), _sums(columns, 3)
@@ -131,7 +134,7 @@ def _grown(factors: int, base: int, resolution: int, candidates: list[int]) -> t
 
 
 def _sums(columns: list[int], size: int) -> dict[int, int]:
-    """How many sets of so many columns add up to each column."""
+    """The number of sets of `size` columns whose sum is a given column."""
     counts: dict[int, int] = {}
     for total in _totals(columns, size):
         counts[total] = counts.get(total, 0) + 1

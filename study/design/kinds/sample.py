@@ -1,5 +1,7 @@
-"""Some cells of a product that is too large to run whole: the first N of a fixed sequence, so a sample that grows keeps
-the cells it had. The sequence depends on the grid's seed and the numbers of levels alone.
+"""Samples of a product that is too large to run in full: the first N cells of a fixed sequence.
+
+A larger sample therefore contains a smaller one. The sequence depends only on the grid's seed, the numbers of levels
+and the excluded cells.
 """
 
 import itertools
@@ -7,46 +9,46 @@ import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 
-from study.design.kinds.ask import Codes
+from study.design.kinds.design import Codes
 
-MAX_LISTED = 100_000  # a product up to this size is shuffled as a whole
-MAX_VAIN = 100_000  # draws in a row that bring nothing new, before giving up
-MAX_POOL = 10_000  # cells among which space-filling chooses
+MAX_LISTED = 100_000  # a product up to this size is shuffled in full; cells of a larger one are drawn
+MAX_REJECTED = 100_000  # consecutive draws without a new cell before giving up
+MAX_POOL = 10_000  # candidates of space_filling_cells
 
-Allowed = Callable[[Codes], bool]
+IsIncluded = Callable[[Codes], bool]
 
 
-def random_cells(levels: Sequence[int], seed: int, allowed: Allowed) -> Iterator[Codes]:
-    """The baseline, then all allowed cells in random order, each as likely as any other to be next.
+def random_cells(levels: Sequence[int], seed: int, is_included: IsIncluded) -> Iterator[Codes]:
+    """The baseline, then all included cells in uniformly random order.
 
-    Ends where there are no more; in a product too large to be listed, where they are too rare to be found.
+    Ends after the last one; in a product too large to list, after MAX_REJECTED consecutive draws without a new cell.
     """
     baseline = (0,) * len(levels)
     yield baseline
-    numbers = random.Random(f"sample of a product, seed {seed}")  # `random()` of equal seeds is equal in all versions
+    numbers = random.Random(f"sample of a product, seed {seed}")  # random() is stable across Python versions
     if math.prod(levels) <= MAX_LISTED:
-        yield from (codes for codes in _shuffled(levels, numbers) if codes != baseline and allowed(codes))
+        yield from (codes for codes in _shuffled(levels, numbers) if codes != baseline and is_included(codes))
     else:
-        yield from _drawn(levels, numbers, allowed)
+        yield from _drawn(levels, numbers, is_included)
 
 
-def space_filling_cells(levels: Sequence[int], seed: int, allowed: Allowed) -> Iterator[Codes]:
-    """The baseline, then again and again a cell that differs in the most factors from the nearest one before it.
+def space_filling_cells(levels: Sequence[int], seed: int, is_included: IsIncluded) -> Iterator[Codes]:
+    """The baseline, then repeatedly the cell with the largest Hamming distance to its nearest predecessor.
 
-    Among equals, that which differs from all before it in the most factors, summed: it has the levels used least. This
-    is a greedy maximin distance design (Johnson, Moore & Ylvisaker 1990, J. Stat. Plan. Inference 26:131; point by
-    point as in Kennard & Stone 1969, Technometrics 11:137), chosen from the first MAX_POOL cells in random order.
+    Ties are broken by the largest sum of distances to all predecessors, which favours the levels used least. This is a
+    greedy maximin distance design (Johnson, Moore & Ylvisaker 1990, J. Stat. Plan. Inference 26:131; sequential as in
+    Kennard & Stone 1969, Technometrics 11:137), chosen from the first MAX_POOL cells in random order.
     """
-    import numpy as np  # only here: plans are read without it
+    import numpy as np  # local: loading a grid without a sample does not need it
 
-    pool = np.array(list(itertools.islice(random_cells(levels, seed, allowed), MAX_POOL)), dtype=np.int32)
+    pool = np.array(list(itertools.islice(random_cells(levels, seed, is_included), MAX_POOL)), dtype=np.int32)
     nearest, total = np.full(len(pool), len(levels) + 1), np.zeros(len(pool), dtype=np.int64)
     position, most = 0, len(levels) * len(pool) + 1
     for _ in range(len(pool)):
         yield tuple(int(code) for code in pool[position])
         distance = (pool != pool[position]).sum(axis=1)
         nearest, total = np.minimum(nearest, distance), total + distance
-        position = int((nearest * most + total).argmax())  # by the nearest, then by the sum, then in random order
+        position = int((nearest * most + total).argmax())  # by nearest, then by sum, then in random order
 
 
 def _shuffled(levels: Sequence[int], numbers: random.Random) -> list[Codes]:
@@ -54,14 +56,14 @@ def _shuffled(levels: Sequence[int], numbers: random.Random) -> list[Codes]:
     return [codes for _, codes in sorted(keyed)]
 
 
-def _drawn(levels: Sequence[int], numbers: random.Random, allowed: Allowed) -> Iterator[Codes]:
-    """Draws from a product, each cell once, the baseline apart."""
+def _drawn(levels: Sequence[int], numbers: random.Random, is_included: IsIncluded) -> Iterator[Codes]:
+    """Distinct included cells other than the baseline, drawn with replacement from the product."""
     seen: set[Codes] = {(0,) * len(levels)}
-    vain = 0
-    while vain < MAX_VAIN:
+    rejected = 0
+    while rejected < MAX_REJECTED:
         codes = tuple(int(numbers.random() * count) for count in levels)
-        new = codes not in seen and allowed(codes)
-        vain = 0 if new else vain + 1
+        new = codes not in seen and is_included(codes)
+        rejected = 0 if new else rejected + 1
         seen.add(codes)
         if new:
             yield codes

@@ -13,7 +13,8 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from study.analysis.stats.claims import judge, region_p_values, verdict_table
 from study.analysis.stats.power import needed_replicates
-from study.design.claims import ClaimSpec, Region
+from study.design.claim_kinds.claim_kind import Region
+from study.design.claims import ClaimSpec
 from study.utils.errors import StudyError
 
 # Student 1908: extra hours of sleep of ten patients under two drugs.

@@ -1,4 +1,4 @@
-"""Fractions of two-level products against published tables, and against columns of +1 and -1 multiplied out.
+"""Fractions of two-level products against published tables and against products of +1/-1 columns.
 
 Sources: [BHH] Box, Hunter & Hunter, Statistics for Experimenters, 2nd edition 2005, chapter 6; [M] Montgomery, Design
 and Analysis of Experiments, 8th edition 2013, chapter 8 (its table of selected fractions) and its appendix of alias
@@ -27,7 +27,7 @@ def bits(letters: str) -> int:
 
 
 def columns_of(base: int, *generators: str) -> tuple[int, ...]:
-    """The columns of a textbook's generators: columns_of(3, "ABC") is D = ABC."""
+    """The columns of published generators: columns_of(3, "ABC") is D = ABC."""
     return (*(1 << i for i in range(base)), *map(bits, generators))
 
 
@@ -54,7 +54,7 @@ def plus_minus(columns: Sequence[int]) -> Integers:
     return np.array(codes) * 2 - 1
 
 
-# --- textbook designs by hand ---
+# --- textbook designs ---
 
 
 def test_2_4_1_resolution_iv() -> None:
@@ -66,7 +66,7 @@ def test_2_4_1_resolution_iv() -> None:
 
 
 def test_2_5_1_resolution_v() -> None:
-    """[BHH], [M]: E = ABCD; nothing that matters is aliased. Words of five letters have the sign -, see aliases.py."""
+    """[BHH], [M]: E = ABCD; no main effect or two-factor interaction is aliased. Odd words have the sign -."""
     found = table(columns_of(4, "ABCD"))
     assert (found.generators, found.relation, found.resolution) == (["E = -ABCD"], "I = -ABCDE", 5)
     assert found.aliased == []
@@ -104,9 +104,9 @@ def test_2_7_3_resolution_iv() -> None:
     assert found.clear == list("ABCDEFG")
 
 
-# --- published generators, and the words they make ---
+# --- published generators and their words ---
 
-PUBLISHED = [  # factors, asked resolution, cells, resolution, generators
+PUBLISHED = [  # factors, requested resolution, cells, resolution, generators
     (3, 3, 4, 3, ["AB"]),
     (4, 4, 8, 4, ["ABC"]),
     (5, 3, 8, 3, ["AB", "AC"]),
@@ -131,12 +131,12 @@ PUBLISHED = [  # factors, asked resolution, cells, resolution, generators
 ]  # [M], the table of selected fractions; [BHH] has the same
 
 
-@pytest.mark.parametrize(("factors", "asked", "cells", "resolution", "generators"), PUBLISHED)
-def test_the_chosen_fraction_is_as_good_as_the_published_one(
-    factors: int, asked: int, cells: int, resolution: int, generators: list[str]
+@pytest.mark.parametrize(("factors", "requested", "cells", "resolution", "generators"), PUBLISHED)
+def test_the_chosen_fraction_matches_the_published_one(
+    factors: int, requested: int, cells: int, resolution: int, generators: list[str]
 ) -> None:
-    """The same number of cells, and of words of each length: minimum aberration."""
-    chosen = choose_columns(factors, asked)
+    """Equal numbers of cells and of words of each length: minimum aberration."""
+    chosen = choose_columns(factors, requested)
     assert chosen is not None
     published = columns_of(factors - len(generators), *generators)
     assert 2 ** num_base(chosen) == cells
@@ -154,15 +154,13 @@ def test_the_chosen_fraction_is_as_good_as_the_published_one(
         (15, 3, (35, 105, 168, 280, 435, 435, 280, 168, 105, 35, 0, 0, 1)),
     ],
 )
-def test_the_words_of_chosen_fractions_are_those_of_the_catalogue(
-    factors: int, resolution: int, lengths: tuple[int, ...]
-) -> None:
+def test_word_lengths_match_the_catalogue(factors: int, resolution: int, lengths: tuple[int, ...]) -> None:
     chosen = choose_columns(factors, resolution)
     assert chosen is not None
     assert word_lengths(defining_words(chosen), factors)[3:] == lengths
 
 
-def test_a_resolution_above_the_number_of_factors_is_not_to_be_had() -> None:
+def test_no_fraction_has_a_resolution_above_the_number_of_factors() -> None:
     assert [choose_columns(number, 5) for number in (1, 2, 3, 4)] == [None] * 4
     assert [choose_columns(number, 4) for number in (1, 2, 3)] == [None] * 3
     assert [choose_columns(number, 3) for number in (1, 2)] == [None] * 2
@@ -170,12 +168,12 @@ def test_a_resolution_above_the_number_of_factors_is_not_to_be_had() -> None:
 
 # --- any fraction ---
 
-asked = st.tuples(st.integers(3, MAX_FACTORS), st.sampled_from([3, 4, 5])).filter(lambda pair: pair[0] >= pair[1])
+requests = st.tuples(st.integers(3, MAX_FACTORS), st.sampled_from([3, 4, 5])).filter(lambda pair: pair[0] >= pair[1])
 
 
-@given(asked)
+@given(requests)
 @hypothesis_settings(max_examples=60, deadline=None)
-def test_every_chosen_fraction_is_orthogonal_and_has_the_resolution_it_claims(pair: tuple[int, int]) -> None:
+def test_every_chosen_fraction_is_orthogonal_and_has_its_resolution(pair: tuple[int, int]) -> None:
     """Main effects are orthogonal to the mean and to each other; in resolution 4 also to two-factor interactions; in 5
     these to each other."""
     factors, resolution = pair
@@ -197,7 +195,7 @@ def test_every_chosen_fraction_is_orthogonal_and_has_the_resolution_it_claims(pa
 
 @st.composite
 def fractions(draw: st.DrawFn) -> tuple[int, ...]:
-    """Any regular fraction, good or bad."""
+    """Any regular fraction."""
     base = draw(st.integers(2, 5))
     columns = st.integers(1, 2**base - 1).filter(lambda column: column.bit_count() > 1)
     return (*(1 << i for i in range(base)), *draw(st.lists(columns, min_size=1, max_size=4, unique=True)))
@@ -205,8 +203,8 @@ def fractions(draw: st.DrawFn) -> tuple[int, ...]:
 
 @given(fractions())
 @hypothesis_settings(deadline=None)
-def test_alias_chains_are_those_of_columns_multiplied_out(columns: tuple[int, ...]) -> None:
-    """The reference multiplies out +1 and -1 and compares every two effects, signs included."""
+def test_alias_chains_match_products_of_columns(columns: tuple[int, ...]) -> None:
+    """The reference multiplies the +1/-1 columns and compares every pair of effects with its sign."""
     x = plus_minus(columns)
     effects = [(i,) for i in range(len(columns))] + list(itertools.combinations(range(len(columns)), 2))
     values = {"".join(LETTERS[i] for i in effect): x[:, effect].prod(axis=1) for effect in effects}
@@ -223,8 +221,8 @@ def test_alias_chains_are_those_of_columns_multiplied_out(columns: tuple[int, ..
 
 @given(fractions())
 @hypothesis_settings(deadline=None)
-def test_defining_words_are_the_sets_of_factors_whose_columns_cancel_out(columns: tuple[int, ...]) -> None:
-    """The reference looks at all sets of factors; a word of odd length is -1 everywhere, of even length +1."""
+def test_defining_words_are_the_sets_of_factors_with_constant_product(columns: tuple[int, ...]) -> None:
+    """The reference checks all sets of factors; the product is -1 for a word of odd length, otherwise +1."""
     x = plus_minus(columns)
     sets = [s for size in range(1, len(columns) + 1) for s in itertools.combinations(range(len(columns)), size)]
     constant = {s: x[:, s].prod(axis=1) for s in sets if len(set(x[:, s].prod(axis=1))) == 1}

@@ -1,4 +1,4 @@
-"""A design grows: with more levels, factors, replicates or sampled cells only what is missing is run."""
+"""Growing a study: with more levels, factors, replicates or sampled cells only the missing stages are run."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ BASELINE = {
 }
 HEADS = {"path": "encoder.num_kv_heads", "levels": [3, 6]}
 TRAINING = {"path": "pretrain", "levels": [None], "baseline": "digits"}
-BIAS = {"path": "encoder.bias", "levels": [False]}  # the baseline's own level is the default, which nobody wrote
+BIAS = {"path": "encoder.bias", "levels": [False]}  # the baseline level is an implicit default
 SMALL = {"heads": HEADS, "pre-training": TRAINING}
 
 
@@ -36,7 +36,7 @@ def finished(study: Study, store: Store) -> None:
 
 
 def to_run(study: Study, store: Store) -> set[tuple[str, int]]:
-    """Cells and replicates of which something is missing; each missing stage belongs to one of them."""
+    """Cells and replicates with missing stages."""
     missing = {stage.key for stage in make_plan(study, store).missing}
     return {
         (trial.cell.name, trial.replicate)
@@ -61,7 +61,7 @@ DESIGNS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("keys", DESIGNS, ids=str)
-def test_more_replicates_run_alone(keys: dict[str, Any], tmp_path: Path) -> None:
+def test_only_added_replicates_are_run(keys: dict[str, Any], tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     finished(study_of(tmp_path, SMALL, **keys), store)
     assert to_run(study_of(tmp_path, SMALL, **keys), store) == set()
@@ -76,7 +76,7 @@ def test_more_replicates_run_alone(keys: dict[str, Any], tmp_path: Path) -> None
         ({"design": "factorial"}, ["heads=1", "heads=1, pre-training=none"]),
     ],
 )
-def test_a_new_level_runs_alone(keys: dict[str, Any], cells: list[str], tmp_path: Path) -> None:
+def test_only_the_new_level_is_run(keys: dict[str, Any], cells: list[str], tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     finished(study_of(tmp_path, SMALL, **keys), store)
     grown = study_of(tmp_path, {**SMALL, "heads": {**HEADS, "levels": [1, 3, 6]}}, **keys)
@@ -96,15 +96,15 @@ def test_a_new_level_runs_alone(keys: dict[str, Any], cells: list[str], tmp_path
          ["bias=off", "heads=6, bias=off", "pre-training=none, bias=off", "heads=6, pre-training=none, bias=off"]),
     ],
 )  # fmt: skip
-def test_a_new_factor_runs_alone(keys: dict[str, Any], cells: list[str], tmp_path: Path) -> None:
-    """Its level at the baseline is what all cells had before, so their keys are what they were."""
+def test_only_the_new_factor_is_run(keys: dict[str, Any], cells: list[str], tmp_path: Path) -> None:
+    """All earlier cells are at its baseline level, so their keys are unchanged."""
     store = Store(tmp_path / "store")
     finished(study_of(tmp_path, SMALL, **keys), store)
     assert to_run(study_of(tmp_path, {**SMALL, "bias": BIAS}, **keys), store) == both(*cells)
 
 
 @pytest.mark.parametrize("method", ["space_filling", "random"])
-def test_a_larger_sample_runs_what_it_adds(method: str, tmp_path: Path) -> None:
+def test_only_the_added_cells_of_a_larger_sample_are_run(method: str, tmp_path: Path) -> None:
     store, factors = Store(tmp_path / "store"), {**SMALL, "bias": BIAS}
     few, many = (
         study_of(tmp_path, factors, design="factorial", sample={"cells": cells, "method": method}) for cells in (3, 6)
@@ -113,7 +113,7 @@ def test_a_larger_sample_runs_what_it_adds(method: str, tmp_path: Path) -> None:
     assert to_run(many, store) == both(*(cell.name for cell in many.cells[3:]))
 
 
-def test_one_design_uses_what_another_has_run(tmp_path: Path) -> None:
+def test_designs_share_stored_stages(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     finished(study_of(tmp_path, SMALL), store)
     assert to_run(study_of(tmp_path, SMALL, design="factorial"), store) == both("heads=6, pre-training=none")

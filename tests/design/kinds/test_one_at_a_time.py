@@ -1,4 +1,4 @@
-"""Designs that remove parts from a full model and add parts to a bare one; paired factors; cells kept."""
+"""Designs that change one factor at a time, from the full or the bare model; tied factors; `only`."""
 
 import json
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def test_both_ends_are_the_full_model_and_the_bare_one(grid: Loader) -> None:
         (ONE, ["baseline", "bias=off"]),
     ],
 )
-def test_a_cell_that_is_in_both_ends_comes_once(grid: Loader, factors: dict[str, Any], cells: list[str]) -> None:
+def test_a_cell_of_both_ends_is_listed_once(grid: Loader, factors: dict[str, Any], cells: list[str]) -> None:
     assert names(grid(factors, design=["leave_one_out", "add_one"])) == cells
 
 
@@ -85,27 +85,25 @@ def test_a_cell_that_is_in_both_ends_comes_once(grid: Loader, factors: dict[str,
         (["leave_one_out", "add_one"], "baseline", "bias=off, flip=on, heads=6"),
     ],
 )
-def test_a_study_knows_its_full_and_its_bare_model(
-    grid: Loader, design: object, full: str | None, bare: str | None
-) -> None:
+def test_full_and_bare_model(grid: Loader, design: object, full: str | None, bare: str | None) -> None:
     study = grid(PARTS, design=design)
     assert (study.full.name if study.full else None, study.bare.name if study.bare else None) == (full, bare)
 
 
 @pytest.mark.parametrize("design", ["leave_one_out", "add_one", ["leave_one_out", "add_one"]])
-def test_a_part_is_there_or_not(grid: Loader, design: object) -> None:
+def test_parts_have_two_levels(grid: Loader, design: object) -> None:
     factors = {**TWO, "heads": {"path": "encoder.num_kv_heads", "levels": [1, 3, 6]}}
-    with pytest.raises(StudyError, match=r"factors.heads: has 3 levels \(3, 1, 6\).*or take design: one_factor"):
+    with pytest.raises(StudyError, match=r"factors.heads: has 3 levels \(3, 1, 6\).*or design: one_factor"):
         grid(factors, design=design)
 
 
-# --- paired factors ---
+# --- tied factors ---
 
 WIDTH = {"path": "encoder.width", "levels": [12, 24, 48]}
 DEPTH = {"path": "encoder.depth", "levels": [3, 4, 5]}
 
 
-def test_paired_factors_move_together_in_the_order_in_which_they_are_written(grid: Loader) -> None:
+def test_tied_factors_change_together_in_written_order(grid: Loader) -> None:
     study = grid({"width": WIDTH, **ONE, "depth": DEPTH}, paired=[["width", "depth"]], design="factorial")
     assert [factor.name for factor in study.factors] == ["width + depth", "bias"]
     assert names(study) == [
@@ -120,19 +118,19 @@ def test_paired_factors_move_together_in_the_order_in_which_they_are_written(gri
     assert sizes == [(12, 3)] * 2 + [(24, 4)] * 2 + [(48, 5)] * 2
 
 
-def test_the_baselines_of_paired_factors_may_both_be_unwritten(grid: Loader) -> None:
+def test_baseline_levels_of_tied_factors_may_both_be_implicit(grid: Loader) -> None:
     factors = {"width": {**WIDTH, "levels": [24, 48]}, "depth": {**DEPTH, "levels": [4, 5]}}
     study = grid(factors, paired=[["depth", "width"]])
     assert names(study) == ["baseline", "width + depth=24 + 4", "width + depth=48 + 5"]
     assert study.baseline.labels == {"width + depth": "12 + 3"}
 
 
-def test_three_factors_may_move_together(grid: Loader) -> None:
+def test_three_tied_factors(grid: Loader) -> None:
     study = grid({"width": {**WIDTH, "levels": [12, 24]}, **TWO}, paired=[["width", "bias", "flip"]])
     assert names(study) == ["baseline", "width + bias + flip=24 + off + on"]
 
 
-def test_conditions_may_name_the_parts_of_a_pair(grid: Loader) -> None:
+def test_conditions_accept_the_parts_of_tied_factors(grid: Loader) -> None:
     exclude = [{"when": {"depth": 4}, "reason": "why"}]
     study = grid({"width": WIDTH, "depth": DEPTH}, paired=[["width", "depth"]], exclude=exclude)
     assert [cell.excluded for cell in study.cells] == [None, "why", None]
@@ -148,46 +146,46 @@ def test_conditions_may_name_the_parts_of_a_pair(grid: Loader) -> None:
                                                {"label": "b", "set": {"encoder.width": 24, "encoder.depth": 4}},
                                                {"label": "c", "set": {"encoder.depth": 5}}]}},
          "encoder.width is set by both '24' and 'b'"),
-        ({"width": WIDTH, "depth": DEPTH, "width + depth": ONE["bias"]}, "called 'width \\+ depth' like another"),
+        ({"width": WIDTH, "depth": DEPTH, "width + depth": ONE["bias"]}, "duplicate factor name 'width \\+ depth'"),
     ],
 )  # fmt: skip
-def test_factors_that_cannot_be_paired(grid: Loader, factors: dict[str, Any], message: str) -> None:
+def test_invalid_tied_factors(grid: Loader, factors: dict[str, Any], message: str) -> None:
     with pytest.raises(StudyError, match=f"paired.*{message}"):
         grid(factors, paired=[["width", "depth"]])
 
 
-# --- cells kept ---
+# --- only ---
 
 
-def kept(study: Study) -> list[str]:
+def included(study: Study) -> list[str]:
     return [cell.name for cell in study.cells if cell.excluded is None]
 
 
-def test_only_keeps_cells_that_one_of_its_entries_covers(grid: Loader) -> None:
+def test_only_includes_cells_covered_by_any_entry(grid: Loader) -> None:
     only = [
         {"when": {"bias": "on"}, "reason": "biases are cheap"},
         {"when": {"encoder.num_kv_heads": 6, "finetune.augment.flip": True}, "reason": "the two ends"},
     ]
     study = grid(PARTS, design="factorial", only=only)
-    assert kept(study) == ["baseline", "heads=6", "flip=on", "flip=on, heads=6", "bias=off, flip=on, heads=6"]
+    assert included(study) == ["baseline", "heads=6", "flip=on", "flip=on, heads=6", "bias=off, flip=on, heads=6"]
     assert {cell.excluded for cell in study.cells} == {
-        None, "not among the cells kept: biases are cheap; the two ends",
+        None, "not covered by 'only': biases are cheap; the two ends",
     }  # fmt: skip
 
 
-def test_what_only_keeps_may_still_be_excluded(grid: Loader) -> None:
+def test_exclude_applies_to_cells_included_by_only(grid: Loader) -> None:
     only, exclude = [{"when": {"bias": "on"}, "reason": "a"}], [{"when": {"heads": 6, "flip": "on"}, "reason": "b"}]
     study = grid(PARTS, design="factorial", only=only, exclude=exclude)
-    assert kept(study) == ["baseline", "heads=6", "flip=on"]
+    assert included(study) == ["baseline", "heads=6", "flip=on"]
     assert [cell.excluded for cell in study.cells if cell.name.endswith("flip=on, heads=6")] == ["b", "b"]
 
 
-def test_what_only_leaves_out_need_not_be_possible(grid: Loader) -> None:
+def test_cells_outside_only_may_be_invalid(grid: Loader) -> None:
     factors = {**ONE, "heads": {"path": "encoder.num_kv_heads", "levels": [3, 4]}}
     study = grid(factors, design="factorial", only=[{"when": {"heads": 3}, "reason": "4 does not divide 6"}])
-    assert kept(study) == ["baseline", "bias=off"]
+    assert included(study) == ["baseline", "bias=off"]
 
 
-def test_a_factor_is_in_one_pair(grid: Loader) -> None:
-    with pytest.raises(StudyError, match=r"paired\[1\]: 'depth' is paired already, in 'width \+ depth'"):
+def test_a_factor_is_tied_once(grid: Loader) -> None:
+    with pytest.raises(StudyError, match=r"paired\[1\]: duplicate factor 'depth': already in 'width \+ depth'"):
         grid({"width": WIDTH, "depth": DEPTH, **ONE}, paired=[["width", "depth"], ["depth", "bias"]])

@@ -1,4 +1,4 @@
-"""Samples of large products: seeded, nested, filling the space or random."""
+"""Samples of large products: seeded, nested, space-filling or random."""
 
 import itertools
 import math
@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from study.design.kinds.ask import Codes
+from study.design.kinds.design import Codes
 from study.design.kinds.sample import MAX_POOL, random_cells, space_filling_cells
 
 METHODS = [random_cells, space_filling_cells]
-HUGE = [10] * 40  # nobody can list these
+HUGE = [10] * 40  # too many cells to list
 
 products = st.lists(st.integers(2, 4), min_size=1, max_size=5)
 
@@ -41,7 +41,7 @@ def test_a_sample_as_large_as_the_product_is_the_product(method: object, levels:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("levels", [[3, 4, 5, 2], HUGE], ids=["small", "huge"])
-def test_a_larger_sample_keeps_the_cells_of_a_smaller_one(method: object, levels: list[int]) -> None:
+def test_a_larger_sample_contains_the_smaller_one(method: object, levels: list[int]) -> None:
     large = take(method, levels, 60)
     assert len(set(large)) == 60
     assert all(0 <= code < number for codes in large for code, number in zip(codes, levels, strict=True))
@@ -49,15 +49,15 @@ def test_a_larger_sample_keeps_the_cells_of_a_smaller_one(method: object, levels
     assert take(method, levels, 20, seed=1) != large[:20]
 
 
-def test_samples_are_fixed_for_ever() -> None:
-    """What is stored stays good: these cells were drawn when samples were new."""
+def test_samples_do_not_change_between_versions() -> None:
+    """Stored results stay valid: these cells were drawn by the first version."""
     assert take(random_cells, [3, 2, 4], 5) == [(0, 0, 0), (2, 0, 1), (2, 1, 1), (0, 0, 1), (1, 0, 1)]
     assert take(random_cells, HUGE, 2)[1][:10] == (7, 1, 4, 6, 3, 5, 4, 1, 6, 1)
     assert take(space_filling_cells, [3, 2, 4], 5) == [(0, 0, 0), (2, 1, 1), (1, 1, 3), (1, 0, 2), (2, 0, 3)]
 
 
-def test_every_cell_is_as_likely_in_a_random_sample() -> None:
-    """2,000 samples of 3 of the 11 cells besides the baseline: each has 3/11 of them; four standard deviations."""
+def test_random_samples_are_uniform() -> None:
+    """2,000 samples of 3 of 11 cells (without the baseline): each cell is in 3/11 of them, within 4 SD."""
     counts = Counter(codes for seed in range(2000) for codes in take(random_cells, [3, 2, 2], 4, seed)[1:])
     expected = 2000 * 3 / 11
     assert len(counts) == 11
@@ -66,8 +66,8 @@ def test_every_cell_is_as_likely_in_a_random_sample() -> None:
 
 @given(st.lists(st.integers(2, 4), min_size=2, max_size=4), st.integers(0, 5))
 @hypothesis_settings(deadline=None, max_examples=30)
-def test_each_next_cell_is_the_farthest_from_those_before(levels: list[int], seed: int) -> None:
-    """Against a reference that looks at all cells: first the distance to the nearest, then the sum of distances."""
+def test_each_cell_maximises_the_distance_to_its_predecessors(levels: list[int], seed: int) -> None:
+    """Against an exhaustive reference: first the distance to the nearest, then the sum of distances."""
     found = take(space_filling_cells, levels, math.prod(levels), seed)
     for i in range(1, min(len(found), 12)):
         chosen, rest = found[:i], found[i:]
@@ -79,8 +79,8 @@ def test_each_next_cell_is_the_farthest_from_those_before(levels: list[int], see
         assert merit(found[i]) == max(merit(codes) for codes in rest)
 
 
-def test_a_space_filling_sample_uses_all_levels_evenly() -> None:
-    """16 of 4 x 4 x 4 x 4 cells: every level four times, give or take one; some random sample always does worse."""
+def test_a_space_filling_sample_balances_the_levels() -> None:
+    """16 of 4 x 4 x 4 x 4 cells: each level 4 times, +/- 1; its minimum distance exceeds that of a random sample."""
     found = take(space_filling_cells, [4] * 4, 16)
     counts = [Counter(column) for column in zip(*found, strict=True)]
     assert all(3 <= count[level] <= 5 for count in counts for level in range(4))
@@ -90,7 +90,7 @@ def test_a_space_filling_sample_uses_all_levels_evenly() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_cells_that_are_left_out_are_not_sampled(method: object) -> None:
+def test_excluded_cells_are_not_sampled(method: object) -> None:
     def odd(codes: Codes) -> bool:
         return sum(codes) % 2 == 1
 
@@ -99,11 +99,11 @@ def test_cells_that_are_left_out_are_not_sampled(method: object) -> None:
     assert sorted(found[1:]) == [codes for codes in itertools.product(range(3), repeat=3) if odd(codes)]
 
 
-def test_a_search_for_cells_that_are_too_rare_ends() -> None:
+def test_sampling_ends_if_included_cells_are_too_rare() -> None:
     assert list(random_cells(HUGE, 0, lambda codes: not any(codes))) == [(0,) * 40]
 
 
-def test_the_pool_of_a_huge_product_is_bounded() -> None:
+def test_the_pool_of_a_large_product_is_limited() -> None:
     levels = [10] * 6
     assert len(take(space_filling_cells, levels, 50)) == 50
     assert math.prod(levels) > MAX_POOL
