@@ -1,5 +1,6 @@
 """Helpers that import no other package of the project.
 
+cpus         usable CPUs: affinity and control group quota
 errors       the base class of all errors for users
 text         counts, points and durations in messages
 formats      numbers in reports
