@@ -60,5 +60,7 @@ def _write(results: "Results", places: Places, console: Console) -> Path:
         made = build(results, folder)
     for sentence in made.summary:
         console.print(escape(sentence), highlight=False)
+    for warning in made.warnings:
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
     console.print(f"report: {folder / 'report.html'} and {folder / 'report.ipynb'}", highlight=False)
     return folder

@@ -20,7 +20,7 @@ from study.execution import Cluster
 from study.planning import tuning_state
 from study.planning.events import Listener
 from study.planning.tuning_state import Importances, Tuning, TuningTrial
-from study.report import build, read
+from study.report import analyse, build, read
 from study.report.sections import Text, outline
 from study.report.tables import TABLES
 from study.store.results import Store
@@ -197,10 +197,10 @@ def test_a_sweep_ends_well_and_its_report_has_the_reason(
     assert {outcome.status for outcome in outcomes} == {"done"}
     assert make_plan(study, store).finished
     results = collect(study, store)
-    text = " ".join(cell.source for cell in outline(results) if isinstance(cell, Text))
+    text = " ".join(cell.source for cell in outline(analyse(results)) if isinstance(cell, Text))
     reason = "fANOVA of params (Encountered zero total variance in all trees)"
     assert f"Importances that could not be computed: {reason}" in text
-    rows = [row for row in TABLES["importances"](results).rows if row[0] == "params"]
+    rows = [row for row in TABLES["importances"].table(analyse(results)).rows if row[0] == "params"]
     assert rows == [("params", "size", NONE, "75.00"), ("params", "kv heads", NONE, "25.00")]
     built = build(results, tmp_path / "report")
     assert read(built.folder).facts.tuning == results.facts.tuning
