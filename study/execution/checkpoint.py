@@ -5,7 +5,6 @@ written or nothing; here it is held against the stage and the data that are aske
 does not fit is dropped with a note, and the stage starts over.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from safetensors import SafetensorError
 from study.design.stages import Stage
 from study.store.results import Store
 from study.utils.canonical_json import canonical_json
-from study.vit import runner
+from study.utils.provenance import source_digest
 from study.vit.runner import Snapshot
 
 SHARE = 0.01  # of a stage's time goes into putting it aside, at most
@@ -105,8 +104,5 @@ def _header(data: bytes) -> dict[str, Any]:
 
 @cache
 def code() -> str:
-    """SHA-256 over the code that trains and torch's version: between two of them nobody promises equal bits."""
-    digest = hashlib.sha256(torch.__version__.encode())
-    for file in sorted(runner.SOURCE.rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    """The code that trains, and PyTorch's version: bit-identical results are not guaranteed between two of them."""
+    return f"{source_digest('study.vit')} torch {torch.__version__}"

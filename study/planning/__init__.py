@@ -1,1 +1,13 @@
-"""What a study will run: one look at the store, its trials and stages, their cost, and what they can decide."""
+"""What a study will run: its trials and stages, what is stored of them, and what is missing.
+
+state                 StudyState: one look at the store, made once and passed down
+plan                  cells, trials and stages with their sizes
+trials                the trials of a study, given what is stored
+adaptive_replicates   replicates that are added while claims are undecided
+observed              stored results as the table that claims are judged from
+claim_power           what the replicates of each claim can decide
+cost                  time, memory and GPU share of the missing stages
+tuning_state          the recorded trials of each tuning
+stage_source          where a sweep takes its stages from
+events                what a sweep reports to its listeners
+"""

@@ -24,6 +24,7 @@ from study.report.tables import TABLES, captions
 from study.report.tables.report_table import ReportTable
 from study.utils import escape
 from study.utils.errors import StudyError
+from study.utils.provenance import source_digest
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -99,13 +100,8 @@ def fingerprint(results: Results) -> str:
 
 @cache
 def _code() -> str:
-    """A digest of the rooms `report` and `analysis`, and the versions of the libraries."""
-    root = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(path for room in ("analysis", "report") for path in (root / room).rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest() + json.dumps({name: version(name) for name in DRAWN_BY})
+    """A digest of the code that makes reports, and the versions of the libraries."""
+    return source_digest("study.analysis", "study.report") + json.dumps({name: version(name) for name in DRAWN_BY})
 
 
 def _write(analysis: Analysis, folder: Path, warnings: list[str]) -> list[str]:

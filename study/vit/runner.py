@@ -1,6 +1,5 @@
 """Runs one stage with torch: what the harness uses of the vision transformer in a worker."""
 
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -25,9 +24,6 @@ __all__ = [
     "model_config",
     "train",
 ]
-
-SOURCE = Path(__file__).parent
-"""The code that a stage's result depends on."""
 
 
 def load_data(stage: StageSettings, device: str) -> str:
