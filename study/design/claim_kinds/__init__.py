@@ -1,8 +1,16 @@
-"""The kinds of claims, one per file. To add one: a file here with a KIND, and a line in CLAIM_KINDS."""
+"""The kinds of claims, one per file. To add one: a file here with a KIND, and a line with the file's name in `_FILES`."""
 
-from study.design.claim_kinds import equivalent, greater, interaction, less, non_inferior
+from importlib import import_module
+
 from study.design.claim_kinds.claim_kind import ClaimKind
 
-CLAIM_KINDS: dict[str, ClaimKind] = {
-    kind.name: kind for kind in (greater.KIND, less.KIND, equivalent.KIND, non_inferior.KIND, interaction.KIND)
-}
+_FILES = (
+    "greater",
+    "less",
+    "equivalent",
+    "non_inferior",
+    "interaction",
+)
+
+_kinds: list[ClaimKind] = [import_module(f"{__name__}.{name}").KIND for name in _FILES]
+CLAIM_KINDS: dict[str, ClaimKind] = {kind.name: kind for kind in _kinds}

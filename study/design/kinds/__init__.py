@@ -1,28 +1,28 @@
-"""The designs of a study, one per file. To add one: a file here with a DESIGN, and a line in DESIGNS.
+"""The designs of a study, one per file. To add one: a file here with a DESIGN, and a line with the file's name in `_FILES`.
 
 A design chooses cells by the positions of levels, 0 for the baseline level (see design.py). `aliases`, `generators`,
 `one_at_a_time` and `sample` hold the computations that designs share.
 """
 
 from collections.abc import Sequence
+from importlib import import_module
 
 from study.design.grid import Grid
-from study.design.kinds import add_one, both_ends, factorial, fractional, leave_one_out, one_factor, search
 from study.design.kinds.design import Design, DesignRequest
 from study.design.yaml_file import Place, did_you_mean, shown
 
-DESIGNS: dict[str | tuple[str, ...], Design] = {
-    design.written: design
-    for design in (
-        one_factor.DESIGN,
-        leave_one_out.DESIGN,
-        add_one.DESIGN,
-        both_ends.DESIGN,
-        factorial.DESIGN,
-        fractional.DESIGN,
-        search.DESIGN,
-    )
-}
+_FILES = (
+    "one_factor",
+    "leave_one_out",
+    "add_one",
+    "both_ends",
+    "factorial",
+    "fractional",
+    "search",
+)
+
+_designs: list[Design] = [import_module(f"{__name__}.{name}").DESIGN for name in _FILES]
+DESIGNS: dict[str | tuple[str, ...], Design] = {design.written: design for design in _designs}
 MAX_TRIALS = 1_000_000
 
 
