@@ -1,4 +1,4 @@
-"""The kinds of claims, one per file. To add one: a file here with a KIND, and a line with the file's name in `_FILES`."""
+"""The kinds of claims, one per file. To add one: a file here with a KIND, and its name in `_FILES`."""
 
 from importlib import import_module
 

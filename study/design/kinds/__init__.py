@@ -1,4 +1,4 @@
-"""The designs of a study, one per file. To add one: a file here with a DESIGN, and a line with the file's name in `_FILES`.
+"""The designs of a study, one per file. To add one: a file here with a DESIGN, and its name in `_FILES`.
 
 A design chooses cells by the positions of levels, 0 for the baseline level (see design.py). `aliases`, `generators`,
 `one_at_a_time` and `sample` hold the computations that designs share.
