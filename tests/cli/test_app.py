@@ -141,7 +141,7 @@ def test_an_unusable_store_is_reported_before_anything_runs(tiny: Path, place: P
     ended = study("run", tiny.name, "--store", "taken", folder=place)
     assert ended.returncode == 2
     assert "taken" in ended.stderr
-    assert "cannot read file" in ended.stderr
+    assert "the store taken cannot be read: Not a directory" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

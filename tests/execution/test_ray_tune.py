@@ -86,9 +86,7 @@ def test_a_worker_computes_the_same_as_this_process(tiny: Path, tmp_path: Path, 
 def test_a_failure_stops_only_its_children(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     stages, store = stages_of(tiny), Store(tmp_path / "store")
     pretraining = next(stage for stage in stages if stage.kind == "pretrain")
-    broken = replace(
-        pretraining, recipe=pretraining.settings.recipe.model_copy(update={"learning_rate": 1e30, "clip_norm": 0.0})
-    )
+    broken = with_changes(pretraining, learning_rate=1e30, clip_norm=0.0)
     child = next(stage for stage in stages if stage.parent is not None and stage.parent.key == pretraining.key)
     orphan = replace(child, parent=broken)
     free = next(stage for stage in stages if stage.kind == "finetune" and stage.parent is None)
@@ -159,14 +157,15 @@ class Killer(Log):
         return self._checkpoint.stat().st_mtime_ns if self._checkpoint.exists() else 0
 
 
-def with_epochs(stage: Stage, epochs: int) -> Stage:
-    return replace(stage, recipe=stage.settings.recipe.model_copy(update={"epochs": epochs}))
+def with_changes(stage: Stage, **changes: float) -> Stage:
+    recipe = stage.settings.recipe.model_copy(update=changes)
+    return replace(stage, settings=replace(stage.settings, recipe=recipe))
 
 
 @pytest.mark.system
 def test_a_stage_whose_worker_is_killed_is_resumed(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     stages, store = [stage for stage in stages_of(tiny) if stage.parent is None], Store(tmp_path / "store")
-    victim, other = with_epochs(stages[0], 100), stages[1]
+    victim, other = with_changes(stages[0], epochs=100), stages[1]
     killer, resources = Killer(victim, store, 1), Resources(cpu=cluster.cpus, checkpoint_seconds=0)
     outcomes, _ = execution.fan_out([victim, other], store, resources, cluster, killer, "abc")
     assert sorted(outcome.stage.key for outcome in outcomes) == sorted([victim.key, other.key])
@@ -182,7 +181,7 @@ def test_a_stage_whose_worker_is_killed_is_resumed(tiny: Path, tmp_path: Path, c
 def test_a_stage_whose_workers_all_die_fails(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:
     """A stage that always runs out of memory must not be retried forever."""
     stages, store = [stage for stage in stages_of(tiny) if stage.parent is None], Store(tmp_path / "store")
-    victim, other = with_epochs(stages[0], 100_000), stages[1]
+    victim, other = with_changes(stages[0], epochs=100_000), stages[1]
     killer, resources = Killer(victim, store, 100), Resources(cpu=cluster.cpus, checkpoint_seconds=0)
     outcomes, _ = execution.fan_out([victim, other], store, resources, cluster, killer, "abc")
     assert {outcome.stage.key: outcome.status for outcome in outcomes} == {victim.key: "failed", other.key: "done"}

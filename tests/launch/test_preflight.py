@@ -265,7 +265,7 @@ def test_a_store_at_an_address_needs_its_package(scheme, package, monkeypatch):
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", not_installed)
     found = preflight.store_place(f"{scheme}://bucket/study")
-    assert (found.status, f"needs the package {package}" in found.message) == ("error", True)
+    assert (found.status, f"requires the package {package}" in found.message) == ("error", True)
 
 
 @pytest.mark.parametrize("store", ["file:///tmp/store", "/tmp/store", "s3:folder", "folder", Path("folder")])

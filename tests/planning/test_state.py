@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.looks import collect, make_plan
 from helpers.tuning_samples import TUNED, run_here
 from rich.console import Console
 
@@ -17,8 +16,10 @@ from study.design.stages import stages_of, unique_stages
 from study.design.study import load
 from study.planning import observed, state
 from study.planning.events import Outcome
+from study.planning.plan import make_plan
 from study.planning.stage_source import StageSource
 from study.planning.state import StageNames, StudyState
+from study.report import collect
 from study.store.results import Result, Store
 from study.tuning.stage_source import TuningStageSource
 

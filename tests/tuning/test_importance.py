@@ -1,7 +1,7 @@
 """Parameter importances of a search, and what happens when one cannot be computed."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,13 +170,6 @@ def test_records_keep_the_reasons_and_older_records_are_read(study: Study, tmp_p
     path.write_text(json.dumps(record))
     (loaded,) = tuning_state.load(study, store)
     assert loaded.importances == Importances()
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    found = execution.connect(None)
-    yield found
-    execution.disconnect()
 
 
 def test_a_sweep_ends_well_and_its_report_has_the_reason(

@@ -155,7 +155,7 @@ def test_failed_trials_count_and_a_cell_without_success_ends(grid: Writer, tmp_p
     results = collect(study, store)
     assert set(results.trials["status"]) == {"failed"}
     assert "no tuning trial of 4 succeeded" in results.trials["reason"].iloc[0]
-    assert "2 cells have no trial that succeeded, and are tuned again" in summary(make_plan(study, store))
+    assert "2 cells without a successful trial will be tuned again" in summary(make_plan(study, store))
     again = run_here(TuningStageSource(study, store), store)  # the next run retries the same values
     assert {stage.key for stage in again} == {stage.key for stage in ran if stage.kind == "finetune"}
 

@@ -9,18 +9,19 @@ from typing import Any
 
 import jsonschema
 import pytest
+from helpers.looks import make_plan
 from helpers.report_samples import collected, make_study
 from rich.console import Console
 
 from study.analysis.factorial import is_factorial
 from study.analysis.facts import StudyFacts
+from study.cli.plan import as_json, show
 from study.design import json_schema
 from study.design.kinds import DESIGNS
 from study.design.kinds.design import Codes, Design, DesignRequest
 from study.design.study import Study
 from study.design.yaml_file import Place
-from study.planning.plan import as_json, make_plan, show
-from study.report import Results, answers
+from study.report import Analysis, analyse, answers
 from study.report.plots import PLOTS
 from study.report.sections import Code, Text, outline
 from study.report.tables import TABLES
@@ -68,15 +69,15 @@ def planned(study: Study, folder: Path) -> str:
     return console.file.getvalue()
 
 
-def reported(results: Results) -> str:
+def reported(analysis: Analysis) -> str:
     """The text of the report; its tables and the numbers of its figures are computed."""
-    cells = outline(results)
+    cells = outline(analysis)
     code = "\n".join(cell.written for cell in cells if isinstance(cell, Code))
-    for name in re.findall(r'table\(results, "(\w+)"\)', code):
-        assert TABLES[name](results).columns
-    for name in re.findall(r'figure\(results, "(\w+)"\)', code):
-        assert not PLOTS[name].compute(results).empty
-    assert answers(results)
+    for name in re.findall(r'table\(analysis, "(\w+)"\)', code):
+        assert TABLES[name].table(analysis).columns
+    for name in re.findall(r'figure\(analysis, "(\w+)"\)', code):
+        assert not PLOTS[name].compute(analysis).empty
+    assert answers(analysis)
     return "\n".join(cell.source for cell in cells if isinstance(cell, Text))
 
 
@@ -114,7 +115,7 @@ def check_report(study: Study, folder: Path) -> None:
     assert facts.full == (study.full.name if study.full else None)
     assert facts.bare == (study.bare.name if study.bare else None)
     assert is_factorial(facts) == study.design.suits_factorial_fit
-    text = reported(results)
+    text = reported(analyse(results))
     assert f"Design `{study.design.name}`: {escape.markdown(study.description)}." in text
     assert all(escape.markdown(detail) in text for detail in study.details)
 

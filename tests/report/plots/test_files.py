@@ -28,7 +28,7 @@ def test_the_embedded_image_is_small_and_sharp(built: Built, tmp_path: Path) -> 
     image = Image.open(io.BytesIO(embedded))
     assert image.mode == "P"
     assert len(image.getcolors() or []) <= COLOURS
-    assert image.width >= 1.4 * int(str(shown.metadata["image/png"]["width"]))
+    assert image.width >= 1.2 * int(str(shown.metadata["image/png"]["width"]))
     assert len(embedded) < (tmp_path / "effects.png").stat().st_size / 2
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.data_samples import digits, save_table
+from helpers.slow_source import remember_slowly
 
-from study.vit.data import DatasetInfo, available, cache, load
+from study.vit.data import available, cache, load
 from study.vit.data.arrays import Decoded
 from study.vit.data.catalogue import find
 from study.vit.data.parquet import Parquet
@@ -124,32 +125,9 @@ def test_writing_to_a_tensor_does_not_reach_the_file(name: str, forget: Callable
     assert torch.equal(load(name, 8).train.images, before)
 
 
-class Slow(Source):
-    """Appends a line to a file whenever it is read; slow."""
-
-    def describe(self) -> DatasetInfo:
-        return find("digits").describe()
-
-    def fingerprint(self) -> str:
-        return "slow"
-
-    def read(self, size: int) -> Decoded:
-        import time
-
-        with Path(self.name).open("a") as notes:
-            notes.write("read\n")
-        time.sleep(0.5)
-        return find("digits").read(size)
-
-
-def remember_slowly(notes: str) -> str:
-    found = cache.remember(Slow(notes), 8)
-    return str(found) if isinstance(found, Path) else "not cached"
-
-
 def test_processes_wait_for_the_first_that_decodes(tmp_path: Path, cache_folder: Path) -> None:
     notes = tmp_path / "notes"
-    with multiprocessing.get_context("fork").Pool(3) as pool:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
         found = pool.map(remember_slowly, [str(notes)] * 3)
     assert notes.read_text() == "read\n"
     assert found == [str(file) for file in cached(cache_folder)] * 3
