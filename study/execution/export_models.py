@@ -15,8 +15,8 @@ from rich.markup import escape
 from study.design.stages import Stage
 from study.design.study import Trial
 from study.planning.state import StudyState
-from study.store import measurements
-from study.store.measurements import Measurement
+from study.store import exported_models
+from study.store.exported_models import Measurement
 from study.store.results import Store
 from study.utils.errors import StudyError
 from study.utils.provenance import commit, now, processor, provenance
@@ -75,12 +75,12 @@ def export_stage(stage: Stage, store: Store, folder: Path, tolerance: float) -> 
             files[1].replace(_file(folder, stage, "int8.onnx"))
         else:
             _file(folder, stage, "int8.onnx").unlink(missing_ok=True)
-    measurements.write(store, stage, found)
+    exported_models.write(store, stage, found)
     return found
 
 
 def _is_done(store: Store, stage: Stage, folder: Path, tolerance: float) -> bool:
-    found = measurements.read(store, stage)
+    found = exported_models.read(store, stage)
     if found is None or found.tolerance != tolerance or not _file(folder, stage, "onnx").is_file():
         return False
     return not found.int8_kept or _file(folder, stage, "int8.onnx").is_file()

@@ -27,7 +27,7 @@ from study.design.study import Cell, Study, Trial, replicate_seed
 from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
 from study.report.design_notes import design_facts
-from study.store import measurements
+from study.store import exported_models
 from study.store.results import CorruptError, Result, Store
 from study.utils.canonical_json import canonical_json
 from study.utils.text import plural
@@ -201,12 +201,12 @@ def _load_rows(shelf: _Shelf) -> Iterator[Row]:
 def _device_rows(shelf: _Shelf) -> Iterator[Row]:
     """Of each cell the first replicate whose model was exported."""
     store = shelf.state.store
-    exported, seen = measurements.keys(store), set()
+    exported, seen = exported_models.keys(store), set()
     for trial in shelf.state.trials:
         stage = shelf.state.stages_of(trial)[-1]
         if trial.cell.name in seen or stage.key not in exported or stage.key not in shelf.found:
             continue
-        if (found := measurements.read(store, stage)) is not None:
+        if (found := exported_models.read(store, stage)) is not None:
             seen.add(trial.cell.name)
             yield {
                 "cell": trial.cell.name,

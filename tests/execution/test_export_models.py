@@ -19,8 +19,8 @@ from study.execution.run_stage import run_stage
 from study.planning.state import StudyState
 from study.report import analyse
 from study.report.tables import TABLES
-from study.store import measurements
-from study.store.measurements import Measurement
+from study.store import exported_models
+from study.store.exported_models import Measurement
 from study.store.results import Store
 from study.utils.errors import StudyError
 from study.vit.export import benchmark
@@ -60,7 +60,7 @@ def test_what_is_exported_is_measured_noted_and_shown(
     images = torch.rand(3, 1, 8, 8)
     torch.testing.assert_close(run_onnx(fp32, images), study.load(stage.key)(images), rtol=1e-4, atol=1e-5)
 
-    found = measurements.read(store, stage)
+    found = exported_models.read(store, stage)
     stored = store.find(stage)  # the note is no part of the stage: its checksums still hold
     assert found is not None
     assert stored is not None
@@ -86,7 +86,7 @@ def test_a_note_that_cannot_be_read(finished: tuple[Study, Store, Stage]) -> Non
     _, store, stage = finished
     store.write(f"device/{stage.key}.json", b"{}")
     with pytest.raises(StudyError, match=r"cannot be read .*remove it and run `study export` again"):
-        measurements.read(store, stage)
+        exported_models.read(store, stage)
 
 
 def test_without_the_extra(

@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from study.analysis.stats.claims import Verdict, contrasts_of, decisive_p_values, verdicts
 from study.analysis.stats.contrasts import Contrast, attempted
+from study.analysis.stats.verdict_rule import Verdict, contrasts_of, decisive_p_values, verdicts
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels
 from study.utils.errors import StudyError

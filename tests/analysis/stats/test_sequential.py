@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.analysis.stats.claims import judge
 from study.analysis.stats.sequential import look, look_schedule, look_shares, looks
+from study.analysis.stats.verdict_rule import judge
 from study.design.claims import ClaimSpec
 from study.utils.errors import StudyError
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from study.analysis.stats.claims import judge, region_p_values, verdict_table
 from study.analysis.stats.power import needed_replicates
+from study.analysis.stats.verdict_rule import judge, region_p_values, verdict_table
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.utils.errors import StudyError
