@@ -52,7 +52,7 @@ def detectable(replicates: int, sd: float | None) -> str:
     if replicates < 2:
         return "one replicate cannot detect any difference; at least two are needed"
     effect = detectable_effect(replicates, 1.0)
-    text = f"{replicates} replicates: 80% power if a cell's true difference from the baseline is at least"
+    text = f"{replicates} replicates: 80% power if a cell's true difference from the baseline is at least"  # never one
     if sd is None:
         return f"{text} {effect:.2g} SD; the SD can be estimated after two replicates"
     return f"{text} {points(effect * sd, 2)} (SD {points(sd, 2)})"

@@ -197,7 +197,7 @@ def _show_end(sweep: Sweep, resources: Resources, cluster: "execution.Cluster", 
     )
     used = utilisation(sweep.outcomes, seconds, resources, cluster)
     console.print(
-        f"{done} of {sweep.total} stages run{notes} in {clock_time(seconds)} including start-up; {used}",
+        f"{done} of {plural(sweep.total, 'stage')} run{notes} in {clock_time(seconds)} including start-up; {used}",
         highlight=False,
     )
     if sweep.interrupted:
@@ -208,8 +208,8 @@ def utilisation(outcomes: tuple[Outcome, ...], wall: float, resources: Resources
     """The share of `wall` seconds for which stages used the cores, or the GPUs if trials use GPUs."""
     seconds, gpus = sum(outcome.seconds for outcome in outcomes), cluster.gpus_per_trial(resources)
     if gpus and cluster.gpus:
-        return f"GPU utilisation {gpus * seconds / (wall * cluster.gpus):.0%} ({cluster.gpus:g} GPUs)"
-    return f"CPU utilisation {resources.cpu * seconds / (wall * cluster.cpus):.0%} ({cluster.cpus:g} cores)"
+        return f"GPU utilisation {gpus * seconds / (wall * cluster.gpus):.0%} ({plural(cluster.gpus, 'GPU')})"
+    return f"CPU utilisation {resources.cpu * seconds / (wall * cluster.cpus):.0%} ({plural(cluster.cpus, 'core')})"
 
 
 def _show_failures(sweep: Sweep, tracker: tracking.Tracker, console: Console) -> None:

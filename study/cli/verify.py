@@ -8,6 +8,7 @@ from study.planning.state import StudyState
 from study.store.verify import Verified
 from study.store.verify import verify as verify_stages
 from study.utils.errors import StudyError
+from study.utils.text import plural
 from study.vit import subject
 
 
@@ -22,7 +23,7 @@ def show(state: StudyState, console: Console) -> int:
         found = verify(state)
     show_problems(found, state, console)
     missing = f", {found.missing} not run yet" if found.missing else ""
-    console.print(f"{found.ok}/{found.checked} stages passed verification{missing}", highlight=False)
+    console.print(f"{found.ok}/{plural(found.checked, 'stage')} passed verification{missing}", highlight=False)
     return int(found.ok < found.checked)
 
 

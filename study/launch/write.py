@@ -14,6 +14,7 @@ from study.launch import catalogue, readme
 from study.launch.cluster import OWN_DATA, Cluster, Place, Steps
 from study.planning import plan
 from study.utils.errors import StudyError
+from study.utils.text import plural
 from study.vit import subject
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,13 +98,13 @@ def _check_fits(study: design.Study, cluster: Cluster) -> None:
     requested = study.grid.resources
     if cluster.cpus_per_node is not None and requested.cpu > cluster.cpus_per_node:
         raise StudyError(
-            f"{study.path}: resources.cpu: a trial requests {requested.cpu:g} CPUs, but a machine has "
+            f"{study.path}: resources.cpu: a trial requests {plural(requested.cpu, 'CPU')}, but a machine has "
             f"{cluster.cpus_per_node}; request fewer, or use larger machines with --cpus or --machine"
         )
     if requested.gpu is not None and requested.gpu > cluster.gpus:
         raise StudyError(
-            f"{study.path}: resources.gpu: a trial requests {requested.gpu:g} GPUs, but a machine has {cluster.gpus}; "
-            "request fewer, or add GPUs with --gpus"
+            f"{study.path}: resources.gpu: a trial requests {plural(requested.gpu, 'GPU')}, but a machine has "
+            f"{cluster.gpus}; request fewer, or add GPUs with --gpus"
         )
 
 

@@ -176,10 +176,10 @@ def _claims(analysis: Analysis) -> Iterator[Cell]:
 
 
 def _interactions(analysis: Analysis) -> str:
-    common = "Unlike the matched comparisons above, all" if analysis.is_matched else "All"
+    common = "Unlike the matched comparisons above, all cells" if analysis.is_matched else "All cells"
     return (
         "From a least-squares fit of all finished trials: replicates, factors and two-factor interactions. "
-        f"{common} cells share one error estimate, which is more precise with few replicates and assumes equal "
+        f"{common} share one error estimate, which is more precise with few replicates and assumes equal "
         "variance in all cells."
     )
 

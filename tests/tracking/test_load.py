@@ -62,7 +62,7 @@ def test_sources_that_are_not_found(place: Path) -> None:
         study.load("abc")
     with pytest.raises(StudyError, match="not found: no MLflow database at sqlite"):
         study.load("0" * 32)
-    with pytest.raises(StudyError, match=r"elsewhere/config\.json: no model is stored here"):
+    with pytest.raises(StudyError, match=r"elsewhere/config\.json: model not found"):
         study.load("elsewhere")
 
 

@@ -175,7 +175,7 @@ def test_values_that_exclude_each_other_are_a_failed_trial(grid: Writer, tmp_pat
         for trial in one.trials:
             invalid = trial.values["finetune.warmup_epochs"] > trial.values["finetune.epochs"]
             assert (trial.status == "failed") == invalid
-            assert ("is above epochs 1" in trial.error) == invalid
+            assert ("exceeds epochs 1" in trial.error) == invalid
     assert sum(one.failed for one in tuning_state.load(study, store)) > 0
 
 

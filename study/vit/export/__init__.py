@@ -1,7 +1,8 @@
 """Trained models as files.
 
-pretrained   weights and settings as two files, for `study.load` and the Hugging Face Hub
+pretrained   weights and config as two files, for `study.load` and the Hugging Face Hub
 onnx         ONNX files in float32 and with int8 weights
-benchmark    their size, latency and accuracy; form holds these numbers
+benchmark    exports to ONNX and measures size, latency and accuracy
+form         the measurements of one exported file
 latency      latency of a model in PyTorch
 """
