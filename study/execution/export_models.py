@@ -91,6 +91,6 @@ def _summary(measured: Measurement) -> str:
     fp32, int8 = (
         f"{form.file_bytes / 1e6:.2f} MB, {form.milliseconds:.2f} ms" for form in (measured.fp32, measured.int8)
     )
-    lost = 100 * (measured.fp32.val_accuracy - measured.int8.val_accuracy)
+    change = 100 * (measured.int8.val_accuracy - measured.fp32.val_accuracy)
     kept = "kept" if measured.int8_kept else "not kept"
-    return f"float32 {fp32}; int8 {int8}, validation accuracy {-lost:+.2f} points, {kept}"
+    return f"float32 {fp32}; int8 {int8}, validation accuracy {change:+.2f} points, {kept}"

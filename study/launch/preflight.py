@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from study.design import study as design
 from study.design.resources import Resources
+from study.design.study import load
 from study.planning import plan
 from study.store.backends import address as addresses
 from study.store.backends.address import local_folder
@@ -94,7 +94,7 @@ def examine(
 
     With a grid, also its data sets and resources. Raises StudyError for an invalid grid.
     """
-    study = design.load(grid) if grid else None
+    study = load(grid) if grid else None
     datasets = tuple(plan.datasets(study)) if study else ()
     resources = study.grid.resources if study else Resources()
     found = [token(address), store_place(store), sqlite(tracking_uri), *server(tracking_uri), store_clock(store)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from study.design import study as design
+from study.design.study import Study, load
 from study.design.yaml_file import did_you_mean
 from study.launch import catalogue, readme
 from study.launch.cluster import OWN_DATA, Cluster, Place, Steps
@@ -47,7 +47,7 @@ def write(
     machine has, a folder outside the repository, or existing files with different content.
     """
     cluster = read(kind, options)
-    study = design.load(grid)
+    study = load(grid)
     _check_fits(study, cluster)
     datasets = tuple(plan.datasets(study))
     for name in datasets:
@@ -93,7 +93,7 @@ def _describe(item: Any, model: type[Cluster]) -> str:
     return f"--{option}: invalid value {item['input']!r}: must be {must}"
 
 
-def _check_fits(study: design.Study, cluster: Cluster) -> None:
+def _check_fits(study: Study, cluster: Cluster) -> None:
     """A trial that fits on no machine would never start."""
     requested = study.grid.resources
     if cluster.cpus_per_node is not None and requested.cpu > cluster.cpus_per_node:
