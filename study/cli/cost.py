@@ -18,7 +18,7 @@ UNITS = (("G", 2**30), ("M", 2**20))
 
 
 def show(forecast: Forecast, sd: float | None, console: Console) -> None:
-    """The cost for people. `sd`: standard deviation of paired differences so far, None if unknown."""
+    """Print the cost. `sd`: standard deviation of paired differences so far, None if unknown."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     table.add_column("cell", overflow="fold", ratio=1)
     for name in ("one trial", "memory", *(["GPU share"] if forecast.machine.gpu_bytes else [])):
@@ -59,7 +59,7 @@ def detectable(replicates: int, sd: float | None) -> str:
 
 
 def as_json(forecast: Forecast, sd: float | None) -> dict[str, Any]:
-    """The cost for programs."""
+    """The cost as JSON."""
     gpu = forecast.machine.gpu_bytes
     replicates = forecast.plan.study.grid.most_replicates
     return {

@@ -1,4 +1,4 @@
-"""How `plan` shows a study: a table for people, JSON for programs."""
+"""The output of `plan`: a table, or JSON."""
 
 import math
 from collections import Counter
@@ -19,7 +19,7 @@ from study.utils.text import plural
 from study.vit import subject
 
 SIZES = [field.name for field in fields(subject.ModelSize)]
-MAX_ROWS = 200  # of the table for people
+MAX_ROWS = 200  # of the table
 MAX_NAMED = 10  # cells excluded for the same reason
 
 
@@ -96,7 +96,7 @@ def _claim(power: ClaimPower) -> dict[str, Any]:
 
 
 def show(plan: Plan, console: Console) -> None:
-    """The plan for people."""
+    """Print the plan as a table."""
     study = plan.study
     console.print(f"[bold]{escape(study.name)}[/]  {escape(study.grid.question)}")
     for line in _design_lines(study):
@@ -166,10 +166,12 @@ def _tuning_summary(plan: Plan) -> str:
     if plan.study.space.early_stopping:
         rungs = ", ".join(map(str, plan.study.space.early_stopping.rungs))
         text += f"; early stopping after epochs {rungs}"
-    hopeless = sum(one.all_failed for one in plan.tunings)
-    if hopeless and searches:
+    failed_cells = sum(one.all_failed for one in plan.tunings)
+    if failed_cells and searches:
         return f"{text}; no trial succeeded, all are retried"
-    return text + (f"; {plural(hopeless, 'cell')} without a successful trial will be tuned again" if hopeless else "")
+    return text + (
+        f"; {plural(failed_cells, 'cell')} without a successful trial will be tuned again" if failed_cells else ""
+    )
 
 
 def _replicates(plan: Plan) -> str:

@@ -58,7 +58,7 @@ def discard_damaged(state: StudyState, console: Console) -> bool:
 
 
 def data_digest(stage: Stage) -> str | None:
-    """The current digest of user data; None for built-in data sets, which cannot change, and if the data is not found."""
+    """The current digest of user data; None if it is not found, and for built-in data sets, which cannot change."""
     if not subject.is_own_data(stage.dataset):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The notebook's content from top to bottom: the answer first, then the evidence, then every trial.
+"""The notebook's content in order: the answers, then the results that support them, then every trial.
 
 Plots and tables are placed by their own `section` and `order`. `SECTIONS` has the headings and texts around them.
 """

@@ -106,7 +106,7 @@ def _estimate(row: pd.Series) -> str:
 
 
 def _looks(analysis: Analysis) -> Iterator[Answer]:
-    """The looks at the claims of a study with adaptive replicates, and the replicates of its cells."""
+    """The looks (interim analyses) of a study with adaptive replicates, and the replicates of its cells."""
     if not analysis.looks:
         return
     made = [f"{look.replicates}" for look in analysis.looks if look.index >= 0]

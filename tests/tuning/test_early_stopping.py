@@ -188,8 +188,8 @@ def test_a_killed_search_resumes_from_its_record(search: FinishedSearch) -> None
         work = TuningStageSource(search.study, search.store)
         assert len(work.learning_curves()) == 12 - len(opened)
         (one,) = tuning_state.load(search.study, search.store)
-        wanted = [stages_of(one.trial(trial))[-1].key for trial in one.open]
-        assert sorted(search.again()) == sorted(set(wanted))
+        expected = [stages_of(one.trial(trial))[-1].key for trial in one.open]
+        assert sorted(search.again()) == sorted(set(expected))
         (one,) = tuning_state.load(search.study, search.store)
         assert one.finished
         for trial in opened:

@@ -32,13 +32,13 @@ from study.utils.text import plural
 
 @dataclass(frozen=True)
 class Look:
-    """The state after a look. `wanted` is the number of replicates that `cells` need for the next look."""
+    """The state after a look (an interim analysis)."""
 
     index: int  # from 0; -1 before the first
     replicates: int  # analysed
     verdicts: tuple[Verdict, ...]
     cells: tuple[Labels, ...]  # of the undecided claims; none after the last look
-    wanted: int  # replicates of these cells for the next look; after the last look, those of the last look
+    requested: int  # replicates of these cells for the next look; after the last look, those of the last look
 
     @property
     def undecided(self) -> tuple[int, ...]:
