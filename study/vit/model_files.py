@@ -1,4 +1,4 @@
-"""Trained models: what the harness uses of the vision transformer, with torch, to load, export and measure them."""
+"""The interface of the vision transformer to the harness, with torch: loads, exports and measures trained models."""
 
 from study.vit.export.benchmark import export_and_measure
 from study.vit.export.onnx import require_packages

@@ -78,7 +78,7 @@ def test_a_failed_trial_stops_no_other_and_is_retried(tiny: Path, place: Path) -
     assert {row["status"] for cell, row in trials.items() if cell != "mode=wild"} == {"done"}
     again = study("run", tiny.name, folder=place)
     assert again.returncode == 1
-    assert "0 of 1 stages run" in again.stdout
+    assert "0 of 1 stage run" in again.stdout
     assert "Not finished: 1 failed of 4 trials" in again.stdout
 
 

@@ -55,7 +55,7 @@ def test_greater_on_students_sleep_data():
     assert found.p_value == found.p_adjusted == pytest.approx(0.002833, abs=5e-7)
 
 
-def test_less_is_refuted_by_what_supports_greater():
+def test_data_that_support_greater_refute_less():
     found = one(spec(kind="less", cells={"drug": "second"}))
     assert found.verdict == "refuted"
     assert found.p_value == pytest.approx(0.002833, abs=5e-7)
