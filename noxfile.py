@@ -70,7 +70,8 @@ def ui(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, except those that start several drivers, nodes or servers."""
-    _python(session, DEV, "-m", "pytest", *(session.posargs or ["-m", "not system"]))
+    two_processes = ["-n", "2", "--dist", "worksteal"]  # each may start a Ray of its own: more would need more memory
+    _python(session, DEV, "-m", "pytest", *(session.posargs or [*two_processes, "-m", "not system"]))
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""What a paired difference shows, in words; used by every table."""
+"""The verdict on a paired difference as text; used by every table."""
 
 import pandas as pd
 

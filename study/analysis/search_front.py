@@ -31,7 +31,7 @@ def cost_of(facts: TuningFacts) -> str:
 
 
 def _scores(done: pd.DataFrame, facts: TuningFacts) -> list[tuple[float, ...]]:
-    """Per trial its objectives, signed so that higher is better."""
+    """The objectives of each trial, signed so that higher is better."""
     signs = [1.0 if name == VAL_ACCURACY else -1.0 for name in facts.objectives]
     rows = done[list(facts.objectives)].astype(float).itertuples(index=False)
     return [tuple(sign * value for sign, value in zip(signs, row, strict=True)) for row in rows]
@@ -39,4 +39,4 @@ def _scores(done: pd.DataFrame, facts: TuningFacts) -> list[tuple[float, ...]]:
 
 def dominates(other: tuple[float, ...], own: tuple[float, ...]) -> bool:
     """Whether `other` is at least as good in all objectives and better in one; higher is better."""
-    return other != own and all(theirs >= mine for theirs, mine in zip(other, own, strict=True))
+    return other != own and all(a >= b for a, b in zip(other, own, strict=True))

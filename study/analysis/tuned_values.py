@@ -10,7 +10,7 @@ import pandas as pd
 from study.analysis.facts import ParameterFacts, TuningFacts
 from study.analysis.results import Results
 
-EDGE = 0.05  # of a range (linear or logarithmic): a value closer to an end than this is at its edge
+EDGE = 0.05  # share of a range, linear or logarithmic: a value this close to an end is at its edge
 COLUMNS = ["cell", "budget", "ended", "failed", "trial", "val_accuracy", "values", "edges"]
 
 
@@ -24,15 +24,15 @@ def tuned(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=COLUMNS)
     rows = []
     for cell in results.facts.included:
-        tried = results.tuning[results.tuning["cell"] == cell.name]
-        best = tried[tried["best"] == "yes"]
+        trials = results.tuning[results.tuning["cell"] == cell.name]
+        best = trials[trials["best"] == "yes"]
         values = _values(best.iloc[0], facts.parameters) if len(best) else {}
         rows.append(
             {
                 "cell": cell.name,
                 "budget": facts.budget,
-                "ended": int(tried["status"].isin(["done", "failed"]).sum()),
-                "failed": int((tried["status"] == "failed").sum()),
+                "ended": int(trials["status"].isin(["done", "failed"]).sum()),
+                "failed": int((trials["status"] == "failed").sum()),
                 "trial": int(best["trial"].iloc[0]) if len(best) else 0,
                 "val_accuracy": float(best["val_accuracy"].iloc[0]) if len(best) else math.nan,
                 "values": values,

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from study.analysis.results import Results
-from study.analysis.stats.claims import contrasts_of, judge, verdict_table
 from study.analysis.stats.contrasts import Contrast
 from study.analysis.stats.sequential import Look, look_shares, looks
+from study.analysis.stats.verdict_rule import contrasts_of, judge, verdict_table
 from study.analysis.units import unit_of
 from study.design.comparison import Factors
 

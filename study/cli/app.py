@@ -17,7 +17,7 @@ from rich.markup import escape
 from study import __version__
 from study.cli.exit_codes import EPILOG, ExitCode
 from study.cli.launch import launch
-from study.design import study as design
+from study.design.study import load
 from study.planning.state import StudyState
 from study.store.results import Store
 from study.utils.errors import StudyError
@@ -251,7 +251,7 @@ def _measure(made: "Plan", show: bool) -> dict[str, object]:
 
 
 def _look(grid: Path, store: str) -> StudyState:
-    return StudyState.look(design.load(grid), Store(store))
+    return StudyState.look(load(grid), Store(store))
 
 
 def _places(store: str, reports: Path, tracking_uri: str | None, address: str | None = None) -> "Places":

@@ -18,7 +18,7 @@ UNITS = (("G", 2**30), ("M", 2**20))
 
 
 def show(forecast: Forecast, sd: float | None, console: Console) -> None:
-    """The cost for people. `sd`: standard deviation of paired differences so far, None if unknown."""
+    """Print the cost. `sd`: standard deviation of paired differences so far, None if unknown."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     table.add_column("cell", overflow="fold", ratio=1)
     for name in ("one trial", "memory", *(["GPU share"] if forecast.machine.gpu_bytes else [])):
@@ -52,14 +52,14 @@ def detectable(replicates: int, sd: float | None) -> str:
     if replicates < 2:
         return "one replicate cannot detect any difference; at least two are needed"
     effect = detectable_effect(replicates, 1.0)
-    text = f"{replicates} replicates: 80% power if a cell's true difference from the baseline is at least"
+    text = f"{replicates} replicates: 80% power if a cell's true difference from the baseline is at least"  # never one
     if sd is None:
         return f"{text} {effect:.2g} SD; the SD can be estimated after two replicates"
     return f"{text} {points(effect * sd, 2)} (SD {points(sd, 2)})"
 
 
 def as_json(forecast: Forecast, sd: float | None) -> dict[str, Any]:
-    """The cost for programs."""
+    """The cost as JSON."""
     gpu = forecast.machine.gpu_bytes
     replicates = forecast.plan.study.grid.most_replicates
     return {

@@ -1,4 +1,4 @@
-"""How `plan` shows a study: a table for people, JSON for programs."""
+"""The output of `plan`: a table, or JSON."""
 
 import math
 from collections import Counter
@@ -19,7 +19,7 @@ from study.utils.text import plural
 from study.vit import subject
 
 SIZES = [field.name for field in fields(subject.ModelSize)]
-MAX_ROWS = 200  # of the table for people
+MAX_ROWS = 200  # of the table
 MAX_NAMED = 10  # cells excluded for the same reason
 
 
@@ -96,7 +96,7 @@ def _claim(power: ClaimPower) -> dict[str, Any]:
 
 
 def show(plan: Plan, console: Console) -> None:
-    """The plan for people."""
+    """Print the plan as a table."""
     study = plan.study
     console.print(f"[bold]{escape(study.name)}[/]  {escape(study.grid.question)}")
     for line in _design_lines(study):
@@ -110,7 +110,7 @@ def show(plan: Plan, console: Console) -> None:
         table.add_row(*_row(item))
     console.print(table)
     if len(rows) > MAX_ROWS:
-        console.print(f"and {len(rows) - MAX_ROWS:,} more cells; --json lists them all")
+        console.print(f"and {plural(len(rows) - MAX_ROWS, 'more cell')}; --json lists them all")
     for line in _excluded(plan):
         console.print(f"[dim]excluded: {escape(line)}[/]")
     for power in plan.claims:
@@ -128,7 +128,7 @@ def _excluded(plan: Plan) -> Iterator[str]:
             by_reason.setdefault(item.cell.excluded, []).append(item.cell.name)
     for reason, names in by_reason.items():
         if len(names) > MAX_NAMED:
-            yield f"{len(names):,} cells, the first {names[0]}: {reason}"
+            yield f"{plural(len(names), 'cell')}, the first {names[0]}: {reason}"
         else:
             yield from (f"{name}: {reason}" for name in names)
 
@@ -158,19 +158,20 @@ def _tuning_summary(plan: Plan) -> str:
     budget, number, searches = plan.study.space.budget, len(plan.study.included), plan.study.space.searches
     failed = sum(one.failed for one in plan.tunings)
     _, waiting = tuning_state.num_remaining(plan.study, plan.tunings)
-    text = (
-        f"search: {budget} trials; " if searches else f"tuning: {number} cells x {budget} trials = {number * budget}; "
-    )
+    trials = plural(budget, "trial")
+    text = f"search: {trials}; " if searches else f"tuning: {plural(number, 'cell')} x {trials} = {number * budget}; "
     text += f"{number * budget - plan.tuning_left} ended{f' ({failed} failed)' if failed else ''}, "
     text += f"{plan.tuning_left} to run"
-    text += f"; {waiting} replicates follow once their cells are tuned" if waiting else ""
+    text += f"; then {plural(waiting, 'replicate')} of the tuned cells" if waiting else ""
     if plan.study.space.early_stopping:
         rungs = ", ".join(map(str, plan.study.space.early_stopping.rungs))
         text += f"; early stopping after epochs {rungs}"
-    hopeless = sum(one.all_failed for one in plan.tunings)
-    if hopeless and searches:
+    failed_cells = sum(one.all_failed for one in plan.tunings)
+    if failed_cells and searches:
         return f"{text}; no trial succeeded, all are retried"
-    return text + (f"; {plural(hopeless, 'cell')} without a successful trial will be tuned again" if hopeless else "")
+    return text + (
+        f"; {plural(failed_cells, 'cell')} without a successful trial will be tuned again" if failed_cells else ""
+    )
 
 
 def _replicates(plan: Plan) -> str:
@@ -180,7 +181,7 @@ def _replicates(plan: Plan) -> str:
     trials = plural(len(plan.trials) + waiting, "trial")
     if adaptive is None:
         return f"{plural(plan.study.grid.least_replicates, 'replicate')} = {trials}"
-    return f"{adaptive.min} to {adaptive.max} replicates, now {trials}"
+    return f"{adaptive.min} to {plural(adaptive.max, 'replicate')}, now {trials}"
 
 
 def claim_line(power: ClaimPower) -> str:

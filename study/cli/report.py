@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from study.cli.exit_codes import ExitCode
 from study.cli.places import Places
 from study.planning.state import StudyState
 from study.tracking.ledger import Ledger
@@ -31,10 +32,10 @@ def update_report(state: StudyState, places: Places, console: Console) -> Path:
     return folder
 
 
-def rebuild_report(state: StudyState, places: Places, console: Console) -> int:
-    """Write the report from stored results alone. Returns the exit code, as of `run`: 1 if trials failed.
+def rebuild_report(state: StudyState, places: Places, console: Console) -> ExitCode:
+    """Write the report from stored results. Returns FAILED if a trial failed.
 
-    Raises StudyError without any result: an empty report would replace one that was made elsewhere.
+    Raises StudyError if there is no result: an empty report would replace one that was made elsewhere.
     """
     if not any(state.observed.is_done(trial) for trial in state.trials):
         raise StudyError(
@@ -43,7 +44,7 @@ def rebuild_report(state: StudyState, places: Places, console: Console) -> int:
         )
     results = _results(state, places)
     _write(results, places, console)
-    return int((results.trials["status"] == "failed").any())
+    return ExitCode.FAILED if (results.trials["status"] == "failed").any() else ExitCode.OK
 
 
 def _results(state: StudyState, places: Places) -> "Results":

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from study import BEGAN, tracking
 from study.cli import signals
+from study.cli.exit_codes import ExitCode
 from study.cli.places import Places
 from study.cli.plan import summary
 from study.cli.progress import SweepProgress
@@ -33,7 +34,7 @@ from study.vit import subject
 if TYPE_CHECKING:
     from study import execution
 
-RUN_STATUS = {0: "FINISHED", 1: "FAILED", 130: "KILLED"}  # MLflow's, by exit code
+RUN_STATUS = {ExitCode.OK: "FINISHED", ExitCode.FAILED: "FAILED", ExitCode.INTERRUPTED: "KILLED"}  # of MLflow
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Sweep:
     state: StudyState
     outcomes: tuple[Outcome, ...] = ()
     interrupted: bool = False
-    total: int = 0  # stages that were to be run
+    total: int = 0  # stages requested, run or not
 
     @property
     def failed(self) -> list[Outcome]:
@@ -51,37 +52,39 @@ class Sweep:
 
     @property
     def untried(self) -> list[Stage]:
-        """Stages that are neither stored nor were tried."""
+        """Stages that are not stored and have not been run."""
         ended = self.state.stored | {outcome.stage.key for outcome in self.outcomes}
         return [stage for key, stage in self.state.stages.items() if key not in ended]
 
     @property
-    def exit_code(self) -> int:
-        return 130 if self.interrupted else 1 if self.failed else 0
+    def exit_code(self) -> ExitCode:
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        return ExitCode.FAILED if self.failed else ExitCode.OK
 
 
-def run(state: StudyState, places: Places, console: Console) -> int:
-    """Run what is missing, deliver it to MLflow, write the report. Returns the exit code.
+def run(state: StudyState, places: Places, console: Console) -> ExitCode:
+    """Run the missing stages, deliver them to MLflow, write the report. Returns the exit code.
 
-    0: all done; 1: stages failed, or stored ones are damaged; 130: interrupted. Raises StudyError before anything is
-    written: for data that are missing, and for a store, cluster or reports folder that cannot be used.
+    FAILED if a stage failed or a stored one is damaged. Raises StudyError, before anything is written, if a data set is
+    not found, or the store, the cluster or the reports folder cannot be used.
     """
     try:
         return _run(state, places, console)
     except KeyboardInterrupt:
         console.print(signals.STOPPED, style="yellow")
-        return 130
+        return ExitCode.INTERRUPTED
 
 
-def _run(state: StudyState, places: Places, console: Console) -> int:
+def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
     plan = make_plan(state)
     console.print(f"[bold]{escape(state.study.name)}[/]  {summary(plan)}", highlight=False)
     damaged = _check_store(state, console)
     if plan.finished and not tracking.undelivered(state, places.tracking_uri):
         update_report(state, places, console)
-        return int(damaged)
+        return ExitCode.FAILED if damaged else ExitCode.OK
     _check_data(plan)
-    with _connect(plan, places, console) as cluster:  # before anything is written: it may be too small, or not respond
+    with _connect(plan, places, console) as cluster:  # first: the cluster may be too small or not respond
         _make_writable(state.store, places)
         with tracking.Tracker(state, places.tracking_uri, sweep_tags(state)) as tracker:
             sweep = _execute(plan, cluster, tracker, console) if cluster else Sweep(state)
@@ -90,25 +93,25 @@ def _run(state: StudyState, places: Places, console: Console) -> int:
             tracker.finish(RUN_STATUS[sweep.exit_code], folder)
     _show_undelivered(sweep.state, tracker, console)
     _show_failures(sweep, tracker, console)
-    return sweep.exit_code or int(damaged)
+    return ExitCode.FAILED if damaged and sweep.exit_code == ExitCode.OK else sweep.exit_code
 
 
 def _check_store(state: StudyState, console: Console) -> bool:
-    """Show damaged and outdated results, by their small files alone. Returns whether some are damaged."""
+    """Show damaged and outdated results; weights are not read. Returns whether any result is damaged."""
     found = verify(state, weights=False)
     show_problems(found, state, console)
     return bool(found.damaged)
 
 
 def _check_data(plan: Plan) -> None:
-    """Raise StudyError for a data set that is neither here nor can be downloaded."""
+    """Raise StudyError if a data set is not on this machine and cannot be downloaded."""
     for name in datasets(plan.study):
         subject.available(name)
 
 
 @contextlib.contextmanager
 def _connect(plan: Plan, places: Places, console: Console) -> Iterator["execution.Cluster | None"]:
-    """A running Ray inside the context; None if nothing is to be run."""
+    """Connect to Ray for the duration of the context; yields None if no stage is missing."""
     if plan.finished:
         yield None
         return
@@ -122,9 +125,8 @@ def _connect(plan: Plan, places: Places, console: Console) -> Iterator["executio
         cluster = execution.connect(places.address, lambda: console.print(waiting))
     try:
         execution.check_resources(plan.study.grid.resources, cluster)
-        with signals.stop_in_order(
-            console
-        ):  # `ray job stop` sends SIGTERM; after connecting, since Ray sets its own handlers
+        # `ray job stop` sends SIGTERM. After connecting, because Ray installs its own handlers.
+        with signals.stop_in_order(console):
             yield cluster
     finally:
         execution.disconnect()
@@ -134,14 +136,12 @@ def _make_writable(store: Store, places: Places) -> None:
     try:
         places.reports.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StudyError(
-            f"cannot create the folder --reports {places.reports}: {error.strerror}; choose another one"
-        ) from None
+        raise StudyError(f"cannot create --reports {places.reports}: {error.strerror}; choose another folder") from None
     store.prepare()
 
 
 def _execute(plan: Plan, cluster: "execution.Cluster", tracker: tracking.Tracker, console: Console) -> Sweep:
-    """Fan out round by round until no untried stage is left: the results of a round may add trials."""
+    """Run stages in rounds until no untried stage is left: the results of a round may add trials."""
     sweep = _run_round(Sweep(plan.state), plan.missing, _first_source(plan), cluster, tracker, console)
     while not sweep.interrupted and (stages := sweep.untried):
         console.print(f"{plural(len(stages), 'more stage')}: {summary(make_plan(sweep.state))}", highlight=False)
@@ -166,7 +166,7 @@ def _run_round(
     tracker: tracking.Tracker,
     console: Console,
 ) -> Sweep:
-    """Fan out the stages of a source, then look at the store again."""
+    """Run the stages of a source, then read the store again."""
     from study import execution
 
     store, resources = sweep.state.store, sweep.state.study.grid.resources
@@ -197,7 +197,7 @@ def _show_end(sweep: Sweep, resources: Resources, cluster: "execution.Cluster", 
     )
     used = utilisation(sweep.outcomes, seconds, resources, cluster)
     console.print(
-        f"{done} of {sweep.total} stages run{notes} in {clock_time(seconds)} including start-up; {used}",
+        f"{done} of {plural(sweep.total, 'stage')} run{notes} in {clock_time(seconds)} including start-up; {used}",
         highlight=False,
     )
     if sweep.interrupted:
@@ -205,11 +205,11 @@ def _show_end(sweep: Sweep, resources: Resources, cluster: "execution.Cluster", 
 
 
 def utilisation(outcomes: tuple[Outcome, ...], wall: float, resources: Resources, cluster: "execution.Cluster") -> str:
-    """The share of `wall` seconds for which stages used the cores, or the GPUs if trials use GPUs."""
+    """Share of the cores, or of the GPUs if trials use GPUs, that stages used in `wall` seconds."""
     seconds, gpus = sum(outcome.seconds for outcome in outcomes), cluster.gpus_per_trial(resources)
     if gpus and cluster.gpus:
-        return f"GPU utilisation {gpus * seconds / (wall * cluster.gpus):.0%} ({cluster.gpus:g} GPUs)"
-    return f"CPU utilisation {resources.cpu * seconds / (wall * cluster.cpus):.0%} ({cluster.cpus:g} cores)"
+        return f"GPU utilisation {gpus * seconds / (wall * cluster.gpus):.0%} ({plural(cluster.gpus, 'GPU')})"
+    return f"CPU utilisation {resources.cpu * seconds / (wall * cluster.cpus):.0%} ({plural(cluster.cpus, 'core')})"
 
 
 def _show_failures(sweep: Sweep, tracker: tracking.Tracker, console: Console) -> None:

@@ -1,8 +1,9 @@
-"""The verb `sync`: delivers to MLflow what it lacks of a study."""
+"""The verb `sync`: delivers the results of a study that are missing in MLflow."""
 
 from rich.console import Console
 
 from study import tracking
+from study.cli.exit_codes import ExitCode
 from study.cli.places import Places
 from study.planning.state import StudyState
 from study.utils.errors import StudyError
@@ -11,7 +12,7 @@ from study.utils.redact import masked
 from study.utils.text import plural
 
 
-def sync(state: StudyState, places: Places, console: Console) -> int:
+def sync(state: StudyState, places: Places, console: Console) -> ExitCode:
     """Deliver results, failures and early stops. Returns the exit code. Raises StudyError if the server fails."""
     stages, uri = tracking.undelivered(state, places.tracking_uri), masked(places.tracking_uri)
     if stages:
@@ -21,7 +22,7 @@ def sync(state: StudyState, places: Places, console: Console) -> int:
         if tracker.problem is not None:
             raise StudyError(f"MLflow at {uri}: {tracker.problem}")
     console.print(f"{plural(len(stages), 'run')} delivered to {uri}", highlight=False)
-    return 0
+    return ExitCode.OK
 
 
 def sweep_tags(state: StudyState) -> dict[str, str]:

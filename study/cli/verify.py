@@ -1,13 +1,15 @@
-"""The verb `verify`: reads all stored stages of a study and shows the damaged and outdated ones."""
+"""The verb `verify`: verifies all stored stages of a study and shows damaged and outdated ones."""
 
 from rich.console import Console
 from rich.markup import escape
 
+from study.cli.exit_codes import ExitCode
 from study.design.stages import Stage
 from study.planning.state import StudyState
 from study.store.verify import Verified
 from study.store.verify import verify as verify_stages
 from study.utils.errors import StudyError
+from study.utils.text import plural
 from study.vit import subject
 
 
@@ -16,14 +18,14 @@ def verify(state: StudyState, weights: bool = True) -> Verified:
     return verify_stages(state.all_stages.values(), state.store, data_digest, weights)
 
 
-def show(state: StudyState, console: Console) -> int:
-    """Verify a study and show the result. Returns the exit code: 1 if a stage is damaged or outdated."""
+def show(state: StudyState, console: Console) -> ExitCode:
+    """Verify a study and show the result. Returns FAILED if a stage is damaged or outdated."""
     with console.status("verifying stored stages"):
         found = verify(state)
     show_problems(found, state, console)
     missing = f", {found.missing} not run yet" if found.missing else ""
-    console.print(f"{found.ok}/{found.checked} stages passed verification{missing}", highlight=False)
-    return int(found.ok < found.checked)
+    console.print(f"{found.ok}/{plural(found.checked, 'stage')} passed verification{missing}", highlight=False)
+    return ExitCode.FAILED if found.ok < found.checked else ExitCode.OK
 
 
 def show_problems(found: Verified, state: StudyState, console: Console) -> None:
@@ -40,14 +42,14 @@ def show_problems(found: Verified, state: StudyState, console: Console) -> None:
         console.print(f"[yellow]outdated[/]  {escape(state.names[stage.key])}: {escape(reason)}", highlight=False)
     if found.outdated:
         console.print(
-            "outdated results are still used and not recomputed: restore the data, or give the new data a path of "
-            "their own, since results are stored by path",
+            "outdated results are still used and not recomputed: restore the data, or move the new data to "
+            "another path (results are stored by path)",
             highlight=False,
         )
 
 
 def discard_damaged(state: StudyState, console: Console) -> bool:
-    """Remove damaged stages, so that the next run recomputes them. Returns whether any was. Raises StoreError."""
+    """Remove damaged stages, so that the next run recomputes them. Returns whether any was found. Raises StoreError."""
     damaged = verify(state).damaged
     for stage, reason in damaged:
         state.store.discard(stage)
@@ -56,7 +58,7 @@ def discard_damaged(state: StudyState, console: Console) -> bool:
 
 
 def data_digest(stage: Stage) -> str | None:
-    """The digest of the user's own data; None for a built-in data set, which cannot change, and for data not found."""
+    """The current digest of user data; None if it is not found, and for built-in data sets, which cannot change."""
     if not subject.is_own_data(stage.dataset):
         return None
     try:

@@ -11,6 +11,6 @@ kinds/              the designs, one per file
 claims              claims as declared; claim_kinds/ has one kind per file
 comparison          the cells that a claim compares
 search_space        hyper-parameters to tune or search; early_stopping prunes trials
-stages              stages and their keys
+stages, keys        stages, and the keys by which their results are stored
 resources           CPUs and GPUs of one trial
 """

@@ -35,7 +35,7 @@ unit.
         metric: train_seconds
 
 Each kind (study/design/claim_kinds) defines for which true differences d, cells minus against, the claim holds. The
-claim is supported if the confidence interval of d lies within this region, refuted if it lies outside, and otherwise
+claim is supported if the confidence interval of d is within this region, refuted if it is outside, and otherwise
 undecided. The margin is 0 if none is given.
 """
 
@@ -75,7 +75,7 @@ def _kind_schema(schema: dict[str, Any]) -> None:
 class ClaimSpec(Frozen):
     """A hypothesis written down before the study is run."""
 
-    claim: Sentence = Field(description="the hypothesis in words")
+    claim: Sentence = Field(description="the hypothesis as a sentence")
     kind: Annotated[str, AfterValidator(_known_kind)] = Field(
         strict=True, description="which differences are claimed", json_schema_extra=_kind_schema
     )

@@ -12,6 +12,7 @@ from study.design.grid import Objective, ParameterSpec, SearchSpec, TuneSpec
 from study.design.overrides import InvalidError, canonical, overlaps, path_problem, settings, with_overrides
 from study.design.validation_errors import model_at
 from study.design.yaml_file import Place, shown
+from study.utils.text import plural
 from study.vit.subject import Settings, stages_of
 
 Kind = Literal["float", "int", "choice"]
@@ -182,7 +183,8 @@ def _early_stopping(
             warmup = max(warmup, tried.warmup_epochs)
     early_stopping = SuccessiveHalving(spec.grace or max(1, math.ceil(warmup)), epochs)
     if not early_stopping.rungs:
-        message = f"no trial would be stopped: trials have {epochs} epochs, and grace is {early_stopping.grace}"
+        length = plural(epochs, "epoch")
+        message = f"no trial would be stopped: trials have {length}, and grace is {early_stopping.grace}"
         raise (at / ("grace" if spec.grace else "early_stopping")).error(f"{message}; use a smaller grace")
     return early_stopping
 

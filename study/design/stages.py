@@ -1,18 +1,15 @@
 """Stages, the units of work, and their dependencies.
 
-A stage's key is the SHA-256 of the canonical JSON of everything that its result depends on: kind, version, settings
-that differ from their defaults, seed, and the key of its parent. Cells with the same pre-training share its key, so it
-is run once. Device, paths and workers are not part of the key.
+Cells with the same pre-training share its key (see keys.py), so it is run once.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from study.design.keys import identity_of, key_of
 from study.design.study import Trial
-from study.utils.canonical_json import canonical_json
 from study.vit import subject
 
 
@@ -40,18 +37,12 @@ class Stage:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that the result depends on, as plain JSON."""
-        return {
-            "stage": self.kind,
-            "version": self.settings.version,
-            **self.settings.changed(),
-            "seed": self.seed,
-            "parent": self.parent.key if self.parent else None,
-        }
+        return identity_of(self.settings, self.seed, self.parent.key if self.parent else None)
 
     @cached_property
     def key(self) -> str:
         """64 hexadecimal digits."""
-        return hashlib.sha256(canonical_json(self.identity).encode()).hexdigest()
+        return key_of(self.identity)
 
     def spec(self) -> dict[str, Any]:
         """The complete stage as plain JSON, including defaults, as stored and as sent to workers."""

@@ -1,8 +1,7 @@
-"""Unfinished stages in the store, so that a long one goes on where it was when it is run again.
+"""Checkpoints of unfinished stages in the store, from which an interrupted stage resumes.
 
-What is put aside is a safetensors file with the course so far as JSON in its header. The store gives back what was
-written or nothing; here it is held against the stage and the data that are asked for. Never trusted blindly: what
-does not fit is dropped with a note, and the stage starts over.
+A checkpoint is a safetensors file; its header holds the progress as JSON. The store verifies its checksum. A checkpoint
+of another stage, other data or other code is discarded with a note, and the stage starts from the beginning.
 """
 
 import json
@@ -22,87 +21,86 @@ from study.utils.canonical_json import canonical_json
 from study.utils.provenance import source_digest
 from study.vit.runner import Snapshot
 
-SHARE = 0.01  # of a stage's time goes into putting it aside, at most
-EVERY = 60.0  # seconds between two snapshots, at least: what a kill may cost
+MAX_OVERHEAD = 0.01  # largest share of a stage's time that is spent on checkpoints
+EVERY = 60.0  # least seconds between two checkpoints: the training time that a kill loses
+PROGRESS = "course"  # the name of Snapshot.progress in checkpoint files
 
 
 @dataclass
 class Checkpoints:
-    """The snapshots of one stage.
+    """The checkpoints of one stage.
 
-    `origin` says where this part of the stage is computed, `data` which content it is trained on. A snapshot is put
-    aside `every` so many seconds at most, and so rarely that it takes less than SHARE of the time; with 0, after every
-    epoch. One that cannot be written stops nothing. Afterwards `parts` tells by whom the epochs before were computed,
-    `notes` what was dropped and why.
+    A checkpoint is written at most once in `every` seconds, and less often if writing would take more than MAX_OVERHEAD
+    of the time; with `every` = 0, after every epoch. Training continues if one cannot be written.
     """
 
     stage: Stage
     store: Store
-    origin: Mapping[str, Any]
-    data: str
+    origin: Mapping[str, Any]  # provenance of the epochs trained now
+    data: str  # digest of the data set
     every: float = EVERY
-    parts: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    parts: list[dict[str, Any]] = field(default_factory=list)  # provenance of the epochs before the resume
+    notes: list[str] = field(default_factory=list)  # discarded and unwritten checkpoints, with the reason
 
     def __post_init__(self) -> None:
         self._due = time.monotonic() + self.every
 
     def latest(self) -> Snapshot | None:
-        """Where the stage goes on from; None to begin at the beginning."""
-        kept = self.store.load_checkpoint(self.stage)
-        if kept.problem:
-            self._note(kept.problem)
-        if kept.data is None:
+        """The snapshot to resume from; None to start from the beginning."""
+        stored = self.store.load_checkpoint(self.stage)
+        if stored.problem:
+            self._note(stored.problem)
+        if stored.data is None:
             return None
         try:
-            said, tensors = _header(kept.data), safetensors.torch.load(kept.data)
-            snapshot, parts = Snapshot(tensors, said["course"]), said["parts"]
-            other = [name for name, value in self._fitting().items() if said[name] != value]
+            metadata, tensors = _metadata(stored.data), safetensors.torch.load(stored.data)
+            snapshot, parts = Snapshot(tensors, metadata[PROGRESS]), metadata["parts"]
+            different = [name for name, value in self._identity().items() if metadata[name] != value]
         except (SafetensorError, ValueError, KeyError) as error:
-            self._drop(f"it cannot be read ({error})")
+            self._discard(f"it cannot be read ({error})")
             return None
-        if other:
-            self._drop(f"it belongs to another {other[0]}")
+        if different:
+            self._discard(f"its {different[0]} differs")
             return None
         self.parts = parts
         return snapshot
 
     def keep(self, take: Callable[[], Snapshot]) -> None:
-        """Put the stage aside, if it is time to. Raises OSError where the store cannot be written."""
+        """Write a checkpoint of the snapshot that `take` returns, if one is due."""
         began = time.monotonic()
         if began < self._due:
             return
         snapshot = take()
-        here = {**self.origin, "epochs": len(snapshot.course["history"])}
-        said = self._fitting() | {"course": snapshot.course, "parts": [*self.parts, here]}
-        header = {name: json.dumps(value) for name, value in said.items()}
+        part = {**self.origin, "epochs": len(snapshot.progress["history"])}
+        metadata = self._identity() | {PROGRESS: snapshot.progress, "parts": [*self.parts, part]}
+        header = {name: json.dumps(value) for name, value in metadata.items()}
         try:
             self.store.save_checkpoint(self.stage, safetensors.torch.save(snapshot.tensors, header))
-        except OSError as error:  # it is an offer, no need: the stage goes on
+        except OSError as error:  # checkpoints are optional: training continues
             self._note(f"a checkpoint could not be written: {error.strerror}")
         ended = time.monotonic()
-        self._due = ended + max(self.every, (ended - began) / SHARE) if self.every else ended
+        self._due = ended + max(self.every, (ended - began) / MAX_OVERHEAD) if self.every else ended
 
-    def _fitting(self) -> dict[str, Any]:
-        """What must be the same for a stage to go on as if nothing had been."""
+    def _identity(self) -> dict[str, Any]:
+        """What must be equal for a resumed stage to give the result of an uninterrupted one."""
         return {"stage": canonical_json(self.stage.identity), "data set content": self.data, "code": code()}
 
-    def _drop(self, why: str) -> None:
-        self._note(f"a checkpoint was dropped: {why}")
+    def _discard(self, reason: str) -> None:
+        self._note(f"a checkpoint was discarded: {reason}")
         self.store.delete_checkpoint(self.stage)
 
-    def _note(self, what: str) -> None:
-        if what not in self.notes:
-            self.notes.append(what)
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
 
-def _header(data: bytes) -> dict[str, Any]:
-    """The metadata of a safetensors file: eight bytes give the length of the JSON that follows."""
+def _metadata(data: bytes) -> dict[str, Any]:
+    """The metadata of a safetensors file: its first eight bytes are the length of the JSON header that follows."""
     length = int.from_bytes(data[:8], "little")
     return {name: json.loads(text) for name, text in json.loads(data[8 : 8 + length])["__metadata__"].items()}
 
 
 @cache
 def code() -> str:
-    """The code that trains, and PyTorch's version: bit-identical results are not guaranteed between two of them."""
+    """The digest of the training code, and PyTorch's version: other code or versions may change the result."""
     return f"{source_digest('study.vit')} torch {torch.__version__}"

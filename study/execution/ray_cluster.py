@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from study.utils import stale_dirs
 from study.utils.cpus import usable_cpus
 from study.utils.errors import StudyError
 from study.utils.process import children
+from study.utils.text import plural
 
 T = TypeVar("T")
 
@@ -159,11 +160,15 @@ def check_resources(resources: Resources, cluster: Cluster) -> None:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     if any(all(node.get(kind, 0.0) >= number for kind, number in requested.items()) for node in nodes):
         return
-    available = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+    available = "; ".join(map(_amounts, nodes))
     raise StudyError(
-        f"resources: a trial requests {requested['CPU']:g} CPUs and {requested['GPU']:g} GPUs, but the nodes have: "
-        f"{available}; lower resources in the grid"
+        f"resources: a trial requests {_amounts(requested)}, but the nodes have: {available}; lower "
+        "resources in the grid"
     )
+
+
+def _amounts(resources: Mapping[str, float]) -> str:
+    return f"{plural(resources.get('CPU', 0), 'CPU')} and {plural(resources.get('GPU', 0), 'GPU')}"
 
 
 def on_every_node(address: str, function: Callable[[], T]) -> dict[str, T]:

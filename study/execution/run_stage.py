@@ -1,4 +1,4 @@
-"""Runs one stage: looks it up, loads its parent, trains, stores. All reading and writing of results is here."""
+"""Runs one stage: look up, load the parent, train, save. All results are read and written here."""
 
 import gc
 
@@ -13,7 +13,7 @@ from study.utils.provenance import now, processor, provenance
 from study.vit import runner, subject
 from study.vit.runner import Diverged, Execution, OnEpoch, Trained
 
-PARTS = 4  # of a batch that memory has no room for
+MICRO_BATCHES = 4  # per batch, after running out of memory
 
 
 def run_stage(
@@ -24,10 +24,11 @@ def run_stage(
     commit: str = "unknown",
     checkpoint_seconds: float = EVERY,
 ) -> Result:
-    """The stage's result: the stored one, or that of training it now, or the rest of it, and storing it.
+    """Return the stored result of a stage, or train it, resuming from a checkpoint if there is one, and store it.
 
-    `device` is `cpu` or `cuda`; `on_epoch` gets the numbers of every epoch that is trained now. Raises StudyError where
-    the parent is missing, the data cannot be had, training diverges, or memory does not do even in smaller parts.
+    device: `cpu` or `cuda`. on_epoch: receives the metrics of each epoch trained by this call. checkpoint_seconds:
+    minimum time between two checkpoints; 0: after every epoch. Raises StudyError if the parent is not stored, the data
+    set cannot be read, training diverges (Diverged), or memory does not suffice even for micro-batches.
     """
     stored = store.find(stage)
     if stored is not None:
@@ -40,7 +41,7 @@ def run_stage(
     try:
         trained, micro_batch = _train_within_memory(stage, store, device, on_epoch, checkpoints)
     except Diverged:
-        store.delete_checkpoint(stage)  # whoever tries again, with other code, begins at the beginning
+        store.delete_checkpoint(stage)  # so that a retry starts from the beginning
         raise
     origin = provenance(commit, name, torch.get_num_threads(), started)
     origin |= {"data": data, "micro_batch": micro_batch, "parts": checkpoints.parts, "notes": checkpoints.notes}
@@ -52,10 +53,12 @@ def run_stage(
 def _train_within_memory(
     stage: Stage, store: Store, device: str, on_epoch: OnEpoch, checkpoints: Checkpoints
 ) -> tuple[Trained, int | None]:
-    """The trained stage and its micro-batch. Where memory does not do, once more with a quarter of the images at a
-    time and the same batch for each step."""
+    """Train; if out of memory, retry once with gradient accumulation (micro-batch = batch/4).
+
+    Returns the micro-batch too, None for whole batches.
+    """
     start = checkpoints.latest()
-    micro_batch = start.course["micro_batch"] if start else None
+    micro_batch = start.progress["micro_batch"] if start else None
     try:
         return _train(stage, store, device, on_epoch, Execution(start, checkpoints.keep, micro_batch)), micro_batch
     except torch.OutOfMemoryError as error:
@@ -63,16 +66,16 @@ def _train_within_memory(
     if device == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
-    at_once = micro_batch or stage.settings.batch_size
-    smaller = -(-at_once // PARTS)
+    images = micro_batch or stage.settings.batch_size
+    smaller = -(-images // MICRO_BATCHES)
     try:
         execution = Execution(checkpoints.latest(), checkpoints.keep, smaller)
         return _train(stage, store, device, on_epoch, execution), smaller
     except torch.OutOfMemoryError as error:
         second = str(error).splitlines()[0]
     raise StudyError(
-        f"out of memory with {at_once} images at a time, and again with {smaller}: {first}; then: {second}; "
-        "give the trial more of a GPU (resources.gpu), or make the model or its image_size smaller"
+        f"out of memory with micro-batch {images} ({first}), and again with micro-batch {smaller} ({second}); "
+        "increase resources.gpu, or use a smaller model or image_size"
     )
 
 
@@ -80,6 +83,6 @@ def _train(stage: Stage, store: Store, device: str, on_epoch: OnEpoch, execution
     weights = None
     if stage.parent is not None:
         if not store.has(stage.parent):
-            raise StudyError(f"the pre-training {stage.parent.key[:12]} that this stage starts from is not stored")
+            raise StudyError(f"parent stage not found: pre-training {stage.parent.key[:12]} is not stored")
         weights = safetensors.torch.load(store.weights(stage.parent))
     return runner.train(stage.settings, weights, stage.seed, device, on_epoch, execution)

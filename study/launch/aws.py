@@ -10,6 +10,7 @@ from study.launch import mlflow_server, rayup
 from study.launch.cluster import Cluster, Place, Steps, Word, matching
 from study.launch.text import as_yaml
 from study.utils.frozen_model import StrictBool
+from study.utils.text import plural
 
 MACHINES = {0: ("m7i.2xlarge", 8), 1: ("g6.2xlarge", 8), 4: ("g6.12xlarge", 48), 8: ("g6.48xlarge", 192)}  # GPUs: L4
 HEAD = "m7i.xlarge"
@@ -48,7 +49,9 @@ class Aws(Cluster):
             raise ValueError(f"AWS machines cannot access --store {self.store}; give s3://BUCKET/NAME")
         if self.machine is None and self.gpus not in MACHINES:
             known = ", ".join(map(str, MACHINES))
-            raise ValueError(f"no default instance type for {self.gpus} GPUs, only for {known}; give --machine")
+            raise ValueError(
+                f"no default instance type for {plural(self.gpus, 'GPU')}, only for {known}; give --machine"
+            )
         return self
 
     @property

@@ -9,6 +9,7 @@ from study.launch import mlflow_server, rayup
 from study.launch.cluster import Cluster, Place, Steps, Word, matching
 from study.launch.text import as_yaml
 from study.utils.frozen_model import StrictBool
+from study.utils.text import plural
 
 MACHINES = {  # GPUs: L4
     0: ("n2-standard-8", 8),
@@ -58,7 +59,9 @@ class Gcp(Cluster):
             raise ValueError(f"GCP machines cannot access --store {self.store}; give gs://BUCKET/NAME")
         if self.machine is None and self.gpus not in MACHINES:
             known = ", ".join(map(str, MACHINES))
-            raise ValueError(f"no default machine type for {self.gpus} GPUs, only for {known}; give --machine")
+            raise ValueError(
+                f"no default machine type for {plural(self.gpus, 'GPU')}, only for {known}; give --machine"
+            )
         return self
 
     @property

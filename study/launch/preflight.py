@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from study.design import study as design
 from study.design.resources import Resources
+from study.design.study import load
 from study.planning import plan
 from study.store.backends import address as addresses
 from study.store.backends.address import local_folder
@@ -94,7 +94,7 @@ def examine(
 
     With a grid, also its data sets and resources. Raises StudyError for an invalid grid.
     """
-    study = design.load(grid) if grid else None
+    study = load(grid) if grid else None
     datasets = tuple(plan.datasets(study)) if study else ()
     resources = study.grid.resources if study else Resources()
     found = [token(address), store_place(store), sqlite(tracking_uri), *server(tracking_uri), store_clock(store)]
@@ -195,13 +195,14 @@ def threads(per_stage: float, environ: Mapping[str, str] = os.environ, usable: i
     """More threads than CPUs slow each other down. `per_stage`: CPUs requested per stage."""
     usable = usable or usable_cpus()
     if per_stage > usable:
-        message = f"a stage requests {per_stage:g} CPUs, but only {usable} can be used here: it would never start"
+        requested = plural(per_stage, "CPU")
+        message = f"a stage requests {requested}, but only {usable} can be used here: it would never start"
         return Finding("threads", "error", message, "lower resources.cpu in the grid, or use a larger machine")
     given = environ.get("OMP_NUM_THREADS", "")
     if given.isdigit() and int(given) > max(1, int(per_stage)):
-        message = f"OMP_NUM_THREADS={given}, but a stage has {per_stage:g} of {usable} CPUs"
+        message = f"OMP_NUM_THREADS={given}, but a stage has {per_stage:g} of {plural(usable, 'CPU')}"
         return Finding("threads", "warning", message, "unset OMP_NUM_THREADS: each stage then uses its own CPUs")
-    return Finding("threads", "ok", f"{usable} CPUs, {per_stage:g} per stage")
+    return Finding("threads", "ok", f"{plural(usable, 'CPU')}, {per_stage:g} per stage")
 
 
 def gpus(requested: float, environ: Mapping[str, str] = os.environ) -> Finding:
@@ -213,7 +214,7 @@ def gpus(requested: float, environ: Mapping[str, str] = os.environ) -> Finding:
         if requested:
             suggestion = "set resources.gpu to 0 or null in the grid, or run on a machine with GPUs"
             return Finding(
-                "GPUs", "error", f"a stage requests {requested:g} GPUs, but this machine has none", suggestion
+                "GPUs", "error", f"a stage requests {plural(requested, 'GPU')}, but this machine has none", suggestion
             )
         return Finding("GPUs", "ok", "none: stages run on CPUs")
     if importlib.util.find_spec("torch") is None:

@@ -1,6 +1,7 @@
 """The README of a launch: the exact commands, in the order of use."""
 
 from study.launch.cluster import OWN_DATA, Cluster, Place, Steps
+from study.utils.text import plural
 
 
 def text(cluster: Cluster, place: Place, steps: Steps) -> str:
@@ -25,7 +26,7 @@ def text(cluster: Cluster, place: Place, steps: Steps) -> str:
 
 
 def _summary(cluster: Cluster) -> str:
-    machines = "1 machine" if cluster.nodes == 1 else f"{cluster.nodes} machines"
+    machines = plural(cluster.nodes, "machine")
     with_gpus = f" with {cluster.gpus} GPU{'s' * (cluster.gpus != 1)} each" if cluster.gpus else " without GPUs"
     return f"{machines}{with_gpus}; finished stages are stored in `{cluster.store}`."
 

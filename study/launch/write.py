@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from study.design import study as design
+from study.design.study import Study, load
 from study.design.yaml_file import did_you_mean
 from study.launch import catalogue, readme
 from study.launch.cluster import OWN_DATA, Cluster, Place, Steps
 from study.planning import plan
 from study.utils.errors import StudyError
+from study.utils.text import plural
 from study.vit import subject
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +47,7 @@ def write(
     machine has, a folder outside the repository, or existing files with different content.
     """
     cluster = read(kind, options)
-    study = design.load(grid)
+    study = load(grid)
     _check_fits(study, cluster)
     datasets = tuple(plan.datasets(study))
     for name in datasets:
@@ -92,18 +93,18 @@ def _describe(item: Any, model: type[Cluster]) -> str:
     return f"--{option}: invalid value {item['input']!r}: must be {must}"
 
 
-def _check_fits(study: design.Study, cluster: Cluster) -> None:
+def _check_fits(study: Study, cluster: Cluster) -> None:
     """A trial that fits on no machine would never start."""
     requested = study.grid.resources
     if cluster.cpus_per_node is not None and requested.cpu > cluster.cpus_per_node:
         raise StudyError(
-            f"{study.path}: resources.cpu: a trial requests {requested.cpu:g} CPUs, but a machine has "
+            f"{study.path}: resources.cpu: a trial requests {plural(requested.cpu, 'CPU')}, but a machine has "
             f"{cluster.cpus_per_node}; request fewer, or use larger machines with --cpus or --machine"
         )
     if requested.gpu is not None and requested.gpu > cluster.gpus:
         raise StudyError(
-            f"{study.path}: resources.gpu: a trial requests {requested.gpu:g} GPUs, but a machine has {cluster.gpus}; "
-            "request fewer, or add GPUs with --gpus"
+            f"{study.path}: resources.gpu: a trial requests {plural(requested.gpu, 'GPU')}, but a machine has "
+            f"{cluster.gpus}; request fewer, or add GPUs with --gpus"
         )
 
 

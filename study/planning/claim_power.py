@@ -14,8 +14,8 @@ from study.planning.state import StudyState
 if TYPE_CHECKING:
     import pandas as pd
 
-    from study.analysis.stats.claims import Outcome
     from study.analysis.stats.contrasts import Contrast
+    from study.analysis.stats.verdict_rule import Outcome
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def claim_powers(state: StudyState) -> list[ClaimPower]:
     done = Counter(trial.cell.name for trial in state.trials if state.observed.is_done(trial)) if claims else Counter()
     if max(done.values(), default=0) < 2:
         return [ClaimPower(claim, study.grid.most_replicates, None, None) for claim in claims]
-    from study.analysis.stats.claims import contrasts_of
+    from study.analysis.stats.verdict_rule import contrasts_of
 
     data = state.observed.table(state.trials, {claim.metric for claim in claims})
     contrasts = contrasts_of(claims, data, labels_by_factor(study.factors))
@@ -48,9 +48,9 @@ def claim_powers(state: StudyState) -> list[ClaimPower]:
 
 def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast]") -> "Iterator[Outcome | None]":
     """Of claims whose trials have all ended, or that an interim analysis has decided; None for others."""
-    from study.analysis.stats.claims import decisive_p_values, verdicts
     from study.analysis.stats.contrasts import attempted
     from study.analysis.stats.sequential import looks
+    from study.analysis.stats.verdict_rule import decisive_p_values, verdicts
 
     claims, rule, factors = study.grid.claims, study.grid.adaptive, labels_by_factor(study.factors)
     if rule:
@@ -69,8 +69,8 @@ def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast]") -
 def _claim_powers(
     study: Study, contrasts: "list[Contrast]", verdicts: "Iterator[Outcome | None]"
 ) -> Iterator[ClaimPower]:
-    from study.analysis.stats.claims import reachable
     from study.analysis.stats.sequential import look_schedule, look_shares
+    from study.analysis.stats.verdict_rule import reachable
 
     most, alpha = study.grid.most_replicates, 0.05 / len(contrasts)
     if study.grid.adaptive:  # conservative: only the share of alpha that the last interim analysis spends

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NAN = float("nan")
 
-# the metrics of a stored stage never change, and a sweep looks at the store once per round
+# the metrics of a stored stage never change, and a sweep reads the store once per round
 _metrics_by_store: WeakKeyDictionary[Store, dict[str, dict[str, float]]] = WeakKeyDictionary()
 
 

@@ -35,5 +35,5 @@ def _at_best_values(trials: list[Trial], tunings: list[Tuning]) -> list[Trial]:
 def stage_name(stage: Stage, users: list[Trial]) -> str:
     """Its kind, the cell of the trial that uses it or how many share it, and the replicate or tuning trial."""
     cells = {trial.cell.name for trial in users}
-    cell = users[0].cell.name if len(cells) == 1 else f"for {len(cells)} cells"
+    cell = users[0].cell.name if len(cells) == 1 else f"for {len(cells)} cells"  # never one
     return f"{stage.kind} {cell} {users[0].tag}"

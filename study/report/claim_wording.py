@@ -1,4 +1,4 @@
-"""Claims in words: the differences for which one holds, the confidence of its interval, how p-values are adjusted."""
+"""Claims as sentences: when a claim holds, the confidence of its interval, how p-values are adjusted."""
 
 import math
 

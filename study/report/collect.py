@@ -1,4 +1,4 @@
-"""From the store to tables; nothing is trained, drawn or written here."""
+"""Reads a study's results from the store into tables. Trains, draws and writes nothing."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ from study.design.study import Cell, Study, Trial, replicate_seed
 from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
 from study.report.design_notes import design_facts
-from study.store import measurements
+from study.store import exported_models
 from study.store.results import CorruptError, Result, Store
 from study.utils.canonical_json import canonical_json
 from study.utils.text import plural
@@ -40,30 +40,30 @@ Row = dict[str, object]
 
 def collect(state: StudyState, run_ids: Mapping[str, str] | None = None) -> Results:
     """All results of a study. `run_ids` maps a stage's key to its MLflow run."""
-    study, shelf = state.study, _Shelf.of(state)
-    rows = _trial_rows(study, shelf, run_ids or {})
-    facts = _facts(study, shelf)
-    tried = list(_tuning_rows(shelf, run_ids or {}))
+    study, stored = state.study, _Stored.of(state)
+    rows = _trial_rows(study, stored, run_ids or {})
+    facts = _facts(study, stored)
+    tuning_rows = list(_tuning_rows(stored, run_ids or {}))
     kinds = {**TRIAL_KINDS, **{factor.name: "str" for factor in study.factors}}
     return Results(
         facts=facts,
         trials=table(rows, kinds),
-        history=table(list(_history_rows(shelf)), HISTORY_KINDS),
-        expert_load=table(list(_load_rows(shelf)), LOAD_KINDS),
+        history=table(list(_history_rows(stored)), HISTORY_KINDS),
+        expert_load=table(list(_load_rows(stored)), LOAD_KINDS),
         grid=_without_modeline(study.source.text),
-        tuning=table(tried, tuning_kinds(facts.tuning) if facts.tuning else TUNING_KINDS),
-        device=table(list(_device_rows(shelf)), DEVICE_KINDS),
+        tuning=table(tuning_rows, tuning_kinds(facts.tuning) if facts.tuning else TUNING_KINDS),
+        device=table(list(_device_rows(stored)), DEVICE_KINDS),
     )
 
 
 def _without_modeline(text: str) -> str:
-    """A grid without the line with the path of its schema, which is wrong for the copy in the report."""
+    """The grid without its schema line, whose relative path is wrong in the report's copy."""
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(MODELINE))
 
 
 @dataclass(frozen=True)
-class _Shelf:
-    """The stages of a study, each read once."""
+class _Stored:
+    """The stored results and failures of a study; each is read once."""
 
     state: StudyState
     tuning_results: Mapping[str, Result]  # of tuning trials, by key
@@ -71,21 +71,21 @@ class _Shelf:
     errors: Mapping[str, str]  # key -> first line of the error, for stages without a result
 
     @classmethod
-    def of(cls, state: StudyState) -> "_Shelf":
+    def of(cls, state: StudyState) -> "_Stored":
         store = state.store
         found: dict[str, Result] = {}
         errors: dict[str, str] = {}
         for stage in state.stages.values():
             try:
                 result, error = store.find(stage), store.failure(stage)
-            except CorruptError as damage:
-                result, error = None, str(damage)
+            except CorruptError as corrupt:
+                result, error = None, str(corrupt)
             if result is not None:
                 found[stage.key] = result
             elif error is not None:
                 errors[stage.key] = next(iter(error.strip().splitlines()), "no message")
-        tried = {stage.key: stage for trial in state.tuning_trials for stage in state.stages_of(trial)}
-        results = {key: result for key, stage in tried.items() if (result := _read(store, stage))}
+        tuning_stages = {stage.key: stage for trial in state.tuning_trials for stage in state.stages_of(trial)}
+        results = {key: result for key, stage in tuning_stages.items() if (result := _read(store, stage))}
         return cls(state, results, found, errors)
 
     @cached_property
@@ -93,7 +93,7 @@ class _Shelf:
         return [(stage, self.found[key]) for key, stage in self.state.stages.items() if key in self.found]
 
     def status(self, trial: Trial) -> tuple[str, str]:
-        """A trial's status and the reason for it: that of its fine-tuning, or of the pre-training it waits for."""
+        """A trial's status (done, failed or missing) and the reason for it, which may be its pre-training."""
         *parents, last = self.state.stages_of(trial)
         if last.key in self.found:
             return "done", ""
@@ -102,24 +102,24 @@ class _Shelf:
                 return "failed", f"pre-training failed: {self.errors[parent.key]}"
         if last.key in self.errors:
             return "failed", self.errors[last.key]
-        waits = any(parent.key not in self.found for parent in parents)
-        return "missing", "its pre-training has not been run" if waits else "has not been run"
+        waiting = any(parent.key not in self.found for parent in parents)
+        return "missing", "its pre-training has not been run" if waiting else "has not been run"
 
 
 def _read(store: Store, stage: Stage) -> Result | None:
     try:
         return store.find(stage)
-    except CorruptError:  # the record of the tuning has its validation accuracy
+    except CorruptError:  # its validation accuracy is in the tuning record
         return None
 
 
-def _trial_rows(study: Study, shelf: _Shelf, run_ids: Mapping[str, str]) -> list[Row]:
+def _trial_rows(study: Study, stored: _Stored, run_ids: Mapping[str, str]) -> list[Row]:
     """In order of cells, then replicates."""
     of_cell: dict[str, list[Row]] = {cell.name: [] for cell in study.cells}
-    for trial in shelf.state.trials:
-        of_cell[trial.cell.name].append(_trial_row(trial, shelf, run_ids))
-    for one in shelf.state.tunings if study.space and not study.space.searches else ():
-        of_cell[one.cell.name] = of_cell[one.cell.name] or list(_untuned_rows(study, one))
+    for trial in stored.state.trials:
+        of_cell[trial.cell.name].append(_trial_row(trial, stored, run_ids))
+    for tuning in stored.state.tunings if study.space and not study.space.searches else ():
+        of_cell[tuning.cell.name] = of_cell[tuning.cell.name] or list(_untuned_rows(study, tuning))
     for cell in study.cells:
         if cell.excluded is not None:
             of_cell[cell.name] = [{"status": "excluded", "reason": cell.excluded}]
@@ -130,83 +130,83 @@ def _trial_rows(study: Study, shelf: _Shelf, run_ids: Mapping[str, str]) -> list
     ]
 
 
-def _trial_row(trial: Trial, shelf: _Shelf, run_ids: Mapping[str, str]) -> Row:
-    *parents, last = shelf.state.stages_of(trial)
-    status, reason = shelf.status(trial)
+def _trial_row(trial: Trial, stored: _Stored, run_ids: Mapping[str, str]) -> Row:
+    *parents, last = stored.state.stages_of(trial)
+    status, reason = stored.status(trial)
     row: Row = {"replicate": trial.replicate, "seed": trial.seed, "status": status, "reason": reason}
     row |= {"key": last.key, "run_id": run_ids.get(last.key, "")}
     for parent in parents:
         row["pretrain_key"] = parent.key
-        if (pretrained := shelf.found.get(parent.key)) is not None:
+        if (pretrained := stored.found.get(parent.key)) is not None:
             row["pretrain_seconds"] = pretrained.metrics.get("train_seconds")
-    if (result := shelf.found.get(last.key)) is not None:
+    if (result := stored.found.get(last.key)) is not None:
         row |= {name: result.metrics.get(name) for name in ("test_accuracy", "val_accuracy", "train_seconds")}
         row |= {name: result.facts.get(name) for name in ("params", "params_active", "macs", "macs_active")}
         row |= {name: str(result.provenance.get(name, "")) for name in ("device", "commit")}
     return row
 
 
-def _untuned_rows(study: Study, one: Tuning) -> Iterator[Row]:
+def _untuned_rows(study: Study, tuning: Tuning) -> Iterator[Row]:
     """Replicates that cannot run before their tuning is finished."""
-    status, reason = "missing", f"its tuning is not finished ({one.ended} of {plural(one.space.budget, 'trial')})"
-    if one.all_failed:
+    status, reason = "missing", f"its tuning is not finished ({tuning.ended} of {plural(tuning.space.budget, 'trial')})"
+    if tuning.all_failed:
         status, reason = (
             "failed",
-            f"no tuning trial of {one.space.budget} succeeded; last error: {one.trials[-1].error}",
+            f"0 of {plural(tuning.space.budget, 'tuning trial')} succeeded; last error: {tuning.trials[-1].error}",
         )
     for replicate in range(1, study.grid.least_replicates + 1):
         seed = replicate_seed(study.grid.seed, replicate)
         yield {"replicate": replicate, "seed": seed, "status": status, "reason": reason}
 
 
-def _tuning_rows(shelf: _Shelf, run_ids: Mapping[str, str]) -> Iterator[Row]:
-    for one in shelf.state.tunings:
-        for tried in one.within_budget:
-            row: Row = {"cell": one.cell.name, "trial": tried.number, "status": tried.status, "reason": tried.error}
-            row |= {"best": "yes" if one.best is tried else "", "val_accuracy": tried.val_accuracy}
-            if tried.status == "stopped":
-                row |= {"epochs": tried.epochs, "reason": "pruned by early stopping"}
-            row |= {name: json.dumps(value) for name, value in tried.values.items()}
-            with contextlib.suppress(InvalidError):  # values that do not go together were never a stage
-                row["key"] = key = shelf.state.stages_of(one.trial(tried))[-1].key
+def _tuning_rows(stored: _Stored, run_ids: Mapping[str, str]) -> Iterator[Row]:
+    for tuning in stored.state.tunings:
+        for trial in tuning.within_budget:
+            row: Row = {"cell": tuning.cell.name, "trial": trial.number, "status": trial.status, "reason": trial.error}
+            row |= {"best": "yes" if tuning.best is trial else "", "val_accuracy": trial.val_accuracy}
+            if trial.status == "stopped":
+                row |= {"epochs": trial.epochs, "reason": "pruned by early stopping"}
+            row |= {name: json.dumps(value) for name, value in trial.values.items()}
+            with contextlib.suppress(InvalidError):  # invalid combinations of values have no stages
+                row["key"] = key = stored.state.stages_of(tuning.trial(trial))[-1].key
                 row["run_id"] = run_ids.get(key, "")
-                if key in shelf.tuning_results and tried.status == "done":
-                    row |= _tried_row(one, tried, shelf.tuning_results[key])
+                if key in stored.tuning_results and trial.status == "done":
+                    row |= _tuning_result(tuning, trial, stored.tuning_results[key])
             yield row
 
 
-def _tried_row(one: Tuning, tried: TuningTrial, result: Result) -> Row:
-    """Numbers of a tuning trial from its result; test accuracies only for a search, whose trials are its results."""
+def _tuning_result(tuning: Tuning, trial: TuningTrial, result: Result) -> Row:
+    """Metrics of a finished tuning trial. Only a search has test accuracies, because its trials are its results."""
     row: Row = {"train_seconds": result.metrics.get("train_seconds")}
-    if one.space.searches:
+    if tuning.space.searches:
         row["epochs"] = len(result.history)
-        row |= {"test_accuracy": result.metrics.get("test_accuracy"), "latency": tried.costs.get("latency")}
+        row |= {"test_accuracy": result.metrics.get("test_accuracy"), "latency": trial.costs.get("latency")}
         row |= {name: result.facts.get(name) for name in ("params", "macs")}
     return row
 
 
-def _history_rows(shelf: _Shelf) -> Iterator[Row]:
-    for stage, result in shelf.finished:
+def _history_rows(stored: _Stored) -> Iterator[Row]:
+    for stage, result in stored.finished:
         for epoch in result.history:
             yield {"stage": stage.kind, "key": stage.key, **epoch}
 
 
-def _load_rows(shelf: _Shelf) -> Iterator[Row]:
-    for stage, result in shelf.finished:
+def _load_rows(stored: _Stored) -> Iterator[Row]:
+    for stage, result in stored.finished:
         for block, shares in enumerate(result.expert_load, start=1):
             for expert, share in enumerate(shares, start=1):
                 yield {"stage": stage.kind, "key": stage.key, "block": block, "expert": expert, "share": share}
 
 
-def _device_rows(shelf: _Shelf) -> Iterator[Row]:
-    """Of each cell the first replicate whose model was exported."""
-    store = shelf.state.store
-    exported, seen = measurements.keys(store), set()
-    for trial in shelf.state.trials:
-        stage = shelf.state.stages_of(trial)[-1]
-        if trial.cell.name in seen or stage.key not in exported or stage.key not in shelf.found:
+def _device_rows(stored: _Stored) -> Iterator[Row]:
+    """The first exported replicate of each cell."""
+    store = stored.state.store
+    exported, seen = exported_models.keys(store), set()
+    for trial in stored.state.trials:
+        stage = stored.state.stages_of(trial)[-1]
+        if trial.cell.name in seen or stage.key not in exported or stage.key not in stored.found:
             continue
-        if (found := measurements.read(store, stage)) is not None:
+        if (found := exported_models.read(store, stage)) is not None:
             seen.add(trial.cell.name)
             yield {
                 "cell": trial.cell.name,
@@ -224,8 +224,8 @@ def _device_rows(shelf: _Shelf) -> Iterator[Row]:
             }
 
 
-def _facts(study: Study, shelf: _Shelf) -> StudyFacts:
-    assert study.baseline.settings is not None, "a study's baseline is always valid"
+def _facts(study: Study, stored: _Stored) -> StudyFacts:
+    assert study.baseline.settings is not None, "the baseline is never excluded"
     return StudyFacts(
         study=study.name,
         question=study.grid.question,
@@ -243,17 +243,17 @@ def _facts(study: Study, shelf: _Shelf) -> StudyFacts:
         ),
         cells=tuple(_cell_facts(cell) for cell in study.cells),
         baseline=study.baseline.settings.model_dump(mode="json"),
-        origins=tuple(_origins(shelf)),
+        origins=tuple(_origins(stored)),
         claims=tuple(study.grid.claims),
-        tuning=_tuning_facts(study, shelf),
+        tuning=_tuning_facts(study, stored),
     )
 
 
-def _tuning_facts(study: Study, shelf: _Shelf) -> TuningFacts | None:
+def _tuning_facts(study: Study, stored: _Stored) -> TuningFacts | None:
     if study.space is None:
         return None
     parameters = tuple(_parameter_facts(parameter, study) for parameter in study.space.parameters)
-    importances = shelf.state.tunings[0].importances
+    importances = stored.state.tunings[0].importances
     return TuningFacts(
         budget=study.space.budget,
         warm_start=study.space.warm_start,
@@ -283,10 +283,10 @@ def _parameter_facts(parameter: Parameter, study: Study) -> ParameterFacts:
 
 def _cell_facts(cell: Cell) -> CellFacts:
     stages = subject.stages_of(cell.settings) if cell.settings else ()
-    besides = None
+    other_settings = None
     if cell.settings is not None:
         text = canonical_json(subject.without_pretraining(cell.settings))
-        besides = hashlib.sha256(text.encode()).hexdigest()[:12]
+        other_settings = hashlib.sha256(text.encode()).hexdigest()[:12]
     return CellFacts(
         name=cell.name,
         labels=dict(cell.labels),
@@ -294,18 +294,18 @@ def _cell_facts(cell: Cell) -> CellFacts:
         excluded=cell.excluded,
         pretrain_dataset=stages[0].dataset if len(stages) > 1 else None,
         finetune_dataset=stages[-1].dataset if stages else None,
-        besides_pretraining=besides,
+        besides_pretraining=other_settings,
     )
 
 
-def _origins(shelf: _Shelf) -> Iterator[Origin]:
+def _origins(stored: _Stored) -> Iterator[Origin]:
     """Finished stages grouped by provenance, the earliest first."""
     users: dict[str, dict[str, None]] = {}
-    for trial in shelf.state.trials:
-        for stage in shelf.state.stages_of(trial):
+    for trial in stored.state.trials:
+        for stage in stored.state.stages_of(trial):
             users.setdefault(stage.key, {})[trial.cell.name] = None
     groups: dict[str, list[tuple[Stage, Result]]] = {}
-    for stage, result in shelf.finished:
+    for stage, result in stored.finished:
         place = [result.provenance.get(name) for name in ("commit", "device", "platform", "threads", "versions")]
         groups.setdefault(canonical_json(place), []).append((stage, result))
     origins = [_origin(group, users) for group in groups.values()]

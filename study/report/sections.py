@@ -1,4 +1,4 @@
-"""The notebook's content from top to bottom: the answer first, then the evidence, then every trial.
+"""The notebook's content in order: the answers, then the results that support them, then every trial.
 
 Plots and tables are placed by their own `section` and `order`. `SECTIONS` has the headings and texts around them.
 """
@@ -176,10 +176,10 @@ def _claims(analysis: Analysis) -> Iterator[Cell]:
 
 
 def _interactions(analysis: Analysis) -> str:
-    common = "Unlike the matched comparisons above, all" if analysis.is_matched else "All"
+    common = "Unlike the matched comparisons above, all cells" if analysis.is_matched else "All cells"
     return (
         "From a least-squares fit of all finished trials: replicates, factors and two-factor interactions. "
-        f"{common} cells share one error estimate, which is more precise with few replicates and assumes equal "
+        f"{common} share one error estimate, which is more precise with few replicates and assumes equal "
         "variance in all cells."
     )
 

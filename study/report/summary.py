@@ -106,7 +106,7 @@ def _estimate(row: pd.Series) -> str:
 
 
 def _looks(analysis: Analysis) -> Iterator[Answer]:
-    """The looks at the claims of a study with adaptive replicates, and the replicates of its cells."""
+    """The looks (interim analyses) of a study with adaptive replicates, and the replicates of its cells."""
     if not analysis.looks:
         return
     made = [f"{look.replicates}" for look in analysis.looks if look.index >= 0]
@@ -134,7 +134,7 @@ def _mean(row: pd.Series) -> str:
     if row["n"] == 1:
         return f"{mean} (n = 1, so no interval)"
     if row["low"] == row["high"]:
-        return f"{mean} (in each of {row['n']} replicates)"
+        return f"{mean} (in each of {row['n']} replicates)"  # never one
     interval = f"{formats.percent(row['low'])} to {formats.percent(row['high'])}"
     return f"{mean} (95{PERCENT} interval {interval}, n = {row['n']})"
 
@@ -190,7 +190,7 @@ def _level(row: pd.Series) -> str:
     if row["n"] == 1:
         return f"{change} (n = 1, so no interval)"
     if row["low"] == row["high"]:
-        return f"{change} (in each of {row['n']} replicates, so no test)"
+        return f"{change} (in each of {row['n']} replicates, so no test)"  # never one
     verdict = "distinguishable" if row["distinguishable"] else "not distinguishable"
     if row["distinguishable"] and row["p_adjusted"] >= ALPHA:
         verdict += " before, but not after Holm's correction"

@@ -4,7 +4,7 @@
     STORE/finetune/KEY/   result.json    metrics, model facts, history per epoch, expert load, provenance
                           model.safetensors, config.json
                           checksums.json SHA-256 of every other file
-    STORE/device/KEY.json size and latency of the exported model (see `study.store.measurements`)
+    STORE/device/KEY.json size and latency of the exported model (see `study.store.exported_models`)
     STORE/failed/KEY.json the last error of a stage without a result
     STORE/tuning/KEY.json state of a cell's tuning (see `study.planning.tuning_state`)
     STORE/unfinished/KEY  the latest checkpoint of a running or interrupted stage, preceded by its SHA-256

@@ -12,6 +12,7 @@ from study.store.backends.address import is_address
 from study.store.results import Store
 from study.tracking.server import default_uri, model_of
 from study.utils.errors import StudyError
+from study.utils.text import plural
 
 if TYPE_CHECKING:
     from study.vit.model_files import Model
@@ -60,8 +61,8 @@ def _stored(prefix: str, store: Store) -> str | None:
     """The path in the store of the only stage with this key prefix."""
     found = store.find_paths(prefix)
     if len(found) > 1:
-        some = ", ".join(found[:3])
-        raise StudyError(f"key prefix {prefix!r} matches {len(found)} stages in {store}: {some}; give more digits")
+        count, some = plural(len(found), "stage"), ", ".join(found[:3])
+        raise StudyError(f"key prefix {prefix!r} matches {count} in {store}: {some}; give more digits")
     return found[0] if found else None
 
 

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from study.design.search_space import VAL_ACCURACY
 from study.planning.tuning_state import Importances, Tuning
 from study.tuning.sampler import optuna_study
+from study.utils.text import plural
 
 SAME = 1e-9  # relative: values that differ by less are equal up to rounding
 
@@ -65,7 +66,7 @@ def _no_variation(values: Sequence[float]) -> str | None:
     if len(values) < 2:
         return f"at least 2 finished trials are needed, found {len(values)}"
     if math.isclose(min(values), max(values), rel_tol=SAME):
-        return f"all {len(values)} finished trials have the same value"
+        return f"all {plural(len(values), 'finished trial')} have the same value"
     return None
 
 

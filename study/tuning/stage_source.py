@@ -37,7 +37,7 @@ class TuningStageSource(StageSource):
 
     @property
     def total(self) -> int:
-        """Stages given, and one for every trial to come: how many pre-trainings they share is not known yet."""
+        """Stages so far, plus one per remaining trial: how many pre-trainings those share is unknown."""
         return len(self._given) + sum(tuning_state.num_remaining(self._study, self._tunings.values()))
 
     def more(self) -> list[Stage]:

@@ -1,9 +1,12 @@
 """Counts, percentage points and durations in messages."""
 
 
-def plural(number: int, noun: str) -> str:
-    """A count with its noun: 1 trial, 2 trials, 1,200 trials."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def plural(number: float, noun: str) -> str:
+    """A count with its noun: 1 trial, 2 trials, 1,200 trials, 0.5 GPUs, 2 classes."""
+    written = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    if number == 1:
+        return f"{written} {noun}"
+    return f"{written} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def points(share: float, digits: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""Runs one stage with torch: what the harness uses of the vision transformer in a worker."""
+"""The interface of the vision transformer to the harness, with torch: trains one stage in a worker."""
 
 from typing import Any
 
@@ -27,10 +27,10 @@ __all__ = [
 
 
 def load_data(stage: StageSettings, device: str) -> str:
-    """Load a stage's data set onto a device, where `train` finds it; returns its digest (SHA-256).
+    """Load a stage's data set onto a device and cache it for `train`. Returns its SHA-256 digest.
 
-    The content of a user's own data may change under its path: the digest identifies what was trained on.
-    Raises StudyError where the data cannot be read.
+    The digest identifies the content: user data may change under the same path. Raises StudyError if the data cannot be
+    read.
     """
     return load(stage.dataset, stage.encoder.image_size, device).digest
 
@@ -43,9 +43,9 @@ def train(
     on_epoch: OnEpoch,
     execution: Execution,
 ) -> Trained:
-    """Train one stage, starting from the weights of its parent stage (None: from random weights).
+    """Train one stage from the weights of its parent stage, or from random weights if `parent` is None.
 
-    Raises StudyError for data that do not suit the recipe, Diverged where a loss is NaN or infinite, and
+    Raises StudyError if the data set does not fit the recipe, Diverged if a loss becomes NaN or inf, and
     torch.OutOfMemoryError.
     """
     if isinstance(stage.recipe, Pretrain):
@@ -54,7 +54,7 @@ def train(
 
 
 def model_config(stage: StageSettings, trained: Trained) -> dict[str, Any]:
-    """What is needed to build the model and to feed it: its settings, and how its images are normalised."""
+    """The config stored with the weights: encoder settings, normalization, data set, and number of classes."""
     config: dict[str, Any] = {
         "encoder": stage.encoder.model_dump(mode="json"),
         "normalization": trained.normalization,
@@ -66,5 +66,5 @@ def model_config(stage: StageSettings, trained: Trained) -> dict[str, Any]:
 
 
 def measure(stage: StageSettings, device: str, budget: float = 2.0) -> Pace:
-    """Train a stage for about `budget` seconds, one step at least, from random weights: its time and memory."""
+    """Time and memory of a stage, from training it for about `budget` seconds (at least one step)."""
     return pace.measure(stage.encoder, stage.recipe, device, budget)

@@ -1,7 +1,7 @@
 """Every setting of a trial: frozen, typed, validated; no torch.
 
 A trial's `Settings` are the model (`Encoder`), its pre-training (`Pretrain`, or None) and its fine-tuning (`Finetune`).
-Equal settings give equal results on the same machine: device, workers and paths are not part of them.
+Equal settings give equal results on the same machine: device, workers and paths are not settings.
 
 Sources: Tan 2024, arXiv 2407.17783 (the model); arXiv 2402.03752 (its MAE pre-training). Choices that these papers
 leave open are marked "own choice".
@@ -56,7 +56,7 @@ class Encoder(Frozen):
     """The mLiT encoder (Tan 2024): patches, a linear projection, learnable positions, pre-norm blocks of grouped
     query attention and a mixture of SwiGLU experts that share V and W2. Defaults are size XXS at 36 px.
 
-    `preset: S | XS | XXS` is accepted as a short form; fields written beside it win over it.
+    `preset: S | XS | XXS` is accepted as a short form; other fields override it.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
@@ -151,7 +151,7 @@ def augment_model() -> type[Frozen]:
 
 
 class Augment(augment_model()):  # type: ignore[misc]
-    """Random changes to training images, drawn anew for each image and epoch; all are off by default (own choice)."""
+    """Random augmentations of training images, drawn per image and epoch; all are off by default (own choice)."""
 
 
 class Recipe(Frozen):
@@ -169,7 +169,7 @@ class Recipe(Frozen):
     )
     warmup_epochs: NonNegativeFloat = Field(0.0, description="epochs of linear warm-up")
     clip_norm: NonNegativeFloat = Field(1.0, description="largest gradient norm; 0 does not clip")
-    augment: Augment = Field(Augment(), description="random changes to training images")
+    augment: Augment = Field(Augment(), description="random augmentations of training images")
     train_images: PositiveInt | None = Field(
         None, description="size of a stratified subset of training images; null: all"
     )
@@ -179,12 +179,12 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _check_recipe(self) -> Self:
         if self.warmup_epochs > self.epochs:
-            raise FieldError("warmup_epochs", f"{self.warmup_epochs:g} is above epochs {self.epochs}")
+            raise FieldError("warmup_epochs", f"{self.warmup_epochs:g} exceeds epochs {self.epochs}")
         return self
 
 
 class Decoder(Frozen):
-    """The light decoder of the MAE: blocks as in the encoder, and its own positions (arXiv 2509.10919)."""
+    """The MAE's decoder: blocks as in the encoder, with its own positions (arXiv 2509.10919)."""
 
     width: Size = Field(108, description="embedding width")
     depth: Count = Field(2, description="number of blocks")

@@ -1,6 +1,6 @@
-"""The stages of a trial: pre-training, if there is one, and fine-tuning; no torch.
+"""The stages of a trial: optional pre-training, then fine-tuning; no torch.
 
-A stage's key is made from `StageSettings.changed` (see study/design/stages.py).
+A stage's key is computed from `StageSettings.changed` (see study/design/stages.py).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Kind = Literal["pretrain", "finetune"]
 VERSIONS: dict[Kind, int] = {"pretrain": 1, "finetune": 1}
 """Raised when a change to the code changes a stage's results, so that old results are not reused."""
 
-# neither the time of an epoch nor memory depends on these
+# time per epoch and memory do not depend on these
 NEUTRAL: dict[str, Any] = {"epochs": 1, "learning_rate": 1.0, "weight_decay": 0.0, "warmup_epochs": 0.0}
 
 
@@ -43,7 +43,7 @@ class StageSettings:
 
     @property
     def data(self) -> tuple[str, int]:
-        """The data set's name and the image size that it is decoded to: stages equal in these read the same tensors."""
+        """The data set and the image size to which it is decoded: stages with equal values use the same tensors."""
         return self.recipe.dataset, self.encoder.image_size
 
     @property
@@ -78,18 +78,18 @@ class StageSettings:
 
     @property
     def model_shape(self) -> str:
-        """Stages of one model shape infer equally fast."""
+        """Stages with equal model shapes have the same inference latency."""
         return canonical_json(self.encoder.changed())
 
     @property
     def shape(self) -> str:
-        """Stages of one shape take the same time per epoch and the same memory."""
+        """Stages with equal shapes need the same time per epoch and the same memory."""
         recipe = self.recipe.model_copy(update=NEUTRAL)
         return canonical_json({"kind": self.kind, "encoder": self.encoder.changed(), "recipe": recipe.changed()})
 
 
 def stages_of(settings: Settings) -> tuple[StageSettings, ...]:
-    """A trial's stages in order. Each starts from the weights of the one before; the last gives the trial's result."""
+    """A trial's stages in order. Each starts from the weights of the previous one; the last has the trial's result."""
     finetune = StageSettings(settings.encoder, settings.finetune)
     if settings.pretrain is None:
         return (finetune,)
@@ -103,5 +103,5 @@ def _pretraining(encoder: Encoder, recipe: Pretrain) -> StageSettings:
 
 
 def without_pretraining(settings: Settings) -> dict[str, Any]:
-    """A trial's settings but for its pre-training: cells that agree in these differ in pre-training alone."""
+    """A trial's settings except pre-training: cells with equal values differ only in pre-training."""
     return settings.model_dump(mode="json", exclude={"pretrain"})

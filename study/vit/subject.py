@@ -1,8 +1,8 @@
-"""What the harness uses of the vision transformer without torch. Other rooms import this module and `runner` alone.
+"""The interface of the vision transformer to the harness, without torch. See also `runner` and `model_files`.
 
-Settings, StageSettings, stages_of   what a trial is made of
-describe, available, is_own_data     its data sets
-check_data, model_size, stage_facts  what a stage needs, and how large its model is
+Settings, StageSettings, stages_of   settings of a trial, and its stages
+describe, available, is_own_data     data sets
+check_data, model_size, stage_facts  validation of a stage's data set, and the size of its model
 """
 
 from dataclasses import asdict, dataclass
@@ -43,7 +43,7 @@ STAGE_KINDS = tuple(VERSIONS)
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Parameters and multiply-adds of one image, in all and as far as they bear on one token (active experts)."""
+    """Parameters and multiply-adds for one image, in total and active (used for one token: top-k experts only)."""
 
     params: int
     params_active: int
@@ -52,7 +52,7 @@ class ModelSize:
 
 
 def check_data(stage: StageSettings, info: DatasetInfo) -> None:
-    """Raise FieldError, below the stage's section, where a data set cannot serve a stage."""
+    """Raise FieldError, with the path within the stage's section, if a stage cannot be trained on its data set."""
     if stage.kind == "finetune" and info.classes is None:
         raise FieldError(
             "dataset",
@@ -67,12 +67,12 @@ def check_data(stage: StageSettings, info: DatasetInfo) -> None:
 
 
 def data_digest(stage: StageSettings) -> str:
-    """SHA-256 of the images and labels that a stage would train on now. Raises StudyError where they cannot be read."""
+    """SHA-256 of the current images and labels of a stage's data set. Raises StudyError if they cannot be read."""
     return _digest(stage.dataset, stage.encoder.image_size)
 
 
 def model_size(settings: Settings, classes: int) -> ModelSize:
-    """The size of a trial's classifier, from closed forms."""
+    """The size of a trial's classifier, from closed-form counts."""
     return _classifier_size(settings.encoder, classes)
 
 
@@ -96,7 +96,7 @@ def epoch_macs(stage: StageSettings) -> int | None:
 
 
 def num_classes(stage: StageSettings) -> int:
-    """Classes of a fine-tuning's data set. Raises StudyError where it has no labels."""
+    """Number of classes of a fine-tuning stage's data set. Raises StudyError if it has no labels."""
     classes = describe(stage.dataset).classes
     if classes is None:
         raise StudyError(f"data set {stage.dataset!r} has no labels and can be used for pre-training only")

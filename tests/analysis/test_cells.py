@@ -150,7 +150,7 @@ def test_a_cell_lists_the_keys_of_its_trials(built: Built) -> None:
         ({"sd": 0.002}, "not distinguishable at n = 5, although 4 replicates have 80% power for 0.5 points"),
     ],
 )
-def test_findings_in_words(row: dict[str, float], finding: str) -> None:
+def test_findings_as_text(row: dict[str, float], finding: str) -> None:
     whole = {"n": 5, "low": -0.001, "high": 0.004, "sd": 0.0061, "p_adjusted": 0.3}
     assert findings(pd.DataFrame([whole | row]), SMALLEST) == [finding]
 

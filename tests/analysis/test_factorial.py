@@ -130,7 +130,7 @@ def test_excluded_cells_are_noted(tmp_path: Path) -> None:
     assert "3 two-factor interactions" in texts(analysis)["Interactions"]
 
 
-def test_cells_that_all_change_one_factor_are_no_factorial(tmp_path: Path) -> None:
+def test_cells_that_all_change_one_factor_are_not_factorial(tmp_path: Path) -> None:
     exclude = [{"when": {"heads": 1, "depth": 4}, "reason": "not run"}]
     analysis = analysed(two_by_two(tmp_path, exclude=exclude), tmp_path / "store", worked)
     assert not is_factorial(analysis.facts)

@@ -24,7 +24,7 @@ from helpers.paths import ROOT
 from per_expert import PerExpertClassifier
 from torch import Tensor, nn
 
-from study.design import study as design
+from study.design.study import load
 from study.vit import settings
 from study.vit.models import Classifier, build_encoder, cpu
 from study.vit.training.flat_optimizer import FlatOptimizer
@@ -178,7 +178,7 @@ def speed_of_experts(block: int) -> Facts:
 
 def speed_of_small_trials() -> Facts:
     """The quickstart's model, whose steps are so short that their overhead matters most."""
-    encoder = design.load(ROOT / "grids" / "quickstart.yaml").baseline.settings.encoder
+    encoder = load(ROOT / "grids" / "quickstart.yaml").baseline.settings.encoder
     seconds = take_turns(
         {
             "ours": repeated(whole_step(contenders.classifier(encoder), encoder)),

@@ -58,14 +58,14 @@ def textbook(attention_too: bool) -> Iterator[None]:
 
 def dense_of_equal_params(encoder: settings.Encoder) -> settings.Encoder:
     """A dense multi-head ViT with the parameters of `encoder`, as closely as its FFN width allows."""
-    wanted = counts.classifier_params(encoder, CLASSES).total
-    return _nearest(encoder, lambda dense: counts.classifier_params(dense, CLASSES).total - wanted)
+    target = counts.classifier_params(encoder, CLASSES).total
+    return _nearest(encoder, lambda dense: counts.classifier_params(dense, CLASSES).total - target)
 
 
 def dense_of_equal_macs(encoder: settings.Encoder) -> settings.Encoder:
     """A dense multi-head ViT with the active multiply-adds of `encoder`, as closely as its FFN width allows."""
-    wanted = counts.classifier_macs(encoder, CLASSES).active
-    return _nearest(encoder, lambda dense: counts.classifier_macs(dense, CLASSES).executed - wanted)
+    target = counts.classifier_macs(encoder, CLASSES).active
+    return _nearest(encoder, lambda dense: counts.classifier_macs(dense, CLASSES).executed - target)
 
 
 def _nearest(encoder: settings.Encoder, surplus) -> settings.Encoder:  # type: ignore[no-untyped-def]

@@ -212,7 +212,7 @@ INTERACTION = "claim: c, kind: interaction, cells: {heads: 1, width: 24}"
 EXCLUDE = "exclude: [{when: {heads: 1}, reason: r}]\n"
 CLAIMS = [
     (CLAIM, "claims: {}\nstudy:", 1, "claims", "must be a list"),
-    (CLAIM, claims("kind: greater"), 2, "claims[0].claim", "'claim' is missing: the hypothesis in words"),
+    (CLAIM, claims("kind: greater"), 2, "claims[0].claim", "'claim' is missing: the hypothesis as a sentence"),
     (CLAIM, claims("claim: c, cells: {heads: 1}"), 2, "claims[0].kind", "'kind' is missing"),
     (CLAIM, claims("claim: c, kind: more"), 2, "claims[0].kind", 'invalid value "more"; possible: greater, less'),
     (CLAIM, claims("claim: c, kind: greater"), 2, "claims[0]", "'cells' names no factor"),

@@ -32,6 +32,6 @@ def test_utilisation_of_cores_or_gpus(resources: Resources, cluster: Cluster, te
     assert utilisation(OUTCOMES, 100.0, resources, cluster) == text
 
 
-def test_a_ray_client_address_is_refused_with_alternatives() -> None:
+def test_a_ray_client_address_is_rejected_with_alternatives() -> None:
     with pytest.raises(StudyError, match=r"--address auto.*ray job submit"):
         connect("ray://somewhere:10001")

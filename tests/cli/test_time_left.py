@@ -233,7 +233,7 @@ def test_thousands_of_stages_are_divided_by_the_workers() -> None:
         ({"a": 3.0, "b": 5.0}, [], 2, 5.0),
         ({"a": 3.0}, [("b", None, 4.0)], 2, 4.0),
         ({"a": 3.0}, [("b", "a", 4.0)], 2, 7.0),  # after its parent
-        ({"a": 3.0, "b": 5.0}, [("c", None, 4.0), ("d", "gone", 1.0)], 2, 7.0),
+        ({"a": 3.0, "b": 5.0}, [("c", None, 4.0), ("d", "done", 1.0)], 2, 7.0),
         ({}, [("a", None, 1.0), ("b", "a", 1.0), ("c", "b", 1.0)], 8, 3.0),  # a chain cannot be parallelised
         ({}, [("a", None, 1.0)] * 9, 8, 2.0),  # two rounds
     ],

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from study.analysis.stats.claims import judge
+from study.analysis.stats.verdict_rule import judge
 from study.design import json_schema
 from study.design.claim_kinds import CLAIM_KINDS
 from study.design.claim_kinds.claim_kind import ClaimKind, Region

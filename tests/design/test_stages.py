@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, create_model
 
-from study.design.stages import Stage, canonical_json, stages_of, unique_stages
+from study.design.stages import Stage, stages_of, unique_stages
 from study.design.study import expand, load
+from study.utils.canonical_json import canonical_json
 from study.vit.settings import Augment, Decoder, Encoder, Finetune, Pretrain
 from study.vit.stages import VERSIONS, StageSettings
 

@@ -81,7 +81,7 @@ def test_factorial_is_the_full_product(grid: Loader) -> None:
     assert "heads=6, experts=1, pre-training=none" in names(study)
 
 
-def test_a_level_changes_its_fields_and_nothing_else(grid: Loader) -> None:
+def test_a_level_changes_only_its_fields(grid: Loader) -> None:
     study = grid()
     base = study.baseline.settings
     assert base is not None

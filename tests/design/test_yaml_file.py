@@ -214,12 +214,12 @@ def test_noise_is_a_grid_file_or_an_error_of_ours(tmp_path: Path, text: str | by
         assert not {unicodedata.category(c) for c in str(error)} & {"Cc", "Cs"}  # noqa: PT017 - either outcome is right
 
 
-def test_nothing_but_the_loader_here_knows_yaml_1_1() -> None:
-    """The changed rules are this loader's own: PyYAML's are left as they are for others."""
+def test_the_grid_loader_does_not_change_pyyaml() -> None:
+    """Its YAML rules apply to grid files only; PyYAML's own loaders keep theirs."""
     assert yaml.safe_load("off") is False
 
 
-def test_values_are_shown_as_one_writes_them() -> None:
+def test_values_are_shown_in_yaml_syntax() -> None:
     assert [shown(v) for v in (True, None, "a", 1e-3, [1, "é"])] == ["true", "null", '"a"', "0.001", '[1, "é"]']
     assert len(shown("x" * 1000)) == 80
 

@@ -1,4 +1,4 @@
-"""Unfinished stages: a kill at any epoch costs that epoch at most, and changes no bit of the result."""
+"""Checkpoints: a stage killed in any epoch loses at most that epoch, and its result is bit-identical."""
 
 import json
 import os
@@ -60,11 +60,11 @@ def one_thread() -> Iterator[None]:
 
 
 class Killed(BaseException):
-    """Ends a stage as a kill would: nothing that it could do about it runs."""
+    """Ends a stage like a kill: no `except Exception` runs."""
 
 
 def train(stage: Stage, store: Store, kill_after: float = 99.0, every: float = 0.0) -> Result:
-    """Run a stage; right before the epoch after `kill_after` is put aside, it ends."""
+    """Run a stage; it is killed right before the epoch after `kill_after` is checkpointed."""
 
     def epoch(row: dict[str, float]) -> None:
         if row["epoch"] > kill_after:
@@ -74,7 +74,7 @@ def train(stage: Stage, store: Store, kill_after: float = 99.0, every: float = 0
 
 
 def bits(stage: Stage, store: Store) -> tuple[bytes, dict[str, float], list[dict[str, float]], list[list[float]]]:
-    """All that a stage leaves, timings aside."""
+    """The stored result of a stage without timings."""
     result = store.find(stage)
     assert result is not None
     metrics = {name: value for name, value in result.metrics.items() if name not in TIMINGS}
@@ -87,29 +87,29 @@ def checkpoint_of(stage: Stage, store: Store) -> Path:
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_goes_on_bit_for_bit_from_any_epoch(name: str, tmp_path: Path) -> None:
-    stage, whole, torn = STAGES[name], Store(tmp_path / "whole"), Store(tmp_path / "torn")
-    for store in (whole, torn):
+def test_a_stage_resumed_from_any_epoch_is_bit_identical(name: str, tmp_path: Path) -> None:
+    stage, whole, resumed = STAGES[name], Store(tmp_path / "whole"), Store(tmp_path / "resumed")
+    for store in (whole, resumed):
         if stage.parent is not None:
             train(stage.parent, store)
     train(stage, whole)
-    for epochs in (1, 3, 4):  # three kills, each after some epochs more
+    for epochs in (1, 3, 4):  # three kills, each some epochs later
         with pytest.raises(Killed):
-            train(stage, torn, epochs)
+            train(stage, resumed, epochs)
     seen: list[float] = []
-    result = run_stage(stage, torn, "cpu", lambda row: seen.append(row["epoch"]), "def", 0.0)
+    result = run_stage(stage, resumed, "cpu", lambda row: seen.append(row["epoch"]), "def", 0.0)
     assert seen == [5, 6]
-    assert bits(stage, torn) == bits(stage, whole)
+    assert bits(stage, resumed) == bits(stage, whole)
     assert [(part["commit"], part["epochs"]) for part in result.provenance["parts"]] == [
         ("abc", 1),
         ("abc", 3),
         ("abc", 4),
     ]
-    assert not checkpoint_of(stage, torn).exists()
+    assert not checkpoint_of(stage, resumed).exists()
 
 
-def test_a_process_killed_at_an_epochs_end_goes_on(tmp_path: Path) -> None:
-    """kill -9 in a process of its own, while an epoch's record is being handed over."""
+def test_a_process_killed_at_the_end_of_an_epoch_resumes(tmp_path: Path) -> None:
+    """SIGKILL in a separate process, while an epoch is reported."""
     script = """
 import json, os, signal, sys
 import torch
@@ -123,34 +123,34 @@ def epoch(row):
         os.kill(os.getpid(), signal.SIGKILL)
 run_stage(Stage.from_spec(json.loads(spec)), Store(root), "cpu", epoch, "abc", 0.0)
 """
-    stage, torn, whole = STAGES["best"], Store(tmp_path / "torn"), Store(tmp_path / "whole")
-    command = [sys.executable, "-c", script, json.dumps(stage.spec()), str(torn.root), "3"]
+    stage, resumed, whole = STAGES["best"], Store(tmp_path / "resumed"), Store(tmp_path / "whole")
+    command = [sys.executable, "-c", script, json.dumps(stage.spec()), str(resumed.root), "3"]
     assert subprocess.run(command, check=False, env=os.environ).returncode == -signal.SIGKILL
-    assert checkpoint_of(stage, torn).exists()
-    assert not torn.has(stage)
-    train(stage, torn)
+    assert checkpoint_of(stage, resumed).exists()
+    assert not resumed.has(stage)
+    train(stage, resumed)
     train(stage, whole)
-    assert bits(stage, torn) == bits(stage, whole)
+    assert bits(stage, resumed) == bits(stage, whole)
 
 
 @pytest.mark.parametrize("place", [0, 30, 64, 65, 72, 300, -1])
-def test_a_damaged_checkpoint_is_dropped_and_said_so(place: int, tmp_path: Path) -> None:
-    stage, torn, whole = STAGES["finetune"], Store(tmp_path / "torn"), Store(tmp_path / "whole")
+def test_a_damaged_checkpoint_is_discarded_with_a_note(place: int, tmp_path: Path) -> None:
+    stage, resumed, whole = STAGES["finetune"], Store(tmp_path / "resumed"), Store(tmp_path / "whole")
     with pytest.raises(Killed):
-        train(stage, torn, 3)
-    data = bytearray(checkpoint_of(stage, torn).read_bytes())
+        train(stage, resumed, 3)
+    data = bytearray(checkpoint_of(stage, resumed).read_bytes())
     data[place] ^= 1
-    checkpoint_of(stage, torn).write_bytes(data)
-    result = train(stage, torn)
+    checkpoint_of(stage, resumed).write_bytes(data)
+    result = train(stage, resumed)
     train(stage, whole)
-    assert bits(stage, torn) == bits(stage, whole)
+    assert bits(stage, resumed) == bits(stage, whole)
     assert result.provenance["parts"] == []
     assert len(result.provenance["notes"]) == 1
     assert "checksum" in result.provenance["notes"][0]
 
 
 @pytest.mark.parametrize("length", [0, 10, 65, 200])
-def test_a_checkpoint_cut_short_is_dropped(length: int, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_discarded(length: int, tmp_path: Path) -> None:
     stage, store = STAGES["finetune"], Store(tmp_path)
     with pytest.raises(Killed):
         train(stage, store, 3)
@@ -158,7 +158,7 @@ def test_a_checkpoint_cut_short_is_dropped(length: int, tmp_path: Path) -> None:
     assert "checksum" in train(stage, store).provenance["notes"][0]
 
 
-def test_a_checkpoint_of_another_stage_other_data_or_other_code_is_dropped(
+def test_a_checkpoint_of_another_stage_other_data_or_other_code_is_discarded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage, store = STAGES["finetune"], Store(tmp_path)
@@ -167,38 +167,38 @@ def test_a_checkpoint_of_another_stage_other_data_or_other_code_is_dropped(
     def snapshot() -> Snapshot:
         return Snapshot(tensors, {"history": [], "micro_batch": None})
 
-    def note(asked: Stage, data: str) -> str:
-        found = Checkpoints(asked, store, {}, data)
+    def note(requested: Stage, data: str) -> str:
+        found = Checkpoints(requested, store, {}, data)
         assert found.latest() is None
-        assert not checkpoint_of(asked, store).exists()
+        assert not checkpoint_of(requested, store).exists()
         return found.notes[0]
 
     def keep() -> None:
         Checkpoints(stage, store, {}, "data", 0.0).keep(snapshot)
 
     keep()
-    assert Checkpoints(stage, store, {}, "data").latest() == Snapshot(tensors, snapshot().course)
-    assert "another data set content" in note(stage, "other")
+    assert Checkpoints(stage, store, {}, "data").latest() == Snapshot(tensors, snapshot().progress)
+    assert "its data set content differs" in note(stage, "other")
     keep()
     other = STAGES["best"]
     checkpoint_of(stage, store).rename(checkpoint_of(other, store))
-    assert "another stage" in note(other, "data")
+    assert "its stage differs" in note(other, "data")
     keep()
     monkeypatch.setattr(checkpoint, "code", lambda: "new")
-    assert "another code" in note(stage, "data")
+    assert "its code differs" in note(stage, "data")
     store.save_checkpoint(stage, b"no safetensors")
     assert "cannot be read" in note(stage, "data")
 
 
-def test_a_stage_is_put_aside_no_more_often_than_asked(tmp_path: Path) -> None:
+def test_checkpoints_are_written_at_most_once_per_interval(tmp_path: Path) -> None:
     stage, store = STAGES["finetune"], Store(tmp_path)
     with pytest.raises(Killed):
         train(stage, store, 3, every=3600.0)
     assert not checkpoint_of(stage, store).exists()
 
 
-def test_putting_aside_takes_a_hundredth_of_the_time_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that takes 2 seconds for it: the next one is not before 200 seconds have passed."""
+def test_checkpoints_take_at_most_one_percent_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If writing one takes 2 s, the next is written 200 s later."""
     now = [0.0]
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
     store, taken = Store(tmp_path), []
@@ -215,7 +215,7 @@ def test_putting_aside_takes_a_hundredth_of_the_time_at_most(tmp_path: Path, mon
     assert taken == [10.0, 212.0, 414.0]
 
 
-def test_a_store_that_cannot_take_a_checkpoint_stops_nothing(tmp_path: Path) -> None:
+def test_training_continues_if_a_checkpoint_cannot_be_written(tmp_path: Path) -> None:
     stage, store = STAGES["finetune"], Store(tmp_path)
     (tmp_path / "unfinished").write_text("in the way")
     result = train(stage, store)
@@ -230,74 +230,75 @@ def test_a_diverged_stage_leaves_no_checkpoint(tmp_path: Path) -> None:
 
 
 @contextmanager
-def room_for(images: int) -> Iterator[list[int]]:
-    """A GPU that has memory for so many images while training; yields how many were asked for each time."""
-    asked: list[int] = []
+def memory_for(images: int) -> Iterator[list[int]]:
+    """A GPU with memory for that many images in training; yields the number of images of each forward pass."""
+    requested: list[int] = []
 
-    def look(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    def check(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         if type(module).__name__ in {"Classifier", "MaskedAutoencoder"} and module.training:
-            asked.append(len(arguments[0]))
-            if asked[-1] > images:
-                raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {asked[-1]} MiB.\nmore")
+            requested.append(len(arguments[0]))
+            if requested[-1] > images:
+                raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {requested[-1]} MiB.\nmore")
 
-    handle = nn.modules.module.register_module_forward_pre_hook(look)
+    handle = nn.modules.module.register_module_forward_pre_hook(check)
     try:
-        yield asked
+        yield requested
     finally:
         handle.remove()
 
 
 @pytest.mark.parametrize("name", ["pretrain", "finetune"])
-def test_out_of_memory_is_tried_again_in_parts_of_the_same_batch(name: str, tmp_path: Path) -> None:
-    """Without router noise and balance losses, which belong to the parts, the result is that of whole batches."""
+def test_out_of_memory_is_retried_with_gradient_accumulation(name: str, tmp_path: Path) -> None:
+    """Without router noise and balance losses, which are per micro-batch, the result is that of whole batches."""
     stage = STAGES[name]
     plain = ENCODER.model_copy(update={"router_noise": False, "importance_weight": 0.0, "load_weight": 0.0})
     recipe = stage.settings.recipe.model_copy(update={"clip_norm": 0.5})
     stage = replace(stage, settings=StageSettings(plain, recipe))
-    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    whole, split = Store(tmp_path / "whole"), Store(tmp_path / "split")
     expected = train(stage, whole)
-    with room_for(10) as asked:
-        result = train(stage, parts)
+    with memory_for(10) as requested:
+        result = train(stage, split)
     assert result.provenance["micro_batch"] == 8
     assert expected.provenance["micro_batch"] is None
-    assert asked[:5] == [30, 8, 8, 8, 6]
+    assert requested[:5] == [30, 8, 8, 8, 6]
     for row, other in zip(result.history, expected.history, strict=True):
         assert row == pytest.approx(other | {"seconds": row["seconds"]}, rel=2e-3, abs=2e-3)
     assert result.history[0]["train_loss"] == pytest.approx(expected.history[0]["train_loss"], rel=1e-5)
 
 
-def test_one_step_in_parts_is_one_step_of_the_whole_batch(tmp_path: Path) -> None:
+def test_one_step_of_accumulated_gradients_is_one_step_of_the_whole_batch(tmp_path: Path) -> None:
     """After a single step the weights agree to float rounding."""
     plain = ENCODER.model_copy(update={"router_noise": False, "importance_weight": 0.0, "load_weight": 0.0})
     changes = {"epochs": 1, "batch_size": 150, "warmup_epochs": 0.0}
     stage = Stage(StageSettings(plain, Finetune.model_validate(SHARED | changes)), 7)
-    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    whole, split = Store(tmp_path / "whole"), Store(tmp_path / "split")
     expected = train(stage, whole)
-    with room_for(40):
-        result = train(stage, parts)
+    with memory_for(40):
+        result = train(stage, split)
     assert result.provenance["micro_batch"] == 38
     assert result.metrics["val_loss"] == pytest.approx(expected.metrics["val_loss"], rel=1e-5)
     assert result.history[0]["train_loss"] == pytest.approx(expected.history[0]["train_loss"], rel=1e-6)
 
 
-def test_out_of_memory_twice_fails_with_the_numbers(tmp_path: Path) -> None:
+def test_out_of_memory_twice_fails_with_both_errors(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    with room_for(7), pytest.raises(StudyError) as caught:
+    with memory_for(7), pytest.raises(StudyError) as caught:
         train(STAGES["finetune"], store)
-    assert "out of memory with 32 images at a time, and again with 8" in str(caught.value)
+    assert "out of memory with micro-batch 32 (CUDA" in str(caught.value)
+    assert "and again with micro-batch 8 (CUDA" in str(caught.value)
     assert "Tried to allocate 30 MiB" in str(caught.value)
     assert "Tried to allocate 8 MiB" in str(caught.value)
     assert "more\n" not in str(caught.value)
 
 
-def test_a_stage_in_parts_goes_on_in_parts(tmp_path: Path) -> None:
-    stage, whole, torn = STAGES["finetune"], Store(tmp_path / "whole"), Store(tmp_path / "torn")
-    with room_for(10):
+def test_a_stage_with_micro_batches_resumes_with_micro_batches(tmp_path: Path) -> None:
+    stage, whole, resumed = STAGES["finetune"], Store(tmp_path / "whole"), Store(tmp_path / "resumed")
+    with memory_for(10):
         train(stage, whole)
         with pytest.raises(Killed):
-            train(stage, torn, 3)
-    with room_for(10) as asked:
-        result = train(stage, torn)
-    assert max(asked) == 8
+            train(stage, resumed, 3)
+    with memory_for(10) as requested:
+        result = train(stage, resumed)
+    assert max(requested) == 8
     assert result.provenance["micro_batch"] == 8
-    assert bits(stage, torn) == bits(stage, whole)
+    assert bits(stage, resumed) == bits(stage, whole)

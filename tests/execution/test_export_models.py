@@ -1,4 +1,4 @@
-"""`study export`: models as ONNX files, measured, noted in the store, shown in the report."""
+"""`study export`: models as ONNX files, measured, recorded in the store, shown in the report."""
 
 import sys
 from pathlib import Path
@@ -11,16 +11,15 @@ from typer.testing import CliRunner
 
 import study
 from study.cli.app import app, main
-from study.design import study as design
 from study.design.stages import Stage, stages_of
-from study.design.study import Study
+from study.design.study import Study, expand, load
 from study.execution import export_models
 from study.execution.run_stage import run_stage
 from study.planning.state import StudyState
 from study.report import analyse
 from study.report.tables import TABLES
-from study.store import measurements
-from study.store.measurements import Measurement
+from study.store import exported_models
+from study.store.exported_models import Measurement
 from study.store.results import Store
 from study.utils.errors import StudyError
 from study.vit.export import benchmark
@@ -32,17 +31,17 @@ HOSTILE = "<script>x</script> a|b $c$"
 
 @pytest.fixture
 def finished(tiny: Path, place: Path) -> tuple[Study, Store, Stage]:
-    """The tiny study with one trial of two cells run for real; the second cell's name is full of markup."""
+    """The tiny study with one trained trial, whose cell name contains markup."""
     tiny.write_text(tiny.read_text().replace("mode: {path", f'"{HOSTILE}": {{path'))
-    made, store = design.load(tiny), Store(place / ".study")
+    made, store = load(tiny), Store(place / ".study")
     store.prepare()
-    trial = next(trial for trial in design.expand(made) if HOSTILE in trial.cell.name)
+    trial = next(trial for trial in expand(made) if HOSTILE in trial.cell.name)
     for stage in stages_of(trial):
         run_stage(stage, store, "cpu", lambda _: None)
     return made, store, stages_of(trial)[-1]
 
 
-def test_what_is_exported_is_measured_noted_and_shown(
+def test_exported_models_are_measured_recorded_and_shown(
     finished: tuple[Study, Store, Stage], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
@@ -53,15 +52,15 @@ def test_what_is_exported_is_measured_noted_and_shown(
     with Console(quiet=True).capture():
         state = StudyState.look(made, store)
         assert export_models.run(state, place / "out", 1.0, Console(quiet=True)) == 1
-        assert export_models.run(state, place / "out", 1.0, Console(quiet=True)) == 0  # nothing is done twice
+        assert export_models.run(state, place / "out", 1.0, Console(quiet=True)) == 0  # finished exports are skipped
     fp32, int8 = place / "out" / f"{stage.key[:12]}.onnx", place / "out" / f"{stage.key[:12]}.int8.onnx"
     assert sorted((place / "out").iterdir()) == sorted([fp32, int8])
 
     images = torch.rand(3, 1, 8, 8)
     torch.testing.assert_close(run_onnx(fp32, images), study.load(stage.key)(images), rtol=1e-4, atol=1e-5)
 
-    found = measurements.read(store, stage)
-    stored = store.find(stage)  # the note is no part of the stage: its checksums still hold
+    found = exported_models.read(store, stage)
+    stored = store.find(stage)  # measurements are not part of the stage: its checksums still match
     assert found is not None
     assert stored is not None
     assert (found.fp32.file_bytes, found.int8.file_bytes) == (fp32.stat().st_size, int8.stat().st_size)
@@ -82,14 +81,14 @@ def test_int8_is_kept_within_the_tolerance(int8: float, kept: bool) -> None:
     assert Measurement(Form(2, 1.0, 0.90), Form(1, 1.0, int8), 0.01).int8_kept is kept
 
 
-def test_a_note_that_cannot_be_read(finished: tuple[Study, Store, Stage]) -> None:
+def test_a_damaged_measurement(finished: tuple[Study, Store, Stage]) -> None:
     _, store, stage = finished
     store.write(f"device/{stage.key}.json", b"{}")
     with pytest.raises(StudyError, match=r"cannot be read .*remove it and run `study export` again"):
-        measurements.read(store, stage)
+        exported_models.read(store, stage)
 
 
-def test_without_the_extra(
+def test_missing_onnx_packages(
     finished: tuple[Study, Store, Stage],
     tiny: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -100,11 +99,11 @@ def test_without_the_extra(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "ONNX export needs onnxscript" in capsys.readouterr().err
+    assert "ONNX export requires onnxscript" in capsys.readouterr().err
     assert not Path("exports").exists()
 
 
-def test_nothing_is_finished_yet(tiny: Path, place: Path) -> None:
+def test_no_trial_is_finished(tiny: Path, place: Path) -> None:
     ended = CliRunner().invoke(app, ["export", str(tiny)])
     assert isinstance(ended.exception, StudyError)
     assert "no trial of 'tiny' has a result in" in str(ended.exception)

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from study import execution
-from study.design import study as design
 from study.design.resources import Resources
 from study.design.stages import Stage, unique_stages
+from study.design.study import expand, load
 from study.execution import Cluster
 from study.execution.run_stage import run_stage
 from study.planning.events import Listener, Outcome
@@ -40,7 +40,7 @@ class Log(Listener):
 
 
 def stages_of(grid: Path) -> list[Stage]:
-    return unique_stages(design.expand(design.load(grid)))
+    return unique_stages(expand(load(grid)))
 
 
 def test_every_stage_runs_once_and_parents_first(tiny: Path, tmp_path: Path, cluster: Cluster) -> None:

@@ -181,7 +181,7 @@ def test_a_store_that_cannot_be_read_stops_the_sweep(drivers: type[Driver], monk
     assert driver.scheduler.finished
 
 
-def test_children_of_what_another_driver_has_failed_fail_with_it(tmp_path: Path, drivers: type[Driver]) -> None:
+def test_children_of_a_stage_that_failed_in_another_driver_fail(tmp_path: Path, drivers: type[Driver]) -> None:
     driver = drivers([PARENTS[0], CHILDREN[0], FREE[0]])
     driver.store.record_failure(PARENTS[0], "failed elsewhere")
     assert driver.assign("a") == [FREE[0]]

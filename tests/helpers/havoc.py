@@ -25,8 +25,8 @@ from helpers.looks import requested_trials, undelivered
 from helpers.mlflow_servers import Server
 from mlflow import MlflowClient
 
-from study.design import study as design
 from study.design.stages import Stage, unique_stages
+from study.design.study import load
 from study.store.results import Store
 from study.tracking import PARENT
 from study.tracking.ledger import Ledger
@@ -92,7 +92,7 @@ class Place:
 
     @cached_property
     def stages(self) -> list[Stage]:
-        return unique_stages(requested_trials(design.load(self.grid), self.store))
+        return unique_stages(requested_trials(load(self.grid), self.store))
 
     def start(self) -> None:
         command = [
@@ -200,7 +200,7 @@ class Place:
         while self._finish() != 0:
             self.start()
         self.server.wait()
-        if undelivered(design.load(self.grid), self.store, self.server.uri):
+        if undelivered(load(self.grid), self.store, self.server.uri):
             assert self.run() == 0, self.output()
 
     def output(self) -> str:

@@ -1,4 +1,4 @@
-"""What the parts of the package make of a study and its store at a new look."""
+"""Functions of a `StudyState`, called with a study and a store that is read anew."""
 
 from collections.abc import Mapping
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from study.design import study as design
 from study.design.stages import Stage, unique_stages
+from study.design.study import expand, load
 from study.execution.run_stage import run_stage
 from study.planning.events import Outcome
 from study.planning.state import StudyState
@@ -18,9 +18,9 @@ class Scene:
     """A study, its first two stages (a pre-training and a fine-tuning), and its tracking server."""
 
     def __init__(self, grid: Path, store: Path) -> None:
-        self.study = design.load(grid)
+        self.study = load(grid)
         self.store = Store(store)
-        self.stages = unique_stages(design.expand(self.study))[:2]
+        self.stages = unique_stages(expand(self.study))[:2]
         self.uri = default_uri(self.store)
 
     def tracker(self, uri: str | None = None) -> Tracker:

@@ -134,7 +134,7 @@ def test_ray_requires_a_token_and_no_secret_is_written(kind, launch):
 
 
 @KIND
-def test_a_password_in_the_address_of_the_server_is_refused_and_not_repeated(kind, launch, root):
+def test_a_password_in_the_server_uri_is_rejected_and_not_printed(kind, launch, root):
     with pytest.raises(StudyError, match="--tracking-uri: contains a user name or password") as caught:
         launch(kind, tracking_uri="http://me:hunter2@mlflow.example.org")
     assert "hunter2" not in str(caught.value)
@@ -142,7 +142,7 @@ def test_a_password_in_the_address_of_the_server_is_refused_and_not_repeated(kin
 
 
 @KIND
-def test_parent_folders_in_paths_are_refused(kind, launch, root):
+def test_parent_folders_in_paths_are_rejected(kind, launch, root):
     texts = [name for name, field in find(kind).model_fields.items() if field.annotation not in (int, bool)]
     assert {"store", "tracking_uri"} <= set(texts)
     for name in texts:
@@ -181,7 +181,7 @@ HOSTILE = st.text(st.sampled_from(f"ab0./:-_~@{HOSTILE_MARKS}"), max_size=12)
     name=st.sampled_from(sorted({name for kind in KINDS for name in find(kind).model_fields} | {"nonsense"})),
     value=HOSTILE | st.integers(-2, 3) | st.none() | st.lists(HOSTILE, max_size=2) | st.booleans(),
 )
-def test_any_options_are_either_written_completely_or_refused(kind, name, value):
+def test_any_options_are_either_written_completely_or_rejected(kind, name, value):
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         (root / "requirements.lock").write_text("ray==2.60.0\n")

@@ -17,8 +17,8 @@ from helpers.ports import free_port
 from helpers.ray_nodes import Nodes, cluster, lose
 from helpers.tiny_grid import TINY
 
-from study.design import study as design
 from study.design.stages import unique_stages
+from study.design.study import expand, load
 from study.launch import write
 from study.store.leases import DRIVERS, STAGES
 from study.store.results import Store
@@ -84,7 +84,7 @@ def test_a_submitted_study_stores_its_results(dashboard: tuple[Nodes, str], chec
     ended = submit([*run, *kept], checkout, nodes.environment)
     assert ended.returncode == 0, ended.stdout
     assert "6 of 6 stages run" in ended.stdout
-    stages = unique_stages(design.expand(design.load(checkout / "grids" / "tiny.yaml")))
+    stages = unique_stages(expand(load(checkout / "grids" / "tiny.yaml")))
     found = [store.find(stage) for stage in stages]
     assert [result.provenance["commit"] for result in found if result] == ["0123abc"] * 6
     assert statuses(tmp_path / "reports" / "tiny" / "results.csv") == ["done"] * 4
@@ -130,7 +130,7 @@ def test_a_study_stopped_on_the_head_resumes_when_started_again(
     lose(watching)
     sweep("stop")
     store = Store(tmp_path / "store")
-    stages = unique_stages(design.expand(design.load(grid)))
+    stages = unique_stages(expand(load(grid)))
     finished = sum(store.has(stage) for stage in stages)
     assert 2 <= finished < 6
 

@@ -430,4 +430,4 @@ def test_missing_resources_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> N
     assert preflight.fits(Resources(cpu=1)) == []
     many, gpu = preflight.fits(Resources(cpu=4096, gpu=1))
     assert "would never start" in many.message
-    assert "a stage requests 1 GPUs, but this machine has none" in gpu.message
+    assert "a stage requests 1 GPU, but this machine has none" in gpu.message

@@ -113,7 +113,7 @@ def test_a_failed_start_of_ray_fails_the_job_although_ray_exits_with_0(job, fake
     assert "Ray did not start on all nodes, so the study was not run" in output
 
 
-def test_without_a_token_nothing_starts(job, fake_driver, root):
+def test_the_job_does_not_start_without_a_token(job, fake_driver, root):
     running = job("touch started\n", token="")
     output, _ = running.communicate(timeout=120)
     assert running.returncode == 2

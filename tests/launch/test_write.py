@@ -36,7 +36,7 @@ def test_an_unencrypted_server_is_a_warning(launch):
 
 
 @pytest.mark.parametrize("server", ["http://127.0.0.1:5000", "https://mlflow.example.org"])
-def test_a_local_or_encrypted_server_is_no_warning(launch, server):
+def test_a_local_or_encrypted_server_gives_no_warning(launch, server):
     assert launch("slurm", tracking_uri=server).warnings == ()
 
 
@@ -101,7 +101,7 @@ def test_an_invalid_grid_writes_nothing(tiny, launch, root):
         ("{gpu: 2}", "a trial requests 2 GPUs, but a machine has 1"),
     ],
 )
-def test_a_trial_that_fits_on_no_machine_is_refused(tiny, launch, resources, message):
+def test_a_trial_that_fits_on_no_machine_is_rejected(tiny, launch, resources, message):
     tiny.write_text(tiny.read_text() + f"resources: {resources}\n")
     with pytest.raises(StudyError, match=message):
         launch("aws")

@@ -32,7 +32,7 @@ claims:
   - {claim: one head is exactly as good, kind: equivalent, cells: {kv heads: 1}, margin: 1e-5}
 replicates: {min: 3, max: 6, until: claims}
 """
-CLEAR, HOPELESS, UNCLAIMED = "training=none", "kv heads=1", "bias=off"
+CLEAR, UNDECIDED, UNCLAIMED = "training=none", "kv heads=1", "bias=off"
 
 
 @pytest.fixture
@@ -56,19 +56,19 @@ def trained(study: Study, store: Store, most: int | None = None) -> Iterator[Sta
             most = None if most is None else most - 1
 
 
-def test_a_clear_claim_stops_at_min_and_a_hopeless_one_goes_to_max(study: Study, tmp_path: Path) -> None:
+def test_a_clear_claim_stops_at_min_and_an_undecided_one_continues_to_max(study: Study, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    assert replicates(requested_trials(study, store)) == {"baseline": 3, CLEAR: 3, HOPELESS: 3, UNCLAIMED: 3}
+    assert replicates(requested_trials(study, store)) == {"baseline": 3, CLEAR: 3, UNDECIDED: 3, UNCLAIMED: 3}
     stages = list(trained(study, store))
-    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
+    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, UNDECIDED: 6, UNCLAIMED: 3}
     assert len(stages) == len({stage.key for stage in stages}) == 18
     results = analyse(collect(study, store))
     assert results.verdicts["verdict"].tolist() == ["supported", "undecided"]
     assert results.verdicts["looked"].tolist() == [3, 6]
     assert results.verdicts["n"].tolist() == [3, 6]
     assert results.verdicts["level"].tolist() == pytest.approx([1 - 0.05 / 4, 1 - 0.05 * 3 / 4])
-    told = next(answer.text for answer in answers(results) if answer.about == "Replicates")
-    assert told == (
+    answer = next(given.text for given in answers(results) if given.about == "Replicates")
+    assert answer == (
         "added until claims are decided; 2 looks, after 3 and 6 replicates; 2 cells with 3 replicates; 2 cells with 6 "
         "replicates."
     )
@@ -94,7 +94,7 @@ def put(store: Store, trial: Trial, accuracy: float) -> None:
 def synthetic(trial: Trial) -> float:
     """Training adds 70 points; the difference of the kv heads alternates between 1 and -1 points."""
     base = 0.8 + 0.01 * (trial.replicate % 3)
-    gains = {CLEAR: -0.7 + 0.001 * trial.replicate, HOPELESS: 0.01 * (-1) ** trial.replicate}
+    gains = {CLEAR: -0.7 + 0.001 * trial.replicate, UNDECIDED: 0.01 * (-1) ** trial.replicate}
     return base + gains.get(trial.cell.name, 0.0)
 
 
@@ -118,7 +118,7 @@ def test_the_order_of_results_does_not_matter(study: Study, tmp_path: Path, seed
 
     run_all(study, store, run, random.Random(seed))
     assert len(ended) == 18
-    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
+    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, UNDECIDED: 6, UNCLAIMED: 3}
 
 
 def test_no_trial_is_added_before_all_trials_of_an_interim_analysis_ended(study: Study, tmp_path: Path) -> None:
@@ -135,13 +135,13 @@ def test_a_trial_that_always_fails_delays_no_other(study: Study, tmp_path: Path)
     store = Store(tmp_path / "store")
 
     def run(trial: Trial) -> None:
-        if trial.cell.name == HOPELESS and trial.replicate == 2:
+        if trial.cell.name == UNDECIDED and trial.replicate == 2:
             store.record_failure(stages_of(trial)[-1], "diverged")
         else:
             put(store, trial, synthetic(trial))
 
     run_all(study, store, run)
-    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
+    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, UNDECIDED: 6, UNCLAIMED: 3}
     assert analyse(collect(study, store)).verdicts["n"].tolist() == [3, 5]
 
 
@@ -150,7 +150,7 @@ def test_results_of_replicates_that_are_not_requested_change_nothing(study: Stud
     store = Store(tmp_path / "store")
     for trial in expand(study):
         put(store, trial, synthetic(trial))
-    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, HOPELESS: 6, UNCLAIMED: 3}
+    assert replicates(requested_trials(study, store)) == {"baseline": 6, CLEAR: 3, UNDECIDED: 6, UNCLAIMED: 3}
 
 
 def test_the_plan_shows_the_range_of_replicates(study: Study, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from helpers.looks import make_plan
 from rich.console import Console
 
-from study.analysis.stats.claims import reachable
 from study.analysis.stats.power import detectable_effect, inside_power, paired_power
+from study.analysis.stats.verdict_rule import reachable
 from study.cli.plan import as_json, claim_line, missing_estimates, show
 from study.design.claim_kinds.claim_kind import Region
 from study.design.stages import stages_of

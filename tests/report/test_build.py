@@ -71,7 +71,7 @@ def test_a_report_has_exactly_these_files(built: Built) -> None:
     assert sorted(path.relative_to(folder).as_posix() for path in built.report.files) == found
 
 
-def test_what_is_read_back_is_what_was_written(built: Built) -> None:
+def test_csv_files_are_read_back_unchanged(built: Built) -> None:
     again = read(built.report.folder)
     assert again.facts == built.results.facts
     for name, frame in built.results.tables().items():

@@ -41,7 +41,7 @@ def shown(report: Report) -> str:
 
 
 def check_the_rest(report: Report, results: Results) -> None:
-    """The data are complete, the other content is there, and the next look does not take the report for complete."""
+    """The data and the other content are complete, and the report is not considered current."""
     pd.testing.assert_frame_equal(pd.read_csv(report.folder / "results.csv")[["cell"]], results.trials[["cell"]])
     for section in ("Answer", "All trials", "How to reproduce"):
         assert f'<h2 id="{section.replace(" ", "-")}">' in shown(report)
@@ -145,11 +145,11 @@ def test_verdicts_that_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_cell_that_raises_shows_one_sentence(tmp_path: Path) -> None:
     node = v4.new_notebook(cells=[v4.new_code_cell("1 / 0"), v4.new_markdown_cell("text"), v4.new_code_cell("2")])
     execute(node, tmp_path)
-    failed, _, fine = node.cells
+    failed, _, succeeded = node.cells
     assert [output.output_type for output in failed.outputs] == ["execute_result"]
     sentence = "This cell could not be executed: ZeroDivisionError: division by zero."
     assert failed.outputs[0].data["text/plain"] == sentence
-    assert fine.outputs[0].data["text/plain"] == "2"
+    assert succeeded.outputs[0].data["text/plain"] == "2"
     nbformat.validate(node)
 
 

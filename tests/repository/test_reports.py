@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(not git("ls-files", "reports"), reason="not a gi
         "reports/examples/quickstart/.building-1/results.csv",
     ],
 )
-def test_what_a_run_writes_leaves_the_checkout_clean(path: str) -> None:
+def test_the_files_of_a_run_leave_the_checkout_clean(path: str) -> None:
     assert git("check-ignore", "--no-index", path).strip() == path
 
 

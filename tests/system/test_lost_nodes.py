@@ -10,8 +10,8 @@ from helpers.ray_nodes import Nodes, cluster, lose, lose_while_training
 from helpers.tiny_grid import TINY
 from mlflow import MlflowClient
 
-from study.design import study as design
 from study.design.stages import unique_stages
+from study.design.study import expand, load
 from study.execution.scheduler import DEATH
 from study.store.results import Store
 from study.tracking import PARENT, default_uri
@@ -31,7 +31,7 @@ def test_nodes_may_be_lost_and_added(nodes: Nodes, place: Path) -> None:
     """
     grid, store = place / "tiny.yaml", Store(place / ".study")
     grid.write_text(TINY.replace("epochs: 2", "epochs: 200") + "resources: {cpu: 1, checkpoint_seconds: 0}\n")
-    stages = unique_stages(design.expand(design.load(grid)))
+    stages = unique_stages(expand(load(grid)))
     nodes.head("--include-dashboard=false")
     first, second = nodes.worker(), nodes.worker()
     command = [sys.executable, "-m", "study", "run", str(grid), "--address", nodes.address]

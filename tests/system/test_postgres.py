@@ -18,8 +18,8 @@ from helpers.ports import free_port
 from helpers.tiny_grid import TINY
 from mlflow import MlflowClient
 
-from study.design import study as design
 from study.design.stages import unique_stages
+from study.design.study import expand, load
 from study.launch import mlflow_server
 from study.store.results import Store
 from study.tracking import PARENT
@@ -155,7 +155,7 @@ def test_a_sweep_with_a_server_on_postgresql(server: str, place: Path) -> None:
     runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
     store = Store(place / ".study")
-    stages = {stage.key: stage for stage in unique_stages(design.expand(design.load(grid)))}
+    stages = {stage.key: stage for stage in unique_stages(expand(load(grid)))}
     nested = {run.data.tags["key"]: run for run in runs if PARENT in run.data.tags}
     assert nested.keys() == stages.keys()
     assert len({run.data.tags["driver"] for run in runs}) == 1  # one process wrote them all

@@ -7,8 +7,8 @@ import torch
 
 import study
 from study import tracking
-from study.design import study as design
 from study.design.stages import Stage, stages_of
+from study.design.study import Study, expand, load
 from study.execution.run_stage import run_stage
 from study.planning.state import StudyState
 from study.store.results import Store
@@ -18,17 +18,17 @@ from study.utils.errors import StudyError
 
 
 @pytest.fixture
-def finished(tiny: Path, place: Path) -> tuple[design.Study, list[Stage], Store]:
+def finished(tiny: Path, place: Path) -> tuple[Study, list[Stage], Store]:
     """One trained trial of the tiny study in `.study`."""
-    made, store = design.load(tiny), Store(place / ".study")
-    stages = stages_of(design.expand(made)[0])
+    made, store = load(tiny), Store(place / ".study")
+    stages = stages_of(expand(made)[0])
     store.prepare()
     for stage in stages:
         run_stage(stage, store, "cpu", lambda _: None)
     return made, stages, store
 
 
-def test_a_stage_by_its_key(finished: tuple[design.Study, list[Stage], Store], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_by_its_key(finished: tuple[Study, list[Stage], Store], monkeypatch: pytest.MonkeyPatch) -> None:
     _, (pretrained, finetuned), store = finished
     images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
     model = study.load(finetuned.key)
@@ -41,7 +41,7 @@ def test_a_stage_by_its_key(finished: tuple[design.Study, list[Stage], Store], m
     assert torch.equal(study.load(finetuned.key)(images), model(images))
 
 
-def test_a_stage_by_its_run(finished: tuple[design.Study, list[Stage], Store], place: Path) -> None:
+def test_a_stage_by_its_run(finished: tuple[Study, list[Stage], Store], place: Path) -> None:
     made, (_, finetuned), store = finished
     uri = tracking.default_uri(store)
     with Tracker(StudyState.look(made, store), uri, {}) as tracker:
@@ -62,7 +62,7 @@ def test_sources_that_are_not_found(place: Path) -> None:
         study.load("abc")
     with pytest.raises(StudyError, match="not found: no MLflow database at sqlite"):
         study.load("0" * 32)
-    with pytest.raises(StudyError, match=r"elsewhere/config\.json: no model is stored here"):
+    with pytest.raises(StudyError, match=r"elsewhere/config\.json: model not found"):
         study.load("elsewhere")
 
 

@@ -12,11 +12,10 @@ from helpers.tuning_samples import TUNED, Writer
 from study import execution
 from study.analysis import search_front
 from study.cli.plan import summary
-from study.design import study as design
 from study.design.early_stopping import SuccessiveHalving
 from study.design.resources import Resources
 from study.design.stages import Stage, stages_of
-from study.design.study import Study
+from study.design.study import Study, load
 from study.execution import Cluster
 from study.planning import tuning_state
 from study.planning.events import Listener, Listeners, Outcome
@@ -69,13 +68,13 @@ BAD = {
 @pytest.mark.parametrize(("change", "message"), BAD.items())
 def test_an_invalid_grid_raises_with_the_reason(grid: Writer, change: tuple[str, str], message: str) -> None:
     with pytest.raises(StudyError) as error:
-        design.load(grid(change, text=EARLY_STOPPED))
+        load(grid(change, text=EARLY_STOPPED))
     assert message in str(error.value)
 
 
 def test_designs_that_compare_cells_do_not_allow_it(grid: Writer) -> None:
     with pytest.raises(StudyError, match=r"early_stopping: not supported: trials .* biases the effects"):
-        design.load(grid(("replicates: 2", "early_stopping: asha")))
+        load(grid(("replicates: 2", "early_stopping: asha")))
 
 
 def test_rungs_by_hand() -> None:
@@ -86,7 +85,7 @@ def test_rungs_by_hand() -> None:
 
 def test_the_default_grace_is_the_warm_up(grid: Writer) -> None:
     warm = ("finetune.batch_size: {low: 16, high: 32, step: 8}", "finetune.warmup_epochs: {low: 0.0, high: 2.5}")
-    study = design.load(grid(("  grace: 2\n", ""), warm, text=EARLY_STOPPED))
+    study = load(grid(("  grace: 2\n", ""), warm, text=EARLY_STOPPED))
     assert study.space is not None
     assert study.space.early_stopping == SuccessiveHalving(3, EPOCHS)
 
@@ -131,9 +130,7 @@ def search(tmp_path_factory: pytest.TempPathFactory, cluster: execution.Cluster)
     folder = tmp_path_factory.mktemp("search")
     (folder / "search.yaml").write_text(EARLY_STOPPED)
     store = Store(folder / "store")
-    found = FinishedSearch(
-        design.load(folder / "search.yaml"), store, f"sqlite:///{folder / 'runs.db'}", Events(), cluster
-    )
+    found = FinishedSearch(load(folder / "search.yaml"), store, f"sqlite:///{folder / 'runs.db'}", Events(), cluster)
     with Tracker(StudyState.look(found.study, store), found.uri, {}) as tracker:
         resources = Resources(checkpoint_seconds=0)
         listeners = Listeners(found.events, tracker)
@@ -191,8 +188,8 @@ def test_a_killed_search_resumes_from_its_record(search: FinishedSearch) -> None
         work = TuningStageSource(search.study, search.store)
         assert len(work.learning_curves()) == 12 - len(opened)
         (one,) = tuning_state.load(search.study, search.store)
-        wanted = [stages_of(one.trial(trial))[-1].key for trial in one.open]
-        assert sorted(search.again()) == sorted(set(wanted))
+        expected = [stages_of(one.trial(trial))[-1].key for trial in one.open]
+        assert sorted(search.again()) == sorted(set(expected))
         (one,) = tuning_state.load(search.study, search.store)
         assert one.finished
         for trial in opened:
@@ -267,7 +264,7 @@ def test_a_duplicate_of_a_stopped_trial_ends_the_same_way(grid: Writer, tmp_path
     """The sampler may suggest the same values twice; the second time nothing runs."""
     few = ("finetune.batch_size: {low: 16, high: 32, step: 8}", "finetune.batch_size: {choices: [16, 32]}")
     one = ("choices: [1e-7, 2e-7, 3e-7, 0.01, 0.02, 0.03]", "choices: [0.01, 0.02]")
-    study, store = design.load(grid(few, one, text=EARLY_STOPPED)), Store(tmp_path / "store")
+    study, store = load(grid(few, one, text=EARLY_STOPPED)), Store(tmp_path / "store")
     work = TuningStageSource(study, store)
     given: list[str] = []
     while stages := work.more():

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
 from study import execution
-from study.design import study as design
 from study.design.resources import Resources
-from study.design.study import Study
+from study.design.study import Study, load
 from study.execution import Cluster
 from study.planning import tuning_state
 from study.planning.events import Listener
@@ -34,7 +33,7 @@ RATES = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)
 
 @pytest.fixture
 def study(grid: Writer) -> Study:
-    return design.load(grid(text=SEARCH))
+    return load(grid(text=SEARCH))
 
 
 def searched(study: Study, accuracies: Sequence[float], failed: int = 0) -> Tuning:
@@ -183,7 +182,7 @@ def test_a_sweep_ends_well_and_its_report_has_the_reason(
     monkeypatch.setattr(FanovaImportanceEvaluator, "evaluate", fail)
     monkeypatch.setattr(PedAnovaImportanceEvaluator, "evaluate", lambda *_, **__: {"size": 3.0, "kv heads": 1.0})
     path = grid(("[val_accuracy]", "[params, val_accuracy]"), text=SEARCH_FACTORS)
-    study, store = design.load(path), Store(tmp_path / "store")
+    study, store = load(path), Store(tmp_path / "store")
     work = TuningStageSource(study, store)
     outcomes, interrupted = execution.fan_out(work, store, Resources(), cluster, Listener(), "abc")
     assert not interrupted

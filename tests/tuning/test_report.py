@@ -11,9 +11,8 @@ from helpers.tuning_samples import Writer, run_here
 from study.analysis.facts import ParameterFacts
 from study.analysis.results import TUNING_KINDS
 from study.analysis.tuned_values import edge, edge_sentences, tuned
-from study.design import study as design
 from study.design.search_space import with_values
-from study.design.study import Study
+from study.design.study import Study, load
 from study.planning import tuning_state
 from study.planning.tuning_state import TuningTrial
 from study.report import analyse
@@ -52,7 +51,7 @@ def test_an_edge_is_the_outermost_twentieth_on_the_scale_of_the_range(
 @pytest.fixture
 def recorded(grid: Writer, tmp_path: Path) -> tuple[Study, Store]:
     """Records of two tuned cells: the best learning rate is at the lower end for the baseline, inside for the other."""
-    study, store = design.load(grid()), Store(tmp_path / "store")
+    study, store = load(grid()), Store(tmp_path / "store")
     for one, rate in zip(tuning_state.load(study, store), (1e-4, 1e-3), strict=True):
         values = ({RATE: rate * factor, SIZE: 30, AUGMENT: {"flip": True}} for factor in (1, 2, 3))
         done = [TuningTrial(i, own, "done", 0.9 - i / 10) for i, own in enumerate(values, 1)]
@@ -91,7 +90,7 @@ def test_replicates_are_added_once_all_cells_are_tuned(grid: Writer, tmp_path: P
         ("replicates: 2", f"claims: [{claim}]\nreplicates: {{min: 3, max: 5, until: claims}}"),
         ("budget: 4", "budget: 2\n  warm_start: true"),
     )
-    study, store = design.load(path), Store(tmp_path / "store")
+    study, store = load(path), Store(tmp_path / "store")
 
     def replicates() -> Counter[str]:
         return Counter(trial.cell.name for trial in requested_trials(study, store))

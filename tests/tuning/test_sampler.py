@@ -8,8 +8,8 @@ from helpers.looks import collect, make_plan, requested_trials
 from helpers.tuning_samples import SEARCH, SEARCH_FACTORS, Writer, run_here
 
 from study.analysis.search_front import dominates, search
-from study.design import study as design
 from study.design.stages import stages_of
+from study.design.study import load
 from study.planning import tuning_state
 from study.report import analyse, build, read
 from study.report.sections import outline
@@ -33,14 +33,14 @@ BAD = {
 @pytest.mark.parametrize(("change", "message"), BAD.items())
 def test_an_invalid_grid_raises(grid: Writer, change: tuple[str, str], message: str) -> None:
     with pytest.raises(StudyError) as error:
-        design.load(grid(change, text=SEARCH))
+        load(grid(change, text=SEARCH))
     assert message in str(error.value)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_a_search_is_a_function_of_its_grid(grid: Writer, tmp_path: Path, sampler: str) -> None:
     """Also if it is killed several times. Each setting runs once, and the baseline with other seeds."""
-    study = design.load(grid(("  parallel: 3", f"  parallel: 3\n  sampler: {sampler}"), text=SEARCH))
+    study = load(grid(("  parallel: 3", f"  parallel: 3\n  sampler: {sampler}"), text=SEARCH))
     whole, pieces = Store(tmp_path / "whole"), Store(tmp_path / "pieces")
     ran = run_here(TuningStageSource(study, whole), whole)
     while run_here(TuningStageSource(study, pieces), pieces, most=5):
@@ -59,7 +59,7 @@ def test_a_search_is_a_function_of_its_grid(grid: Writer, tmp_path: Path, sample
 
 
 def test_factor_levels_can_be_the_search_space(grid: Writer, tmp_path: Path) -> None:
-    study, store = design.load(grid(text=SEARCH_FACTORS)), Store(tmp_path / "store")
+    study, store = load(grid(text=SEARCH_FACTORS)), Store(tmp_path / "store")
     run_here(TuningStageSource(study, store), store)
     (one,) = tuning_state.load(study, store)
     assert one.finished
@@ -77,7 +77,7 @@ def test_the_front_by_hand() -> None:
 
 
 def test_a_report_of_a_search(grid: Writer, tmp_path: Path) -> None:
-    study, store = design.load(grid(text=SEARCH)), Store(tmp_path / "store")
+    study, store = load(grid(text=SEARCH)), Store(tmp_path / "store")
     run_here(TuningStageSource(study, store), store)
     results = collect(study, store)
     found = search(results)
@@ -96,7 +96,7 @@ def test_a_report_of_a_search(grid: Writer, tmp_path: Path) -> None:
 
 
 def test_a_report_of_a_search_that_has_not_started(grid: Writer, tmp_path: Path) -> None:
-    results = analyse(collect(design.load(grid(text=SEARCH)), Store(tmp_path / "store")))
+    results = analyse(collect(load(grid(text=SEARCH)), Store(tmp_path / "store")))
     assert outline(results)
     for name in ("search", "search_trials", "importances"):
         table = TABLES[name].table(results)
@@ -106,7 +106,7 @@ def test_a_report_of_a_search_that_has_not_started(grid: Writer, tmp_path: Path)
 
 def test_latency_is_an_objective(grid: Writer, tmp_path: Path) -> None:
     path = grid(("params, val_accuracy", "latency, val_accuracy"), ("trials: 12", "trials: 3"), text=SEARCH)
-    study, store = design.load(path), Store(tmp_path / "store")
+    study, store = load(path), Store(tmp_path / "store")
     run_here(TuningStageSource(study, store), store)
     (one,) = tuning_state.load(study, store)
     assert all(0 < trial.costs["latency"] < 1000 for trial in one.trials)

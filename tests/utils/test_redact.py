@@ -23,5 +23,5 @@ from study.utils.redact import masked
         ("", ""),
     ],
 )
-def test_what_is_masked(text: str, shown: str) -> None:
+def test_passwords_are_masked(text: str, shown: str) -> None:
     assert masked(text) == shown

@@ -6,7 +6,7 @@ Pure functions of numbers and plain DataFrames; nothing here trains, reads or wr
 - `adjust`: Holm's adjustment of p-values
 - `power`: replicates needed, smallest detectable effect
 - `effects`: main effects and interactions of a design, from a least-squares fit (`anova`, `model`)
-- `claims`: verdicts on the claims of a grid, from differences by replicate (`contrasts`)
+- `verdict_rule`: verdicts on the claims of a grid, from differences by replicate (`contrasts`)
 - `sequential`: verdicts at several interim analyses, with replicates added until claims are decided
 - `simulate`, `calibrate`: simulated studies of known truth
 

@@ -18,7 +18,7 @@ def bootstrap_interval(
     """Lower and upper end of the BCa interval of the mean (Efron 1987, J. Am. Stat. Assoc. 82:171-185).
 
     The same values and seed give the same interval. It assumes no shape of the distribution, but it resamples only the
-    given values: with fewer than 10 it is too narrow (`calibrate` measures by how much). If it extends far beyond the
+    given values: with fewer than 10 it is too narrow (see `calibrate`). If it extends far beyond the
     t interval or is clearly off its centre, the values are skewed or have outliers. Both ends are nan for fewer than 3
     values, and where the interval is undefined.
 

@@ -23,6 +23,7 @@ from study.analysis.stats.contrasts import results_by_cell
 from study.analysis.stats.model import Fit, Floats, Term, Trials
 from study.design.comparison import Factors
 from study.utils.errors import StudyError
+from study.utils.text import plural
 
 EFFECT_COLUMNS = [
     *("factor", "level", "n", "mean", "low", "high"),
@@ -200,4 +201,5 @@ class _Tables:
         if len(cells) < combinations:
             yield f"{len(cells)} of {combinations} combinations have results: effects come from a least-squares fit"
         if counts.min() < counts.max():
-            yield f"cells have {counts.min()} to {counts.max()} results: effects come from a least-squares fit"
+            most = plural(int(counts.max()), "result")
+            yield f"cells have {counts.min()} to {most}: effects come from a least-squares fit"

@@ -104,8 +104,8 @@ def _needs(n: int, needed: int | None, effect_text: str) -> str:
     if needed is None:
         return f": more than 10,000 replicates would be needed to see {effect_text}"
     if needed <= n:
-        return f", although {needed} replicates have 80% power for {effect_text}"
-    return f": about {needed} replicates would be needed to see {effect_text}"
+        return f", although {needed} replicates have 80% power for {effect_text}"  # never one
+    return f": about {needed} replicates would be needed to see {effect_text}"  # never one
 
 
 def _powers(n_R: Integers, effect: float, sd_R: Floats, alpha: float) -> Floats:

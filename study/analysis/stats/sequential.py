@@ -22,22 +22,23 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from study.analysis.stats.claims import Verdict, contrasts_of, decisive_p_values, verdicts
 from study.analysis.stats.contrasts import Contrast, attempted
+from study.analysis.stats.verdict_rule import Verdict, contrasts_of, decisive_p_values, verdicts
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels
 from study.utils.errors import StudyError
+from study.utils.text import plural
 
 
 @dataclass(frozen=True)
 class Look:
-    """The state after a look. `wanted` is the number of replicates that `cells` need for the next look."""
+    """The state after a look (an interim analysis)."""
 
     index: int  # from 0; -1 before the first
     replicates: int  # analysed
     verdicts: tuple[Verdict, ...]
     cells: tuple[Labels, ...]  # of the undecided claims; none after the last look
-    wanted: int  # replicates of these cells for the next look; after the last look, those of the last look
+    requested: int  # replicates of these cells for the next look; after the last look, those of the last look
 
     @property
     def undecided(self) -> tuple[int, ...]:
@@ -85,7 +86,8 @@ def look(
     schedule = look_schedule(least, most)
     if index is not None and not -1 <= index < len(schedule):
         raise StudyError(
-            f"invalid look {index}: {least} to {most} replicates have {len(schedule)} looks, counted from 0"
+            f"invalid look {index}: {least} to {plural(most, 'replicate')} have {plural(len(schedule), 'look')}, "
+            "counted from 0"
         )
     states = _replayed(claims, data, factors, schedule, alpha, as_reached=index is None)
     *_, last = itertools.islice(states, None if index is None else index + 2)
@@ -125,7 +127,7 @@ def _before(
 ) -> Look:
     """The state before the first look: estimates from the available replicates, no verdicts."""
     contrasts = contrasts_of(claims, data[data["replicate"] <= schedule[0]], factors)
-    note = f"the first look is after {schedule[0]} replicates"
+    note = f"the first look is after {plural(schedule[0], 'replicate')}"
     found = verdicts(claims, contrasts, decisive_p_values(claims, contrasts), alpha, look_shares(schedule)[0])
     undecided = tuple(replace(verdict, verdict="undecided", note=note) for verdict in found)
     return Look(-1, 0, undecided, _cells(contrasts), schedule[0])

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from study.analysis.stats.adjust import holm
-from study.analysis.stats.claims import region_p_values
 from study.analysis.stats.sequential import look_schedule, look_shares
+from study.analysis.stats.verdict_rule import region_p_values
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels, select
 

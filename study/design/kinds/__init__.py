@@ -10,6 +10,7 @@ from importlib import import_module
 from study.design.grid import Grid
 from study.design.kinds.design import Design, DesignRequest
 from study.design.yaml_file import Place, did_you_mean, shown
+from study.utils.text import plural
 
 _FILES = (
     "one_factor",
@@ -50,5 +51,5 @@ def check_request(design: Design, request: DesignRequest) -> None:
     design.check(request)
     cells, replicates = design.count(request), request.grid.most_replicates
     if cells * replicates > MAX_TRIALS:
-        message = f"{cells:,} cells x {replicates:,} replicates exceed the limit of {MAX_TRIALS:,} trials"
-        raise (request.top / "design").error(f"{message}; {design.if_too_large}")
+        size = f"{plural(cells, 'cell')} x {plural(replicates, 'replicate')}"
+        raise (request.top / "design").error(f"{size} exceed the limit of {MAX_TRIALS:,} trials; {design.if_too_large}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from study.design.kinds.design import Codes, Design, DesignRequest
 from study.design.kinds.sample import MAX_POOL, random_cells, space_filling_cells
+from study.utils.text import plural
 
 METHODS = {  # by name: the cells in order of choice, and a description
     "random": (random_cells, "drawn at random"),
@@ -21,7 +22,8 @@ def check(request: DesignRequest) -> None:
         return
     if sample.cells > product:
         raise (request.top / "sample").error(
-            f"invalid value {sample.cells:,}: the product has {product:,} cells; use fewer, or leave 'sample' out"
+            f"invalid value {sample.cells:,}: the product has {plural(product, 'cell')}; use fewer, or "
+            "leave 'sample' out"
         )
     if sample.method == "space_filling" and sample.cells > MAX_POOL:
         raise (request.top / "sample").error(
@@ -45,7 +47,7 @@ def cells(request: DesignRequest) -> Iterator[Codes]:
     found = list(itertools.islice(method(request.levels, request.grid.seed, request.is_included), sample.cells))
     if len(found) < sample.cells:
         raise (request.top / "sample").error(
-            f"invalid value {sample.cells:,}: only {len(found):,} cells are left after 'only' and 'exclude'; sample "
+            f"invalid value {sample.cells:,}: 'only' and 'exclude' leave {plural(len(found), 'cell')}; sample "
             "fewer cells, or exclude fewer"
         )
     yield from found

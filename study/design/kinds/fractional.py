@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from study.design.kinds.aliases import Aliases, alias_table
 from study.design.kinds.design import Codes, Design, DesignRequest
 from study.design.kinds.generators import MAX_FACTORS, choose_columns, num_base
+from study.utils.text import plural
 
 RESOLUTION = 4  # the default
 
@@ -16,14 +17,14 @@ def check(request: DesignRequest) -> None:
         if len(factor.levels) > 2:
             labels = ", ".join(level.label for level in factor.levels)
             raise factor.at.error(
-                f"has {len(factor.levels)} levels ({labels}), but a fractional design requires factors of two; keep "
-                "two, or use design: factorial with a sample"
+                f"has {plural(len(factor.levels), 'level')} ({labels}), but a fractional design requires factors of "
+                "two; keep two, or use design: factorial with a sample"
             )
     number = len(request.factors)
     if number > MAX_FACTORS:
         raise (request.top / "factors").error(
-            f"{number} factors: a fractional design supports at most {MAX_FACTORS}; use fewer, pair some, or use "
-            "design: factorial with a sample"
+            f"{plural(number, 'factor')}: a fractional design supports at most {MAX_FACTORS}; use fewer, pair some, or "
+            "use design: factorial with a sample"
         )
     if choose_columns(number, _resolution(request)) is None:
         key = "resolution" if request.grid.resolution else "design"
@@ -82,8 +83,8 @@ def _too_few(number: int, resolution: int) -> str:
             "design: factorial"
         )
     return (
-        f"resolution {resolution} requires at least {resolution} factors; with {number} the highest is {number}: use "
-        f"resolution: {number}, or design: factorial, which has all {2**number} cells"
+        f"resolution {resolution} requires at least {plural(resolution, 'factor')}; with {number} the highest is "
+        f"{number}: use resolution: {number}, or design: factorial, which has all {plural(2**number, 'cell')}"
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from study.design.kinds.design import Codes, DesignRequest
+from study.utils.text import plural
 
 
 def count_single_changes(request: DesignRequest) -> int:
@@ -25,6 +26,6 @@ def check_parts(request: DesignRequest, design: str, meaning: str) -> None:
         if len(factor.levels) != 2:
             labels = ", ".join(level.label for level in factor.levels)
             raise factor.at.error(
-                f"has {len(factor.levels)} levels ({labels}), but design {design} requires two: {meaning}; "
+                f"has {plural(len(factor.levels), 'level')} ({labels}), but design {design} requires two: {meaning}; "
                 "use one level besides the baseline level, one factor per part, or design: one_factor"
             )

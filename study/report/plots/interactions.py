@@ -73,7 +73,7 @@ def draw(means: pd.DataFrame) -> "Figure":
 
 
 def _ends(means: pd.DataFrame) -> tuple[float, float]:
-    """In %: all means, and of intervals as much as leaves the means apart."""
+    """Axis limits in %: all means, and intervals as far as the means stay distinguishable."""
     least, most = 100 * float(means["mean"].min()), 100 * float(means["mean"].max())
     room = max(most - least, 1.0)
     low, high = 100 * float(means["low"].fillna(1).min()), 100 * float(means["high"].fillna(0).max())

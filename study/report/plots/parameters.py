@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COLUMNS = ["number", "cell", "params", "n", "mean", "low", "high", "front", "x", "baseline"]
 APART = 0.014  # of the width of the axes: minimum distance of two dots
 NAME_WIDTH, NAME_LINES = 1.2, 3  # inches
-FAR = 4.0  # cells this many times as far below the median as the best is above it are off the axis
+FAR = 4.0  # cells further below the median than this multiple of (best - median) are off the axis
 MOST = 60  # cells that are all labelled
 
 
@@ -78,7 +78,7 @@ def _draw_front(axes: "Axes", front: pd.DataFrame) -> None:
 
 
 def _limits(cells: pd.DataFrame) -> tuple[float, float]:
-    """In %: all means except those far below, and as much of the intervals as keeps the means apart."""
+    """Axis limits in %: all means except those far below, and intervals as far as the means stay distinguishable."""
     means = 100 * cells["mean"]
     floor = means.median() - FAR * max(float(means.max() - means.median()), 1.0)
     near = cells[means >= floor]

@@ -28,7 +28,7 @@ def basis(analysis: Analysis) -> str:
     if counts == [1]:
         return "One replicate (n = 1), so there are no intervals."
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    notes = [f"Means of n = {span} replicates; differences are paired by replicate."]
+    notes = [f"Means of n = {span} replicates; differences are paired by replicate."]  # never one
     if any_cut(rows["low"], rows["high"]):
         notes.append("Intervals are cut at 0 and 100 %, the limits of an accuracy.")
     if analysis.bootstrap.failure:

@@ -22,7 +22,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("sets", str, rows["sets"]),
             Column.text("note", rows["note"]),
         ),
-        f"{analysis.facts.study}: verdicts on the claims written down before the run, with "
+        f"{analysis.facts.study}: verdicts on the claims of the grid, with "
         f"{claim_wording.intervals(analysis)}, {claim_wording.adjustment(analysis.facts)}; n: replicates; sets: "
         "matched sets of cells averaged over. The runs behind every verdict are listed in claim_runs.csv.",
     )

@@ -19,7 +19,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("p", formats.p_value, rows["p_adjusted"]),
             Column.of("n", str, rows["n"]),
         ),
-        f"{analysis.facts.study}: verdicts on claims written down before the run; differences over n replicates with "
+        f"{analysis.facts.study}: verdicts on the claims of the grid; differences over n replicates with "
         f"half the width of {claim_wording.intervals(analysis)}, {claim_wording.adjustment(analysis.facts)}.",
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from string import Template
 
 from study.utils import escape
+from study.utils.text import plural
 
 LONG = 30  # characters; a LaTeX column with longer text wraps
 MOST_ROWS = 30  # of a LaTeX table; a longer one is broken across pages
@@ -50,7 +51,7 @@ class Table:
             return self
         columns = tuple(replace(column, values=column.values[:rows]) for column in self.columns)
         where = f"; all rows are in {self.source}" if self.source else ""
-        return Table(columns, f"{self.caption} First {rows:,} of {count:,} rows{where}.", self.source)
+        return Table(columns, f"{self.caption} First {rows:,} of {plural(count, 'row')}{where}.", self.source)
 
     def html(self) -> str:
         head = "".join(_html_cell("th", column, column.title) for column in self.columns)

@@ -61,5 +61,5 @@ def _choose(where: str, what: str, found: Sequence[str], preferred: Sequence[str
         if name in found:
             return name
     raise StudyError(
-        f"{where} has several {what} columns: {', '.join(found)}; remove all but one, or name one {preferred[0]!r}"
+        f"{where} has more than one {what} column: {', '.join(found)}; remove all but one, or name one {preferred[0]!r}"
     )

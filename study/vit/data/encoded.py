@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from study.utils.errors import StudyError
+from study.utils.text import plural
 from study.vit.data.arrays import SPLITS, Decoded, Labels, Part
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.examples import Example
@@ -72,7 +73,7 @@ def _labels(info: DatasetInfo, split: str, labels: Sequence[int | None]) -> Labe
         return None
     where = f"data set {info.name!r}, {split}"
     if unlabelled := labels.count(None):
-        raise StudyError(f"{where}: {unlabelled} of {len(labels)} images have no label; remove them")
+        raise StudyError(f"{where}: no label on {unlabelled} of {plural(len(labels), 'image')}; remove them")
     numbers = np.array(labels, np.int64)
     wrong = np.flatnonzero((numbers < 0) | (numbers >= info.classes))
     if len(wrong) and not _secret(split, numbers):

@@ -143,8 +143,8 @@ class Hub(Source):
         decoded = assemble(self.describe(), examples, size)
         if decoded.info.splits != SETS[self.name].splits:
             raise StudyError(
-                f"data set {self.name!r} has {decoded.info.splits} images, expected {dict(SETS[self.name].splits)}; "
-                f"remove its folder in {datasets_cache()} and download it again"
+                f"data set {self.name!r}: images per split are {decoded.info.splits}, expected "
+                f"{dict(SETS[self.name].splits)}; remove its folder in {datasets_cache()} and download it again"
             )
         return decoded
 

@@ -1,4 +1,4 @@
-"""A trained model as ONNX files in float32 and with int8 weights: size, latency and accuracy of each."""
+"""Exports a trained model to ONNX in float32 and with int8 weights; measures size, latency and accuracy of both."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ from study.vit.settings import Finetune
 from study.vit.stages import StageSettings
 from study.vit.training.batches import prepare
 
-RUNS = 200  # single images whose median time is the latency
-BATCH = 256  # validation images
+RUNS = 200  # inferences of one image; the latency is their median
+BATCH = 256  # images per inference on validation data
 
 
 def export_and_measure(stage: StageSettings, folder: Path, fp32: Path, int8: Path) -> tuple[Form, Form]:
     """Write both ONNX files of the fine-tuned model in `folder`, and measure them on the validation images.
 
-    Raises StudyError where a package, the model or the data are missing.
+    Raises StudyError if a package, the model or the data are not found.
     """
-    assert isinstance(stage.recipe, Finetune), "a trial ends in a fine-tuning"
+    assert isinstance(stage.recipe, Finetune), "the last stage of a trial is fine-tuning"
     onnx.export_onnx(load_folder(folder), fp32)
     onnx.quantize_onnx(fp32, int8)
     images = prepare(stage.recipe, stage.encoder, torch.device("cpu")).validation

@@ -1,13 +1,12 @@
-"""What one exported file of a model costs, and what it is worth; no torch."""
+"""Size, latency and accuracy of one exported file; no torch."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Form:
-    """One file of a model: its bytes, the median milliseconds for one image on one CPU core, and its validation
-    accuracy (a share from 0 to 1)."""
+    """Measurements of one exported file of a model."""
 
     file_bytes: int
-    milliseconds: float
-    val_accuracy: float
+    milliseconds: float  # median latency of one image on one CPU core
+    val_accuracy: float  # top-1, from 0 to 1

@@ -1,10 +1,10 @@
-"""Finished models as two files: `model.safetensors` and `config.json`.
+"""Trained models as two files: `model.safetensors` and `config.json`.
 
     import study
-    model = study.load("3f2a90")  # a stage's key or its first digits, an MLflow run, a folder or its address
+    model = study.load("3f2a90")  # a stage's key or a prefix of it, an MLflow run ID, a folder or its URL
     logits = model(images)
 
-A model is also one of the Hugging Face Hub's: `model.push_to_hub("NAME/MODEL")`, `Model.from_pretrained("NAME/MODEL")`.
+With the Hugging Face Hub: `model.push_to_hub("NAME/MODEL")`, `Model.from_pretrained("NAME/MODEL")`.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from study.utils.errors import StudyError
+from study.utils.text import plural
 from study.vit import settings
 from study.vit.models.predictor import Predictor
 
@@ -35,8 +36,8 @@ class Model(
     tags=["image-classification", "vision-transformer", "mixture-of-experts"],
     paper_url="https://arxiv.org/abs/2407.17783",
 ):
-    """A finished model: a `Predictor` that the Hugging Face Hub takes and gives (`save_pretrained`, `push_to_hub`,
-    `from_pretrained`, as the Hub's own documentation has them)."""
+    """A trained `Predictor` with the interface of Hugging Face Hub models: `save_pretrained`, `push_to_hub`,
+    `from_pretrained` (see `huggingface_hub.ModelHubMixin`)."""
 
     def _save_pretrained(self, save_directory: Path) -> None:
         save(self, save_directory)
@@ -67,42 +68,42 @@ class Model(
         return load_folder(Path(folder))
 
     def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
-        """What the model is, how big, what it reads, and how to load it."""
+        """Called by the Hub: architecture, size, input, output and usage."""
         return ModelCard(card(self))
 
 
 def load_folder(folder: Path) -> Model:
-    """The model in a folder that holds `model.safetensors` and `config.json`, in evaluation mode on the CPU.
+    """Load a model from a folder with `model.safetensors` and `config.json`; in evaluation mode, on the CPU.
 
-    Raises StudyError where there is none, or where the weights do not have the checksum that the folder records.
+    Raises StudyError if a file is missing or invalid, or if the checksum recorded in the folder does not match.
     """
-    described = _described(folder / CONFIG)
+    config = _read_config(folder / CONFIG)
     path = folder / WEIGHTS
     try:
         weights = path.read_bytes()
         _check(weights, folder)
-        model = Model(described["encoder"], described["num_classes"], described["normalization"])
+        model = Model(config["encoder"], config["num_classes"], config["normalization"])
         model.model.load_state_dict(safetensors.torch.load(weights))
     except OSError as error:
-        raise StudyError(f"{path}: the weights cannot be read ({error.strerror})") from error
+        raise StudyError(f"{path}: cannot read the weights ({error.strerror})") from error
     except (SafetensorError, RuntimeError) as error:
-        raise StudyError(f"{path}: not the weights of the model that {CONFIG} describes: {error}") from error
+        raise StudyError(f"{path}: weights do not match {CONFIG}: {error}") from error
     return model.eval()
 
 
 def _check(weights: bytes, folder: Path) -> None:
-    """A stored stage's folder says which weights it was written with; others say nothing."""
+    """Verify the SHA-256 of the weights if the folder has `checksums.json`, as those of stored stages do."""
     with contextlib.suppress(FileNotFoundError):
-        written = json.loads((folder / CHECKSUMS).read_text()).get(WEIGHTS)
-        if hashlib.sha256(weights).hexdigest() != written:
-            raise StudyError(f"{folder / WEIGHTS}: these weights do not have the checksum they were stored with")
+        expected = json.loads((folder / CHECKSUMS).read_text()).get(WEIGHTS)
+        if hashlib.sha256(weights).hexdigest() != expected:
+            raise StudyError(f"{folder / WEIGHTS}: checksum mismatch: the file has changed since it was stored")
 
 
 def save(predictor: Predictor, folder: str | Path) -> None:
-    """Write the model to `folder`, which is made if need be. Raises OSError."""
+    """Write `model.safetensors` and `config.json`, creating `folder` if necessary. Raises OSError."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    described = {
+    config = {
         "encoder": predictor.encoder_config.model_dump(mode="json"),
         "normalization": {
             "mean": predictor.mean_C11.flatten().tolist(),
@@ -112,7 +113,7 @@ def save(predictor: Predictor, folder: str | Path) -> None:
     }
     weights = {name: tensor.contiguous() for name, tensor in predictor.model.state_dict().items()}
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
-    (folder / CONFIG).write_text(json.dumps(described, indent=2) + "\n")
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
 
 CARD = Template("""\
@@ -124,11 +125,11 @@ tags: [image-classification, vision-transformer, mixture-of-experts, model_hub_m
 # Lightweight vision transformer, $kind
 
 After Tan, *How Lightweight Can A Vision Transformer Be* (arXiv 2407.17783): experts that share projections, grouped
-query attention, widths that shrink with depth.
+query attention, FFN widths that decrease with depth.
 
 - $params parameters; width $width, depth $depth, experts $experts
-- reads images of $size x $size pixels, $channels channel(s): uint8, or floats from 0 to 1
-- gives $gives
+- input: images of $size x $size pixels, $channels: uint8, or floats from 0 to 1
+- output: $output
 
 ```python
 from study.vit.export.pretrained import Model
@@ -140,30 +141,30 @@ output = model(images)
 
 
 def card(predictor: Predictor) -> str:
-    """A model card in Markdown, as the Hub shows it."""
+    """The model card in Markdown for the Hub."""
     shape, classes = predictor.encoder_config, predictor.num_classes
     return CARD.substitute(
-        kind="encoder" if classes is None else f"{classes} classes",
+        kind="encoder" if classes is None else plural(classes, "class"),
         params=f"{sum(parameter.numel() for parameter in predictor.parameters()):,}",
         width=shape.width,
         depth=shape.depth,
         experts="-".join(str(count) for count in shape.experts_by_depth),
         size=shape.image_size,
-        channels=shape.channels,
-        gives=f"features of width {shape.width}" if classes is None else f"logits of {classes} classes",
+        channels=plural(shape.channels, "channel"),
+        output=f"features of width {shape.width}" if classes is None else f"logits of {plural(classes, 'class')}",
     )
 
 
-def _described(path: Path) -> dict[str, Any]:
-    """What config.json says: encoder, num_classes (None for an encoder without a head), normalization."""
+def _read_config(path: Path) -> dict[str, Any]:
+    """Encoder, num_classes (None for an encoder without a head) and normalization."""
     try:
         raw = json.loads(path.read_text())
         encoder = settings.Encoder.model_validate(raw["encoder"])
         channels = {name: [float(value) for value in raw["normalization"][name]] for name in ("mean", "std")}
     except OSError as error:
         raise StudyError(
-            f"{path}: no model is stored here ({error.strerror}); give a folder that holds {CONFIG} and {WEIGHTS}"
+            f"{path}: model not found ({error.strerror}); give a folder that contains {CONFIG} and {WEIGHTS}"
         ) from error
     except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{path}: does not describe a model: {error!r}") from error
+        raise StudyError(f"{path}: invalid model config: {error!r}") from error
     return {"encoder": encoder, "num_classes": raw.get("num_classes"), "normalization": channels}

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from study.utils.errors import StudyError
+from study.utils.text import plural
 from study.vit import settings
 
 COMPILED_STEPS = 5_000
@@ -28,7 +29,7 @@ def chosen(name: str) -> torch.device:
     have = torch.cuda.device_count()
     index = (torch.cuda.current_device() if have else 0) if device.index is None else device.index
     if index >= have:
-        raise StudyError(f"device {name!r} not found: torch detects {have} GPUs; use cpu, or fewer GPUs")
+        raise StudyError(f"device {name!r} not found: torch detects {plural(have, 'GPU')}; use cpu, or fewer GPUs")
     return torch.device("cuda", index)
 
 

@@ -15,7 +15,7 @@ class Snapshot:
     """
 
     tensors: dict[str, Tensor]  # weights, optimizer state, best weights so far; on the host
-    course: dict[str, Any]  # plain JSON: history, images, seconds of training, micro-batch
+    progress: dict[str, Any]  # plain JSON: history, images, seconds of training, micro-batch
 
 
 def keep_nothing(take: Callable[[], Snapshot]) -> None:

@@ -89,22 +89,22 @@ def fit(
     random state: call it inside `own_random_state`. Raises Diverged after the first epoch with a NaN or inf.
     """
     rates = learning_rates(recipe.learning_rate, recipe.epochs * task.steps, round(recipe.warmup_epochs * task.steps))
-    course = _resumed(task, execution.start) if execution.start else Fitted()
-    for epoch in range(len(course.history) + 1, recipe.epochs + 1):
+    fitted = _resumed(task, execution.start) if execution.start else Fitted()
+    for epoch in range(len(fitted.history) + 1, recipe.epochs + 1):
         began = perf_counter()
         seed_global(device, seed, "router noise", epoch)
         epoch_rates = rates[(epoch - 1) * task.steps : epoch * task.steps]
         means = _train(task, recipe, device, task.batches(epoch), epoch_rates, execution.micro_batch)
         record = {"epoch": float(epoch)} | means.values("train_") | {"learning_rate": epoch_rates[-1]}
-        course.images, course.seconds = course.images + means.images, course.seconds + perf_counter() - began
+        fitted.images, fitted.seconds = fitted.images + means.images, fitted.seconds + perf_counter() - began
         task.module.eval()
         record |= task.evaluate() | {"seconds": perf_counter() - began}
-        _check_finite(task.name, record, course.history)
-        course.history.append(record)
+        _check_finite(task.name, record, fitted.history)
+        fitted.history.append(record)
         on_epoch(dict(record))
         if epoch < recipe.epochs:
-            execution.keep(lambda: _snapshot(task, course, execution.micro_batch))
-    return course
+            execution.keep(lambda: _snapshot(task, fitted, execution.micro_batch))
+    return fitted
 
 
 def _train(
@@ -139,24 +139,24 @@ def _train(
 MODEL, OPTIMIZER, BEST = "model/", "optimizer/", "best/"
 
 
-def _snapshot(task: Task, course: Fitted, micro_batch: int | None) -> Snapshot:
+def _snapshot(task: Task, fitted: Fitted, micro_batch: int | None) -> Snapshot:
     kept = {
         MODEL: task.module.state_dict(),
         OPTIMIZER: task.optimizer.state(),
         BEST: task.best.weights if task.best else {},
     }
     tensors = {kind + name: tensor for kind, named in kept.items() for name, tensor in named.items()}
-    return Snapshot(on_host(tensors), {**asdict(course), "micro_batch": micro_batch})
+    return Snapshot(on_host(tensors), {**asdict(fitted), "micro_batch": micro_batch})
 
 
 def _resumed(task: Task, start: Snapshot) -> Fitted:
     """Restore a task from a snapshot; returns its progress."""
-    course = Fitted(list(start.course["history"]), start.course["images"], start.course["seconds"])
+    fitted = Fitted(list(start.progress["history"]), start.progress["images"], start.progress["seconds"])
     task.module.load_state_dict(_named(MODEL, start))
     task.optimizer.restore(_named(OPTIMIZER, start))
     if task.best is not None:
-        task.best.resume(_named(BEST, start), course.history)
-    return course
+        task.best.resume(_named(BEST, start), fitted.history)
+    return fitted
 
 
 def _named(kind: str, snapshot: Snapshot) -> dict[str, Tensor]:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from study.analysis.findings import findings
 from study.analysis.stats.bootstrap import bootstrap_intervals
-from study.analysis.stats.claims import judge
 from study.analysis.stats.effects import estimate
 from study.analysis.stats.intervals import interval, paired_difference
 from study.analysis.stats.sequential import looks
+from study.analysis.stats.verdict_rule import judge
 from study.design.claims import ClaimSpec
 
 VALUES = st.one_of(

@@ -6,7 +6,6 @@ import pytest
 
 from study.analysis.stats import calibrate
 from study.analysis.stats.calibrate import questions, scenarios
-from study.analysis.stats.claims import judge
 from study.analysis.stats.sequential import look
 from study.analysis.stats.simulate import (
     SUPPORTED,
@@ -18,6 +17,7 @@ from study.analysis.stats.simulate import (
     normal,
     skewed,
 )
+from study.analysis.stats.verdict_rule import judge
 from study.design.claims import ClaimSpec
 
 CODES = {"supported": 1, "undecided": 0, "refuted": -1}

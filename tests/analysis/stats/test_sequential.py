@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.analysis.stats.claims import judge
 from study.analysis.stats.sequential import look, look_schedule, look_shares, looks
+from study.analysis.stats.verdict_rule import judge
 from study.design.claims import ClaimSpec
 from study.utils.errors import StudyError
 
@@ -67,7 +67,7 @@ def test_first_look_decides_the_clear_claim_and_requests_the_cells_of_the_other(
     claims = [claim("big"), claim("none")]
     state = look(claims, results(4), FACTORS, 4, 16)
     assert [verdict.verdict for verdict in state.verdicts] == ["supported", "undecided"]
-    assert (state.index, state.replicates, state.wanted) == (0, 4, 8)
+    assert (state.index, state.replicates, state.requested) == (0, 4, 8)
     assert set(state.cells) == {("base",), ("none",)}
     assert state.undecided == (1,)
 
@@ -104,7 +104,7 @@ def test_replay_does_not_depend_on_later_replicates():
 
 def test_the_last_look_requests_no_more():
     state = look([claim("none")], results(16), FACTORS, 4, 16)
-    assert (state.index, state.replicates, state.cells, state.wanted) == (2, 16, (), 16)
+    assert (state.index, state.replicates, state.cells, state.requested) == (2, 16, (), 16)
 
 
 def test_a_single_look_agrees_with_judge():
@@ -114,7 +114,7 @@ def test_a_single_look_agrees_with_judge():
 
 def test_before_the_first_look_nothing_is_decided():
     state = look([claim("big")], results(3), FACTORS, 4, 16)
-    assert (state.index, state.verdicts[0].verdict, state.wanted) == (-1, "undecided", 4)
+    assert (state.index, state.verdicts[0].verdict, state.requested) == (-1, "undecided", 4)
     assert set(state.cells) == {("base",), ("big",)}
     assert state.verdicts[0].note == "the first look is after 4 replicates"
 
@@ -154,5 +154,5 @@ def test_no_claims():
 def test_all_looks_end_with_the_current_one():
     claims = [claim("big"), claim("none")]
     made = looks(claims, results(6), FACTORS, 3, 10)
-    assert [(found.index, found.replicates, found.wanted) for found in made] == [(-1, 0, 3), (0, 3, 6), (1, 6, 10)]
+    assert [(found.index, found.replicates, found.requested) for found in made] == [(-1, 0, 3), (0, 3, 6), (1, 6, 10)]
     assert made[-1] == look(claims, results(6), FACTORS, 3, 10)

@@ -116,7 +116,7 @@ def test_it_changes_a_run(name: str) -> None:
 
 
 @each
-def test_pretraining_refuses_what_needs_labels(name: str) -> None:
+def test_pretraining_rejects_augmentations_that_need_labels(name: str) -> None:
     if isinstance(ENTRIES[name], Mixing):
         with pytest.raises(ValidationError, match="labels"):
             pretraining(augment=on(name))

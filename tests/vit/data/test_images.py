@@ -84,7 +84,7 @@ def test_errors_name_the_damaged_file(data: bytes) -> None:
         decode(data, "photo 7.png", 4)
 
 
-def test_stack_resizes_what_differs_and_repeats_grey() -> None:
+def test_stack_resizes_other_sizes_and_repeats_grey_channels() -> None:
     flat = np.full((2, 2), 9, np.uint8)
     stacked = stack([Tile(GREY, 4), Tile(flat, 2), Tile(COLOUR, 4)], side=4, channels=3)
     assert stacked.shape == (3, 3, 4, 4)

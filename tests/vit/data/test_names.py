@@ -22,7 +22,7 @@ assert time.perf_counter() - start < 5
 """
 
 
-def test_describing_imports_nothing_heavy() -> None:
+def test_describing_a_data_set_imports_no_heavy_packages() -> None:
     """Measured at 0.2 s; the bound leaves room for busy machines."""
     done = subprocess.run(
         [sys.executable, "-c", NOTHING_HEAVY.format(names=list(NAMED))], capture_output=True, text=True

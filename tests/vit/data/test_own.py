@@ -233,7 +233,7 @@ def test_a_table_damaged_inside(tmp_path: Path) -> None:
 
 def test_several_columns_to_choose_from(tmp_path: Path) -> None:
     pq.write_table(pa.table({"left": IMAGES, "right": IMAGES}), tmp_path / "train.parquet")
-    invalid(f"parquet:{tmp_path}", "several image columns: left, right")
+    invalid(f"parquet:{tmp_path}", "more than one image column: left, right")
     pq.write_table(pa.table({"image": IMAGES, "right": IMAGES}), tmp_path / "train.parquet")
     assert describe(f"parquet:{tmp_path}").classes is None
 
@@ -242,7 +242,7 @@ def test_labels_out_of_range(tmp_path: Path) -> None:
     name = f"parquet:{save_table(tmp_path / 'train.parquet', IMAGES, [-1, *LABELS[1:]])}"
     invalid(name, "train: 1 of 200 labels are out of range", "row 0: -1", "0 to 9")
     pq.write_table(pa.table({"image": IMAGES, "label": [*LABELS[1:], None]}), tmp_path / "train.parquet")
-    invalid(name, "train: 1 of 200 images have no label")
+    invalid(name, "train: no label on 1 of 200 images")
 
 
 def test_classes_that_differ_between_splits(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""ONNX files give the same logits; without the packages there is a clear message."""
+"""ONNX files give the same logits as PyTorch; a missing package is named."""
 
 import sys
 from pathlib import Path
@@ -22,11 +22,11 @@ def predictor() -> Predictor:
     return with_large_weights(model).float().eval()
 
 
-def test_without_the_packages_the_message_says_what_to_install(
+def test_a_missing_package_is_named_with_the_command_to_install_it(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(StudyError, match=r"ONNX export needs onnxscript: python -m pip install"):
+    with pytest.raises(StudyError, match=r"ONNX export requires onnxscript: python -m pip install"):
         export_onnx(predictor, tmp_path / "model.onnx")
 
 
@@ -39,12 +39,12 @@ def test_onnxruntime_gives_the_same_logits(predictor: Predictor, tmp_path: Path,
     for size in (1, 3, 8) if batch is None else (batch,):
         images = torch.rand(size, 3, 6, 6)
         torch.testing.assert_close(run_onnx(path, images), predictor(images), rtol=1e-4, atol=1e-5)
-    assert path.stat().st_size < 4 * sum(p.numel() for p in predictor.parameters()) + 60_000  # weights, not comments
+    assert path.stat().st_size < 4 * sum(p.numel() for p in predictor.parameters()) + 60_000  # no metadata
     if batch != 3:
         assert latency_ms(path, runs=3) > 0
 
 
-def test_int8_weights_are_nearly_the_same_model(predictor: Predictor, tmp_path: Path) -> None:
+def test_logits_with_int8_weights_correlate_with_those_in_float32(predictor: Predictor, tmp_path: Path) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason="an optional extra")
     export_onnx(predictor, tmp_path / "model.onnx")

@@ -1,4 +1,4 @@
-"""Finished models: saved, loaded, used; and what is said where a folder holds none."""
+"""Trained models are saved, loaded and pushed to the Hub; errors for folders without a valid model."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def predictor(num_classes: int | None = 4, encoder: settings.Encoder = SMALL) ->
 
 @pytest.mark.parametrize("num_classes", [4, None])
 @pytest.mark.parametrize("shared", ["both", "none"])
-def test_what_is_loaded_is_what_was_saved(tmp_path: Path, num_classes: int | None, shared: str) -> None:
+def test_a_loaded_model_equals_the_saved_one(tmp_path: Path, num_classes: int | None, shared: str) -> None:
     model = predictor(num_classes, SMALL.model_copy(update={"shared_projections": shared}))
     save(model, tmp_path / "new" / "folder")
     loaded = load_folder(tmp_path / "new" / "folder")
@@ -35,7 +35,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path, num_classes: int | Non
     assert not loaded.training
 
 
-def test_images_are_normalised_like_those_it_was_trained_on() -> None:
+def test_images_are_normalized_as_in_training() -> None:
     model = predictor()
     images = torch.randint(0, 256, (2, 3, 6, 6), dtype=torch.uint8)
     mean, std = (torch.tensor(NORMALIZATION[name]).view(3, 1, 1) for name in ("mean", "std"))
@@ -44,12 +44,12 @@ def test_images_are_normalised_like_those_it_was_trained_on() -> None:
     torch.testing.assert_close(model(images / 255), expected)
 
 
-def test_images_of_another_shape_are_refused() -> None:
+def test_images_of_another_shape_are_rejected() -> None:
     with pytest.raises(StudyError, match=r"invalid image shape \(2, 1, 6, 6\): must be \(batch, 3, 6, 6\)"):
         predictor()(torch.rand(2, 1, 6, 6))
 
 
-def test_floats_that_are_no_shares_are_refused() -> None:
+def test_floats_above_one_are_rejected() -> None:
     images = torch.randint(0, 256, (2, 3, 6, 6)).float()
     with pytest.raises(
         StudyError, match=r"invalid pixel value 25\d: floats must be from 0 to 1; divide by 255, or pass uint8"
@@ -60,11 +60,11 @@ def test_floats_that_are_no_shares_are_refused() -> None:
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"config\.json: no model is stored here .*model\.safetensors"):
+    with pytest.raises(StudyError, match=r"config\.json: model not found .*model\.safetensors"):
         load_folder(tmp_path / "nowhere")
     save(predictor(), tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(StudyError, match=r"model\.safetensors: the weights cannot be read"):
+    with pytest.raises(StudyError, match=r"model\.safetensors: cannot read the weights"):
         load_folder(tmp_path)
 
 
@@ -72,24 +72,24 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
     "text",
     ["{", "[]", "{}", '{"encoder": {"depth": 0}}', '{"encoder": {}, "normalization": {"mean": [1], "std": "x"}}'],
 )
-def test_a_config_that_describes_no_model(tmp_path: Path, text: str) -> None:
+def test_an_invalid_config(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(StudyError, match=r"config\.json: does not describe a model"):
+    with pytest.raises(StudyError, match=r"config\.json: invalid model config"):
         load_folder(tmp_path)
 
 
-def test_weights_that_do_not_fit(tmp_path: Path) -> None:
+def test_weights_of_another_model(tmp_path: Path) -> None:
     save(predictor(), tmp_path)
     described = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**described, "num_classes": 5}))
-    with pytest.raises(StudyError, match=r"model\.safetensors: not the weights of the model"):
+    with pytest.raises(StudyError, match=r"model\.safetensors: weights do not match"):
         load_folder(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(StudyError, match=r"model\.safetensors: not the weights of the model"):
+    with pytest.raises(StudyError, match=r"model\.safetensors: weights do not match"):
         load_folder(tmp_path)
 
 
-def test_a_folder_is_loaded_as_the_hub_loads_it(tmp_path: Path) -> None:
+def test_a_folder_is_loaded_and_saved_through_the_hub_interface(tmp_path: Path) -> None:
     model = predictor()
     save(model, tmp_path / "one")
     loaded = Model.from_pretrained(tmp_path / "one")
@@ -104,13 +104,13 @@ def test_a_folder_is_loaded_as_the_hub_loads_it(tmp_path: Path) -> None:
     ]
     assert torch.equal(study.load(tmp_path / "two")(images), model(images))
     card = (tmp_path / "two" / "README.md").read_text()
-    assert "reads images of 6 x 6 pixels, 3 channel(s)" in card
-    assert "gives logits of 4 classes" in card
+    assert "input: images of 6 x 6 pixels, 3 channels" in card
+    assert "output: logits of 4 classes" in card
     assert f"{sum(p.numel() for p in model.parameters()):,} parameters" in card
 
 
-def test_pushing_sends_the_three_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a network: the Hub's own client is asked, and what it would upload is looked at."""
+def test_pushing_uploads_the_three_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub's client is replaced, so no network is used."""
     sent: dict[str, list[str]] = {}
 
     def create_repo(self: object, repo_id: str, **_: object) -> SimpleNamespace:
@@ -127,8 +127,8 @@ def test_pushing_sends_the_three_files(tmp_path: Path, monkeypatch: pytest.Monke
     assert sent == {"somebody/something": ["README.md", "config.json", "model.safetensors"]}
 
 
-def test_weights_that_changed_since_they_were_stored(tmp_path: Path) -> None:
+def test_weights_with_a_wrong_checksum(tmp_path: Path) -> None:
     save(predictor(), tmp_path)
     (tmp_path / "checksums.json").write_text(json.dumps({"model.safetensors": "0" * 64}))
-    with pytest.raises(StudyError, match="do not have the checksum they were stored with"):
+    with pytest.raises(StudyError, match="checksum mismatch"):
         load_folder(tmp_path)

@@ -6,6 +6,7 @@ from helpers.training_samples import finetuning
 from torch import nn
 
 from study.utils.errors import StudyError
+from study.utils.text import plural
 from study.vit.training.device import chosen, compiled, peak_memory, precise
 
 CPU = torch.device("cpu")
@@ -16,8 +17,9 @@ def test_unknown_and_missing_devices() -> None:
         chosen("abacus")
     with pytest.raises(StudyError, match="unsupported device 'meta': must be cpu, cuda or cuda:N"):
         chosen("meta")
-    beyond = f"cuda:{torch.cuda.device_count()}"
-    with pytest.raises(StudyError, match=f"'{beyond}' not found: torch detects {torch.cuda.device_count()} GPUs"):
+    available = torch.cuda.device_count()
+    beyond = f"cuda:{available}"
+    with pytest.raises(StudyError, match=f"'{beyond}' not found: torch detects {plural(available, 'GPU')};"):
         chosen(beyond)
 
 

@@ -183,7 +183,7 @@ def _lack(found: Contrast) -> str:
 
 
 def _alone(claims: int) -> str:
-    return f"decided by its own interval, but not after Holm's correction for {claims} claims"
+    return f"decided by its own interval, but not after Holm's correction for {claims} claims"  # never one
 
 
 def _undecided(region: Region, found: Contrast, alpha: float) -> str:
@@ -199,9 +199,9 @@ def _undecided(region: Region, found: Contrast, alpha: float) -> str:
         return "no test: the difference is the same in all replicates (SD 0)"
     distance = min(abs(mean - end) for end in (region.low, region.high) if math.isfinite(end))
     needed = needed_replicates(distance, sd, alpha=alpha, most=1_000)
-    count = f"about {needed}" if needed else "more than 1,000"
+    count = f"about {needed} replicates" if needed else "more than 1,000 replicates"  # never one
     return (
-        f"not distinguishable at n = {found.n}: {count} replicates would decide this claim with 80% power if the true "
+        f"not distinguishable at n = {found.n}: {count} would decide this claim with 80% power if the true "
         "difference equals the estimate"
     )
 

@@ -1,4 +1,4 @@
-"""How long a trained model takes for one image on one thread of this machine's CPU."""
+"""Latency of a trained model in PyTorch: one image on one CPU thread."""
 
 import time
 from pathlib import Path
@@ -7,13 +7,13 @@ import torch
 
 from study.vit.export.pretrained import load_folder
 
-REPEATS = 50  # of one image
+REPEATS = 50  # inferences of one image
 
 
 def latency_ms(folder: Path) -> float:
-    """Milliseconds for one image: the least of `REPEATS`, since other work on the machine can only slow a model down.
+    """Milliseconds for one image: the minimum of `REPEATS` inferences, since other load can only slow them down.
 
-    folder: a stored stage, as `load_folder` reads it. Raises StudyError where it holds no model.
+    folder: a stored stage (see `load_folder`). Raises StudyError if it contains no model.
     """
     model = load_folder(folder)
     shape = model.encoder_config

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
-from study.analysis.stats.claims import judge, region_p_values, verdict_table
 from study.analysis.stats.power import needed_replicates
+from study.analysis.stats.verdict_rule import judge, region_p_values, verdict_table
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.utils.errors import StudyError
@@ -55,7 +55,7 @@ def test_greater_on_students_sleep_data():
     assert found.p_value == found.p_adjusted == pytest.approx(0.002833, abs=5e-7)
 
 
-def test_less_is_refuted_by_what_supports_greater():
+def test_data_that_support_greater_refute_less():
     found = one(spec(kind="less", cells={"drug": "second"}))
     assert found.verdict == "refuted"
     assert found.p_value == pytest.approx(0.002833, abs=5e-7)
