@@ -293,11 +293,10 @@ def _reproduce(analysis: Analysis) -> str:
     facts = analysis.facts
     last = facts.origins[-1].commit.removesuffix("-dirty") if facts.origins else "unknown"
     checkout = [f"git checkout {shlex.quote(last)}"] if last != "unknown" else []
-    copy = f"cp {shlex.quote(f'reports/{facts.study}/{GRID_FILE}')} again.yaml"  # a checkout may remove the report
-    run = [copy, *checkout, "python -m pip install nox", "nox -s ablate -- again.yaml"]
+    run = [*checkout, "python -m pip install nox", "nox -s ablate -- again.yaml"]
     return (
-        f"`{GRID_FILE}` beside this report is a copy of the grid ({escape.markdown(facts.grid)} at the time). In a "
-        f"clone of the project, with this report in reports/{escape.markdown(facts.study)}:\n\n"
+        f"`{GRID_FILE}` beside this report is a copy of the grid ({escape.markdown(facts.grid)} at the time). Copy it to "
+        "again.yaml in a clone of the project, and run there:\n\n"
         + escape.code_block("\n".join(run), "sh")
         + f"\n\n{_checked_out(facts)}The last command runs the stages that are not in the store, and rebuilds this "
         "report. If the package is installed, the equivalent commands for the run, and for the report alone, are:\n\n"

@@ -132,7 +132,8 @@ def test_another_number_of_images_than_known(tmp_path: Path, monkeypatch: pytest
     other = HubSet(**{**vars(TINY), "splits": {"train": 900, "validation": 100, "test": 50}})
     monkeypatch.setitem(SETS, "tiny", other)  # type: ignore[arg-type]
     with pytest.raises(
-        StudyError, match=r"has \{'train': 130, .* expected \{'train': 900, .*; remove .* download it again"
+        StudyError,
+        match=r"images per split are \{'train': 130, .* expected \{'train': 900, .*; remove .* download it again",
     ):
         load("tiny", 8)
 
