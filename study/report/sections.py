@@ -295,8 +295,8 @@ def _reproduce(analysis: Analysis) -> str:
     checkout = [f"git checkout {shlex.quote(last)}"] if last != "unknown" else []
     run = [*checkout, "python -m pip install nox", "nox -s ablate -- again.yaml"]
     return (
-        f"`{GRID_FILE}` beside this report is a copy of the grid ({escape.markdown(facts.grid)} at the time). Copy it to "
-        "again.yaml in a clone of the project, and run there:\n\n"
+        f"`{GRID_FILE}` beside this report is a copy of the grid ({escape.markdown(facts.grid)} at the time). Copy it "
+        "to again.yaml in a clone of the project, and run there:\n\n"
         + escape.code_block("\n".join(run), "sh")
         + f"\n\n{_checked_out(facts)}The last command runs the stages that are not in the store, and rebuilds this "
         "report. If the package is installed, the equivalent commands for the run, and for the report alone, are:\n\n"
