@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from study.design.grid import MAX_LABEL, FactorSpec, LevelSpec, is_one_line
-from study.design.overrides import InvalidError, canonical, path_problem, settings, value_at, with_overrides
+from study.design.overrides import InvalidError, path_problem, settings, value_at, with_overrides
 from study.design.validation_errors import describe_errors
 from study.design.yaml_file import Place, did_you_mean, shown
+from study.utils.canonical_json import canonical_json
 from study.vit.subject import Settings
 
 RESULT_COLUMNS = (
@@ -157,7 +158,7 @@ def _effect(level: Level, raw: Mapping[str, Any]) -> Settings | str:
     try:
         return settings(overridden)
     except InvalidError:
-        return canonical(overridden)
+        return canonical_json(overridden, allow_nan=True)
 
 
 def _baseline_label(spec: FactorSpec, levels: list[Level], raw: Mapping[str, Any], at: Place) -> str:

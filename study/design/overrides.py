@@ -10,6 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from study.design.validation_errors import describe_errors, fields_at, model_at, or_null
 from study.design.yaml_file import Keys, did_you_mean
+from study.utils.canonical_json import canonical_json
 from study.utils.frozen_model import Frozen
 from study.vit.subject import Settings
 
@@ -108,19 +109,11 @@ def settings(raw: Mapping[str, Any]) -> Settings:
         if name not in SECTIONS:
             raise InvalidError((name,), f"unknown key {name!r}; {did_you_mean(name, SECTIONS)}")
         null = value is None and or_null(Settings, (name,)) != ""
-        sections[name] = None if null else _section(name, canonical(value))
+        sections[name] = None if null else _section(name, canonical_json(value, allow_nan=True))
     try:
         return Settings(**sections)
     except ValidationError as error:
         raise InvalidError(*next(describe_errors(error, Settings, raw))) from None
-
-
-_SORTED = json.JSONEncoder(sort_keys=True)
-
-
-def canonical(value: Any) -> str:
-    """Plain data as JSON text with sorted keys: equal for equal data."""
-    return _SORTED.encode(value)
 
 
 @lru_cache

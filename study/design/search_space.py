@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from study.design.early_stopping import SuccessiveHalving
 from study.design.factors import Factor
 from study.design.grid import Objective, ParameterSpec, SearchSpec, TuneSpec
-from study.design.overrides import InvalidError, canonical, overlaps, path_problem, settings, with_overrides
+from study.design.overrides import InvalidError, overlaps, path_problem, settings, with_overrides
 from study.design.validation_errors import model_at
 from study.design.yaml_file import Place, shown
+from study.utils.canonical_json import canonical_json
 from study.utils.text import plural
 from study.vit.subject import Settings, stages_of
 
@@ -269,9 +270,9 @@ def _plain_types(annotation: Any) -> Iterator[Any]:
 def _distinct(choices: list[Any], at: Place) -> list[Any]:
     seen: set[str] = set()
     for i, choice in enumerate(choices):
-        if canonical(choice) in seen:
+        if canonical_json(choice, allow_nan=True) in seen:
             raise (at / i).error(f"duplicate choice {shown(choice)}")
-        seen.add(canonical(choice))
+        seen.add(canonical_json(choice, allow_nan=True))
     return choices
 
 
