@@ -244,7 +244,7 @@ def test_a_study_on_s3_from_grid_to_report_and_model(tiny: Path, bucket: str, pl
     from study.design.study import expand
     from study.design.study import load as load_grid
     from study.execution.run_stage import run_stage
-    from study.vit.export.pretrained import load as load_model
+    from study.tracking.trained_models import load as load_model
 
     text = tiny.read_text().replace("replicates: 2", "replicates: 1")
     tiny.write_text("".join(line for line in text.splitlines(True) if not line.startswith(("  kv heads:", "  mode:"))))
