@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ T = TypeVar("T")
 SLOW = 10.0  # seconds: a start that failed later hit Ray's time limit of half a minute and may succeed the second time,
 # with all files in memory; one that failed earlier would fail again
 FIRST_NODE_SECONDS = 900.0  # to wait for a cluster's first worker node: a cloud machine starts and installs in minutes
+PROBE_SECONDS = 5.0  # to connect to the address of a cluster
 JOB_FILES = "working_dir_files"  # the folder into which Ray unpacks a job's working directory
 PACKAGE = Path(__file__).resolve().parents[1]  # `study`, which is sent to a cluster's workers
 
@@ -108,6 +110,7 @@ def _kill_new_children(before: set[int]) -> None:
 
 
 def _join(address: str) -> None:
+    _check_listening(address)
     try:
         _init(address=address, runtime_env={"py_modules": [str(PACKAGE)]})
     except (ValueError, ConnectionError, RuntimeError) as error:
@@ -115,6 +118,20 @@ def _join(address: str) -> None:
             f"--address {address}: cannot join a Ray cluster: {_first_line(error)}; give auto or HOST:PORT of a "
             "running cluster, set RAY_AUTH_MODE=token if it uses token authentication (check with: "
             "python -m study doctor), or omit --address to use this machine only"
+        ) from None
+
+
+def _check_listening(address: str) -> None:
+    """Raise StudyError within seconds if nothing listens at HOST:PORT: Ray itself retries for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():  # auto
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
+    except (OSError, OverflowError) as error:  # OverflowError: no such port number
+        raise StudyError(
+            f"--address {address}: no Ray cluster is listening there ({error}); give auto or HOST:PORT of a running "
+            "cluster, or omit --address to use this machine only"
         ) from None
 
 
