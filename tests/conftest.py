@@ -55,7 +55,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def tiny_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the first replicate of the tiny grid: 2 pre-trainings and 4 fine-tunings. Copy it before writing."""
-    from study.design.stages import unique_stages
+    from helpers.distinct_stages import unique_stages
+
     from study.design.study import expand, load
     from study.execution.run_stage import run_stage
     from study.store.results import Store

@@ -73,7 +73,7 @@ def _kind_schema(schema: dict[str, Any]) -> None:
 
 
 class ClaimSpec(Frozen):
-    """A hypothesis written down before the study is run."""
+    """A hypothesis about the results of a study, as declared in its grid."""
 
     claim: Sentence = Field(description="the hypothesis as a sentence")
     kind: Annotated[str, AfterValidator(_known_kind)] = Field(

@@ -3,7 +3,6 @@
 Cells with the same pre-training share its key (see keys.py), so it is run once.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -76,12 +75,3 @@ def stages_of(trial: Trial) -> list[Stage]:
 def _shared(settings: subject.StageSettings, seed: int, parent: Stage | None) -> Stage:
     """One object for all trials that share the stage, so that its key is computed once."""
     return Stage(settings, seed, parent)
-
-
-def unique_stages(trials: Iterable[Trial]) -> list[Stage]:
-    """The distinct stages of all trials, parents before children."""
-    stages: dict[str, Stage] = {}
-    for trial in trials:
-        for stage in stages_of(trial):
-            stages.setdefault(stage.key, stage)
-    return list(stages.values())

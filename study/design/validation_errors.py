@@ -99,10 +99,6 @@ _REQUIREMENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {  # by pydant
 }
 
 
-def _length(minimum: int) -> str:
-    return "non-empty" if minimum == 1 else f"of length {minimum} or more"
-
-
 def _description(model: type[BaseModel], keys: Keys) -> str:
     found = model_at(model, keys[:-1])
     field = found.model_fields.get(str(keys[-1])) if found else None

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.distinct_stages import unique_stages
 from helpers.tiny_grid import ONE_REPLICATE, TINY
 
-from study.design.stages import unique_stages
 from study.design.study import expand, load
 from study.store.results import Store
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.distinct_stages import unique_stages
 
-from study.design.stages import unique_stages
 from study.design.study import expand, load
 from study.store.results import WEIGHTS, Store
 from study.tracking.trained_models import load as load_model

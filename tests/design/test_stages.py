@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.distinct_stages import unique_stages
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, create_model
 
-from study.design.stages import Stage, stages_of, unique_stages
+from study.design.stages import Stage, stages_of
 from study.design.study import expand, load
 from study.utils.canonical_json import canonical_json
 from study.vit.settings import Augment, Decoder, Encoder, Finetune, Pretrain

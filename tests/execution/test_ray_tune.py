@@ -10,10 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from helpers.distinct_stages import unique_stages
 
 from study import execution
 from study.design.resources import Resources
-from study.design.stages import Stage, unique_stages
+from study.design.stages import Stage
 from study.design.study import expand, load
 from study.execution import Cluster
 from study.execution.run_stage import run_stage

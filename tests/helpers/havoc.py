@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
+from helpers.distinct_stages import unique_stages
 from helpers.looks import requested_trials, undelivered
 from helpers.mlflow_servers import Server
 from mlflow import MlflowClient
 
-from study.design.stages import Stage, unique_stages
+from study.design.stages import Stage
 from study.design.study import load
 from study.store.results import Store
 from study.tracking import PARENT

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from helpers.distinct_stages import unique_stages
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from study.design.stages import Stage, unique_stages
+from study.design.stages import Stage
 from study.design.study import expand, load
 from study.execution.run_stage import run_stage
 from study.planning.events import Outcome

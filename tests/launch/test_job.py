@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.distinct_stages import unique_stages
 from helpers.launch_samples import EXAMPLES
 from helpers.paths import ROOT
 from helpers.ports import free_port
 from helpers.ray_nodes import Nodes, cluster, lose
 from helpers.tiny_grid import TINY
 
-from study.design.stages import unique_stages
 from study.design.study import expand, load
 from study.launch import write
 from study.store.leases import DRIVERS, STAGES

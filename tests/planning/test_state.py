@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.distinct_stages import unique_stages
 from helpers.tuning_samples import TUNED, run_here
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from study import execution, tracking
 from study.cli.places import Places
 from study.cli.run import run
 from study.cli.verify import verify
-from study.design.stages import stages_of, unique_stages
+from study.design.stages import stages_of
 from study.design.study import load
 from study.planning import observed, state
 from study.planning.events import Outcome

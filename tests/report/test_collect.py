@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from helpers.distinct_stages import unique_stages
 from helpers.looks import collect
 from helpers.report_samples import (
     BASELINE,
@@ -19,7 +20,7 @@ from helpers.report_samples import (
 )
 
 from study.design.factors import RESULT_COLUMNS
-from study.design.stages import stages_of, unique_stages
+from study.design.stages import stages_of
 from study.design.study import Study, expand
 from study.report import Results
 from study.store.results import Store

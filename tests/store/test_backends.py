@@ -240,7 +240,8 @@ def study(*arguments: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.system
 def test_a_study_on_s3_from_grid_to_report_and_model(tiny: Path, bucket: str, place: Path) -> None:
     """One stage is stored beforehand. Ray workers write the others; the driver, the report and `load` read them."""
-    from study.design.stages import unique_stages
+    from helpers.distinct_stages import unique_stages
+
     from study.design.study import expand
     from study.design.study import load as load_grid
     from study.execution.run_stage import run_stage

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from helpers.data_samples import digits, save_table
+from helpers.distinct_stages import unique_stages
 from helpers.tiny_grid import TINY
 from rich.console import Console
 
 from study.cli.verify import discard_damaged, show
 from study.cli.verify import verify as verify_state
-from study.design.stages import Stage, unique_stages
+from study.design.stages import Stage
 from study.design.study import Study, expand, load
 from study.execution.run_stage import run_stage
 from study.planning.state import StudyState

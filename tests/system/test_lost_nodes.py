@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.distinct_stages import unique_stages
 from helpers.ray_nodes import Nodes, cluster, lose, lose_while_training
 from helpers.tiny_grid import TINY
 from mlflow import MlflowClient
 
-from study.design.stages import unique_stages
 from study.design.study import expand, load
 from study.execution.scheduler import DEATH
 from study.store.results import Store

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.distinct_stages import unique_stages
 from helpers.ports import free_port
 from helpers.tiny_grid import TINY
 from mlflow import MlflowClient
 
-from study.design.stages import unique_stages
 from study.design.study import expand, load
 from study.launch import mlflow_server
 from study.store.results import Store

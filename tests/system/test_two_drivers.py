@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.distinct_stages import unique_stages
 
-from study.design.stages import Stage, unique_stages
+from study.design.stages import Stage
 from study.design.study import expand, load
 from study.execution.run_stage import run_stage
 from study.store.leases import DRIVERS, STAGES

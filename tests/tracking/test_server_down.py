@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.distinct_stages import unique_stages
 from helpers.looks import requested_trials, undelivered
 from helpers.mirrored_study import Scene
 from helpers.mlflow_servers import Server, slow_line
 from helpers.ports import free_port
 from mlflow import MlflowClient
 
-from study.design.stages import Stage, unique_stages
+from study.design.stages import Stage
 from study.execution.run_stage import run_stage
 from study.planning.events import Outcome
 from study.tracking import PARENT, Tracker, delivery_queue

@@ -45,12 +45,6 @@ def num_base(columns: Sequence[int]) -> int:
     return max(column.bit_length() for column in columns)
 
 
-def word_lengths(words: Sequence[int], factors: int) -> Pattern:
-    """The number of words of each length from 0 to the number of factors."""
-    lengths = [word.bit_count() for word in words]
-    return tuple(lengths.count(length) for length in range(factors + 1))
-
-
 def _members(word: int) -> list[int]:
     return [i for i in range(word.bit_length()) if word >> i & 1]
 

@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from study.design.kinds.aliases import LETTERS, Aliases, alias_table
-from study.design.kinds.generators import MAX_FACTORS, choose_columns, defining_words, num_base, word_lengths
+from study.design.kinds.generators import MAX_FACTORS, choose_columns, defining_words, num_base
 
 Integers = npt.NDArray[np.int64]
 
@@ -80,6 +80,12 @@ def test_2_5_2_resolution_iii() -> None:
     assert found.resolution == 3
     assert unsigned(found.aliased) == chains("A=BD=CE, B=AD, C=AE, D=AB, E=AC, BC=DE, BE=CD")
     assert found.clear == []
+
+
+def word_lengths(words: Sequence[int], factors: int) -> tuple[int, ...]:
+    """The number of words of each length from 0 to the number of factors."""
+    lengths = [word.bit_count() for word in words]
+    return tuple(lengths.count(length) for length in range(factors + 1))
 
 
 def test_2_7_4_resolution_iii() -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.distinct_stages import unique_stages
 from helpers.looks import make_plan
 
-from study.design.stages import stages_of, unique_stages
+from study.design.stages import stages_of
 from study.design.study import Study, expand, load
 from study.store.results import Result, Store
 
