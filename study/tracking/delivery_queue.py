@@ -35,7 +35,7 @@ class DeliveryQueue:
         self._queue.put(lambda: self._deliver(delivery, drop=self.timed_out.is_set()))
 
     def flush(self, timeout: float | None) -> bool:
-        """Wait until everything is delivered, at most `timeout` seconds (None: no limit). A server that is down is
+        """Wait until everything is delivered, at most `timeout` seconds (None: no limit). After a failure the server is
         tried once more. Returns whether everything was delivered."""
         done = threading.Event()
         self._queue.put(lambda: self._settle(done))
@@ -45,9 +45,9 @@ class DeliveryQueue:
         return self.problem is None
 
     def stop(self, last: Delivery, timeout: float) -> bool:
-        """Run one last delivery and end the thread, within `timeout` seconds. Returns whether it ended; if not, the
-        daemon thread ends with the process."""
-        self._queue.put(lambda: self._deliver(last))
+        """Run one last delivery, retried once, and end the thread, within `timeout` seconds. Returns whether it ended;
+        if not, the daemon thread ends with the process."""
+        self._queue.put(lambda: self._deliver_last(last))
         self._queue.put(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -68,11 +68,14 @@ class DeliveryQueue:
         return max(0.0, self._retry_at - time.monotonic()) if self.problem else None
 
     def _settle(self, done: threading.Event) -> None:
-        if self.problem is None:
-            self._attempt(self._catch_up)
-        else:
-            self._reconnect()
+        if self.problem is not None or not self._attempt(self._catch_up):
+            self._reconnect()  # also after one failed request: a server may close an idle connection at that moment
         done.set()
+
+    def _deliver_last(self, last: Delivery) -> None:
+        if self.problem is None and not self._attempt(last):
+            self._reconnect()
+            self._deliver(last)
 
     def _deliver(self, delivery: Delivery, drop: bool = False) -> None:
         if self.problem is None and not drop:

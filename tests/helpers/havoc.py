@@ -23,8 +23,7 @@ from typing import TypeVar
 import psutil
 from helpers.distinct_stages import unique_stages
 from helpers.looks import requested_trials, undelivered
-from helpers.mlflow_servers import Server
-from mlflow import MlflowClient
+from helpers.mlflow_servers import Reader, Server
 
 from study.design.stages import Stage
 from study.design.study import load
@@ -259,7 +258,7 @@ class Place:
         assert sorted(left) == sorted(keys), "temporary folders are left"
         unfinished = self.store.root / "unfinished"
         assert not unfinished.is_dir() or not list(unfinished.iterdir())
-        client = MlflowClient(self.server.uri)
+        client = Reader(self.server.uri)
         experiment = client.get_experiment_by_name("chaos")
         assert experiment is not None
         runs = client.search_runs([experiment.experiment_id], max_results=10_000)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from helpers.distinct_stages import unique_stages
-from mlflow import MlflowClient
+from helpers.mlflow_servers import Reader
 from mlflow.entities import Run
 
 from study.design.stages import Stage
@@ -35,7 +35,7 @@ class Scene:
             tracker.on_done(Outcome(stage, "done"))
 
     def runs(self) -> list[Run]:
-        client = MlflowClient(self.uri)
+        client = Reader(self.uri)
         experiment = client.get_experiment_by_name(self.study.name)
         assert experiment is not None
         return list(client.search_runs([experiment.experiment_id]))

@@ -8,11 +8,14 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from helpers.ports import free_port
+from mlflow import MlflowClient
 
 
 class Server:
@@ -97,3 +100,23 @@ def slow_line(port: int, delay: float, at: int = 0) -> Iterator[int]:
         ended.set()
         listener.close()
         thread.join(5)
+
+
+class Reader:
+    """A client for tests that only read. Its requests are retried: a server may close an idle connection at any moment.
+
+    The environment variable is set for each call only, because the product makes its requests without retries (see
+    `study.tracking.server.connect`).
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._client = MlflowClient(uri)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+
+        def call(*arguments: object, **options: object) -> Any:
+            with patch.dict(os.environ, MLFLOW_HTTP_REQUEST_MAX_RETRIES="3"):
+                return method(*arguments, **options)
+
+        return call

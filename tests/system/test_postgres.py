@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from helpers.distinct_stages import unique_stages
+from helpers.mlflow_servers import Reader
 from helpers.ports import free_port
 from helpers.tiny_grid import TINY
-from mlflow import MlflowClient
 
 from study.design.study import expand, load
 from study.launch import mlflow_server
@@ -148,7 +148,7 @@ def test_a_sweep_with_a_server_on_postgresql(server: str, place: Path) -> None:
     assert "is incomplete" not in ended.stdout
     assert not (place / ".study" / "mlflow.db").exists()
 
-    client = MlflowClient(server)
+    client = Reader(server)
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
     assert experiment.artifact_location.startswith("mlflow-artifacts:")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from helpers.looks import undelivered
 from helpers.mirrored_study import Scene
+from helpers.mlflow_servers import Reader
 from helpers.paths import ROOT
-from mlflow import MlflowClient
 
 from study.planning.events import Outcome
 from study.tracking import PARENT
@@ -36,7 +36,7 @@ def test_a_run_per_stage_under_a_run_per_invocation(scene: Scene, tmp_path: Path
     assert set(nested) == {stage.key for stage in scene.stages}
     assert {run.info.status for run in scene.runs()} == {"FINISHED"}
     assert len(parents) == 1
-    client = MlflowClient(scene.uri)
+    client = Reader(scene.uri)
     assert [file.path for file in client.list_artifacts(parents[0].info.run_id, "report")] == ["report/report.html"]
 
     stage = scene.stages[1]
@@ -106,7 +106,7 @@ def test_stages_that_ended_before_their_start_was_delivered(scene: Scene) -> Non
     run = nested[scene.stages[1].key]
     assert run.info.status == "FINISHED"
     assert run.data.params["finetune.dataset"] == "digits"
-    history = MlflowClient(scene.uri).get_metric_history(run.info.run_id, "epoch/train_loss")
+    history = Reader(scene.uri).get_metric_history(run.info.run_id, "epoch/train_loss")
     assert [point.step for point in history] == [1, 2]
 
 

@@ -2,16 +2,15 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from helpers.distinct_stages import unique_stages
 from helpers.looks import requested_trials, undelivered
 from helpers.mirrored_study import Scene
-from helpers.mlflow_servers import Server, slow_line
+from helpers.mlflow_servers import Reader, Server, slow_line
 from helpers.ports import free_port
-from mlflow import MlflowClient
 
 from study.design.stages import Stage
 from study.execution.run_stage import run_stage
@@ -52,7 +51,7 @@ def statuses(scene: Scene) -> dict[str, Counter[str]]:
 
 def assert_mirrored(scene: Scene, uri: str | None = None) -> None:
     """Every stage has one finished run, the one in the ledger, with every epoch once; no run is open."""
-    client, named = MlflowClient(scene.uri), Ledger(scene.store, scene.study.name).runs(uri or scene.uri)
+    client, named = Reader(scene.uri), Ledger(scene.store, scene.study.name).runs(uri or scene.uri)
     assert {run.info.status for run in scene.runs()} <= {"FINISHED", "KILLED", "FAILED"}
     finished = [run for run in scene.runs() if PARENT in run.data.tags and run.info.status == "FINISHED"]
     assert {run.data.tags["key"]: run.info.run_id for run in finished} == {s.key: named[s.key] for s in scene.stages}
@@ -259,3 +258,28 @@ def test_retries_back_off_exponentially(monkeypatch: pytest.MonkeyPatch) -> None
     made.send(lambda: receiver.received.append("first"))
     assert made.stop(lambda: receiver.received.append("last"), 5.0)
     assert receiver.received == ["first", "last"]
+
+
+def test_one_broken_connection_loses_nothing() -> None:
+    """A server may close an idle connection at the moment of a request: flush and the last delivery try once more."""
+    received: list[str] = []
+
+    def breaks_once(name: str) -> Callable[[], None]:
+        attempts = iter([ConnectionError("closed without response")])
+
+        def deliver() -> None:
+            for error in attempts:
+                raise error
+            received.append(name)
+
+        return deliver
+
+    made = DeliveryQueue(lambda: received.append("connected"), lambda: catch_up[-1]())
+    catch_up = [lambda: None]
+    made.start()
+    assert made.flush(5.0)
+    catch_up.append(breaks_once("rest"))
+    assert made.flush(5.0)
+    assert made.problem is None
+    assert made.stop(breaks_once("last"), 5.0)
+    assert received == ["connected", "connected", "rest", "connected", "rest", "last"]
