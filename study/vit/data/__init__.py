@@ -3,6 +3,7 @@
 catalogue              the table of data sets
 source, dataset        what the file of a data set defines, and what loading it returns
 digits, photos, hub    named data sets: from scikit-learn, from the Hugging Face Hub
+hub_classes            class names of the latter
 parquet, imagefolder   the user's own data sets
 columns, folders       image and label columns of a table; files and folders of own data
 examples, encoded      encoded images and labels; from them to a whole data set

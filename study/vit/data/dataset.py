@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,13 @@ class DatasetInfo:
     description: str
     source: str  # where it comes from and what to cite
     licence: str
+    class_names: tuple[str, ...] | None = None  # in the order of the labels; None: no labels, or names not recorded
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> DatasetInfo:
+        """The description from its fields as JSON, which has lists for tuples."""
+        names = record.get("class_names")
+        return cls(**{**record, "class_names": None if names is None else tuple(names)})
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Digits(Source):
             description="handwritten digits, 8 x 8 grey",
             source="scikit-learn's load_digits: Alpaydin and Kaynak, UCI 1998, doi:10.24432/C50P49 (its test part)",
             licence="CC BY 4.0",
+            class_names=tuple("0123456789"),
         )
 
     def fingerprint(self) -> str:

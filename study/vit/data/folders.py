@@ -41,7 +41,13 @@ def _nearest(path: Path) -> str:
     return f"; did you mean {str(parent / close[0])!r}?" if close else f"; {parent} exists, but contains no {name!r}"
 
 
-def known(name: str, first: Sequence[tuple[str, bytes]], classes: int | None, counts: Mapping[str, int]) -> DatasetInfo:
+def known(
+    name: str,
+    first: Sequence[tuple[str, bytes]],
+    classes: int | None,
+    counts: Mapping[str, int],
+    class_names: Sequence[str] | None = None,
+) -> DatasetInfo:
     """The description of own data, from its first images, its classes and the sizes of its splits."""
     if not first:
         raise StudyError(f"data set {name!r} contains no images")
@@ -56,6 +62,7 @@ def known(name: str, first: Sequence[tuple[str, bytes]], classes: int | None, co
         description="own data" + (", no labels: for pre-training only" if classes is None else ""),
         source=str(existing(name)),
         licence="unknown",
+        class_names=None if class_names is None else tuple(class_names),
     )
 
 

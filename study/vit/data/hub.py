@@ -15,6 +15,7 @@ from study.vit.data.arrays import SPLITS, Decoded
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import assemble
 from study.vit.data.examples import Example, from_files, from_splits, literal, quiet_datasets
+from study.vit.data.hub_classes import CIFAR10, CIFAR100, DIGITS, FASHION_MNIST
 from study.vit.data.source import Source
 
 TIMEOUT = 5  # seconds to wait for the Hub's first response
@@ -33,6 +34,7 @@ class HubSet:
     splits: Mapping[str, int]  # as loaded: with the validation split taken from train
     description: str
     licence: str
+    class_names: tuple[str, ...] | None = None  # as the Hub records them; None: not known before reading
     files: Mapping[str, str] | None = None  # of each split, if the configuration contains more splits
 
     @property
@@ -53,6 +55,7 @@ SETS: Mapping[str, HubSet] = {
         splits={"train": 45_000, "validation": 5_000, "test": 10_000},
         description="CIFAR-10: small photographs of animals and vehicles (Krizhevsky 2009)",
         licence="none stated",
+        class_names=CIFAR10,
     ),
     "cifar100": HubSet(
         repository="uoft-cs/cifar100",
@@ -64,6 +67,7 @@ SETS: Mapping[str, HubSet] = {
         splits={"train": 45_000, "validation": 5_000, "test": 10_000},
         description="CIFAR-100: small photographs of 100 kinds of things, fine labels (Krizhevsky 2009)",
         licence="none stated",
+        class_names=CIFAR100,
     ),
     "svhn": HubSet(
         repository="ufldl-stanford/svhn",
@@ -76,6 +80,7 @@ SETS: Mapping[str, HubSet] = {
         splits={"train": 65_929, "validation": 7_328, "test": 26_032},
         description="SVHN: house numbers cropped to single digits, without the extra images (Netzer et al. 2011)",
         licence="non-commercial use only",
+        class_names=DIGITS,
     ),
     "flowers102": HubSet(
         repository="Donghyun99/Oxford-Flower-102",
@@ -98,6 +103,7 @@ SETS: Mapping[str, HubSet] = {
         splits={"train": 54_000, "validation": 6_000, "test": 10_000},
         description="Fashion-MNIST: pieces of clothing in grey (Xiao, Rasul and Vollgraf 2017)",
         licence="MIT",
+        class_names=FASHION_MNIST,
     ),
     "mnist": HubSet(
         repository="ylecun/mnist",
@@ -109,6 +115,7 @@ SETS: Mapping[str, HubSet] = {
         splits={"train": 54_000, "validation": 6_000, "test": 10_000},
         description="MNIST: handwritten digits (LeCun et al. 1998)",
         licence="MIT, as the Hub states",
+        class_names=DIGITS,
     ),
 }
 
@@ -127,6 +134,7 @@ class Hub(Source):
             description=known.description,
             source=f"huggingface.co/datasets/{known.repository} at {known.revision[:8]}",
             licence=known.licence,
+            class_names=known.class_names,
         )
 
     def fingerprint(self) -> str:

@@ -50,6 +50,7 @@ class ImageFolder(Source):
             first=[(str(file), file.read_bytes()) for file in islice(folders["train"].files, PEEK)],
             classes=classes if classes > 1 else None,
             counts={split: len(part.files) for split, part in folders.items()},
+            class_names=tuple(folders["train"].classes) if classes > 1 else None,
         )
 
     def fingerprint(self) -> str:

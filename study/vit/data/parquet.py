@@ -34,6 +34,7 @@ class Parquet(Source):
             first=peek(files["train"], columns.image),
             classes=self._classes(files["train"], columns),
             counts={split: sum(map(count, parts)) for split, parts in files.items()},
+            class_names=columns.class_names,
         )
 
     def fingerprint(self) -> str:

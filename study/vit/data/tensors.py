@@ -38,7 +38,7 @@ def _from_file(file: Path, device: str) -> Dataset:
             )
             for split in SPLITS
         }
-    return Dataset(DatasetInfo(**json.loads(metadata["info"])), **splits, digest=metadata["digest"])
+    return Dataset(DatasetInfo.from_record(json.loads(metadata["info"])), **splits, digest=metadata["digest"])
 
 
 def _from_memory(decoded: Decoded, device: str) -> Dataset:

@@ -117,6 +117,16 @@ def test_the_description_matches_the_data(name: str) -> None:
     assert all([info.description, info.source, info.licence])
 
 
+def test_class_names_are_described_and_kept_in_the_cache(name: str, forget: Callable[[], None]) -> None:
+    load(name, 36)
+    forget()
+    info, data = describe(name), load(name, 36)
+    assert data.info.class_names == info.class_names
+    assert info.class_names is None or len(set(info.class_names)) == info.classes
+    ours = {"digits": "0", "photos": None, "parquet": "class 0", "imagefolder": "0"}
+    assert (info.class_names or [None])[0] == ours.get(name.partition(":")[0], info.class_names and info.class_names[0])
+
+
 def test_no_validation_or_test_image_is_trained_on(name: str) -> None:
     """Given splits may share images between train and test: CIFAR-100 has ten, so a few are tolerated."""
     data = load(name, 36)
