@@ -129,6 +129,7 @@ class StudyFacts(Facts):
     baseline: dict[str, Any]  # all settings of the baseline
     origins: tuple[Origin, ...]
     claims: tuple[ClaimSpec, ...] = ()
+    notices: tuple[str, ...] = ()  # what to know before any number, see `study.planning.notices`
     tuning: TuningFacts | None = None
 
     @model_validator(mode="before")

@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from study.cli.notices import show_notices
 from study.design.claim_kinds.claim_kind import Region
 from study.design.study import Study
 from study.planning import tuning_state
 from study.planning.claim_power import ClaimPower
+from study.planning.notices import notices
 from study.planning.plan import CellPlan, Plan
 from study.utils.text import plural
 from study.vit import subject
@@ -27,6 +29,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
     """The plan for programs."""
     study = plan.study
     return {
+        "notices": notices(plan.state),
         "study": study.name,
         "question": study.grid.question,
         "design": study.design.name,
@@ -96,8 +99,9 @@ def _claim(power: ClaimPower) -> dict[str, Any]:
 
 
 def show(plan: Plan, console: Console) -> None:
-    """Print the plan as a table."""
+    """Print the plan as a table, after the notices."""
     study = plan.study
+    show_notices(plan.state, console)
     console.print(f"[bold]{escape(study.name)}[/]  {escape(study.grid.question)}")
     for line in _design_lines(study):
         console.print(escape(line), highlight=False)

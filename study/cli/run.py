@@ -12,6 +12,7 @@ from rich.markup import escape
 from study import BEGAN, tracking
 from study.cli import signals
 from study.cli.exit_codes import ExitCode
+from study.cli.notices import show_notices
 from study.cli.places import Places
 from study.cli.plan import summary
 from study.cli.progress import SweepProgress
@@ -78,6 +79,7 @@ def run(state: StudyState, places: Places, console: Console) -> ExitCode:
 
 def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
     plan = make_plan(state)
+    show_notices(state, console)
     console.print(f"[bold]{escape(state.study.name)}[/]  {summary(plan)}", highlight=False)
     damaged = _check_store(state, console)
     if plan.finished and not tracking.undelivered(state, places.tracking_uri):

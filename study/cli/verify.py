@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from study.cli.exit_codes import ExitCode
+from study.cli.notices import show_notices
 from study.design.stages import Stage
 from study.planning.state import StudyState
 from study.store.verify import Verified
@@ -20,6 +21,7 @@ def verify(state: StudyState, weights: bool = True) -> Verified:
 
 def show(state: StudyState, console: Console) -> ExitCode:
     """Verify a study and show the result. Returns FAILED if a stage is damaged or outdated."""
+    show_notices(state, console)
     with console.status("verifying stored stages"):
         found = verify(state)
     show_problems(found, state, console)

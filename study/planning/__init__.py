@@ -1,6 +1,7 @@
 """What a study will run: its trials and stages, what is stored of them, and what is missing.
 
 state                 StudyState: one look at the store, made once and passed down
+notices               what a reader must know before any number
 plan                  cells, trials and stages with their sizes
 trials                the trials of a study, given what is stored
 adaptive_replicates   replicates that are added while claims are undecided

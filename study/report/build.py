@@ -38,7 +38,7 @@ class Report:
 
     folder: Path
     files: tuple[Path, ...]
-    summary: tuple[str, ...]  # the findings, in plain sentences
+    summary: tuple[str, ...]  # the notices and the findings, in plain sentences
     warnings: tuple[str, ...] = ()  # what could not be computed or drawn, one sentence each
 
     @property
@@ -70,7 +70,8 @@ def build(results: Results, folder: Path) -> Report:
             "choose another folder with --reports"
         ) from None
     files = tuple(folder / name for name in names)
-    return Report(folder, files, tuple(map(_one_line, found)), tuple(dict.fromkeys(map(escape.line, warnings))))
+    summary = (*map(escape.line, results.facts.notices), *map(_one_line, found))
+    return Report(folder, files, summary, tuple(dict.fromkeys(map(escape.line, warnings))))
 
 
 def _one_line(answer: Answer) -> str:

@@ -59,7 +59,7 @@ analysis = analyse(read("."))"""
 
 def outline(analysis: Analysis) -> list[Cell]:
     """All cells of the notebook. Whatever raises is replaced by one sentence."""
-    cells: list[Cell] = [_title(analysis), Code(SETUP)]
+    cells: list[Cell] = [_title(analysis), *_notices(analysis), Code(SETUP)]
     for section in Section:
         failures: list[str] = []
         found = attempt(failures, f"The section '{section}' could not be written", _section, analysis, section)
@@ -79,6 +79,13 @@ def _title(analysis: Analysis) -> Text:
         f"Design `{facts.design_name}`: {escape.markdown(facts.description)}."
     )
     return Text(f"# {escape.markdown(facts.study)}\n\n**{escape.markdown(facts.question)}**\n\n{size}")
+
+
+def _notices(analysis: Analysis) -> Iterator[Cell]:
+    """The first section, if there are any."""
+    if analysis.facts.notices:
+        listed = "\n".join(f"- **{escape.markdown(sentence)}**" for sentence in analysis.facts.notices)
+        yield Text(f"These concern all numbers that follow.\n\n{listed}", "Notices")
 
 
 def _nothing(analysis: Analysis) -> Iterator[Cell]:

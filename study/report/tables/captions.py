@@ -19,6 +19,11 @@ TESTS = (
 )
 
 
+def notices(analysis: Analysis) -> str:
+    """The notices on the study, before the rest of a caption."""
+    return "".join(f"{sentence} " for sentence in analysis.facts.notices)
+
+
 def basis(analysis: Analysis) -> str:
     """What the means of cells are based on, and which of their intervals may be unreliable."""
     rows = analysis.cells

@@ -23,8 +23,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             columns.difference(rows, "difference from baseline, points"),
             Column.text("Pareto front", ["yes" if front else "" for front in rows["front"]]),
         ),
-        f"{analysis.facts.study}: size and test accuracy of every cell, with 95 % intervals. "
-        f"{captions.basis(analysis)}",
+        f"{captions.notices(analysis)}{analysis.facts.study}: size and test accuracy of every cell, with 95 % "
+        f"intervals. {captions.basis(analysis)}",
         "cells.csv",
     )
 

@@ -19,8 +19,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("test accuracy, %", formats.percent_plus_minus, rows["mean"], rows["low"], rows["high"]),
             Column.of("difference, points", formats.points_plus_minus, *columns.difference_values(rows)),
         ),
-        f"{analysis.facts.study}: parameters, multiply-adds, test accuracy and its difference from the baseline, with "
-        f"half the width of 95 % intervals. {captions.basis(analysis)}",
+        f"{captions.notices(analysis)}{analysis.facts.study}: parameters, multiply-adds, test accuracy and its "
+        f"difference from the baseline, with half the width of 95 % intervals. {captions.basis(analysis)}",
         "cells.csv",
     )
 

@@ -1,0 +1,16 @@
+"""Notices: what a reader must know before any number of a study, because results may not be what they are taken for.
+
+`plan`, `run`, `verify` and the report show them before anything else. Each check is a function of the state, in its own
+file, that yields sentences: plain text with a full stop, without markup.
+"""
+
+from collections.abc import Callable, Iterable
+
+from study.planning.state import StudyState
+
+CHECKS: tuple[Callable[[StudyState], Iterable[str]], ...] = ()
+
+
+def notices(state: StudyState) -> list[str]:
+    """The sentences of all checks, in their order. Raises StoreError."""
+    return [sentence for check in CHECKS for sentence in check(state)]
