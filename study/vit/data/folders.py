@@ -16,6 +16,8 @@ SPLIT_WORDS: Mapping[str, str] = {
     "validation": "validation",
     "valid": "validation",
     "val": "validation",
+    "eval": "validation",
+    "evaluation": "validation",
     "dev": "validation",
     "test": "test",
     "testing": "test",

@@ -5,6 +5,7 @@ Shapes: N images, C channels, H height, W width, S side of a square.
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from study.utils.errors import StudyError
 from study.vit.data.arrays import Pixels
 
 FILTER = Image.Resampling.BILINEAR  # Pillow widens it when it shrinks images, so there is no aliasing
+NOT_PIXELS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"))
+"""Formats that Pillow recognises, and reads only with other programs (for EPS it runs Ghostscript), if at all."""
 GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # besides I;16 and its variants
 
 
@@ -23,6 +26,13 @@ class Tile(NamedTuple):
 
     pixels: Pixels  # (S, S) grey or (S, S, 3) colour
     own_side: int  # before shrinking
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """The formats that are read, by their names in Pillow."""
+    Image.init()
+    return tuple(sorted(Image.OPEN.keys() - NOT_PIXELS))
 
 
 class Header(NamedTuple):
@@ -79,7 +89,7 @@ def fit(images_NCSS: Pixels, size: int) -> Pixels:
 
 def _opened(data: bytes, where: str) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data))
+        return Image.open(io.BytesIO(data), formats=formats())
     except Exception as error:  # as above
         raise StudyError(f"{where} is not an image that Pillow {PIL.__version__} can read: {error}") from error
 
