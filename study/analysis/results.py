@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from study.analysis.facts import StudyFacts, TuningFacts
-from study.design.factors import METRICS, RESULT_COLUMNS
+from study.design.factors import RESULT_COLUMNS
+from study.design.metrics import BY_REPLICATE
 from study.utils.errors import StudyError
 
 Kinds = Mapping[str, str]
@@ -19,7 +20,7 @@ FACTS_FILE = "study.json"
 GRID_FILE = "grid.yaml"
 WHOLE = ("replicate", "params", "params_active", "macs", "macs_active", "seed")
 TRIAL_KINDS: Kinds = {
-    column: "Int64" if column in WHOLE else "float64" if column in METRICS else "str" for column in RESULT_COLUMNS
+    column: "Int64" if column in WHOLE else "float64" if column in BY_REPLICATE else "str" for column in RESULT_COLUMNS
 }
 HISTORY_KINDS: Kinds = {
     "stage": "str",

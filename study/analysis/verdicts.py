@@ -8,8 +8,8 @@ from study.analysis.results import Results
 from study.analysis.stats.contrasts import Contrast
 from study.analysis.stats.sequential import Look, look_shares, looks
 from study.analysis.stats.verdict_rule import contrasts_of, judge, verdict_table
-from study.analysis.units import unit_of
 from study.design.comparison import Factors
+from study.design.metrics import unit_of
 
 ALPHA = 0.05  # probability of any false verdict among a study's claims
 COLUMNS = [

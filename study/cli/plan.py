@@ -11,7 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from study.cli.notices import show_notices
+from study.design import claim_wording
 from study.design.claim_kinds.claim_kind import Region
+from study.design.comparison import labels_by_factor
+from study.design.metrics import unit_of
 from study.design.study import Study
 from study.planning import tuning_state
 from study.planning.claim_power import ClaimPower
@@ -38,7 +41,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "paired": [[part.name for part in factor.parts] for factor in study.factors if factor.parts],
         "only": [spec.reason for spec in study.grid.only],
         "replicates": study.grid.model_dump(mode="json")["replicates"],
-        "claims": [_claim(power) for power in plan.claims],
+        "claims": [_claim(power, judged) for power, judged in zip(plan.claims, judged_as(study), strict=True)],
         "trials": len(plan.trials),
         "stages": [
             {"key": stage.key, "stage": stage.kind, "parent": stage.parent.key if stage.parent else None,
@@ -85,12 +88,27 @@ def _alias_table(study: Study) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _claim(power: ClaimPower) -> dict[str, Any]:
+def judged_as(study: Study) -> list[str]:
+    """Each claim as it will be judged: the cells compared, and when it holds."""
+    cells = {tuple(cell.labels.values()): cell.name for cell in study.included}
+    factors = labels_by_factor(study.factors)
+    return [claim_wording.echo(claim, factors, cells, study.grid.adaptive) for claim in study.grid.claims]
+
+
+def show_claims(study: Study, lines: list[str], console: Console) -> None:
+    """Print each claim, numbered, and below it how it will be judged. `lines` has the text of each claim."""
+    for number, (line, judged) in enumerate(zip(lines, judged_as(study), strict=True), start=1):
+        console.print(f"claim {number}: {escape(line)}", highlight=False)
+        console.print(f"  {escape(judged)}", highlight=False)
+
+
+def _claim(power: ClaimPower, judged: str) -> dict[str, Any]:
     region = power.supported
     ends = [end if math.isfinite(end) else None for end in (region.low, region.high)] if region else None
     return {
         "claim": power.claim.claim,
         "kind": power.claim.kind,
+        "judged": judged,
         "verdict": power.verdict,
         "replicates": power.replicates,
         "sd": power.sd,
@@ -117,8 +135,7 @@ def show(plan: Plan, console: Console) -> None:
         console.print(f"and {plural(len(rows) - MAX_ROWS, 'more cell')}; --json lists them all")
     for line in _excluded(plan):
         console.print(f"[dim]excluded: {escape(line)}[/]")
-    for power in plan.claims:
-        console.print(f"claim: {escape(claim_line(power))}", highlight=False)
+    show_claims(study, [claim_line(power) for power in plan.claims], console)
     if note := missing_estimates(plan.claims):
         console.print(note, highlight=False)
     console.print(summary(plan))
@@ -222,8 +239,8 @@ def _condition(region: Region, metric: str) -> str:
 
 
 def _difference(number: float, metric: str) -> str:
-    """Accuracies in percentage points, times in seconds."""
-    return f"{number:+.2f} s" if metric.endswith("_seconds") else f"{100 * number:+.2f} points"
+    unit = unit_of(metric)
+    return f"{unit.signed(number)} {unit.name}"
 
 
 def short(number: int) -> str:

@@ -14,7 +14,7 @@ from study.cli import signals
 from study.cli.exit_codes import ExitCode
 from study.cli.notices import show_notices
 from study.cli.places import Places
-from study.cli.plan import summary
+from study.cli.plan import claim_line, show_claims, summary
 from study.cli.progress import SweepProgress
 from study.cli.report import update_report, write_report
 from study.cli.sync import sweep_tags
@@ -81,6 +81,7 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
     plan = make_plan(state)
     show_notices(state, console)
     console.print(f"[bold]{escape(state.study.name)}[/]  {summary(plan)}", highlight=False)
+    show_claims(plan.study, [claim_line(power) for power in plan.claims], console)
     damaged = _check_store(state, console)
     if plan.finished and not tracking.undelivered(state, places.tracking_uri):
         update_report(state, places, console)

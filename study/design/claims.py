@@ -1,15 +1,15 @@
-"""Claims as a grid file declares them, before anything is run.
+"""Claims as a grid file declares them.
 
 A claim compares two sets of cells that differ only in the named factors and are matched in all others, over which the
-difference is averaged. `against` defaults to the baseline levels of the same factors. All numbers are in the metric's
-unit.
+difference is averaged. `against` defaults to the baseline levels of the same factors. Numbers are as in results.csv
+(accuracies: shares from 0 to 1), or have a unit: `1 point`, `3 s`; see `study.design.metrics`.
 
     claims:
       - claim: sharing V and W2 costs nothing that matters
         kind: non_inferior                    # at most `margin` worse
         cells: {shared projections: both}
         against: {shared projections: none}
-        margin: 0.01
+        margin: 1 point                       # or 0.01
       - claim: growing experts beat constant experts at equal parameters
         kind: greater
         cells: {experts by depth: [3, 4, 5]}
@@ -28,29 +28,38 @@ unit.
       - claim: the smallest model stays competitive
         kind: greater
         cells: {size: XXS}
-        against: 0.90                         # a number; all other factors stay at the baseline level
+        against: 90 %                         # a number; all other factors stay at the baseline level
       - claim: fewer kv heads train faster
         kind: less
         cells: {kv heads: 1}
-        metric: train_seconds
+        margin: 3 s
+        metric: train_seconds                 # every metric is listed in study/design/metrics.py
 
 Each kind (study/design/claim_kinds) defines for which true differences d, cells minus against, the claim holds. The
 claim is supported if the confidence interval of d is within this region, refuted if it is outside, and otherwise
-undecided. The margin is 0 if none is given.
+undecided. The margin is 0 if none is given. Which values are better (kind non_inferior) follows from the metric.
 """
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema, field_serializer, model_validator
 
+from study.design import metrics
 from study.design.claim_kinds import CLAIM_KINDS
 from study.design.claim_kinds.claim_kind import ClaimKind, Region
 from study.design.yaml_file import did_you_mean, shown
 from study.utils.frozen_model import FieldError, Frozen
 
 Sentence = Annotated[str, Field(min_length=1, max_length=2000, strict=True)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Margin = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+NUMBER_WITH_UNIT = {"type": "string", "pattern": r"^\s*[+-]?[0-9.]"}
+Number = Annotated[
+    float, Field(strict=True, allow_inf_nan=False), WithJsonSchema({"anyOf": [{"type": "number"}, NUMBER_WITH_UNIT]})
+]
+Margin = Annotated[
+    float,
+    Field(ge=0, strict=True, allow_inf_nan=False),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, NUMBER_WITH_UNIT]}),
+]
 
 # discriminated by the written type, so that an error refers to the intended form
 LevelsOrNumber = Annotated[
@@ -86,10 +95,21 @@ class ClaimSpec(Frozen):
     where: dict[str, Any] = Field(
         default={}, description="other factors, and the level (or list of levels) to which the comparison is limited"
     )
-    margin: Margin | None = Field(None, description="the smallest difference that matters, in the metric's unit")
-    better: Literal["higher", "lower"] = Field("higher", description="which values are better (kind non_inferior)")
+    margin: Margin | None = Field(
+        None, description="the smallest difference that matters, as in results.csv or with a unit: 0.01, 1 point, 3 s"
+    )
+    better: Literal["higher", "lower"] | None = Field(
+        None, description="which values are better (kind non_inferior); follows from the metric and can be left out"
+    )
     direction: Literal["either", "greater", "less"] = Field("either", description="sign of d (kind interaction)")
-    metric: str = Field("test_accuracy", min_length=1, description="column of results.csv that is compared")
+    metric: str = Field(
+        metrics.DEFAULT, min_length=1, description=f"what is compared, one of: {', '.join(metrics.METRICS)}"
+    )
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Which values of the metric are better."""
+        return (self.better or metrics.metric_of(self.metric).better) == "higher"
 
     @property
     def definition(self) -> ClaimKind:
@@ -108,7 +128,7 @@ class ClaimSpec(Frozen):
         self._check_keys()
         self.definition.check(self)
         self._check_cells()
-        self._check_shares()
+        self._check_better()
         return self
 
     def _check_keys(self) -> None:
@@ -123,20 +143,33 @@ class ClaimSpec(Frozen):
         if both := self.where.keys() & self.cells.keys():
             raise ValueError(f"'where' and 'cells' both name {_listed(both)}; remove it from 'where'")
 
-    def _check_shares(self) -> None:
-        """Raises ValueError for percentage points, which would decide any claim about shares."""
-        if not self.metric.endswith("accuracy"):
-            return
-        if self.margin is not None and self.margin >= 1:
-            raise ValueError(
-                f"invalid margin {self.margin:g}: accuracies are shares, one percentage point is 0.01; "
-                f"did you mean {self.margin / 100:g}?"
+    def _check_better(self) -> None:
+        natural = metrics.METRICS.get(self.metric)
+        if self.better and natural and self.better != natural.better:
+            raise FieldError(
+                "better",
+                f"invalid value {self.better!r}: of {self.metric} {natural.better} is better; leave it out, or use "
+                "kind greater or less",
             )
-        if isinstance(self.against, float) and not 0 <= self.against <= 1:
-            raise ValueError(
-                f"invalid value {self.against:g} in 'against': accuracies are shares from 0 to 1; "
-                f"did you mean {self.against / 100:g}?"
-            )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_units(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        metric, read = metrics.metric_of(data.get("metric", metrics.DEFAULT)), dict(data)
+        for key, parse in (("margin", metrics.margin_of), ("against", metrics.value_of)):
+            try:
+                read |= {key: parse(data[key], metric)} if key in data else {}
+            except ValueError as error:
+                raise FieldError(key, str(error)) from None
+        return read
+
+    @field_serializer("margin", when_used="json")
+    def _write_margin(self, margin: float | None) -> float | str | None:
+        """As it can be read again: a large share needs its unit."""
+        large = margin is not None and metrics.unit_of(self.metric).is_share and margin > metrics.LARGEST_BARE
+        return metrics.margin_in_points(margin) if margin is not None and large else margin
 
 
 class Adaptive(Frozen):
@@ -144,7 +177,7 @@ class Adaptive(Frozen):
 
     min: Annotated[int, Field(ge=2, le=1_000_000, strict=True)] = Field(description="replicates of every cell")
     max: Annotated[int, Field(ge=2, le=1_000_000, strict=True)] = Field(
-        description="maximum replicates of a cell; fixed in advance, as the error rate depends on it"
+        description="maximum replicates of a cell; the error rate holds if it is not raised after results"
     )
     until: Literal["claims"] = Field(description="claims: until every claim is decided")
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from study.design.claim_kinds.claim_kind import Corner
 from study.design.claims import ClaimSpec
-from study.design.factors import METRICS, Factor, UnknownLevelError, named_levels
+from study.design.factors import Factor, UnknownLevelError, named_levels
+from study.design.metrics import METRICS
 from study.design.yaml_file import Keys, Place, did_you_mean
 from study.utils.errors import StudyError
 
@@ -95,8 +96,7 @@ def check_claims(
         if (other := written.setdefault(claim.claim, i)) != i:
             raise (here / "claim").error(f"duplicate of claims[{other}]; use a different sentence")
         if claim.metric not in METRICS:
-            problem = f"invalid metric {claim.metric!r}: must differ by replicate"
-            raise (here / "metric").error(f"{problem}; {did_you_mean(claim.metric, METRICS)}")
+            raise (here / "metric").error(f"unknown metric {claim.metric!r}; {did_you_mean(claim.metric, METRICS)}")
         try:
             found = select(claim, factors)
         except ClaimError as error:

@@ -18,7 +18,6 @@ RESULT_COLUMNS = (
     *("params", "params_active", "macs", "macs_active", "train_seconds", "pretrain_key", "pretrain_seconds"),
     *("seed", "device", "commit", "reason"),
 )
-METRICS = ("test_accuracy", "val_accuracy", "train_seconds", "pretrain_seconds")  # those that differ by replicate
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,18 @@
 """Claims as sentences: when a claim holds, the confidence of its interval, how p-values are adjusted."""
 
-import math
-
 import pandas as pd
 
 from study.analysis.analysis import Analysis
 from study.analysis.facts import StudyFacts
-from study.analysis.units import unit_of
+from study.design import claim_wording
+from study.design.claim_kinds.claim_kind import Region
+from study.design.metrics import unit_of
 
 
 def region(claim: pd.Series, with_unit: bool = True) -> str:
-    """The true differences for which a claim holds: above -1.00 points, -1.00 to +1.00 points."""
-    unit = unit_of(claim["metric"])
-    name = f" {unit.name}" if with_unit else ""
-    low, high = (unit.signed(claim[end]) for end in ("holds_above", "holds_below"))
-    if math.isfinite(claim["holds_above"]) and math.isfinite(claim["holds_below"]):
-        return f"{low} to {high}{name}" if claim["holds_between"] else f"below {low} or above {high}{name}"
-    return f"above {low}{name}" if math.isfinite(claim["holds_above"]) else f"below {high}{name}"
+    """The true differences for which a claim holds, from a row of `Analysis.verdicts`."""
+    claimed = Region(claim["holds_above"], claim["holds_below"], bool(claim["holds_between"]))
+    return claim_wording.region(claimed, unit_of(claim["metric"]), with_unit)
 
 
 def intervals(analysis: Analysis) -> str:

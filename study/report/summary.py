@@ -13,7 +13,7 @@ from study.analysis.findings import ALPHA
 from study.analysis.pretraining import SCRATCH
 from study.analysis.stats.power import detectable_effect, needed_replicates
 from study.analysis.tuned_values import edge_sentences
-from study.analysis.units import unit_of
+from study.design.metrics import unit_of
 from study.report import claim_wording
 from study.report.mixed_provenance import mixture
 from study.utils import formats

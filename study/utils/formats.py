@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Callable
-
-import pandas as pd
+from numbers import Real
 
 PERCENT = "\N{NO-BREAK SPACE}%"
 NONE = "\N{EN DASH}"
@@ -21,35 +20,40 @@ def subject(count: int, total: int, noun: str) -> str:
 
 def percent(share: float) -> str:
     """0.94631 as 94.63, for columns and sentences whose unit is %."""
-    return _fixed(100 * share, 2)
+    return fixed(100 * share, 2)
 
 
 def percent_with(mean: float, low: float, high: float) -> str:
     """A mean, and its 95 % interval if there is one: 94.63 (93.12 to 96.14)."""
-    return _with(percent, mean, low, high)
+    return with_interval(percent, mean, low, high)
 
 
 def points(share: float) -> str:
     """A difference of shares in percentage points, with its sign: 0.0031 as +0.31."""
-    if _unknown(share):
+    return NONE if _unknown(share) else signed(100 * share, 2)
+
+
+def signed(number: float, decimals: int) -> str:
+    """A number with its sign: +1,234.50; zero has none."""
+    if _unknown(number):
         return NONE
-    written = f"{100 * share:+.2f}"
-    return "0.00" if float(written) == 0 else written.replace("-", MINUS)
+    written = f"{number:+,.{decimals}f}"
+    return f"{0:.{decimals}f}" if float(written.replace(",", "")) == 0 else written.replace("-", MINUS)
 
 
 def points_with(difference: float, low: float, high: float) -> str:
     """A difference, and its 95 % interval if there is one: +0.31 (−0.20 to +0.82)."""  # noqa: RUF002
-    return _with(points, difference, low, high)
+    return with_interval(points, difference, low, high)
 
 
 def percent_plus_minus(mean: float, low: float, high: float) -> str:
     """A mean with half the width of its interval: 94.63 ± 1.51; an asymmetric (cut) interval is given in full."""
-    return _plus_minus(percent, mean, low, high)
+    return with_half_width(percent, percent, mean, low, high)
 
 
 def points_plus_minus(difference: float, low: float, high: float) -> str:
     """A difference with half the width of its interval: +0.31 ± 0.51."""
-    return _plus_minus(points, difference, low, high)
+    return with_half_width(points, percent, difference, low, high)
 
 
 def p_value(value: float) -> str:
@@ -61,7 +65,7 @@ def p_value(value: float) -> str:
 
 def hundredths(number: float) -> str:
     """Two decimals; used for effect sizes."""
-    return _fixed(number, 2).replace(f"{MINUS}0.00", "0.00")
+    return fixed(number, 2).replace(f"{MINUS}0.00", "0.00")
 
 
 def count(number: float) -> str:
@@ -89,7 +93,7 @@ def significant(number: float, digits: int = 3) -> str:
     if _unknown(number) or number == 0:
         return NONE if _unknown(number) else "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
-    return _fixed(number, decimals)
+    return fixed(number, decimals)
 
 
 def duration(seconds: float) -> str:
@@ -102,23 +106,28 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _fixed(number: float, decimals: int) -> str:
+def fixed(number: float, decimals: int) -> str:
+    """With that many decimals."""
     return NONE if _unknown(number) else f"{number:,.{decimals}f}".replace("-", MINUS)
 
 
-def _with(write: Callable[[float], str], value: float, low: float, high: float) -> str:
+def with_interval(write: Callable[[float], str], value: float, low: float, high: float) -> str:
+    """A value, and its interval if there is one."""
     if _unknown(low) or _unknown(high):
         return write(value)
     return f"{write(value)} ({'no spread' if low == high else f'{write(low)} to {write(high)}'})"
 
 
-def _plus_minus(write: Callable[[float], str], value: float, low: float, high: float) -> str:
+def with_half_width(
+    write: Callable[[float], str], write_half: Callable[[float], str], value: float, low: float, high: float
+) -> str:
+    """A value with half the width of its interval; an asymmetric (cut) interval is given in full."""
     if _unknown(low) or _unknown(high):
         return write(value)
     if not math.isclose(high - value, value - low, abs_tol=1e-9):
-        return _with(write, value, low, high)
-    return f"{write(value)} ± {percent((high - low) / 2)}"
+        return with_interval(write, value, low, high)
+    return f"{write(value)} ± {write_half((high - low) / 2)}"
 
 
 def _unknown(number: float) -> bool:
-    return bool(pd.isna(number)) or math.isinf(number)
+    return not isinstance(number, Real) or not math.isfinite(number)  # also None and pandas.NA

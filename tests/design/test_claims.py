@@ -1,12 +1,16 @@
 """Claims as written: valid and invalid ones, and the cells that they select."""
 
+import contextlib
 import math
+from decimal import Decimal
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from study.design import claims
+from study.design import claims, metrics
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.design.comparison import ClaimError, select
@@ -44,14 +48,14 @@ def test_the_documented_claims_are_accepted_and_select_cells():
     ("keys", "region"),
     [
         ({"kind": "greater"}, Region(0.0, math.inf)),
-        ({"kind": "greater", "margin": 0.5}, Region(0.5, math.inf)),
+        ({"kind": "greater", "margin": 0.125}, Region(0.125, math.inf)),
         ({"kind": "less"}, Region(-math.inf, -0.0)),
-        ({"kind": "less", "margin": 0.5}, Region(-math.inf, -0.5)),
-        ({"kind": "equivalent", "margin": 0.5}, Region(-0.5, 0.5)),
-        ({"kind": "non_inferior", "margin": 0.5}, Region(-0.5, math.inf)),
-        ({"kind": "non_inferior", "margin": 0.5, "better": "lower"}, Region(-math.inf, 0.5)),
+        ({"kind": "less", "margin": 0.125}, Region(-math.inf, -0.125)),
+        ({"kind": "equivalent", "margin": 0.125}, Region(-0.125, 0.125)),
+        ({"kind": "non_inferior", "margin": 0.125}, Region(-0.125, math.inf)),
+        ({"kind": "non_inferior", "margin": 0.125, "metric": "train_seconds"}, Region(-math.inf, 0.125)),
         ({"kind": "interaction"}, Region(-0.0, 0.0, inside=False)),
-        ({"kind": "interaction", "margin": 0.5}, Region(-0.5, 0.5, inside=False)),
+        ({"kind": "interaction", "margin": 0.125}, Region(-0.125, 0.125, inside=False)),
         ({"kind": "interaction", "direction": "less"}, Region(-math.inf, -0.0)),
     ],
 )
@@ -156,15 +160,80 @@ def test_an_interaction_changes_both_factors():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"kind": "non_inferior", "margin": 1.0}, "one percentage point is 0.01; did you mean 0.01"),
-        ({"kind": "non_inferior", "margin": 2.5, "metric": "val_accuracy"}, "did you mean 0.025"),
-        ({"kind": "greater", "against": 90.0}, "shares from 0 to 1; did you mean 0.9"),
+        (
+            {"kind": "non_inferior", "margin": 0.5},
+            "did you mean 0.5 points \\(write `0.5 points`\\) or 50 points \\(write `50 points`\\)",
+        ),
+        ({"kind": "non_inferior", "margin": 1}, "did you mean 1 points .* or 100 points"),
+        ({"kind": "greater", "margin": 0.21}, "did you mean 0.21 points .* or 21 points"),
+        ({"kind": "non_inferior", "margin": 2.5, "metric": "val_accuracy"}, "did you mean 2.5 points .write `2.5 poi"),
+        ({"kind": "greater", "margin": "2 %"}, "may mean points or a ratio; .* write `2 points`"),
+        ({"kind": "greater", "margin": "0.5"}, "must be a number, or a number with a unit"),
+        ({"kind": "greater", "margin": "3 s"}, "with a unit \\(points, point"),
+        ({"kind": "greater", "margin": "150 points"}, "differ by at most 100 points"),
+        ({"kind": "greater", "margin": "-1 points"}, "greater than or equal to 0"),
+        ({"kind": "greater", "margin": "2 points", "metric": "train_seconds"}, "with a unit \\(s, ms, min, h\\)"),
+        ({"kind": "greater", "against": 90.0}, "shares from 0 to 1; did you mean 90 % .write `90 %`"),
+        ({"kind": "greater", "against": "101 %"}, "shares from 0 to 1"),
+        ({"kind": "greater", "against": "90 points"}, "with a unit \\(%, percent\\)"),
+        (
+            {"kind": "non_inferior", "margin": 1.0, "metric": "train_seconds", "better": "higher"},
+            "of train_seconds lower is better",
+        ),
+        ({"kind": "non_inferior", "margin": 0.1, "better": "lower"}, "of test_accuracy higher is better"),
     ],
 )
-def test_percentage_points_are_rejected(keys, message):
+def test_ambiguous_or_contradictory_numbers_are_refused_with_a_question(keys, message):
     with pytest.raises(ValidationError, match=message):
         spec(cells={"size": "S"}, **keys)
 
 
-def test_seconds_may_differ_by_more_than_one():
-    assert spec(kind="less", cells={"size": "S"}, margin=30.0, metric="train_seconds").margin == 30
+@pytest.mark.parametrize(
+    ("keys", "margin"),
+    [
+        ({"margin": 0.2}, 0.2),
+        ({"margin": "0.5 points"}, 0.005),
+        ({"margin": "1 point"}, 0.01),
+        ({"margin": "50 points"}, 0.5),
+        ({"margin": 30.0, "metric": "train_seconds"}, 30.0),
+        ({"margin": "3 s", "metric": "train_seconds"}, 3.0),
+        ({"margin": "1.5 min", "metric": "pretrain_seconds"}, 90.0),
+        ({"margin": "0.25ms", "metric": "fp32_ms"}, 0.25),
+        ({"margin": "10k", "metric": "params"}, 10_000.0),
+        ({"margin": "1.5 MB", "metric": "int8_bytes"}, 1_500_000.0),
+    ],
+)
+def test_a_margin_has_the_unit_of_its_metric(keys, margin):
+    assert spec(kind="greater", cells={"size": "S"}, **keys).margin == margin
+
+
+def test_against_may_be_a_percentage():
+    assert spec(kind="greater", cells={"size": "S"}, against="70.88 %").against == 0.7088
+
+
+@given(st.floats(1e-9, 1.0), st.sampled_from(["greater", "equivalent", "interaction"]))
+def test_every_margin_survives_json(margin, kind):
+    claim = spec(kind=kind, cells={"size": "S", "kv heads": 1}, margin=metrics.margin_in_points(margin))
+    assert claim.margin == margin
+    assert ClaimSpec.model_validate_json(claim.model_dump_json()) == claim
+
+
+@given(st.decimals("0.0001", "9999", places=4), st.sampled_from(["s", "ms", "min", "h"]))
+def test_amounts_are_exact(number, unit):
+    factor = {"s": 1, "ms": Decimal("0.001"), "min": 60, "h": 3600}[unit]
+    assert metrics.amount(f" {number}  {unit} ", metrics.SECONDS.factors) == float(number * factor)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_an_amount_or_refused(text):
+    with contextlib.suppress(ValueError):
+        assert math.isfinite(metrics.amount(text, metrics.SECONDS.factors))
+
+
+@given(st.sampled_from(list(metrics.METRICS)), st.floats(1e-6, 0.2))
+def test_not_worse_follows_from_the_metric(metric, margin):
+    """Slower, larger or less accurate by more than the margin is outside the region; any improvement is inside."""
+    region = spec(kind="non_inferior", cells={"size": "S"}, metric=metric, margin=margin).region
+    worse = -1 if metric.endswith("accuracy") else 1
+    inside = [region.low < d < region.high for d in (2 * worse * margin, worse * margin / 2, -100.0 * worse)]
+    assert inside == [False, True, True]

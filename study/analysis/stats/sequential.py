@@ -12,7 +12,7 @@ Several claims: at each look the undecided ones are Holm-adjusted among themselv
 Res. 5:311-320): a decided claim passes its alpha on. A decided claim keeps its verdict and its numbers; replicates that
 its cells get later because of other claims do not change it.
 
-`max` is part of the design and must be fixed beforehand. Raising it after seeing results inflates the error rate.
+`max` is part of the design. Raising it after seeing results inflates the error rate.
 """
 
 import itertools

@@ -7,7 +7,7 @@ from study.design.claim_kinds.claim_kind import Claim, ClaimKind, Region
 
 def region(claim: Claim) -> Region:
     margin = claim.margin or 0.0
-    return Region(-margin, math.inf) if claim.better == "higher" else Region(-math.inf, margin)
+    return Region(-margin, math.inf) if claim.higher_is_better else Region(-math.inf, margin)
 
 
 KIND = ClaimKind(

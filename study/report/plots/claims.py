@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from study.analysis.units import POINTS
+from study.design.metrics import POINTS
 from study.report.placement import Section
 from study.report.plots import forest
 from study.report.plots.plot import Plot

@@ -7,7 +7,7 @@ import pandas as pd
 
 from study.analysis.analysis import Analysis
 from study.analysis.facts import StudyFacts
-from study.analysis.units import Unit, unit_of
+from study.design.metrics import Unit, unit_of
 from study.report.plots.panels import Limits
 from study.report.plots.style import BLACK, BLUE, VERMILLION
 from study.report.plots.whiskers import Row, dots_and_whiskers

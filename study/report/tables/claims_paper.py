@@ -3,7 +3,7 @@
 import pandas as pd
 
 from study.analysis.analysis import Analysis
-from study.analysis.units import Unit
+from study.design.metrics import Unit
 from study.report import claim_wording
 from study.report.tables import columns
 from study.report.tables.report_table import ReportTable

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from study.analysis.facts import TuningFacts
-from study.analysis.units import Unit, unit_of
+from study.design.metrics import Unit, unit_of
 from study.report.tables.table import Column
 from study.report.tables.values import json_value
 from study.utils import formats
