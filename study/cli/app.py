@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from study import __version__
+from study.cli import home, streams
 from study.cli.exit_codes import EPILOG, ExitCode
 from study.cli.launch import launch
 from study.design.study import load
@@ -220,6 +221,8 @@ def ui(
 
 def main() -> None:
     """Entry point. A StudyError, or a disk that is full or read-only, becomes one message and ExitCode.INVALID."""
+    streams.accept_any_text()
+    home.replace_unwritable()
     try:
         app()
     except StudyError as error:

@@ -9,7 +9,7 @@ from study.planning.state import StudyState
 from study.utils.errors import StudyError
 from study.utils.provenance import commit
 from study.utils.redact import masked
-from study.utils.text import plural
+from study.utils.text import plural, readable
 
 
 def sync(state: StudyState, places: Places, console: Console) -> ExitCode:
@@ -27,4 +27,4 @@ def sync(state: StudyState, places: Places, console: Console) -> ExitCode:
 
 def sweep_tags(state: StudyState) -> dict[str, str]:
     """The tags of all runs that one invocation delivers."""
-    return {"commit": commit(), "grid": str(state.study.path)}
+    return {"commit": commit(), "grid": readable(state.study.path)}

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.design.resources import Resources
+from study.execution import ray_token
 from study.utils import stale_dirs
 from study.utils.cpus import usable_cpus
 from study.utils.errors import StudyError
@@ -81,6 +83,7 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
 
 def _start() -> None:
     began, before = time.monotonic(), children()
+    ray_token.provide()
     try:
         with stale_dirs.pending(_ray_folder()):
             try:
@@ -92,6 +95,12 @@ def _start() -> None:
                 context = _init_local()
             _SESSION.append(Path(context.address_info["session_dir"]))
             stale_dirs.claim(_SESSION[0])
+    except UnicodeEncodeError as error:
+        _kill_new_children(before)
+        raise StudyError(
+            f"cannot start Ray on this machine: {error.object!a} is not valid text in the encoding of file names "
+            f"({sys.getfilesystemencoding()}), and Ray requires it; set PYTHONUTF8=1, or rename the file or folder"
+        ) from error
     except Exception as error:  # Ray raises bare exceptions, too
         _kill_new_children(before)
         raise StudyError(

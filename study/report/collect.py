@@ -31,7 +31,7 @@ from study.report.design_notes import design_facts
 from study.store import exported_models
 from study.store.results import CorruptError, Result, Store
 from study.utils.canonical_json import canonical_json
-from study.utils.text import plural
+from study.utils.text import plural, readable
 from study.vit import subject
 
 MODELINE = "# yaml-language-server:"
@@ -333,6 +333,6 @@ def _origin(group: list[tuple[Stage, Result]], users: Mapping[str, Iterable[str]
 
 
 def _shown_path(path: Path) -> str:
-    """Relative to the working directory, so that a committed report has no absolute path."""
+    """Relative to the working directory, so that a committed report has no absolute path; undecodable bytes escaped."""
     relative = Path(os.path.relpath(path.resolve()))
-    return path.name if ".." in relative.parts else relative.as_posix()
+    return readable(path.name if ".." in relative.parts else relative.as_posix())

@@ -1,4 +1,7 @@
-"""Counts, percentage points and durations in messages."""
+"""Counts, percentage points, durations and paths in messages."""
+
+import os
+from pathlib import Path
 
 
 def plural(number: float, noun: str) -> str:
@@ -20,3 +23,8 @@ def clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def readable(path: Path | str) -> str:
+    """A path as text that can be encoded; bytes of file names that are not UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

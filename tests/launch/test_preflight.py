@@ -50,7 +50,7 @@ def test_a_token_that_other_users_can_read(home):
 
 
 def test_a_missing_token_is_an_error_only_for_a_cluster(tmp_path):
-    assert preflight.token(None, {}, tmp_path).status == "ok"  # Ray writes one
+    assert preflight.token(None, {}, tmp_path).status == "ok"  # the driver generates one
     found = preflight.token("auto", {}, tmp_path)
     assert found.status == "error"
     assert "every node needs the same token" in found.message
@@ -84,11 +84,6 @@ def test_the_token_itself_is_never_shown(home):
 def read_only(monkeypatch):
     """Nothing is writable according to `os.access`: root, who may run these tests, can write everywhere."""
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
-
-
-def test_a_home_folder_that_is_not_writable(tmp_path, read_only):
-    found = preflight.token(None, {}, tmp_path)
-    assert (found.status, "cannot write its token" in found.message) == ("error", True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit differs on other systems")
