@@ -12,12 +12,13 @@ import pandas as pd
 from study.analysis.facts import StudyFacts, TuningFacts
 from study.design.factors import RESULT_COLUMNS
 from study.design.metrics import BY_REPLICATE
-from study.utils.errors import StudyError
+from study.utils.errors import Advice, StudyError
 
 Kinds = Mapping[str, str]
 
 FACTS_FILE = "study.json"
 GRID_FILE = "grid.yaml"
+REBUILD = Advice("to rebuild the report", "report")
 WHOLE = ("replicate", "params", "params_active", "macs", "macs_active", "seed")
 TRIAL_KINDS: Kinds = {
     column: "Int64" if column in WHOLE else "float64" if column in BY_REPLICATE else "str" for column in RESULT_COLUMNS
@@ -115,12 +116,10 @@ def read(folder: Path | str = ".") -> Results:
         )
     except FileNotFoundError as error:
         name = Path(error.filename).name
-        raise StudyError(f"{folder}: {name} not found; rebuild the report with 'python -m study report'") from None
+        raise StudyError(f"{folder}: {name} not found", REBUILD) from None
     except ValueError as error:
         first = str(error).splitlines()[0]
-        raise StudyError(
-            f"{folder}: invalid report files ({first}); rebuild the report with 'python -m study report'"
-        ) from None
+        raise StudyError(f"{folder}: invalid report files ({first})", REBUILD) from None
 
 
 def tuning_kinds(facts: TuningFacts) -> Kinds:

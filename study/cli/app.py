@@ -17,11 +17,14 @@ from rich.markup import escape
 from study import __version__
 from study.cli import home, streams
 from study.cli.exit_codes import EPILOG, ExitCode
+from study.cli.invocation import Verb, invocation
 from study.cli.launch import launch
+from study.cli.missing_store import missing, open_existing, store_above
 from study.design.study import load
 from study.planning.state import StudyState
 from study.store.results import Store
 from study.utils.errors import StudyError
+from study.utils.paths import expanded
 from study.utils.text import plural
 
 if TYPE_CHECKING:
@@ -37,7 +40,14 @@ app = typer.Typer(
 )
 STUDY, RESULTS, SETUP = "Run a study", "Use its results", "Set up"  # headings in `study --help`
 
-GridPath = Annotated[Path, typer.Argument(metavar="GRID", help="Grid file, such as grids/quickstart.yaml.")]
+
+def _expanded(path: Path | None) -> Path | None:
+    return None if path is None else expanded(path)
+
+
+GridPath = Annotated[
+    Path, typer.Argument(metavar="GRID", callback=_expanded, help="Grid file, such as grids/quickstart.yaml.")
+]
 StorePath = Annotated[
     str,
     typer.Option(
@@ -46,7 +56,9 @@ StorePath = Annotated[
         help="Where finished stages are stored: a folder, s3://BUCKET/NAME or gs://BUCKET/NAME.",
     ),
 ]
-ReportsPath = Annotated[Path, typer.Option("--reports", help="Folder for the reports of all studies.")]
+ReportsPath = Annotated[
+    Path, typer.Option("--reports", callback=_expanded, help="Folder for the reports of all studies.")
+]
 TrackingUri = Annotated[
     str | None,
     typer.Option(
@@ -76,8 +88,9 @@ def options(
     """Options of `study` itself."""
 
 
-@app.command(rich_help_panel=STUDY)
+@app.command(cls=Verb, rich_help_panel=STUDY)
 def plan(
+    context: typer.Context,
     grid: GridPath,
     store: StorePath = STORE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -90,7 +103,8 @@ def plan(
     from study.cli import plan as view
     from study.planning.plan import make_plan
 
-    made = make_plan(_look(grid, store))
+    _note_missing(context, store)
+    made = make_plan(_look(grid, Store(store)))
     if not as_json:
         view.show(made, _console())
         _warn_of_misfits(made)
@@ -99,8 +113,9 @@ def plan(
         print(json.dumps(view.as_json(made) | ({"forecast": forecast} if measure else {}), indent=1))
 
 
-@app.command(rich_help_panel=STUDY)
+@app.command(cls=Verb, rich_help_panel=STUDY)
 def run(
+    context: typer.Context,
     grid: GridPath,
     address: Annotated[
         str | None,
@@ -117,35 +132,43 @@ def run(
     from study.cli import run as sweep
     from study.cli.verify import discard_damaged
 
-    places = _places(store, reports, tracking_uri, address)
-    state = _look(grid, store)
+    _note_missing(context, store)
+    places = _places(context, Store(store), reports, tracking_uri, address)
+    state = _look(grid, Store(store))
     if recompute_damaged and discard_damaged(state, _console()):
         state = state.look_again()
     raise typer.Exit(sweep.run(state, places, _console()))
 
 
-@app.command(rich_help_panel=RESULTS)
+@app.command(cls=Verb, rich_help_panel=RESULTS)
 def report(
-    grid: GridPath, store: StorePath = STORE, reports: ReportsPath = REPORTS, tracking_uri: TrackingUri = None
+    context: typer.Context,
+    grid: GridPath,
+    store: StorePath = STORE,
+    reports: ReportsPath = REPORTS,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Rebuild the report of a study from stored results."""
     from study.cli.report import rebuild_report
 
-    places = _places(store, reports, tracking_uri)
-    raise typer.Exit(rebuild_report(_look(grid, store), places, _console()))
+    found = open_existing(store)
+    places = _places(context, found, reports, tracking_uri)
+    raise typer.Exit(rebuild_report(_look(grid, found), places, _console()))
 
 
-@app.command(name="export", rich_help_panel=RESULTS)
+@app.command(name="export", cls=Verb, rich_help_panel=RESULTS)
 def export_models(
     grid: GridPath,
     store: StorePath = STORE,
-    to: Annotated[Path | None, typer.Option("--to", help="Output folder.", show_default="exports/STUDY")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", callback=_expanded, help="Output folder.", show_default="exports/STUDY")
+    ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Largest loss of validation accuracy with which int8 is kept.")
     ] = 0.01,
 ) -> None:
     """Export the model of each finished cell to ONNX, float32 and int8; measure size and one-core latency."""
-    state = _look(grid, store)
+    state = _look(grid, open_existing(store))
     from study.execution import export_models
 
     folder = to or Path("exports") / state.study.name
@@ -156,26 +179,30 @@ def export_models(
     )
 
 
-@app.command(rich_help_panel=RESULTS)
-def verify(grid: GridPath, store: StorePath = STORE) -> None:
+@app.command(cls=Verb, rich_help_panel=RESULTS)
+def verify(context: typer.Context, grid: GridPath, store: StorePath = STORE) -> None:
     """Verify the checksums of all stored stages of a study."""
     from study.cli.verify import show
 
-    raise typer.Exit(show(_look(grid, store), _console()))
+    raise typer.Exit(show(_look(grid, open_existing(store)), _console(), invocation(context)))
 
 
-@app.command(rich_help_panel=RESULTS)
-def sync(grid: GridPath, store: StorePath = STORE, tracking_uri: TrackingUri = None) -> None:
+@app.command(cls=Verb, rich_help_panel=RESULTS)
+def sync(context: typer.Context, grid: GridPath, store: StorePath = STORE, tracking_uri: TrackingUri = None) -> None:
     """Deliver stored results, failures and early stops to MLflow, as far as they are missing there."""
     from study.cli.sync import sync as deliver
 
-    places = _places(store, REPORTS, tracking_uri)
-    raise typer.Exit(deliver(_look(grid, store), places, _console()))
+    found = open_existing(store)
+    places = _places(context, found, REPORTS, tracking_uri)
+    raise typer.Exit(deliver(_look(grid, found), places, _console()))
 
 
-@app.command(rich_help_panel=SETUP)
+@app.command(cls=Verb, rich_help_panel=SETUP)
 def doctor(
-    grid: Annotated[Path | None, typer.Argument(metavar="GRID", help="Grid file whose data sets to check.")] = None,
+    context: typer.Context,
+    grid: Annotated[
+        Path | None, typer.Argument(metavar="GRID", callback=_expanded, help="Grid file whose data sets to check.")
+    ] = None,
     address: Annotated[str | None, typer.Option(help="Check every node of this Ray cluster.")] = None,
     store: StorePath = STORE,
     tracking_uri: TrackingUri = None,
@@ -189,7 +216,8 @@ def doctor(
         from study import execution
 
         each = functools.partial(execution.on_every_node, address)
-    found = checks.examine(store, tracking_uri or tracking.default_uri(Store(store)), address, grid, each)
+    uri = tracking_uri or tracking.default_uri(Store(store))
+    found = checks.examine(store, uri, address, grid, each, invocation(context))
     checks.show(found, _console())
     raise typer.Exit(checks.exit_code(found))
 
@@ -205,7 +233,7 @@ def schema() -> None:
     print(grids.text(), end="")
 
 
-@app.command(rich_help_panel=RESULTS)
+@app.command(cls=Verb, rich_help_panel=RESULTS)
 def ui(
     store: StorePath = STORE,
     tracking_uri: TrackingUri = None,
@@ -216,7 +244,7 @@ def ui(
     from study import tracking
     from study.cli.ui import open_ui
 
-    open_ui(tracking_uri or tracking.default_uri(Store(store)), host, port, _console())
+    open_ui(tracking_uri or tracking.default_uri(open_existing(store)), host, port, _console())
 
 
 def main() -> None:
@@ -253,17 +281,26 @@ def _measure(made: "Plan", show: bool) -> dict[str, object]:
     return view.as_json(forecast, sd)
 
 
-def _look(grid: Path, store: str) -> StudyState:
-    return StudyState.look(load(grid), Store(store))
+def _look(grid: Path, store: Store) -> StudyState:
+    return StudyState.look(load(grid), store)
 
 
-def _places(store: str, reports: Path, tracking_uri: str | None, address: str | None = None) -> "Places":
+def _note_missing(context: typer.Context, store: str) -> None:
+    """Report a store that does not exist, if it was given or a folder above has one. On the error output, since `plan`
+    may print JSON."""
+    if ("store" in invocation(context).places or store_above(store)) and not Store(store).exists:
+        Console(stderr=True).print(f"[yellow]note:[/] {escape(missing(store))}", highlight=False, soft_wrap=True)
+
+
+def _places(
+    context: typer.Context, store: Store, reports: Path, tracking_uri: str | None, address: str | None = None
+) -> "Places":
     from study import tracking
     from study.cli.places import Places
 
-    uri = tracking_uri or tracking.default_uri(Store(store))
+    uri = tracking_uri or tracking.default_uri(store)
     tracking.check_uri(uri)
-    return Places(reports, uri, address)
+    return Places(reports, uri, address, invocation(context))
 
 
 def _warn_of_misfits(made: "Plan") -> None:

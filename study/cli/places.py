@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.utils.command_line import UNKNOWN, Invocation
+
 
 @dataclass(frozen=True)
 class Places:
@@ -11,3 +13,4 @@ class Places:
     reports: Path
     tracking_uri: str
     address: str | None = None  # of a Ray cluster; None: this machine
+    invocation: Invocation = UNKNOWN  # for the commands that messages suggest

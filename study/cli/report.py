@@ -10,7 +10,7 @@ from study.cli.exit_codes import ExitCode
 from study.cli.places import Places
 from study.planning.state import StudyState
 from study.tracking.ledger import Ledger
-from study.utils.errors import StudyError
+from study.utils.errors import Advice, StudyError
 
 if TYPE_CHECKING:
     from study.report import Results
@@ -39,8 +39,8 @@ def rebuild_report(state: StudyState, places: Places, console: Console) -> ExitC
     """
     if not any(state.observed.is_done(trial) for trial in state.trials):
         raise StudyError(
-            f"no results of {state.study.name!r} in {state.store}; run it first: "
-            f"python -m study run {state.study.path}, or name the store with its results: --store"
+            f"no results of {state.study.name!r} in {state.store}; give the store with its results with --store",
+            Advice("to run it", "run"),
         )
     results = _results(state, places)
     _write(results, places, console)

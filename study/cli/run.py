@@ -82,7 +82,7 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
     show_notices(state, console)
     console.print(f"[bold]{escape(state.study.name)}[/]  {summary(plan)}", highlight=False)
     show_claims(plan.study, [claim_line(power) for power in plan.claims], console)
-    damaged = _check_store(state, console)
+    damaged = _check_store(state, places, console)
     if plan.finished and not tracking.undelivered(state, places.tracking_uri):
         update_report(state, places, console)
         return ExitCode.FAILED if damaged else ExitCode.OK
@@ -94,15 +94,15 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
             _deliver(sweep, tracker, console)
             folder = None if sweep.interrupted else write_report(sweep.state, places, console)
             tracker.finish(RUN_STATUS[sweep.exit_code], folder)
-    _show_undelivered(sweep.state, tracker, console)
+    _show_undelivered(sweep.state, tracker, places, console)
     _show_failures(sweep, tracker, console)
     return ExitCode.FAILED if damaged and sweep.exit_code == ExitCode.OK else sweep.exit_code
 
 
-def _check_store(state: StudyState, console: Console) -> bool:
+def _check_store(state: StudyState, places: Places, console: Console) -> bool:
     """Show damaged and outdated results; weights are not read. Returns whether any result is damaged."""
     found = verify(state, weights=False)
-    show_problems(found, state, console)
+    show_problems(found, state, console, places.invocation)
     return bool(found.damaged)
 
 
@@ -224,11 +224,13 @@ def _show_failures(sweep: Sweep, tracker: tracking.Tracker, console: Console) ->
         console.print(f"  {escape(tracker.names[outcome.stage.key])}: {escape(error)}")
 
 
-def _show_undelivered(state: StudyState, tracker: tracking.Tracker, console: Console) -> None:
+def _show_undelivered(state: StudyState, tracker: tracking.Tracker, places: Places, console: Console) -> None:
     if tracker.problem is None:
         return
     count = len(tracking.undelivered(state, tracker.uri))
     console.print(
         f"[yellow]MLflow at {escape(masked(tracker.uri))} is incomplete[/] ({escape(tracker.problem)}): "
-        f"{plural(count, 'stage')} not delivered, but stored; to deliver: python -m study sync {state.study.path}"
+        f"{plural(count, 'stage')} not delivered, but stored; to deliver: {escape(places.invocation.command('sync'))}",
+        highlight=False,
+        soft_wrap=True,
     )

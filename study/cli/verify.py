@@ -9,6 +9,7 @@ from study.design.stages import Stage
 from study.planning.state import StudyState
 from study.store.verify import Verified
 from study.store.verify import verify as verify_stages
+from study.utils.command_line import UNKNOWN, Invocation
 from study.utils.errors import StudyError
 from study.utils.text import plural
 from study.vit import subject
@@ -19,26 +20,27 @@ def verify(state: StudyState, weights: bool = True) -> Verified:
     return verify_stages(state.all_stages.values(), state.store, data_digest, weights)
 
 
-def show(state: StudyState, console: Console) -> ExitCode:
+def show(state: StudyState, console: Console, invocation: Invocation = UNKNOWN) -> ExitCode:
     """Verify a study and show the result. Returns FAILED if a stage is damaged or outdated."""
     show_notices(state, console)
     with console.status("verifying stored stages"):
         found = verify(state)
-    show_problems(found, state, console)
+    show_problems(found, state, console, invocation)
     missing = f", {found.missing} not run yet" if found.missing else ""
     console.print(f"{found.ok}/{plural(found.checked, 'stage')} passed verification{missing}", highlight=False)
     return ExitCode.FAILED if found.ok < found.checked else ExitCode.OK
 
 
-def show_problems(found: Verified, state: StudyState, console: Console) -> None:
+def show_problems(found: Verified, state: StudyState, console: Console, invocation: Invocation) -> None:
     """One line per damaged or outdated stage, and how to fix them."""
     for stage, reason in found.damaged:
         console.print(f"[red]damaged[/]  {escape(state.names[stage.key])}: {escape(reason)}", highlight=False)
     if found.damaged:
         console.print(
             "damaged stages are not used, and their trials count as failed; to recompute them: "
-            f"python -m study run {escape(str(state.study.path))} --recompute-damaged",
+            + escape(invocation.command("run", "--recompute-damaged")),
             highlight=False,
+            soft_wrap=True,
         )
     for stage, reason in found.outdated:
         console.print(f"[yellow]outdated[/]  {escape(state.names[stage.key])}: {escape(reason)}", highlight=False)

@@ -18,7 +18,7 @@ from study.planning.state import StudyState
 from study.store import exported_models
 from study.store.exported_models import Measurement
 from study.store.results import Store
-from study.utils.errors import StudyError
+from study.utils.errors import Advice, StudyError
 from study.utils.provenance import commit, now, processor, provenance
 from study.vit import model_files
 
@@ -34,9 +34,7 @@ def run(state: StudyState, folder: Path, tolerance: float, console: Console) -> 
     study, store = state.study, state.store
     trials = list(first_finished(state))
     if not trials:
-        raise StudyError(
-            f"no trial of {study.name!r} has a result in {store}; run it: python -m study run {study.path}"
-        )
+        raise StudyError(f"no trial of {study.name!r} has a result in {store}", Advice("to run it", "run"))
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for trial in trials:

@@ -19,7 +19,7 @@ from study.design.resources import Resources
 from study.execution import ray_token
 from study.utils import stale_dirs
 from study.utils.cpus import usable_cpus
-from study.utils.errors import StudyError
+from study.utils.errors import Advice, StudyError
 from study.utils.process import children
 from study.utils.text import plural
 
@@ -64,8 +64,8 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
     if address is not None and address.startswith("ray://"):
         raise StudyError(
             f"--address {address}: the driver must run on the cluster, where the store is, but Ray Client runs it "
-            "outside; run this on a machine of the cluster with --address auto, or submit it as a job: "
-            "ray job submit --working-dir . -- python -m study run GRID --address auto --store /SHARED/STORE"
+            "outside; run this on a machine of the cluster with --address auto, or submit that command as a job: "
+            "ray job submit --working-dir . -- COMMAND"
         )
     if address is None:
         _start()
@@ -105,7 +105,8 @@ def _start() -> None:
         _kill_new_children(before)
         raise StudyError(
             f"cannot start Ray on this machine: {_first_line(error)}; run the same command again when the machine is "
-            "less busy, or check for other causes with: python -m study doctor"
+            "less busy",
+            Advice("to check for other causes", "doctor"),
         ) from error
     stale_dirs.remove_stale(_SESSION[0].parent)
 
@@ -125,8 +126,9 @@ def _join(address: str) -> None:
     except (ValueError, ConnectionError, RuntimeError) as error:
         raise StudyError(
             f"--address {address}: cannot join a Ray cluster: {_first_line(error)}; give auto or HOST:PORT of a "
-            "running cluster, set RAY_AUTH_MODE=token if it uses token authentication (check with: "
-            "python -m study doctor), or omit --address to use this machine only"
+            "running cluster, set RAY_AUTH_MODE=token if it uses token authentication, or omit --address to use this "
+            "machine only",
+            Advice("to check the token", "doctor"),
         ) from None
 
 

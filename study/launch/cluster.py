@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from study.utils.command_line import Invocation
 from study.utils.frozen_model import Frozen, NonNegativeInt, PositiveInt
 
 OWN_DATA = ("parquet:", "imagefolder:")  # prefixes of data sets that are paths
@@ -160,5 +161,13 @@ class Cluster(Frozen, ABC):
 
     def run(self, python: str, grid: str, *more: str) -> list[str]:
         """The driver's command."""
-        where = ["--address", "auto", "--store", self.store, "--tracking-uri", self.tracking_uri]
-        return [python, "-m", "study", "run", grid, *where, *more]
+        invocation = Invocation(grid, {"address": "auto", **self._places})
+        return [python, *invocation.words("run", *more)[1:]]
+
+    def command(self, verb: str, place: Place) -> str:
+        """A command on this study, its store and its server, outside the cluster."""
+        return Invocation(f"{place.folder}/grid.yaml", self._places).command(verb)
+
+    @property
+    def _places(self) -> dict[str, str]:
+        return {"store": self.store, "tracking_uri": self.tracking_uri}

@@ -181,7 +181,7 @@ class KubeRay(Cluster):
             resume=f"{kubectl} delete --ignore-not-found rayjob {place.name}\n{apply}",
             stop=f"{kubectl} delete rayjob {place.name}",
             fetch=self._fetch(place),
-            mlflow=mlflow_pods.help_text(self.namespace, self.tracking_uri, place.folder),
+            mlflow=mlflow_pods.help_text(self.namespace, self.tracking_uri, place.folder, self.command("sync", place)),
             notes=(
                 "The KubeRay operator, 1.5.1 or later, generates the token (a Secret) and passes it to all pods.",
                 f"Credentials of a bucket or of MLflow can be stored in a Secret named `{SECRETS}`: its entries become "
@@ -193,7 +193,7 @@ class KubeRay(Cluster):
 
     def _fetch(self, place: Place) -> str:
         if self.claim is None:
-            return f"python -m study report {place.folder}/grid.yaml --store {self.store}  # on any machine"
+            return f"{self.command('report', place)}  # on any machine"
         kubectl = f"kubectl --namespace {self.namespace}"
         return (
             f"{kubectl} apply --filename {place.folder}/reader.yaml\n"

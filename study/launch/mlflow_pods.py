@@ -74,13 +74,18 @@ def _server(name: str, namespace: str, container: Mapping[str, Any], port: int, 
     ]
 
 
-def help_text(namespace: str, tracking_uri: str, folder: PurePosixPath) -> str:
-    """The README's section on MLflow."""
+def help_text(namespace: str, tracking_uri: str, folder: PurePosixPath, sync: str) -> str:
+    """The README's section on MLflow. `sync`: the command that sends what is missing."""
     kubectl = f"kubectl --namespace {namespace}"
     return f"""\
-The sweep is mirrored to the MLflow server at <{tracking_uri}>. If it is unreachable, training continues;
-`python -m study sync` sends the runs later. `mlflow.yaml` starts a server with PostgreSQL, reachable only from inside
-the cluster:
+The sweep is mirrored to the MLflow server at <{tracking_uri}>. If it is unreachable, training continues, and
+this command sends the runs later:
+
+```bash
+{sync}
+```
+
+`mlflow.yaml` starts a server with PostgreSQL, reachable only from inside the cluster:
 
 ```bash
 {kubectl} create secret generic {POSTGRES} --from-literal=password="$(openssl rand -hex 24)"

@@ -99,8 +99,14 @@ def compose_help(cluster: Cluster, place: Place) -> str:
     host = "127.0.0.1" if cluster.tracking_is_local else cluster.tracking_host
     note = LOCAL if cluster.tracking_is_local else BEYOND
     return f"""\
-The sweep is mirrored to the MLflow server at <{cluster.tracking_uri}>. If it is unreachable, training continues;
-`python -m study sync` sends the runs later. If you have no server, start one with PostgreSQL on {where}:
+The sweep is mirrored to the MLflow server at <{cluster.tracking_uri}>. If it is unreachable, training continues, and
+this command sends the runs later:
+
+```bash
+{cluster.command("sync", place)}
+```
+
+If you have no server, start one with PostgreSQL on {where}:
 
 ```bash
 (umask 077; openssl rand -hex 24 > {folder}/{PASSWORD})

@@ -31,6 +31,7 @@ from study.design.study import load
 from study.planning import plan
 from study.store.backends import address as addresses
 from study.store.backends.address import local_folder
+from study.utils.command_line import UNKNOWN, Invocation
 from study.utils.cpus import usable_cpus
 from study.utils.errors import StudyError
 from study.utils.provenance import versions
@@ -89,20 +90,28 @@ def examine(
     address: str | None = None,
     grid: Path | None = None,
     each_node: EachNode | None = None,
+    invocation: Invocation = UNKNOWN,
 ) -> list[Finding]:
     """Check this machine, the store and the tracking server; with `each_node` also every node of a cluster.
 
-    With a grid, also its data sets and resources. Raises StudyError for an invalid grid.
+    With a grid, also its data sets and resources. `invocation`: for the commands in suggestions. Raises
+    StudyError for an invalid grid.
     """
     study = load(grid) if grid else None
     datasets = tuple(plan.datasets(study)) if study else ()
     resources = study.grid.resources if study else Resources()
-    found = [token(address), store_place(store), sqlite(tracking_uri), *server(tracking_uri), store_clock(store)]
+    found = [
+        token(address),
+        store_place(store),
+        sqlite(tracking_uri),
+        *server(tracking_uri, invocation),
+        store_clock(store),
+    ]
     if each_node is not None:
         return [*found, *_nodes(each_node, store, datasets, resources)]
     found.extend(_machine(datasets, resources))
     if address is not None:
-        suggestion = "run `python -m study doctor` on the other nodes too"
+        suggestion = f"run on the other nodes, too: {invocation.command('doctor')}"
         found.append(Finding("nodes", "warning", "only this machine was checked", suggestion))
     return [*found, disk("disk of the store", _existing(local_folder(store) or Path.cwd()))]
 
@@ -309,7 +318,7 @@ def filesystem(path: Path, mounts: str | None = None) -> str:
     return kind
 
 
-def server(tracking_uri: str, timeout: float = 5.0) -> list[Finding]:
+def server(tracking_uri: str, invocation: Invocation = UNKNOWN, timeout: float = 5.0) -> list[Finding]:
     """One request to the tracking server: reachable, host name accepted, clock synchronised."""
     if not tracking_uri.startswith(("http://", "https://")):
         return []
@@ -326,14 +335,14 @@ def server(tracking_uri: str, timeout: float = 5.0) -> list[Finding]:
             return [Finding(name, "ok", f"{shown} responds"), *_server_clock(answer.headers.get("Date"), before)]
     except urllib.error.HTTPError as error:
         with error:
-            return [_refusal(name, shown, error)]
+            return [_refusal(name, shown, error, invocation)]
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        suggestion = "start it, or fix --tracking-uri; training works without it, and `study sync` sends the runs later"
+        suggestion = f"start it, or fix --tracking-uri; training works without it. {_later(invocation)}"
         return [Finding(name, "warning", f"cannot reach {shown}: {reason}", suggestion)]
 
 
-def _refusal(name: str, shown: str, error: urllib.error.HTTPError) -> Finding:
+def _refusal(name: str, shown: str, error: urllib.error.HTTPError, invocation: Invocation) -> Finding:
     text = error.read(200).decode(errors="replace")
     if error.code == 403 and "host" in text.lower():
         suggestion = "restart it with this host name in --allowed-hosts or MLFLOW_SERVER_ALLOWED_HOSTS"
@@ -341,9 +350,11 @@ def _refusal(name: str, shown: str, error: urllib.error.HTTPError) -> Finding:
     if error.code in {401, 403}:
         suggestion = "store user name and password in ~/.mlflow/credentials"
         return Finding(name, "error", f"{shown} requires authentication (HTTP {error.code})", suggestion)
-    return Finding(
-        name, "warning", f"{shown} responds with HTTP {error.code}", "check its log; `study sync` sends the runs later"
-    )
+    return Finding(name, "warning", f"{shown} responds with HTTP {error.code}", f"check its log. {_later(invocation)}")
+
+
+def _later(invocation: Invocation) -> str:
+    return f"To send the runs later: {invocation.command('sync')}"
 
 
 def _server_clock(date: str | None, before: float) -> Iterator[Finding]:

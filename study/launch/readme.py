@@ -50,5 +50,5 @@ def _notes(cluster: Cluster, place: Place, steps: Steps) -> str:
     own = [name for name in place.datasets if name.startswith(OWN_DATA)]
     if own:
         notes.append("Your own data sets must exist on every machine, at the paths in the grid.")
-    notes.append("`python -m study doctor` checks the environment of a machine and suggests fixes.")
+    notes.append(f"`{cluster.command('doctor', place)}` checks the environment of a machine and suggests fixes.")
     return "\n".join(f"- {note}" for note in notes)

@@ -80,7 +80,8 @@ class _Stored:
             try:
                 result, error = store.find(stage), store.failure(stage)
             except CorruptError as corrupt:
-                result, error = None, str(corrupt)
+                # without its path: reports are read on other machines
+                result, error = None, f"stored result cannot be used: {corrupt.problem}"
             if result is not None:
                 found[stage.key] = result
             elif error is not None:

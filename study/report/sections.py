@@ -23,6 +23,7 @@ from study.report.placement import Section
 from study.report.plots import PLOTS
 from study.report.tables import TABLES
 from study.utils import escape
+from study.utils.command_line import Invocation
 from study.utils.text import plural
 
 
@@ -49,6 +50,8 @@ class Code:
 
 
 Cell = Text | Code
+
+AGAIN = Invocation("again.yaml")  # a copy of the grid in a clone of the project, on any machine
 
 SETUP = """\
 # Reads the files beside this notebook; needs the package `study`, see the project's README.
@@ -307,7 +310,7 @@ def _reproduce(analysis: Analysis) -> str:
         + escape.code_block("\n".join(run), "sh")
         + f"\n\n{_checked_out(facts)}The last command runs the stages that are not in the store, and rebuilds this "
         "report. If the package is installed, the equivalent commands for the run, and for the report alone, are:\n\n"
-        + escape.code_block("python -m study run again.yaml\npython -m study report again.yaml", "sh")
+        + escape.code_block(f"{AGAIN.command('run')}\n{AGAIN.command('report')}", "sh")
         + "\n\nreport.ipynb can be executed in place: it reads only the files beside it."
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from study.design.stages import Stage
 from study.store.results import Store
-from study.utils.errors import StudyError
+from study.utils.errors import Advice, StudyError
 from study.vit.subject import Form
 
 
@@ -42,7 +42,7 @@ def read(store: Store, stage: Stage) -> Measurement | None:
         return Measurement(**{**found, "fp32": Form(**found["fp32"]), "int8": Form(**found["int8"])})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         path = store.storage.location(_path(stage))
-        raise StudyError(f"{path} cannot be read ({error}); remove it and run `study export` again") from None
+        raise StudyError(f"{path} cannot be read ({error}); remove it", Advice("to measure again", "export")) from None
 
 
 def keys(store: Store) -> frozenset[str]:

@@ -25,12 +25,14 @@ from typing import Any
 from study.design.stages import Stage
 from study.store.backends import Folder, open_storage
 from study.utils.canonical_json import canonical_json
-from study.utils.errors import StudyError
+from study.utils.errors import Advice, StudyError
 from study.utils.redact import masked
 from study.vit.subject import STAGE_KINDS
 
 WEIGHTS = "model.safetensors"
 CHECKSUMS = "checksums.json"
+PARTS = (*sorted(STAGE_KINDS), "tuning", "failed", "unfinished", "leases", "device", "tracking")  # folders of a store
+RECOMPUTE = Advice("to recompute it", "run", ("--recompute-damaged",))
 ABANDONED_AFTER = 3600.0  # seconds without a change, after which a partial write counts as abandoned
 
 
@@ -63,14 +65,14 @@ class Failure:
 
 
 class CorruptError(StudyError):
-    """A stored stage that is damaged, or was computed with other settings; `reason` is the message without advice."""
+    """A stored stage that is damaged, or was computed with other settings.
+
+    `reason` is the message without advice, `problem` also without the path in the store of this machine.
+    """
 
     def __init__(self, path: str, reason: str) -> None:
-        self.reason = f"{path}: {reason}"
-        super().__init__(
-            f"stored stage {path} cannot be used: {reason}; "
-            "to recompute it: python -m study run GRID --recompute-damaged"
-        )
+        self.reason, self.problem = f"{path}: {reason}", reason
+        super().__init__(f"stored stage {path} cannot be used: {reason}", RECOMPUTE)
 
 
 class StoreError(StudyError):
@@ -97,6 +99,12 @@ class Store:
     def is_folder(self) -> bool:
         """Whether the store is a folder, which can also hold append-only files and databases."""
         return isinstance(self.storage, Folder)
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything is stored there. Raises StoreError."""
+        with self._storage_errors("read"):
+            return any(map(self.storage.has_folder, PARTS)) or (self.root / "mlflow.db").is_file()
 
     def __str__(self) -> str:
         return self.storage.location("").rstrip("/")

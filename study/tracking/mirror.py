@@ -120,8 +120,8 @@ class Mirror:
             result = self._store.find(stage)
             self._store.weights(stage)
         except StudyError as error:  # damaged in the store: not an error of the server
-            self.unreadable[stage.key] = str(error)
-            run.fail(str(error))
+            self.unreadable[stage.key] = error.message
+            run.fail(error.message)
             return
         if result is None:
             raise StudyError(f"stage {stage.key} ended but its result is not in the store")

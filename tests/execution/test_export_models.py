@@ -84,7 +84,7 @@ def test_int8_is_kept_within_the_tolerance(int8: float, kept: bool) -> None:
 def test_a_damaged_measurement(finished: tuple[Study, Store, Stage]) -> None:
     _, store, stage = finished
     store.write(f"device/{stage.key}.json", b"{}")
-    with pytest.raises(StudyError, match=r"cannot be read .*remove it and run `study export` again"):
+    with pytest.raises(StudyError, match=r"cannot be read .*remove it; to measure again: python -m study export"):
         exported_models.read(store, stage)
 
 
@@ -106,4 +106,7 @@ def test_missing_onnx_packages(
 def test_no_trial_is_finished(tiny: Path, place: Path) -> None:
     ended = CliRunner().invoke(app, ["export", str(tiny)])
     assert isinstance(ended.exception, StudyError)
+    assert "no store at .study" in str(ended.exception)
+    Store(".study").write("tuning/other.json", b"{}")
+    ended = CliRunner().invoke(app, ["export", str(tiny)])
     assert "no trial of 'tiny' has a result in" in str(ended.exception)

@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from study.utils.errors import StudyError
+from study.utils.paths import expanded
 from study.utils.redact import masked
 
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
@@ -17,10 +19,14 @@ def is_address(location: Path | str) -> bool:
 
 
 def local_folder(location: Path | str) -> Path | None:
-    """The folder of a path or a file:// URL; None for an object storage URL."""
+    """The folder of a path, which may start with `~`, or of a file:// URL; None for an object storage URL.
+
+    Raises StudyError for the home folder of a user who does not exist.
+    """
     if _scheme(location) not in ("", "file"):
         return None
-    return Path(str(location).removeprefix("file://"))
+    path = str(location)
+    return Path(url2pathname(path.removeprefix("file://"))) if path.startswith("file://") else expanded(location)
 
 
 def _scheme(location: Path | str) -> str:

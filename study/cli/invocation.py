@@ -1,0 +1,40 @@
+"""The invocation of a verb, which all commands that it suggests repeat."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from study.utils.command_line import OPTIONS, Invocation
+from study.utils.errors import StudyError
+
+
+class Verb(TyperCommand):
+    """A command whose errors suggest commands with its own grid and options."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except StudyError as error:
+            error.invocation = invocation(ctx)
+            raise
+
+
+def invocation(context: typer.Context) -> Invocation:
+    """The grid and the places that were given on the command line or in the environment, not the defaults.
+
+    Those from the environment are included because another shell may lack them.
+    """
+    names = dict.fromkeys(name for options in OPTIONS.values() for name in options)
+    given = {
+        name: str(context.params[name])
+        for name in names
+        if context.params.get(name) is not None and _is_given(context, name)
+    }
+    grid = context.params.get("grid")
+    return Invocation(str(grid) if grid is not None else "GRID", given)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
