@@ -6,7 +6,8 @@ digits, photos, hub    named data sets: from scikit-learn, from the Hugging Face
 hub_classes            class names of the latter
 parquet, imagefolder   the user's own data sets
 columns, folders       image and label columns of a table; files and folders of own data
-class_folders          the images of an image folder by split and class
+class_folders, shards  the images of an image folder by split and class; Parquet files by split
+label_values           class numbers of the values in a label column
 examples, encoded      encoded images and labels; from them to a whole data set
 images, arrays         decoding and resizing; decoded images in memory
 splits                 train, validation and test by content

@@ -1,16 +1,18 @@
 """Own images in Parquet files, `parquet:PATH`, in the layout of the Hugging Face Hub.
 
 PATH is one file, or a folder with train.parquet and optionally test.parquet and validation.parquet, also in shards such
-as train-00000-of-00002.parquet. One column contains encoded images and another, if there are labels, class numbers.
+as train-00000-of-00002.parquet. One column contains encoded images and another, if there are labels, classes.
 """
 
-import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from study.utils.errors import StudyError
@@ -18,35 +20,62 @@ from study.vit.data.arrays import Decoded
 from study.vit.data.columns import Columns, columns_of
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import assemble
-from study.vit.data.examples import content, from_files, literal
+from study.vit.data.examples import Example, content
 from study.vit.data.folders import PEEK, SPLIT_WORDS, existing, known, stamp
+from study.vit.data.label_values import Encoding, are_secret, encoding
+from study.vit.data.shards import split_files
 from study.vit.data.source import Source
+
+BATCH = 100  # images in memory before they are decoded
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The files of each split, and how they are read."""
+
+    files: dict[str, list[Path]]
+    columns: Columns
+    encoding: Encoding | None  # None: no labels
 
 
 class Parquet(Source):
-    """Described quickly, from the metadata of the files; read by `datasets`."""
+    """Described quickly, from the metadata of the files and their labels."""
 
     def describe(self) -> DatasetInfo:
-        files = self._files()
-        columns = self._columns(files)
+        tables = self._tables()
         return known(
             self.name,
-            first=peek(files["train"], columns.image),
-            classes=self._classes(files["train"], columns),
-            counts={split: sum(map(count, parts)) for split, parts in files.items()},
-            class_names=columns.class_names,
+            first=peek(tables.files["train"], tables.columns.image),
+            classes=None if tables.encoding is None else len(tables.encoding.values),
+            counts={split: sum(map(count, parts)) for split, parts in tables.files.items()},
+            class_names=None if tables.encoding is None else tables.encoding.names,
         )
 
     def fingerprint(self) -> str:
         return "1, " + stamp(file for parts in self._files().values() for file in parts)
 
     def read(self, size: int) -> Decoded:
-        files = {split: [literal(file) for file in parts] for split, parts in self._files().items()}
-        return assemble(self.describe(), from_files(self.name, "parquet", files), size)
+        tables = self._tables()
+        return assemble(self.describe(), {split: _examples(tables, split) for split in tables.files}, size)
 
     def _files(self) -> dict[str, list[Path]]:
         path = existing(self.name)
         return split_files(path) if path.is_dir() else {"train": [path]}
+
+    def _tables(self) -> _Tables:
+        """The splits that are read. Raises StudyError if labels or splits are ambiguous."""
+        files = self._files()
+        columns = self._columns(files)
+        _check_split_column(files)
+        if columns.label is None:
+            return _Tables(files, columns, None)
+        found = {split: values(parts, columns.label) for split, parts in files.items()}
+        published = {split: labels for split, labels in found.items() if not are_secret(split, labels)}
+        try:
+            classes = encoding(published, columns.class_names)
+        except StudyError as error:
+            raise StudyError(f"data set {self.name!r}, {error}") from None
+        return _Tables({split: files[split] for split in published}, columns, classes)
 
     def _columns(self, files: dict[str, list[Path]]) -> Columns:
         """The columns, which must be the same in all files. Raises StudyError with the first file that differs."""
@@ -60,12 +89,34 @@ class Parquet(Source):
                 )
         return columns
 
-    def _classes(self, files: list[Path], columns: Columns) -> int | None:
-        if columns.label is None:
-            return None
-        if columns.class_names is not None:
-            return len(columns.class_names)
-        return max(highest(file, columns.label) for file in files) + 1
+
+def _examples(tables: _Tables, split: str) -> Iterator[Example]:
+    """The rows of a split in their order."""
+    columns, encoded = tables.columns, tables.encoding
+    numbers = {} if encoded is None else {value: number for number, value in enumerate(encoded.values)}
+    names = [columns.image, *([columns.label] if columns.label else [])]
+    for file in tables.files[split]:
+        row = 0
+        with _table(file) as table:
+            for batch in table.iter_batches(BATCH, columns=names):
+                labels = batch[columns.label].to_pylist() if columns.label else [None] * len(batch)
+                for cell, label in zip(batch[columns.image].to_pylist(), labels, strict=True):
+                    where = f"{file}, row {row}, column {columns.image!r}"
+                    yield Example(where, content(cell, where), numbers.get(label))
+                    row += 1
+
+
+def _check_split_column(files: dict[str, list[Path]]) -> None:
+    """Raise StudyError if a column called split assigns rows to another split than that of their file."""
+    for split, file in ((split, file) for split, parts in files.items() for file in parts):
+        with _table(file) as table:
+            has_column = "split" in table.schema_arrow.names
+        written = [value for value in values([file], "split") if isinstance(value, str)] if has_column else []
+        if any(SPLIT_WORDS.get(word.lower()) != split for word in written):
+            raise StudyError(
+                f"{file} is read as {split}, but its column 'split' has {', '.join(sorted(written)[:5])}: write the "
+                "rows of each split to a file (train.parquet, test.parquet, validation.parquet), or remove the column"
+            )
 
 
 def columns_in(file: Path) -> Columns:
@@ -90,10 +141,14 @@ def peek(files: Sequence[Path], column: str) -> list[tuple[str, bytes]]:
     return []
 
 
-def highest(file: Path, column: str) -> int:
-    """The largest label; -1 if there is none."""
-    with _table(file) as table:
-        return max((label for label in table.read([column])[column].to_pylist() if label is not None), default=-1)
+def values(files: Sequence[Path], column: str) -> Counter[Any]:
+    """How often each value occurs in a column; None for empty cells."""
+    found: Counter[Any] = Counter()
+    for file in files:
+        with _table(file) as table:
+            for pair in pc.value_counts(table.read([column])[column]).to_pylist():
+                found[pair["values"]] += pair["counts"]
+    return found
 
 
 @contextmanager
@@ -103,23 +158,3 @@ def _table(file: Path) -> Iterator[pq.ParquetFile]:
             yield table
     except (pa.ArrowException, OSError) as error:
         raise StudyError(f"{file} cannot be read as a table of images: {error}") from error
-
-
-def split_files(folder: Path) -> dict[str, list[Path]]:
-    """The Parquet files of a folder, or of its folder data/, by split; a single file is train, whatever its name."""
-    files = sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
-    if not files:
-        raise StudyError(f"{folder} contains no Parquet files; expected are train.parquet and optionally test.parquet")
-    splits: dict[str, list[Path]] = defaultdict(list)
-    for file in files:
-        word = re.split(r"[-_.]", file.name)[0].lower()
-        if word in SPLIT_WORDS:
-            splits[SPLIT_WORDS[word]].append(file)
-    if not splits and len(files) == 1:
-        return {"train": files}
-    if "train" not in splits:
-        raise StudyError(
-            f"{folder} contains no train.parquet, but {', '.join(file.name for file in files[:5])}; name the files "
-            "train.parquet, test.parquet and validation.parquet (the last two are optional)"
-        )
-    return dict(splits)

@@ -1,0 +1,66 @@
+"""From the values in a label column to class numbers, which count from 0 without gaps."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from study.utils.errors import StudyError
+from study.utils.text import plural
+
+Values = Mapping[Any, int]  # how often each value occurs; None: no label
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The value of each class in the label column, in the order of the class numbers, and the names of the classes."""
+
+    values: tuple[Any, ...]
+    names: tuple[str, ...]
+
+    def counts(self, found: Values) -> tuple[int, ...]:
+        """The number of images of each class."""
+        return tuple(found.get(value, 0) for value in self.values)
+
+
+def are_secret(split: str, found: Values) -> bool:
+    """Whether all labels are -1, which means on the Hub that they are not published: the split counts as missing."""
+    return split != "train" and found.keys() == {-1}
+
+
+def encoding(found: Mapping[str, Values], recorded: Sequence[str] | None) -> Encoding:
+    """The classes: those recorded in the table, else the values of train in ascending order.
+
+    Raises StudyError for missing labels, for values that are no class, and for classes without training images.
+    """
+    train = found["train"]
+    classes = range(len(recorded)) if recorded else sorted(value for value in train if value is not None)
+    made = Encoding(tuple(classes), tuple(recorded or map(str, classes)))
+    for split, values in found.items():
+        _check(split, values, made)
+    absent = [name for name, count in zip(made.names, made.counts(train), strict=True) if not count]
+    if train and absent:
+        raise StudyError(
+            f"train: no image of {plural(len(absent), 'class')} of {len(made.names)} ({', '.join(absent[:5])}); add "
+            "images, or write the table with the classes that it contains"
+        )
+    return made
+
+
+def _check(split: str, values: Values, made: Encoding) -> None:
+    total = sum(values.values())
+    if values.get(None):
+        raise StudyError(f"{split}: no label on {values[None]} of {plural(total, 'image')}; remove them")
+    wrong = Counter({value: count for value, count in values.items() if value not in made.values or _negative(value)})
+    if wrong:
+        known = [value for value in made.values if not _negative(value)]
+        shown = f"{known[0]} to {known[-1]}" if known == list(range(len(known))) else ", ".join(map(str, known[:10]))
+        raise StudyError(
+            f"{split}: {wrong.total()} of {total} labels are out of range ({', '.join(map(str, sorted(wrong)[:5]))}); "
+            f"labels of classes in train are {shown}. Remove those rows, or the label column if the images are for "
+            "pre-training only"
+        )
+
+
+def _negative(value: Any) -> bool:
+    return isinstance(value, int) and value < 0
