@@ -11,7 +11,7 @@ from functools import lru_cache
 from study.utils.errors import StudyError
 from study.utils.frozen_model import FieldError
 from study.vit import counts
-from study.vit.data import DatasetInfo, available, describe
+from study.vit.data import DatasetInfo, available, describe, described_after_decoding
 from study.vit.data import digest as _digest
 from study.vit.data import is_own as is_own_data
 from study.vit.export.form import Form
@@ -29,6 +29,7 @@ __all__ = [
     "check_data",
     "data_digest",
     "describe",
+    "described_after_decoding",
     "epoch_macs",
     "is_own_data",
     "model_size",

@@ -65,6 +65,8 @@ PARTS = [
     ("study:", "seed: -1\nstudy:", 1, "seed", "must be 0 or more"),
     ("study:", "resources: {cpu: 0}\nstudy:", 1, "resources.cpu", "must be above 0"),
     ("study:", "resources: {gpu: .nan}\nstudy:", 1, "resources.gpu", "must be a finite number"),
+    ("study:", "resources: {gpu: 1.5}\nstudy:", 1, "resources.gpu", "1.5 GPUs cannot be assigned"),
+    ("study:", "resources: {gpu: 2.25}\nstudy:", 1, "resources.gpu", "fraction below 1, such as 0.5, or a whole"),
     ("study:", "resources: [1]\nstudy:", 1, "resources", "a mapping with keys among cpu, gpu"),
 ]
 BASELINES = [

@@ -13,8 +13,13 @@ def test_defaults_and_shares() -> None:
     assert Resources(cpu=0.5, gpu=0).gpu == 0
 
 
+def test_gpus_are_a_fraction_or_whole() -> None:
+    assert [Resources(gpu=gpus).gpu for gpus in (0.25, 1, 2.0)] == [0.25, 1, 2]
+
+
 @pytest.mark.parametrize(
-    ("field", "invalid"), [("cpu", 0), ("cpu", math.nan), ("gpu", -1), ("gpu", True), ("cpu", None), ("cpus", 1)]
+    ("field", "invalid"),
+    [("gpu", 1.5), ("cpu", 0), ("cpu", math.nan), ("gpu", -1), ("gpu", True), ("cpu", None), ("cpus", 1)],
 )
 def test_invalid_values_name_their_field(field: str, invalid: object) -> None:
     with pytest.raises(ValidationError) as caught:

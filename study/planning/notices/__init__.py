@@ -6,9 +6,10 @@ file, that yields sentences: plain text with a full stop, without markup.
 
 from collections.abc import Callable, Iterable
 
+from study.planning.notices.uniform_images import uniform_images
 from study.planning.state import StudyState
 
-CHECKS: tuple[Callable[[StudyState], Iterable[str]], ...] = ()
+CHECKS: tuple[Callable[[StudyState], Iterable[str]], ...] = (uniform_images,)
 
 
 def notices(state: StudyState) -> list[str]:

@@ -9,7 +9,7 @@ columns, folders       image and label columns of a table; files and folders of 
 class_folders, shards  the images of an image folder by split and class; Parquet files by split
 label_values           class numbers of the values in a label column
 examples, encoded      encoded images and labels; from them to a whole data set
-images, arrays         decoding and resizing; decoded images in memory
+images, deep, arrays   decoding and resizing; images with more than 8 bits; decoded images in memory
 splits                 train, validation and test by content
 cache, tensors         decoded data on disk; tensors on a device
 
@@ -24,7 +24,18 @@ from study.utils.errors import StudyError
 from study.vit.data.catalogue import OWN, find, names
 from study.vit.data.dataset import Dataset, DatasetInfo, Split
 
-__all__ = ["Dataset", "DatasetInfo", "Split", "available", "describe", "digest", "is_own", "load", "names"]
+__all__ = [
+    "Dataset",
+    "DatasetInfo",
+    "Split",
+    "available",
+    "describe",
+    "described_after_decoding",
+    "digest",
+    "is_own",
+    "load",
+    "names",
+]
 
 
 def describe(name: str) -> DatasetInfo:
@@ -59,6 +70,17 @@ def load(name: str, size: int, device: str = "cpu") -> Dataset:
 
     with _naming(name):
         return load_tensors(find(name), size, device)
+
+
+def described_after_decoding(name: str, size: int) -> DatasetInfo | None:
+    """The description corrected by what decoding for `size` found; None if it is not in the cache of this machine.
+
+    Raises StudyError as `describe` does.
+    """
+    from study.vit.data import cache
+
+    with _naming(name):
+        return cache.known(find(name), size)
 
 
 def is_own(name: str) -> bool:

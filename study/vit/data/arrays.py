@@ -12,6 +12,7 @@ from study.vit.data.dataset import DatasetInfo
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+LEVELS = 16
 SPLITS = ("train", "validation", "test")
 
 
@@ -29,6 +30,14 @@ class Decoded:
 
     info: DatasetInfo
     parts: dict[str, Part]  # train, validation, test
+
+
+def uniform(images_NCHW: Pixels) -> int:
+    """Images of nearly one colour: less than LEVELS of 255 between the darkest and brightest pixel of each channel."""
+    if not len(images_NCHW):
+        return 0
+    range_NC = images_NCHW.max((2, 3)).astype(np.int16) - images_NCHW.min((2, 3))
+    return int((range_NC.max(1) < LEVELS).sum())
 
 
 def select(images_NCHW: Pixels, labels_N: Labels | None, indices: dict[str, NDArray[np.intp]]) -> dict[str, Part]:

@@ -16,9 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from study.vit.data.arrays import SPLITS, Decoded, Labels, Pixels
+from study.vit.data.dataset import DatasetInfo
 from study.vit.data.source import Source
 
-FORMAT = 1  # raise it when the content of the files or the decoding of images changes
+FORMAT = 2  # raise it when the content of the files or the decoding of images changes
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +42,13 @@ def remember(source: Source, size: int) -> Path | Decoded:
             return found
         decoded = source.read(size)
         return _write(decoded, _place(key, None if _own_size(decoded) else size)) or decoded
+
+
+def known(source: Source, size: int) -> DatasetInfo | None:
+    """The description of a data set as it was decoded for `size`; None if it is not cached."""
+    found = _find(_key(source), size)
+    metadata = None if found is None else info_of(found)
+    return None if metadata is None else DatasetInfo.from_record(json.loads(metadata["info"]))
 
 
 def holds(source: Source) -> bool:

@@ -23,6 +23,8 @@ class DatasetInfo:
     source: str  # where it comes from and what to cite
     licence: str
     class_names: tuple[str, ...] | None = None  # in the order of the labels; None: no labels, or names not recorded
+    white: Mapping[str, float] | None = None  # the value of white of deep images, see `deep`; None: not read yet
+    uniform_images: int | None = None  # images of nearly one colour, see `arrays.uniform`; None: not counted
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> DatasetInfo:

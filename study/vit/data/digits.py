@@ -24,7 +24,7 @@ class Digits(Source):
             channels=1,
             classes=10,
             splits={"train": 1077, "validation": 269, "test": 451},
-            description="handwritten digits, 8 x 8 grey",
+            description="handwritten digits, 8 x 8 grey; split by image, so writers may be shared between splits",
             source="scikit-learn's load_digits: Alpaydin and Kaynak, UCI 1998, doi:10.24432/C50P49 (its test part)",
             licence="CC BY 4.0",
             class_names=tuple("0123456789"),

@@ -8,10 +8,11 @@ import numpy as np
 
 from study.utils.errors import StudyError
 from study.utils.text import plural
-from study.vit.data.arrays import SPLITS, Decoded, Labels, Part
+from study.vit.data.arrays import SPLITS, Decoded, Labels, Part, uniform
 from study.vit.data.dataset import DatasetInfo
+from study.vit.data.deep import white_values
 from study.vit.data.examples import Example
-from study.vit.data.images import Tile, decode, stack
+from study.vit.data.images import DeepTile, Tile, read, stack
 from study.vit.data.splits import fingerprints, split_by_content
 
 MISSING_SHARES = {"validation": Fraction(1, 10), "test": Fraction(1, 5)}  # of train, for splits that are taken from it
@@ -21,7 +22,7 @@ MISSING_SHARES = {"validation": Fraction(1, 10), "test": Fraction(1, 5)}  # of t
 class _Rows:
     """One split with its images decoded."""
 
-    tiles: list[Tile]
+    tiles: Sequence[Tile | DeepTile]
     prints: list[bytes]
     labels: Labels | None
 
@@ -37,30 +38,39 @@ def assemble(info: DatasetInfo, encoded: Mapping[str, Iterable[Example]], size: 
     is a fifth of train. Without labels there is nothing to test, so a missing test split stays empty. The returned
     description is `info`, corrected by what decoding found.
 
-    Raises StudyError for images that cannot be decoded and for labels that are missing or out of range.
+    Raises StudyError for images that cannot be decoded, for values whose range is unknown (see `deep`), and for labels
+    that are missing or out of range.
     """
     found = {split: _decoded(part, info, split, size) for split, part in encoded.items()}
     rows = _completed({split: part for split, part in found.items() if not _secret(split, part.labels)})
-    tiles = [tile for part in rows.values() for tile in part.tiles]
+    white = white_values([tile.deep for part in rows.values() for tile in part.tiles if isinstance(tile, DeepTile)])
+    plain = {split: [_plain(tile, white) for tile in part.tiles] for split, part in rows.items()}
+    tiles = [tile for part in plain.values() for tile in part]
     own_sides = {tile.own_side for tile in tiles}
     side = min(own_sides) if len(own_sides) == 1 and min(own_sides) <= size else size
     channels = 3 if any(tile.pixels.ndim == 3 for tile in tiles) else 1
-    parts = {split: Part(stack(part.tiles, side, channels), part.labels) for split, part in rows.items()}
+    parts = {split: Part(stack(plain[split], side, channels), part.labels) for split, part in rows.items()}
     known = replace(
         info,
         image_size=info.image_size if len(own_sides) == 1 else None,
         channels=channels,
         splits={split: len(part.tiles) for split, part in rows.items()},
+        white=white,
+        uniform_images=sum(uniform(part.images) for part in parts.values()),
     )
     return Decoded(known, parts)
 
 
+def _plain(tile: Tile | DeepTile, white: Mapping[str, float]) -> Tile:
+    return tile if isinstance(tile, Tile) else tile.plain(white)
+
+
 def _decoded(examples: Iterable[Example], info: DatasetInfo, split: str, size: int) -> _Rows:
-    tiles: list[Tile] = []
+    tiles: list[Tile | DeepTile] = []
     prints: list[bytes] = []
     labels: list[int | None] = []
     for where, image, label in examples:
-        tiles.append(decode(image, where, size))
+        tiles.append(read(image, where, size))
         prints.extend(fingerprints([image]))
         labels.append(label)
     if not tiles:

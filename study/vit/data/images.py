@@ -1,19 +1,23 @@
 """From encoded images (PNG, JPEG and other formats that Pillow reads) to arrays of one size.
 
+Images come out as a viewer shows them: upright, transparency on white, the first frame or page of several. Grey images
+with more than 8 bits per pixel are brought to 0 to 255 by one rule per data set, see `deep`.
+
 Shapes: N images, C channels, H height, W width, S side of a square.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import PIL
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from study.utils.errors import StudyError
 from study.vit.data.arrays import Pixels
+from study.vit.data.deep import Deep, Values, white_values
 
 FILTER = Image.Resampling.BILINEAR  # Pillow widens it when it shrinks images, so there is no aliasing
 NOT_PIXELS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"))
@@ -35,6 +39,17 @@ def formats() -> tuple[str, ...]:
     return tuple(sorted(Image.OPEN.keys() - NOT_PIXELS))
 
 
+class DeepTile(NamedTuple):
+    """As `Tile`, of a grey image with more than 8 bits per pixel, before the rule of its data set is known."""
+
+    deep: Deep
+    own_side: int
+
+    def plain(self, white: Mapping[str, float]) -> Tile:
+        """Values from 0 to 255; `white` is that of the data set."""
+        return Tile(self.deep.pixels(white), self.own_side)
+
+
 class Header(NamedTuple):
     """Size and channels of an image, read without decoding it."""
 
@@ -49,19 +64,34 @@ def header(data: bytes, where: str) -> Header:
         return Header(*image.size, 1 if _is_grey(image.mode) else 3)
 
 
-def decode(data: bytes, where: str, size: int) -> Tile:
-    """The centre square of an image, rotated by its EXIF data, without transparency, at most `size` pixels wide.
+def decode(data: bytes, where: str, size: int, white: Mapping[str, float] | None = None) -> Tile:
+    """The centre square of an image, upright, transparency on white, at most `size` pixels wide.
 
-    Raises StudyError if it cannot be decoded; `where` names it in the message.
+    `white` is that of the image's data set; without it the image is a data set of its own. Raises StudyError if the
+    image cannot be decoded; `where` names it in the message.
+    """
+    tile = read(data, where, size)
+    return tile if isinstance(tile, Tile) else tile.plain(white or white_values([tile.deep]))
+
+
+def read(data: bytes, where: str, size: int) -> Tile | DeepTile:
+    """As `decode`, but the values of an image with more than 8 bits per pixel stay as they are.
+
+    Raises StudyError if the image cannot be decoded; `where` names it in the message.
     """
     with _opened(data, where) as image:
         own_side = min(image.size)
         image.draft(None, (2 * size, 2 * size))  # a JPEG far larger than needed is decoded at a fraction of its size
         try:
             image.load()
+            upright = ImageOps.exif_transpose(image) if image.getexif() else image
+            if _is_deep(upright.mode):
+                return DeepTile(_deep(_centre(upright), where, size), own_side)
+            square = _centre(_plain(upright))
+        except StudyError:
+            raise
         except Exception as error:  # Pillow's decoders raise many types, all for damaged files
             raise StudyError(f"{where} cannot be decoded: {error}") from error
-        square = _centre(_plain(image))
     if square.width > size:
         square = square.resize((size, size), FILTER)
     return Tile(np.asarray(square), own_side)
@@ -95,20 +125,54 @@ def _opened(data: bytes, where: str) -> Image.Image:
 
 
 def _is_grey(mode: str) -> bool:
-    return mode in GREY_MODES or mode.startswith("I;16")
+    return mode in GREY_MODES or _is_deep(mode)
+
+
+def _is_deep(mode: str) -> bool:
+    """Whether pixels are integers of 16 or 32 bits, or floats."""
+    return mode in ("I", "F") or mode.startswith("I;16")
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """The image in mode L or RGB, upright."""
-    if image.getexif():
-        image = ImageOps.exif_transpose(image)
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode.startswith("I"):  # 16 bits a pixel: 0 to 65,535 become 0 to 255
-        return Image.fromarray((np.clip(np.asarray(image), 0, 65535) // 257).astype(np.uint8))
-    if _is_grey(image.mode):
-        return image.convert("L")
-    return image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
+    """The image in mode L or RGB, transparency on white."""
+    plain = "L" if _is_grey(image.mode) else "RGB"
+    if image.mode == "LAB":
+        return _from_lab(image)
+    if not image.has_transparency_data:
+        return image if image.mode == plain else image.convert(plain)
+    if image.mode == "1":
+        image = image.convert("RGBA")  # Pillow loses the transparent value of mode 1 on the way to LA
+    shown = image.convert(plain + "A")
+    return Image.composite(shown.convert(plain), Image.new(plain, shown.size, "white"), shown.getchannel("A"))
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    to_rgb = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+    shown = ImageCms.applyTransform(image, to_rgb)
+    assert shown is not None  # it is None only for a transformation in place
+    return shown
+
+
+def _deep(image: Image.Image, where: str, size: int) -> Deep:
+    """The values of a deep image, at most `size` pixels wide; a transparent grey value (PNG's tRNS) is covered by 0."""
+    values = np.asarray(image).astype(np.float64)
+    clear = values == image.info["transparency"] if "transparency" in image.info else np.zeros(values.shape, np.bool_)
+    shown = values[~clear]
+    low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 0.0)
+    return Deep(
+        where=where,
+        kind="float" if image.mode == "F" else "integer",
+        values=_shrunk(np.where(clear, 0, values).astype(np.float32), size),
+        clear=_shrunk(clear.astype(np.float32), size) if clear.any() else None,
+        low=low,
+        high=high,
+    )
+
+
+def _shrunk(values: Values, size: int) -> Values:
+    if len(values) <= size:
+        return values
+    return np.asarray(Image.fromarray(values).resize((size, size), FILTER))
 
 
 def _centre(image: Image.Image) -> Image.Image:

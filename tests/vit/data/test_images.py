@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from study.utils.errors import StudyError
+from study.vit.data.arrays import uniform
 from study.vit.data.images import Tile, decode, fit, header, stack
 
 COLOUR = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
@@ -50,13 +51,10 @@ def test_a_large_jpeg_keeps_its_colours_and_reports_its_own_side() -> None:
         (Image.fromarray(GREY), GREY),
         (Image.fromarray(COLOUR), COLOUR),
         (Image.fromarray(GREY > 7), np.where(GREY > 7, 255, 0)),
-        (Image.merge("LA", [Image.fromarray(GREY)] * 2), GREY),
-        (Image.fromarray(GREY.astype(np.uint16) * 257), GREY),
-        (Image.fromarray(np.dstack([COLOUR, GREY])), COLOUR),
         (Image.fromarray(COLOUR).quantize(16), COLOUR),
         (Image.fromarray(GREY).convert("P"), np.dstack([GREY] * 3)),
     ],
-    ids=["L", "RGB", "1", "LA", "I;16", "RGBA", "P", "P of greys"],
+    ids=["L", "RGB", "1", "P", "P of greys"],
 )
 def test_all_modes_become_grey_or_colour(image: Image.Image, expected: np.ndarray) -> None:
     data = encode(image)
@@ -64,10 +62,83 @@ def test_all_modes_become_grey_or_colour(image: Image.Image, expected: np.ndarra
     assert header(data, "x.png").channels == (1 if expected.ndim == 2 else 3)
 
 
-def test_a_palette_with_transparent_colours_does_not_warn() -> None:
-    image = Image.fromarray(COLOUR).quantize(16)
-    data = encode(image, transparency=bytes(range(0, 256, 16)))
-    np.testing.assert_array_equal(decode(data, "x.png", 4).pixels, COLOUR)
+def on_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The reference: the mean of pixel and white, weighted by alpha and rounded; no value is halfway."""
+    weights = alpha if pixels.ndim == alpha.ndim else alpha[..., None]
+    return np.rint((pixels.astype(float) * weights + 255 * (255.0 - weights)) / 255).astype(np.uint8)
+
+
+ALPHA = GREY[::-1] * 17  # 0 to 255
+
+
+@given(pixels=arrays(np.uint8, (5, 5, 4)))
+def test_transparency_is_composited_on_white(pixels: np.ndarray) -> None:
+    expected = on_white(pixels[..., :3], pixels[..., 3])
+    for data in (encode(Image.fromarray(pixels)), encode(Image.fromarray(pixels), "TIFF")):
+        np.testing.assert_array_equal(decode(data, "x", 5).pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "options", "expected"),
+    [
+        (Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)]), "PNG", {}, on_white(GREY, ALPHA)),
+        (Image.fromarray(GREY), "PNG", {"transparency": 3}, np.where(GREY == 3, 255, GREY)),
+        (Image.fromarray(GREY > 7), "PNG", {"transparency": 0}, np.full((4, 4), 255)),
+        (Image.fromarray(COLOUR), "PNG", {"transparency": (3, 4, 5)}, np.where(COLOUR // 3 == 1, 255, COLOUR)),
+        (
+            Image.fromarray(np.dstack([COLOUR, ALPHA])),
+            "WEBP",
+            {"lossless": True, "exact": True},
+            on_white(COLOUR, ALPHA),
+        ),
+        (Image.fromarray(GREY).convert("PA"), "TIFF", {}, np.dstack([GREY] * 3)),
+        (
+            Image.fromarray(COLOUR).quantize(16),
+            "PNG",
+            {"transparency": bytes(17 * i for i in range(16))},
+            on_white(COLOUR, 17 * np.asarray(Image.fromarray(COLOUR).quantize(16))),
+        ),
+        (Image.fromarray(GREY), "GIF", {"transparency": 3}, np.where(GREY == 3, 255, GREY)),
+    ],
+    ids=["LA", "L tRNS", "1 tRNS", "RGB tRNS", "RGBA WebP", "PA", "P tRNS", "GIF"],
+)
+def test_every_kind_of_transparency(image: Image.Image, kind: str, options: dict, expected: np.ndarray) -> None:
+    data = encode(image, kind, **options)
+    np.testing.assert_array_equal(decode(data, "x", 4).pixels, expected)
+    assert header(data, "x").channels == (1 if expected.ndim == 2 else 3)
+
+
+def test_transparency_is_composited_before_resizing() -> None:
+    """Black lines hidden by transparency do not darken their neighbourhood: the result is white."""
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:, ::2] = 255
+    assert (decode(encode(Image.fromarray(pixels)), "x", 2).pixels == 255).all()
+
+
+def test_the_first_frame() -> None:
+    frames = [Image.fromarray(np.full((4, 4), value, np.uint8)) for value in (10, 200)]
+    for kind in ("GIF", "TIFF", "PNG"):
+        data = encode(frames[0], kind, save_all=True, append_images=frames[1:])
+        assert decode(data, "x", 4).pixels.ravel().tolist()[0] == 10
+
+
+def test_colours_of_print_and_lab() -> None:
+    """CMYK without ink is white, with all magenta it is (255, 0, 255). LAB: mid grey is that of sRGB, about 119."""
+    for ink, expected in (((0, 0, 0, 0), (255, 255, 255)), ((0, 255, 0, 0), (255, 0, 255))):
+        data = encode(Image.new("CMYK", (4, 4), ink), "TIFF")
+        assert decode(data, "x", 4).pixels[0, 0].tolist() == list(expected)
+    lab = decode(encode(Image.new("LAB", (4, 4), (128, 128, 128)), "TIFF"), "x", 4).pixels
+    np.testing.assert_allclose(lab[0, 0].astype(int), (119, 119, 119), atol=2)
+
+
+def test_images_of_nearly_one_colour_are_counted() -> None:
+    images = np.zeros((4, 3, 5, 5), np.uint8)
+    images[0] = 200
+    images[1, 0, 2, 2] = 15
+    images[2, 1, 2, 2] = 16
+    images[3] = np.array([0, 100, 200])[:, None, None]  # one colour, of three channels
+    assert uniform(images) == 3
+    assert uniform(images[:0]) == 0
 
 
 def test_rotation_by_exif_data() -> None:
