@@ -54,11 +54,13 @@ def train(
 
 
 def model_config(stage: StageSettings, trained: Trained) -> dict[str, Any]:
-    """The config stored with the weights: encoder settings, normalization, data set, and number of classes."""
+    """The config stored with the weights: encoder settings, normalization, data set with the names of its classes and
+    the size of its images, and number of classes."""
     config: dict[str, Any] = {
         "encoder": stage.encoder.model_dump(mode="json"),
         "normalization": trained.normalization,
         "dataset": stage.dataset,
+        **trained.data,
     }
     if not isinstance(stage.recipe, Pretrain):
         config["num_classes"] = num_classes(stage)

@@ -56,3 +56,14 @@ class Dataset:
     validation: Split
     test: Split
     digest: str  # SHA-256 of all images and labels as loaded, in hexadecimal; identifies the data in records
+
+    def facts(self) -> dict[str, Any]:
+        """What using a trained model needs to know, as plain JSON: names of the classes, and how images were loaded."""
+        return {
+            "class_names": None if self.info.class_names is None else list(self.info.class_names),
+            "images": {
+                "side": self.train.images.shape[-1],
+                "channels": self.info.channels,
+                "white": dict(self.info.white or {}),
+            },
+        }

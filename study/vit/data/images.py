@@ -70,8 +70,7 @@ def decode(data: bytes, where: str, size: int, white: Mapping[str, float] | None
     `white` is that of the image's data set; without it the image is a data set of its own. Raises StudyError if the
     image cannot be decoded; `where` names it in the message.
     """
-    tile = read(data, where, size)
-    return tile if isinstance(tile, Tile) else tile.plain(white or white_values([tile.deep]))
+    return _finished(read(data, where, size), white)
 
 
 def read(data: bytes, where: str, size: int) -> Tile | DeepTile:
@@ -80,18 +79,29 @@ def read(data: bytes, where: str, size: int) -> Tile | DeepTile:
     Raises StudyError if the image cannot be decoded; `where` names it in the message.
     """
     with _opened(data, where) as image:
-        own_side = min(image.size)
-        image.draft(None, (2 * size, 2 * size))  # a JPEG far larger than needed is decoded at a fraction of its size
-        try:
-            image.load()
-            upright = ImageOps.exif_transpose(image) if image.getexif() else image
-            if _is_deep(upright.mode):
-                return DeepTile(_deep(_centre(upright), where, size), own_side)
-            square = _centre(_plain(upright))
-        except StudyError:
-            raise
-        except Exception as error:  # Pillow's decoders raise many types, all for damaged files
-            raise StudyError(f"{where} cannot be decoded: {error}") from error
+        return _read(image, where, size)
+
+
+def decode_opened(image: Image.Image, where: str, size: int, white: Mapping[str, float] | None = None) -> Tile:
+    """As `decode`, for an image opened or made with Pillow."""
+    return _finished(_read(image, where, size), white)
+
+
+def _finished(tile: Tile | DeepTile, white: Mapping[str, float] | None) -> Tile:
+    return tile if isinstance(tile, Tile) else tile.plain({**white_values([tile.deep]), **(white or {})})
+
+
+def _read(image: Image.Image, where: str, size: int) -> Tile | DeepTile:
+    own_side = min(image.size)
+    image.draft(None, (2 * size, 2 * size))  # a JPEG far larger than needed is decoded at a fraction of its size
+    try:
+        image.load()
+        upright = ImageOps.exif_transpose(image) if image.getexif() else image
+        if _is_deep(upright.mode):
+            return DeepTile(_deep(_centre(upright), where, size), own_side)
+        square = _centre(_plain(upright))
+    except Exception as error:  # Pillow's decoders raise many types, all for damaged files
+        raise StudyError(f"{where} cannot be decoded: {error}") from error
     if square.width > size:
         square = square.resize((size, size), FILTER)
     return Tile(np.asarray(square), own_side)

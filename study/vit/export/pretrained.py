@@ -2,7 +2,8 @@
 
     import study
     model = study.load("3f2a90")  # a stage's key or a prefix of it, an MLflow run ID, a folder or its URL
-    logits = model(images)
+    model.predict("photo.jpg").label  # also a Pillow image, or a list of these
+    logits = model(images)  # tensors of the encoder's size; model.prepare makes them from files
 
 With the Hugging Face Hub: `model.push_to_hub("NAME/MODEL")`, `Model.from_pretrained("NAME/MODEL")`.
 """
@@ -10,23 +11,46 @@ With the Hugging Face Hub: `model.push_to_hub("NAME/MODEL")`, `Model.from_pretra
 import contextlib
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, overload
 
 import safetensors.torch
+import torch
 from huggingface_hub import ModelCard, ModelHubMixin, snapshot_download
 from pydantic import ValidationError
 from safetensors import SafetensorError
+from torch import Tensor
 
 from study.utils.errors import StudyError
 from study.utils.text import plural
 from study.vit import settings
+from study.vit.export.preprocessing import ImageLike, Images, Preprocessing
 from study.vit.models.predictor import Predictor
+from study.vit.training.batches import EVALUATED_AT_ONCE
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 CHECKSUMS = "checksums.json"  # of a stored stage's files
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The classes of one image."""
+
+    probabilities: dict[str, float]  # of each class by its name, or by its number if names are not recorded
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return max(self.probabilities, key=self.probabilities.__getitem__)
+
+    @property
+    def probability(self) -> float:
+        """That of `label`."""
+        return self.probabilities[self.label]
 
 
 class Model(
@@ -39,8 +63,48 @@ class Model(
     """A trained `Predictor` with the interface of Hugging Face Hub models: `save_pretrained`, `push_to_hub`,
     `from_pretrained` (see `huggingface_hub.ModelHubMixin`)."""
 
+    class_names: tuple[str, ...] | None = None  # in the order of the logits; None: not recorded
+    preprocessing = Preprocessing(None, None, {})
+
+    def prepare(self, images: ImageLike | Images) -> Tensor:
+        """uint8 images for `forward`, (batch, channels, size, size), cropped and resized as in training.
+
+        images: paths, or Pillow images. Raises StudyError for a file that is missing or no image.
+        """
+        return self._prepare(_listed(images))
+
+    def _prepare(self, images: Sequence[ImageLike]) -> Tensor:
+        shape = self.encoder_config
+        return self.preprocessing(images, shape.image_size, shape.channels)
+
+    @overload
+    def predict(self, images: ImageLike) -> Prediction: ...
+
+    @overload
+    def predict(self, images: Images) -> list[Prediction]: ...
+
+    def predict(self, images: ImageLike | Images) -> Prediction | list[Prediction]:
+        """The class of one image, or of each image of a list; images as for `prepare`.
+
+        Raises StudyError as `prepare` does, and for an encoder without a classifier.
+        """
+        if self.num_classes is None:
+            raise StudyError(
+                "the model is an encoder and has no classes; call model(model.prepare(images)) for features"
+            )
+        names = self.class_names or tuple(str(number) for number in range(self.num_classes))
+        given, device = _listed(images), self.mean_C11.device
+        parts = [given[start : start + EVALUATED_AT_ONCE] for start in range(0, len(given), EVALUATED_AT_ONCE)]
+        with torch.inference_mode():
+            shares = [
+                row.tolist() for part in parts for row in self(self._prepare(part).to(device)).softmax(dim=1).cpu()
+            ]
+        found = [Prediction(dict(zip(names, row, strict=True))) for row in shares]
+        return found if isinstance(images, list) else found[0]
+
     def _save_pretrained(self, save_directory: Path) -> None:
-        save(self, save_directory)
+        names = None if self.class_names is None else list(self.class_names)
+        save(self, save_directory, {"class_names": names, "images": asdict(self.preprocessing)})
 
     @classmethod
     def _from_pretrained(
@@ -72,6 +136,10 @@ class Model(
         return ModelCard(card(self))
 
 
+def _listed(images: ImageLike | Images) -> Sequence[ImageLike]:
+    return images if isinstance(images, list) else [images]
+
+
 def load_folder(folder: Path) -> Model:
     """Load a model from a folder with `model.safetensors` and `config.json`; in evaluation mode, on the CPU.
 
@@ -84,6 +152,7 @@ def load_folder(folder: Path) -> Model:
         _check(weights, folder)
         model = Model(config["encoder"], config["num_classes"], config["normalization"])
         model.model.load_state_dict(safetensors.torch.load(weights))
+        model.class_names, model.preprocessing = config["class_names"], config["preprocessing"]
     except OSError as error:
         raise StudyError(f"{path}: cannot read the weights ({error.strerror})") from error
     except (SafetensorError, RuntimeError) as error:
@@ -99,8 +168,11 @@ def _check(weights: bytes, folder: Path) -> None:
             raise StudyError(f"{folder / WEIGHTS}: checksum mismatch: the file has changed since it was stored")
 
 
-def save(predictor: Predictor, folder: str | Path) -> None:
-    """Write `model.safetensors` and `config.json`, creating `folder` if necessary. Raises OSError."""
+def save(predictor: Predictor, folder: str | Path, data: Mapping[str, Any] | None = None) -> None:
+    """Write `model.safetensors` and `config.json`, creating `folder` if necessary. Raises OSError.
+
+    data: class names and the images of the data set, as in `Dataset.facts`.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = {
@@ -110,6 +182,7 @@ def save(predictor: Predictor, folder: str | Path) -> None:
             "std": predictor.std_C11.flatten().tolist(),
         },
         "num_classes": predictor.num_classes,
+        **(data or {}),
     }
     weights = {name: tensor.contiguous() for name, tensor in predictor.model.state_dict().items()}
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))
@@ -135,6 +208,7 @@ query attention, FFN widths that decrease with depth.
 from study.vit.export.pretrained import Model
 
 model = Model.from_pretrained("NAME/MODEL")  # or a folder
+model.predict("photo.jpg").label  # also a Pillow image, or a list
 output = model(images)
 ```
 """)
@@ -156,10 +230,16 @@ def card(predictor: Predictor) -> str:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    """Encoder, num_classes (None for an encoder without a head) and normalization."""
+    """Encoder, num_classes (None for an encoder without a head), normalization, class names, and preprocessing.
+
+    The last two are missing in models of earlier versions.
+    """
     try:
         raw = json.loads(path.read_text())
         encoder = settings.Encoder.model_validate(raw["encoder"])
+        images = raw.get("images") or {}
+        preprocessing = Preprocessing(images.get("side"), images.get("channels"), dict(images.get("white") or {}))
+        names = None if raw.get("class_names") is None else tuple(str(name) for name in raw["class_names"])
         channels = {name: [float(value) for value in raw["normalization"][name]] for name in ("mean", "std")}
     except OSError as error:
         raise StudyError(
@@ -167,4 +247,10 @@ def _read_config(path: Path) -> dict[str, Any]:
         ) from error
     except (ValidationError, ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{path}: invalid model config: {error!r}") from error
-    return {"encoder": encoder, "num_classes": raw.get("num_classes"), "normalization": channels}
+    return {
+        "encoder": encoder,
+        "num_classes": raw.get("num_classes"),
+        "normalization": channels,
+        "class_names": names,
+        "preprocessing": preprocessing,
+    }

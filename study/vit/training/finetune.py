@@ -66,6 +66,7 @@ def finetune(
         history=fitted.history,
         expert_load=final.expert_load(),
         normalization=data.normalization.numbers(),
+        data=data.dataset.facts(),
     )
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ class Trained:
     history: list[dict[str, float]]  # one record per epoch
     expert_load: list[list[float]]  # for each encoder block: the share of validation tokens per expert
     normalization: dict[str, list[float]]  # `mean` and `std` of each channel of the encoder's input
+    data: dict[str, Any] = field(default_factory=dict)  # see `Dataset.facts`
 
 
 class Best(Protocol):

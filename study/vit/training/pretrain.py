@@ -50,6 +50,7 @@ def pretrain(
         history=fitted.history,
         expert_load=final.expert_load()[: encoder.depth],  # the rest is the decoder
         normalization=data.normalization.numbers(),
+        data=data.dataset.facts(),
     )
 
 
