@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
 
 from study.design.grid import MAX_LABEL, FactorSpec, LevelSpec, is_one_line
+from study.design.labels import Stated, is_whole, stated, unchanged
 from study.design.overrides import InvalidError, path_problem, settings, value_at, with_overrides
 from study.design.validation_errors import describe_errors
 from study.design.yaml_file import Place, did_you_mean, shown
@@ -27,6 +29,12 @@ class Level:
     label: str
     fields: Mapping[str, Any]
     at: Place
+    stated: Stated  # the values of its fields, and of those that a preset or a section fills in
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether it sets a preset, or a section as a whole."""
+        return any(is_whole(path, value) for path, value in self.fields.items())
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,8 @@ def read_factor(name: str, spec: FactorSpec, raw: Mapping[str, Any], baseline: S
     if not others:
         raise at.error("changes nothing: its level equals the baseline; add another level")
     if first is None:
-        first = Level(_baseline_label(spec, others, raw, at), {}, at)
+        paths = dict.fromkeys(path for level in others for path in level.fields)
+        first = Level(_baseline_label(spec, others, raw, at), {}, at, unchanged(paths, baseline))
     elif spec.baseline is not None:
         message = f"not applicable: level {first.label!r} equals the baseline; give that level a 'label' instead"
         raise (at / "baseline").error(message)
@@ -98,7 +107,8 @@ def named_levels(name: str, written: Any, labels: Sequence[str]) -> frozenset[st
 def _level(entry: Any, path: str | None, at: Place) -> Level:
     """A level in its short form (a value of `path`) or in its long form (a mapping, see LevelSpec)."""
     if not isinstance(entry, dict):
-        return Level(_label(entry, at), {_path(path, at): entry}, at)
+        fields = {_path(path, at): entry}
+        return Level(_label(entry, at), fields, at, stated(fields))
     level = _long_form(entry, at)
     for written in level.set or {}:
         if problem := path_problem(written):
@@ -106,7 +116,7 @@ def _level(entry: Any, path: str | None, at: Place) -> Level:
     fields = level.set or {_path(path, at): level.value}
     if level.label is None and len(fields) > 1:
         raise at.error("a level that sets several fields requires a 'label'")
-    return Level(level.label or _label(next(iter(fields.values())), at), fields, at)
+    return Level(level.label or _label(next(iter(fields.values())), at), fields, at, stated(fields))
 
 
 def _long_form(entry: dict[str, Any], at: Place) -> LevelSpec:

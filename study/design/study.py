@@ -24,6 +24,7 @@ from study.design.factors import Factor, Level, read_factor
 from study.design.grid import Grid, SampleSpec
 from study.design.kinds.aliases import Aliases
 from study.design.kinds.design import Codes, Design, DesignRequest
+from study.design.labels import conflict, covered, mismatches
 from study.design.overrides import InvalidError, overlaps, settings, with_overrides
 from study.design.search_space import BIASED, Space, read_search, read_tune
 from study.design.tied_factors import pair
@@ -31,6 +32,8 @@ from study.design.validation_errors import describe_errors
 from study.design.yaml_file import GridFile, Place, read
 from study.utils.errors import StudyError
 from study.vit.subject import Settings
+
+CHANGE_OR_EXCLUDE = "change the level, or exclude the cell with a reason"
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,21 @@ class Study:
     @property
     def details(self) -> list[str]:
         """Further sentences on the design."""
-        return self.design.details(self._request)
+        return [*self.design.details(self._request), *self._shared_fields]
+
+    @property
+    def _shared_fields(self) -> Iterator[str]:
+        """One sentence for each pair of factors that set the same field, in a design that changes one at a time."""
+        if not self.design.changes_one:
+            return
+        for one, other in itertools.permutations(self.factors, 2):
+            for level in one.levels[1:]:
+                if (path := conflict(level.stated, other.baseline.stated)) and path in level.fields:
+                    yield (
+                        f"{one.name}={level.label} also sets {path}, a field of {other.name!r}: beside it, "
+                        f"{other.name}={other.baseline.label} only means that the factor {other.name!r} is unchanged."
+                    )
+                    break
 
     @property
     def aliases(self) -> Aliases | None:
@@ -246,6 +263,7 @@ class _Layout:
         request = DesignRequest(self.grid, self.factors, self.top, self._is_included)
         kinds.check_request(self.design, request)
         names: set[str] = set()
+        made: dict[Settings, Cell] = {}
         included = 0
         for codes in self.design.cells(request):
             levels = self._levels(codes)
@@ -253,6 +271,10 @@ class _Layout:
             if cell.name in names:
                 raise levels[-1].at.error(f"duplicate cell name '{cell.name}'; give a level another label")
             names.add(cell.name)
+            twin = made.setdefault(cell.settings, cell) if cell.excluded is None and cell.settings else cell
+            if twin is not cell:
+                message = f"cell '{cell.name}' has the same settings as cell '{twin.name}'"
+                raise levels[-1].at.error(f"{message}; remove a factor, or exclude one of them with a reason")
             included += cell.excluded is None
             yield cell
         self._check_conditions(included, request)
@@ -267,7 +289,7 @@ class _Layout:
     def _described(self, levels: tuple[Level, ...]) -> tuple[dict[str, str], Mapping[str, Any]]:
         """A cell's labels and its plain settings."""
         labels = {factor.name: level.label for factor, level in zip(self.factors, levels, strict=True)}
-        return labels, _overridden(self.grid.baseline, self._changes(levels).values())
+        return labels, _overridden(self.grid.baseline, list(self._changes(levels).values()), levels)
 
     def _changes(self, levels: tuple[Level, ...]) -> dict[str, Level]:
         return {f.name: level for f, level in zip(self.factors, levels, strict=True) if level is not f.baseline}
@@ -290,8 +312,25 @@ class _Layout:
     def _cell(self, levels: tuple[Level, ...]) -> Cell:
         labels, raw = self._described(levels)
         changes = self._changes(levels)
-        cell = Cell(labels, None, tuple(changes), self.conditions.reason(labels, raw))
-        return _with_settings(cell, raw, list(changes.values()))
+        cell = _with_settings(
+            Cell(labels, None, tuple(changes), self.conditions.reason(labels, raw)), raw, list(changes.values())
+        )
+        if cell.excluded is None and cell.settings is not None:
+            self._check_labels(cell, cell.settings, levels)
+        return cell
+
+    def _check_labels(self, cell: Cell, made: Settings, levels: tuple[Level, ...]) -> None:
+        """Raises StudyError if a field of the cell's settings differs from what the label of a level states."""
+        changed = [factor.name in cell.changed for factor in self.factors]
+        for found in mismatches(made, [level.stated for level in levels], changed):
+            level = levels[found.level]
+            if found.other is None:
+                raise level.at.error(_hidden_by_baseline(level, made))
+            other = levels[found.other]
+            if self.design.changes_one and changed[found.other] and found.expected.path in other.fields:
+                continue  # see Study.details
+            message = f"cell '{cell.name}': {found.expected.path}: is set by both {level.label!r} and {other.label!r}"
+            raise (level if changed[found.level] else other).at.error(f"{message}; {CHANGE_OR_EXCLUDE}")
 
     def _check_conditions(self, included: int, request: DesignRequest) -> None:
         """After all cells: every condition covers some cell, and at least two cells are included."""
@@ -303,12 +342,28 @@ class _Layout:
             raise at.error("leaves only the baseline, so there is nothing to compare; exclude fewer cells")
 
 
-def _overridden(raw: Mapping[str, Any], changes: Iterable[Level]) -> Mapping[str, Any]:
-    """The baseline with all changes that are compatible; `_check_disjoint` raises for the others."""
+def _overridden(raw: Mapping[str, Any], changes: list[Level], levels: Iterable[Level]) -> Mapping[str, Any]:
+    """The baseline with all changes that are compatible; `_check_disjoint` raises for the others.
+
+    A preset, or a section as a whole, is laid before the fields that other levels state, baseline levels included.
+    """
+    if any(level.is_whole for level in changes):
+        fields = {path: value for level in changes for path, value in level.fields.items()}
+        pinned = covered(fields, [level.stated for level in levels])
+        changes = [replace(changes[0], fields=fields | pinned)]
     for level in changes:
         with contextlib.suppress(InvalidError):
             raw = with_overrides(raw, level.fields)
     return raw
+
+
+def _hidden_by_baseline(level: Level, made: Settings) -> str:
+    """The message for a preset under fields that the baseline writes."""
+    hidden = ", ".join(one.path for one in level.stated if not one.holds(made))
+    return (
+        f"level {level.label!r} is not in effect as a whole: the baseline writes {hidden}, which override it; leave "
+        "fields of a preset out of the baseline, or write their values in the level ('set')"
+    )
 
 
 def _with_settings(cell: Cell, raw: Mapping[str, Any], changes: list[Level]) -> Cell:
@@ -320,16 +375,15 @@ def _with_settings(cell: Cell, raw: Mapping[str, Any], changes: list[Level]) -> 
             return cell
         level = _setter(changes, error.path) or _setter(changes, error.path.partition(".")[0]) or changes[-1]
         message = f"cell '{cell.name}': {error.path}: {error.message}"
-        raise level.at.error(f"{message}; change the level, or exclude the cell with a reason") from None
+        raise level.at.error(f"{message}; {CHANGE_OR_EXCLUDE}") from None
 
 
 def _check_disjoint(changes: list[Level]) -> None:
-    """Raises InvalidError if two levels set the same field, or one a section and the other a field inside it."""
+    """Raises InvalidError if two levels set the same field, or one a field of a section that the other removes."""
     for one, other in itertools.combinations(changes, 2):
-        for path, second in itertools.product(one.fields, other.fields):
-            if overlaps(path, second):
-                inner = max(path, second, key=len)
-                raise InvalidError(tuple(inner.split(".")), f"is set by both {one.label!r} and {other.label!r}")
+        path = next(iter(one.fields.keys() & other.fields.keys()), None) or conflict(one.stated, other.stated)
+        if path is not None:
+            raise InvalidError(tuple(path.split(".")), f"is set by both {one.label!r} and {other.label!r}")
 
 
 def _setter(levels: Iterable[Level], path: str) -> Level | None:

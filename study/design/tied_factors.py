@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from study.design.factors import Factor, Level
+from study.design.labels import combined
 from study.design.overrides import overlaps
 from study.design.yaml_file import Place, did_you_mean
 
@@ -91,4 +92,6 @@ def _merged(levels: tuple[Level, ...], at: Place) -> Level:
                 field = max(path, second, key=len)
                 raise at.error(f"{field} is set by both {one.label!r} and {other.label!r}; remove it from one of them")
     fields = {path: value for level in levels for path, value in level.fields.items()}
-    return Level(" + ".join(level.label for level in levels), fields, levels[0].at)
+    return Level(
+        " + ".join(level.label for level in levels), fields, levels[0].at, combined(level.stated for level in levels)
+    )

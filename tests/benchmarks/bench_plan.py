@@ -10,10 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from helpers.looks import make_plan
-
 from study.cli.plan import as_json
 from study.design.study import load
+from study.planning.plan import make_plan
 from study.planning.state import StudyState
 from study.store.results import Store
 

@@ -277,11 +277,14 @@ def test_two_levels_may_not_set_the_same_field(grid: Loader) -> None:
         "size": {"levels": [{"label": "big", "set": {"encoder.depth": 6, "encoder.width": 24}}]},
     }
     assert len(grid(factors=factors).cells) == 3
-    with pytest.raises(StudyError, match=r"cell 'depth=4, size=big': encoder.depth: is set by both '4' and 'big'"):
-        grid(factors=factors, design="factorial")
-    made = grid(factors=factors, design="factorial",
-                exclude=[{"when": {"depth": 4, "size": "big"}, "reason": "big has its own depth"}])  # fmt: skip
-    assert names(made) == ["baseline", "size=big", "depth=4", "depth=4, size=big"]
+    big = [{"when": {"size": "big"}, "reason": "why"}]
+    for exclude, message in (
+        ([], r"cell 'size=big': encoder.depth: is set by both '3' and 'big'"),
+        ([{"when": {"depth": 3, "size": "big"}, "reason": "why"}], r"'depth=4, size=big': .*set by both '4' and 'big'"),
+        (big, r"cell 'depth=4': encoder.depth: is set by both 'baseline' and '4'"),
+    ):
+        with pytest.raises(StudyError, match=message):
+            grid(factors=factors, design="factorial", exclude=exclude)
 
 
 def test_a_level_may_not_set_a_field_of_a_section_that_another_removes(grid: Loader) -> None:
