@@ -148,6 +148,8 @@ def _read_grid(path: Path) -> str:
 def _read_table(path: Path, kinds: Kinds) -> pd.DataFrame:
     """Levels are kept as text, also 'none' or '01'. Numbers are parsed by Python, hence exactly."""
     found = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if "code" in kinds and "code" not in found.columns:  # files of earlier versions
+        found["code"] = ""
     if missing := [name for name in kinds if name not in found.columns]:
         raise ValueError(f"{path.name} has no column {missing[0]!r}")
     return pd.DataFrame({name: _as_kind(found[name], kind) for name, kind in kinds.items()})

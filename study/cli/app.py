@@ -127,16 +127,23 @@ def run(
     recompute_damaged: Annotated[
         bool, typer.Option("--recompute-damaged", help="First remove stored stages that fail verification.")
     ] = False,
+    recompute_outdated: Annotated[
+        bool, typer.Option("--recompute-outdated", help="First remove results that other code computed.")
+    ] = False,
 ) -> None:
     """Run the missing stages of a study, then write its report. Run it again to resume."""
     from study.cli import run as sweep
-    from study.cli.verify import discard_damaged
+    from study.cli.verify import discard_damaged, discard_outdated
 
     _note_missing(context, store)
     places = _places(context, Store(store), reports, tracking_uri, address)
     state = _look(grid, Store(store))
     if recompute_damaged and discard_damaged(state, _console()):
         state = state.look_again()
+    if recompute_outdated:
+        sweep.check_data(state)  # before results are removed that could not be computed again
+        if discard_outdated(state, _console()):
+            state = _look(grid, Store(store))  # with a new store, which has not read the removed results
     raise typer.Exit(sweep.run(state, places, _console()))
 
 

@@ -27,7 +27,7 @@ from study.planning.stage_source import StageSource
 from study.planning.state import StudyState
 from study.store.results import Store
 from study.utils.errors import StudyError
-from study.utils.provenance import commit
+from study.utils.provenance import commit, git_problem
 from study.utils.redact import masked
 from study.utils.text import clock_time, plural
 from study.vit import subject
@@ -67,8 +67,8 @@ class Sweep:
 def run(state: StudyState, places: Places, console: Console) -> ExitCode:
     """Run the missing stages, deliver them to MLflow, write the report. Returns the exit code.
 
-    FAILED if a stage failed or a stored one is damaged. Raises StudyError, before anything is written, if a data set is
-    not found, or the store, the cluster or the reports folder cannot be used.
+    FAILED if a stage failed or a stored one cannot be used. Raises StudyError, before anything is written, if a data
+    set is not found, or the store, the cluster or the reports folder cannot be used.
     """
     try:
         return _run(state, places, console)
@@ -82,11 +82,12 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
     show_notices(state, console)
     console.print(f"[bold]{escape(state.study.name)}[/]  {summary(plan)}", highlight=False)
     show_claims(plan.study, [claim_line(power) for power in plan.claims], console)
-    damaged = _check_store(state, places, console)
+    unusable = _check_store(state, places, console)
+    _warn_of_git(console)
     if plan.finished and not tracking.undelivered(state, places.tracking_uri):
         update_report(state, places, console)
-        return ExitCode.FAILED if damaged else ExitCode.OK
-    _check_data(plan)
+        return ExitCode.FAILED if unusable else ExitCode.OK
+    check_data(state)
     with _connect(plan, places, console) as cluster:  # first: the cluster may be too small or not respond
         _make_writable(state.store, places)
         with tracking.Tracker(state, places.tracking_uri, sweep_tags(state)) as tracker:
@@ -96,19 +97,26 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
             tracker.finish(RUN_STATUS[sweep.exit_code], folder)
     _show_undelivered(sweep.state, tracker, places, console)
     _show_failures(sweep, tracker, console)
-    return ExitCode.FAILED if damaged and sweep.exit_code == ExitCode.OK else sweep.exit_code
+    return ExitCode.FAILED if unusable and sweep.exit_code == ExitCode.OK else sweep.exit_code
+
+
+def _warn_of_git(console: Console) -> None:
+    """Warn if results cannot have their commit."""
+    if problem := git_problem():
+        message = f"the commit is not recorded: {problem.reason}; to fix it: {problem.fix}"
+        console.print(f"[yellow]warning:[/] {escape(message)}", highlight=False)
 
 
 def _check_store(state: StudyState, places: Places, console: Console) -> bool:
-    """Show damaged and outdated results; weights are not read. Returns whether any result is damaged."""
+    """Show damaged, unreadable and outdated results; weights are not read. Returns whether any cannot be used."""
     found = verify(state, weights=False)
     show_problems(found, state, console, places.invocation)
-    return bool(found.damaged)
+    return bool(found.damaged or found.newer)
 
 
-def _check_data(plan: Plan) -> None:
+def check_data(state: StudyState) -> None:
     """Raise StudyError if a data set is not on this machine and cannot be downloaded."""
-    for name in datasets(plan.study):
+    for name in datasets(state.study):
         subject.available(name)
 
 

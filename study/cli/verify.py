@@ -6,6 +6,7 @@ from rich.markup import escape
 from study.cli.exit_codes import ExitCode
 from study.cli.notices import show_notices
 from study.design.stages import Stage
+from study.planning import outdated
 from study.planning.state import StudyState
 from study.store.verify import Verified
 from study.store.verify import verify as verify_stages
@@ -32,7 +33,7 @@ def show(state: StudyState, console: Console, invocation: Invocation = UNKNOWN) 
 
 
 def show_problems(found: Verified, state: StudyState, console: Console, invocation: Invocation) -> None:
-    """One line per damaged or outdated stage, and how to fix them."""
+    """One line per stage that is damaged, of a newer version, or outdated, and how to fix them."""
     for stage, reason in found.damaged:
         console.print(f"[red]damaged[/]  {escape(state.names[stage.key])}: {escape(reason)}", highlight=False)
     if found.damaged:
@@ -41,6 +42,13 @@ def show_problems(found: Verified, state: StudyState, console: Console, invocati
             + escape(invocation.command("run", "--recompute-damaged")),
             highlight=False,
             soft_wrap=True,
+        )
+    for stage, reason in found.newer:
+        console.print(f"[yellow]newer[/]  {escape(state.names[stage.key])}: {escape(reason)}", highlight=False)
+    if found.newer:
+        console.print(
+            "results of newer versions are intact, but not read here, and their trials count as failed",
+            highlight=False,
         )
     for stage, reason in found.outdated:
         console.print(f"[yellow]outdated[/]  {escape(state.names[stage.key])}: {escape(reason)}", highlight=False)
@@ -59,6 +67,17 @@ def discard_damaged(state: StudyState, console: Console) -> bool:
         state.store.discard(stage)
         console.print(f"[yellow]removed[/]  {escape(reason)}", highlight=False)
     return bool(damaged)
+
+
+def discard_outdated(state: StudyState, console: Console) -> bool:
+    """Remove results of other code, so that the next run recomputes them. Returns whether any was found.
+
+    Raises StoreError.
+    """
+    stages = outdated.discard(state)
+    if stages:
+        console.print(f"[yellow]removed[/]  {plural(len(stages), 'result')} of other code", highlight=False)
+    return bool(stages)
 
 
 def data_digest(stage: Stage) -> str | None:

@@ -16,9 +16,9 @@ import torch
 from safetensors import SafetensorError
 
 from study.design.stages import Stage
+from study.store.code import present_code
 from study.store.results import Store
 from study.utils.canonical_json import canonical_json
-from study.utils.provenance import source_digest
 from study.vit.runner import Snapshot
 
 MAX_OVERHEAD = 0.01  # largest share of a stage's time that is spent on checkpoints
@@ -103,4 +103,4 @@ def _metadata(data: bytes) -> dict[str, Any]:
 @cache
 def code() -> str:
     """The digest of the training code, and PyTorch's version: other code or versions may change the result."""
-    return f"{source_digest('study.vit')} torch {torch.__version__}"
+    return f"{present_code().digest} torch {torch.__version__}"

@@ -28,6 +28,7 @@ from study.execution.ray_cluster import Cluster, session
 from study.execution.scheduler import Scheduler
 from study.planning.events import Listener, Outcome
 from study.planning.stage_source import StageSource
+from study.store.code import present_code
 from study.store.leases import Leases
 from study.store.results import Store, StoreError
 
@@ -71,7 +72,8 @@ def fan_out(
 def _tune(scheduler: Scheduler, store: Store, resources: Resources, cluster: Cluster, commit: str) -> None:
     gpus, schedule = cluster.gpus_per_trial(resources), scheduler.work.early_stopping
     scratch = Path(tempfile.mkdtemp(prefix="study-tune-", dir=session()))
-    bundle = tune.with_parameters(worker.run_bundle, store=store.address, commit=commit, resources=resources)
+    driver = worker.Driver(commit, present_code().digest)
+    bundle = tune.with_parameters(worker.run_bundle, store=store.address, driver=driver, resources=resources)
     tuner = tune.Tuner(
         tune.with_resources(bundle, {"cpu": resources.cpu, "gpu": gpus}),
         tune_config=tune.TuneConfig(

@@ -7,6 +7,7 @@ import torch
 
 from study.design.stages import Stage
 from study.execution.checkpoint import EVERY, Checkpoints
+from study.store import code
 from study.store.results import Result, Store
 from study.utils.errors import StudyError
 from study.utils.provenance import now, processor, provenance
@@ -33,7 +34,7 @@ def run_stage(
     stored = store.find(stage)
     if stored is not None:
         return stored
-    started = now()
+    started, own_code = now(), code.present_code()
     name = torch.cuda.get_device_name() if device == "cuda" else processor()
     data = runner.load_data(stage.settings, device)
     place = {"commit": commit, "device": name, "threads": torch.get_num_threads(), "started": started}
@@ -44,10 +45,19 @@ def run_stage(
         store.delete_checkpoint(stage)  # so that a retry starts from the beginning
         raise
     origin = provenance(commit, name, torch.get_num_threads(), started)
+    origin |= _code_origin(stage, store, own_code)
     origin |= {"data": data, "micro_batch": micro_batch, "parts": checkpoints.parts, "notes": checkpoints.notes}
     result = Result(trained.metrics, subject.stage_facts(stage.settings), trained.history, trained.expert_load, origin)
     store.save(stage, result, safetensors.torch.save(trained.weights), runner.model_config(stage.settings, trained))
     return result
+
+
+def _code_origin(stage: Stage, store: Store, own_code: code.Code) -> dict[str, str]:
+    """The digests of the code that trained the stage and its parent."""
+    code.record(store, own_code)
+    parent = store.find(stage.parent) if stage.parent else None
+    before = parent.provenance.get("code") if parent else None
+    return {"code": own_code.digest, **({"parent_code": before} if before else {})}
 
 
 def _train_within_memory(

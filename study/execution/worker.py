@@ -3,6 +3,7 @@
 import json
 import time
 import traceback
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -11,13 +12,28 @@ from ray import tune
 from study.design.resources import Resources
 from study.design.stages import Stage
 from study.execution.messages import EpochsEnded, Message, StageEnded, StoreFailed, encode
+from study.store.code import present_code
 from study.store.results import Store, StoreError
 from study.utils.errors import StudyError
+from study.utils.provenance import NO_COMMIT
 
 REPORT_SECONDS = 1.0  # between a worker's reports: each costs a round trip to the driver
 
 
-def run_bundle(config: dict[str, Any], store: str, commit: str, resources: Resources) -> None:
+@dataclass(frozen=True)
+class Driver:
+    """The code of the driver. Workers may import another copy: then its commit is not theirs."""
+
+    commit: str
+    code: str  # digest, see `study.store.code`
+
+    @property
+    def own_commit(self) -> str:
+        """The commit of this process."""
+        return self.commit if present_code().digest == self.code else NO_COMMIT
+
+
+def run_bundle(config: dict[str, Any], store: str, driver: Driver, resources: Resources) -> None:
     """Run stages one after the other. Errors are sent to the driver as messages, so that Ray does not retry them."""
     import torch
 
@@ -25,7 +41,7 @@ def run_bundle(config: dict[str, Any], store: str, commit: str, resources: Resou
     device = "cuda" if ray.get_gpu_ids() and torch.cuda.is_available() else "cpu"
     reporter = Reporter(config["can_stop_early"])
     for spec in config["stages"]:
-        if not _run(spec, store, device, commit, resources, reporter):
+        if not _run(spec, store, device, driver.own_commit, resources, reporter):
             break
     reporter.send()
 

@@ -34,7 +34,7 @@ from study.store.backends.address import local_folder
 from study.utils.command_line import UNKNOWN, Invocation
 from study.utils.cpus import usable_cpus
 from study.utils.errors import StudyError
-from study.utils.provenance import versions
+from study.utils.provenance import NO_COMMIT, commit, git_problem, versions
 from study.utils.redact import masked
 from study.utils.text import plural
 from study.vit import subject
@@ -101,6 +101,7 @@ def examine(
     datasets = tuple(plan.datasets(study)) if study else ()
     resources = study.grid.resources if study else Resources()
     found = [
+        code_version(),
         token(address),
         store_place(store),
         sqlite(tracking_uri),
@@ -114,6 +115,15 @@ def examine(
         suggestion = f"run on the other nodes, too: {invocation.command('doctor')}"
         found.append(Finding("nodes", "warning", "only this machine was checked", suggestion))
     return [*found, disk("disk of the store", _existing(local_folder(store) or Path.cwd()))]
+
+
+def code_version() -> Finding:
+    """Whether results can have the commit of the code."""
+    if problem := git_problem():
+        return Finding("commit", "warning", f"not recorded: {problem.reason}", problem.fix)
+    known = commit() != NO_COMMIT
+    message = commit() if known else "no checkout: results have the version and the digest of the code instead"
+    return Finding("commit", "ok", message)
 
 
 def token(address: str | None, environ: Mapping[str, str] = os.environ, home: Path | None = None) -> Finding:

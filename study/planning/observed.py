@@ -1,20 +1,32 @@
-"""What a store holds of a study's trials at one moment: their stages, their status and their metrics."""
+"""What a store holds of a study's trials at one moment: their stages, status, metrics and origin."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from study.design.stages import Stage, stages_of
 from study.design.study import Trial
-from study.store.results import CorruptError, Store
+from study.store.results import Store, UnusableError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAN = float("nan")
+THREADS = 16  # reading and hashing release the GIL; object storage has latency
 
-# the metrics of a stored stage never change, and a sweep reads the store once per round
-_metrics_by_store: WeakKeyDictionary[Store, dict[str, dict[str, float]]] = WeakKeyDictionary()
+
+@dataclass(frozen=True)
+class _Stored:
+    """What is kept in memory of a result."""
+
+    metrics: Mapping[str, float]
+    origin: Mapping[str, str]  # the texts of its provenance: commit, device, code and others
+
+
+# a stored result never changes, and a sweep reads the store once per round
+_read_by_store: WeakKeyDictionary[Store, dict[str, _Stored]] = WeakKeyDictionary()
 
 
 class Observations:
@@ -37,6 +49,13 @@ class Observations:
         """Whether the trial's last stage has a result."""
         return self.stages_of(trial)[-1].key in self.stored
 
+    def origins(self, stages: Iterable[Stage]) -> dict[str, Mapping[str, str]]:
+        """The texts of the provenance of those stages that are stored and undamaged, by key, in order."""
+        stored = [stage for stage in stages if stage.key in self.stored]
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = zip(stored, pool.map(self._read, stored), strict=True)
+            return {stage.key: one.origin for stage, one in found if one is not None}
+
     def all_ended(self, trials: Iterable[Trial]) -> bool:
         """Whether every trial has a result or has failed."""
         return all(self._has_ended(trial) for trial in trials)
@@ -57,23 +76,25 @@ class Observations:
         if last.key not in self.stored:
             status = "failed" if self._has_ended(trial) else "missing"
             return {"status": status, **dict.fromkeys(metrics, NAN)}
-        found = self._metrics(last)
-        if found is None:  # damaged
+        one = self._read(last)
+        if one is None:  # damaged
             return {"status": "failed", **dict.fromkeys(metrics, NAN)}
-        row: dict[str, object] = {"status": "done", **{name: found.get(name, NAN) for name in metrics}}
+        row: dict[str, object] = {"status": "done", **{name: one.metrics.get(name, NAN) for name in metrics}}
         if "pretrain_seconds" in metrics and parents and parents[0].key in self.stored:
-            row["pretrain_seconds"] = (self._metrics(parents[0]) or {}).get("train_seconds", NAN)
+            before = self._read(parents[0])
+            row["pretrain_seconds"] = before.metrics.get("train_seconds", NAN) if before else NAN
         return row
 
-    def _metrics(self, stage: Stage) -> dict[str, float] | None:
-        """The metrics of a stored stage, None if it is damaged."""
-        known = _metrics_by_store.setdefault(self.store, {})
+    def _read(self, stage: Stage) -> _Stored | None:
+        """A stored result, None if it cannot be used."""
+        known = _read_by_store.setdefault(self.store, {})
         if stage.key not in known:
             try:
                 result = self.store.find(stage)
-            except CorruptError:
+            except UnusableError:
                 return None
             if result is None:
                 return None
-            known[stage.key] = dict(result.metrics)
+            origin = {name: value for name, value in result.provenance.items() if isinstance(value, str)}
+            known[stage.key] = _Stored(result.metrics, origin)
         return known[stage.key]

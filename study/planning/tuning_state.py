@@ -20,6 +20,7 @@ from study.design.study import Cell, Study, Trial, tuning_seed
 from study.store.results import Store
 from study.utils.canonical_json import canonical_json
 from study.utils.errors import StudyError
+from study.utils.records import from_record
 from study.vit.subject import Settings
 
 VERSION = 1  # raised when a change to the code changes what is suggested
@@ -239,7 +240,7 @@ def _trial_record(trial: TuningTrial) -> dict[str, Any]:
 def _trial(record: Mapping[str, Any]) -> TuningTrial:
     """Older records have no `course`."""
     fields = dict(record)
-    return TuningTrial(learning_curve=fields.pop("course", {}), **fields)
+    return from_record(TuningTrial, {**fields, "learning_curve": fields.pop("course", {})})
 
 
 def _path(tuning: Tuning) -> str:

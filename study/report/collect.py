@@ -29,11 +29,13 @@ from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
 from study.report.design_notes import design_facts
 from study.store import exported_models
-from study.store.results import CorruptError, Result, Store
+from study.store.results import Result, Store, UnusableError
 from study.utils.canonical_json import canonical_json
 from study.utils.text import plural, readable
 from study.vit import subject
 
+DIGEST_DIGITS = 12  # of the code
+PLACE = ("commit", "study", "code", "device", "platform", "threads", "versions")  # of an origin, by name in a store
 MODELINE = "# yaml-language-server:"
 
 Row = dict[str, object]
@@ -79,9 +81,9 @@ class _Stored:
         for stage in state.stages.values():
             try:
                 result, error = store.find(stage), store.failure(stage)
-            except CorruptError as corrupt:
+            except UnusableError as unusable:
                 # without its path: reports are read on other machines
-                result, error = None, f"stored result cannot be used: {corrupt.problem}"
+                result, error = None, f"stored result cannot be used: {unusable.problem}"
             if result is not None:
                 found[stage.key] = result
             elif error is not None:
@@ -111,7 +113,7 @@ class _Stored:
 def _read(store: Store, stage: Stage) -> Result | None:
     try:
         return store.find(stage)
-    except CorruptError:  # its validation accuracy is in the tuning record
+    except UnusableError:  # its validation accuracy is in the tuning record
         return None
 
 
@@ -145,6 +147,7 @@ def _trial_row(trial: Trial, stored: _Stored, run_ids: Mapping[str, str]) -> Row
         row |= {name: result.metrics.get(name) for name in ("test_accuracy", "val_accuracy", "train_seconds")}
         row |= {name: result.facts.get(name) for name in ("params", "params_active", "macs", "macs_active")}
         row |= {name: str(result.provenance.get(name, "")) for name in ("device", "commit")}
+        row["code"] = str(result.provenance.get("code", ""))[:DIGEST_DIGITS]
     return row
 
 
@@ -309,7 +312,7 @@ def _origins(stored: _Stored) -> Iterator[Origin]:
             users.setdefault(stage.key, {})[trial.cell.name] = None
     groups: dict[str, list[tuple[Stage, Result]]] = {}
     for stage, result in stored.finished:
-        place = [result.provenance.get(name) for name in ("commit", "device", "platform", "threads", "versions")]
+        place = [result.provenance.get(name) for name in PLACE]
         groups.setdefault(canonical_json(place), []).append((stage, result))
     origins = [_origin(group, users) for group in groups.values()]
     yield from sorted(origins, key=lambda origin: (origin.first, origin.commit))
@@ -321,6 +324,8 @@ def _origin(group: list[tuple[Stage, Result]], users: Mapping[str, Iterable[str]
     threads = place.get("threads")
     return Origin(
         commit=str(place.get("commit", "unknown")),
+        version=str(place.get("study", "")),
+        code=str(place.get("code", ""))[:DIGEST_DIGITS],
         device=str(place.get("device", "unknown")),
         platform=str(place.get("platform", "")),
         threads=int(threads) if threads is not None else None,

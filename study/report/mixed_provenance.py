@@ -1,4 +1,4 @@
-"""Mixed provenance: which cells have results of which commit, device and library versions, if these differ.
+"""Mixed provenance: which cells have results of which commit, code, device and library versions, if these differ.
 
 A stage's key covers its settings and version, not the commit, device or libraries, so that old results stay valid when
 a study grows. With mixed provenance, a difference between two cells may have causes other than their levels.
@@ -53,11 +53,12 @@ def mixture(facts: StudyFacts) -> Iterator[str]:
     """A sentence for each kind of provenance that differs."""
     ways = (
         ("commits", lambda origin: short_commit(origin.commit)),
+        ("versions of the code", lambda origin: origin.code),  # empty where it was not recorded
         ("devices", lambda origin: origin.device),
         ("sets of library versions", _libraries(facts.origins)),
     )
     for noun, label in ways:
-        found = parts(facts.origins, label)
+        found = [part for part in parts(facts.origins, label) if part.label]
         if len(found) > 1:
             yield f"Results from {len(found)} {noun}: {'; '.join(part.sentence_part for part in found)}."
 

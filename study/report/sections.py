@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from study.analysis.analysis import Analysis
-from study.analysis.facts import IMPORTANCE_METHODS, FactorFacts, StudyFacts, TuningFacts
+from study.analysis.facts import IMPORTANCE_METHODS, FactorFacts, Origin, StudyFacts, TuningFacts
 from study.analysis.failures import attempt
 from study.analysis.results import GRID_FILE
 from study.analysis.tuned_values import edge_sentences
@@ -24,6 +24,7 @@ from study.report.plots import PLOTS
 from study.report.tables import TABLES
 from study.utils import escape
 from study.utils.command_line import Invocation
+from study.utils.provenance import NO_COMMIT
 from study.utils.text import plural
 
 
@@ -293,7 +294,10 @@ def _setting_lines(settings: dict[str, Any], prefix: str = "") -> Iterator[str]:
 def _provenance(analysis: Analysis) -> str:
     notes = [f"**{escape.markdown(sentence)}**" for sentence in mixture(analysis.facts)]
     if notes:
-        notes.append("`results.csv` has the commit and device of every trial.")
+        notes.append("`results.csv` has the commit, code and device of every trial.")
+    unrecorded = sum(origin.stages for origin in analysis.facts.origins if not origin.code)
+    if unrecorded:
+        notes.append(f"{plural(unrecorded, 'result')} of unrecorded code, stored before its digest was recorded.")
     if any(origin.commit.endswith("-dirty") for origin in analysis.facts.origins):
         notes.append("`-dirty` marks a commit with uncommitted changes.")
     return "\n\n".join(notes)
@@ -301,8 +305,8 @@ def _provenance(analysis: Analysis) -> str:
 
 def _reproduce(analysis: Analysis) -> str:
     facts = analysis.facts
-    last = facts.origins[-1].commit.removesuffix("-dirty") if facts.origins else "unknown"
-    checkout = [f"git checkout {shlex.quote(last)}"] if last != "unknown" else []
+    last = facts.origins[-1].commit.removesuffix("-dirty") if facts.origins else NO_COMMIT
+    checkout = [f"git checkout {shlex.quote(last)}"] if last != NO_COMMIT else []
     run = [*checkout, "python -m pip install nox", "nox -s ablate -- again.yaml"]
     return (
         f"`{GRID_FILE}` beside this report is a copy of the grid ({escape.markdown(facts.grid)} at the time). Copy it "
@@ -318,9 +322,21 @@ def _reproduce(analysis: Analysis) -> str:
 def _checked_out(facts: StudyFacts) -> str:
     """What the commit in the commands does not cover."""
     commits = list(dict.fromkeys(short_commit(origin.commit) for origin in facts.origins))
+    if commits and commits[-1] == NO_COMMIT:
+        return _without_commit(facts.origins[-1])
     several = f"The commit is that of the latest stages, one of {escape.markdown(', '.join(commits))}. "
     dirty = "It lacks changes that were uncommitted when they ran. "
     return several * (len(commits) > 1) + dirty * (bool(commits) and commits[-1].endswith("-dirty"))
+
+
+def _without_commit(origin: Origin) -> str:
+    """The version and the digest of code whose commit is unknown."""
+    version = f"version {origin.version} of the package" if origin.version else "an unknown version of the package"
+    code = f" with the code digest `{origin.code}`" if origin.code else ""
+    return (
+        f"The commit of the latest stages is not known: they were run by {version}{code}, installed or copied without "
+        "its history. Use that version. "
+    )
 
 
 SECTIONS: dict[Section, Frame] = {

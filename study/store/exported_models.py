@@ -8,6 +8,7 @@ from typing import Any
 from study.design.stages import Stage
 from study.store.results import Store
 from study.utils.errors import Advice, StudyError
+from study.utils.records import from_record
 from study.vit.subject import Form
 
 
@@ -39,7 +40,8 @@ def read(store: Store, stage: Stage) -> Measurement | None:
         return None
     try:
         found = json.loads(data)
-        return Measurement(**{**found, "fp32": Form(**found["fp32"]), "int8": Form(**found["int8"])})
+        forms = {name: from_record(Form, found[name]) for name in ("fp32", "int8")}
+        return from_record(Measurement, {**found, **forms})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         path = store.storage.location(_path(stage))
         raise StudyError(f"{path} cannot be read ({error}); remove it", Advice("to measure again", "export")) from None

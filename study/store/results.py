@@ -6,6 +6,7 @@
                           checksums.json SHA-256 of every other file
     STORE/device/KEY.json size and latency of the exported model (see `study.store.exported_models`)
     STORE/failed/KEY.json the last error of a stage without a result
+    STORE/code/DIGEST.json files of the code that computed results (see `study.store.code`)
     STORE/tuning/KEY.json state of a cell's tuning (see `study.planning.tuning_state`)
     STORE/unfinished/KEY  the latest checkpoint of a running or interrupted stage, preceded by its SHA-256
 
@@ -22,10 +23,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from study import __version__
 from study.design.stages import Stage
 from study.store.backends import Folder, open_storage
 from study.utils.canonical_json import canonical_json
 from study.utils.errors import Advice, StudyError
+from study.utils.records import from_record, is_newer
 from study.utils.redact import masked
 from study.vit.subject import STAGE_KINDS
 
@@ -44,7 +47,7 @@ class Result:
     facts: Mapping[str, float | int]  # params, params_active, macs, macs_active
     history: list[dict[str, float]]  # one row per epoch
     expert_load: list[list[float]]  # per block, each expert's share of the routed tokens
-    provenance: Mapping[str, Any] = field(default_factory=dict)  # commit, versions, device, host, times
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # commit, code, versions, device, times
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,26 @@ class Failure:
     id: str = ""  # unique; empty where the record is damaged, or was written before records had ids
 
 
-class CorruptError(StudyError):
-    """A stored stage that is damaged, or was computed with other settings.
+class UnusableError(StudyError):
+    """A stored stage that cannot be used.
 
     `reason` is the message without advice, `problem` also without the path in the store of this machine.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, advice: Advice | None = None) -> None:
         self.reason, self.problem = f"{path}: {reason}", reason
-        super().__init__(f"stored stage {path} cannot be used: {reason}", RECOMPUTE)
+        super().__init__(f"stored stage {path} cannot be used: {reason}", advice)
+
+
+class CorruptError(UnusableError):
+    """It is damaged, or was computed with other settings."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason, RECOMPUTE)
+
+
+class NewerVersionError(UnusableError):
+    """It is undamaged, but only a newer version can read it."""
 
 
 class StoreError(StudyError):
@@ -125,7 +139,10 @@ class Store:
             return frozenset(name for kind in STAGE_KINDS for name in self.storage.list_folders(kind))
 
     def find(self, stage: Stage) -> Result | None:
-        """The stored result, or None. Raises CorruptError if it is damaged or of another stage, and StoreError."""
+        """The stored result, or None. Fields that a newer version added are ignored.
+
+        Raises CorruptError if it is damaged or of another stage, NewerVersionError, and StoreError.
+        """
         files = self._read_verified(stage, "stage.json", "result.json")
         if files is None:
             return None
@@ -133,11 +150,11 @@ class Store:
         if canonical_json(stored.get("identity")) != canonical_json(stage.identity):
             raise self._corrupt(stage, "stage.json describes another stage")
         if change := _first_change(stored.get("spec"), stage.spec()):
-            raise self._corrupt(stage, f"a default setting changed after it was computed ({change})")
+            raise self._unreadable(stage, stored, f"a default setting changed after it was computed ({change})")
         try:
-            return Result(**self._json(stage, "result.json", files))
-        except TypeError:  # written by another version of this code
-            raise self._corrupt(stage, "result.json has fields of another version of this package") from None
+            return from_record(Result, self._json(stage, "result.json", files))
+        except TypeError as error:
+            raise self._unreadable(stage, stored, f"result.json is incomplete ({error})") from None
 
     def weights(self, stage: Stage) -> bytes:
         """The stored weights, verified. Raises CorruptError if they are damaged or missing, and StoreError."""
@@ -177,7 +194,7 @@ class Store:
         Raises StoreError.
         """
         files = {
-            "stage.json": _json({"identity": stage.identity, "spec": stage.spec()}),
+            "stage.json": _json({"identity": stage.identity, "spec": stage.spec(), "study": __version__}),
             "result.json": _json(asdict(result)),
             "config.json": _json(config),
             WEIGHTS: weights,
@@ -189,8 +206,12 @@ class Store:
         self.delete_checkpoint(stage)
 
     def discard(self, stage: Stage) -> None:
-        """Remove a stored stage, so that the next run recomputes it. Raises StoreError."""
+        """Remove a stored stage, so that the next run recomputes it, and the measurement of its exported model.
+
+        Raises StoreError.
+        """
         with self._storage_errors("written"):
+            self.storage.remove(f"device/{stage.key}.json")
             self.storage.remove_folder(_path(stage))
 
     def record_failure(self, stage: Stage, error: str) -> str:
@@ -309,6 +330,14 @@ class Store:
     def _corrupt(self, stage: Stage, reason: str) -> CorruptError:
         return CorruptError(self.storage.location(_path(stage)), reason)
 
+    def _unreadable(self, stage: Stage, stored: Mapping[str, Any], reason: str) -> UnusableError:
+        """The error for an undamaged stage that does not fit this version."""
+        writer = str(stored.get("study", ""))  # the version; none in older stores
+        if is_newer(writer, than=__version__):
+            message = f"written by a newer version of study ({writer}; this is {__version__}): update this installation"
+            return NewerVersionError(self.storage.location(_path(stage)), message)
+        return self._corrupt(stage, reason)
+
     @contextlib.contextmanager
     def _storage_errors(self, action: str) -> Iterator[None]:
         """Convert OSError to StoreError with a suggestion. FileNotFoundError passes: it is not a storage problem."""
@@ -345,10 +374,14 @@ def _mapping(data: bytes) -> dict[str, Any]:
 
 
 def _first_change(stored: Any, current: Any, path: str = "") -> str | None:
-    """The first stored setting that differs from the current one. Settings added since then are ignored."""
+    """The first stored setting that differs from the current one.
+
+    Settings that only one of the two has are ignored: keys are equal, so they have their neutral values.
+    """
     if not isinstance(stored, dict) or not isinstance(current, dict):
         return None if stored == current else f"{path[1:]} was {stored!r}, now {current!r}"
-    changes = (_first_change(stored[name], current.get(name), f"{path}.{name}") for name in stored)
+    both = (name for name in stored if name in current)
+    changes = (_first_change(stored[name], current[name], f"{path}.{name}") for name in both)
     return next((change for change in changes if change), None)
 
 

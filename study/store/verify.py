@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from study.design.stages import Stage
-from study.store.results import CorruptError, Store
+from study.store.results import CorruptError, NewerVersionError, Store, UnusableError
 
 THREADS = 16  # reading and hashing release the GIL; object storage has latency
 
@@ -21,10 +21,11 @@ class Verified:
     missing: int  # not stored
     damaged: list[tuple[Stage, str]]
     outdated: list[tuple[Stage, str]]  # undamaged, but trained on data that changed since
+    newer: list[tuple[Stage, str]]  # undamaged, but written by a newer version that this one cannot read
 
     @property
     def ok(self) -> int:
-        return self.checked - len(self.damaged) - len(self.outdated)
+        return self.checked - len(self.damaged) - len(self.outdated) - len(self.newer)
 
 
 def verify(stages: Iterable[Stage], store: Store, data_digest: DataDigest, weights: bool = True) -> Verified:
@@ -32,18 +33,19 @@ def verify(stages: Iterable[Stage], store: Store, data_digest: DataDigest, weigh
     stages, stored = list(stages), store.keys()
     present = [stage for stage in stages if stage.key in stored]
     with ThreadPoolExecutor(THREADS) as pool:
-        reasons = list(pool.map(lambda stage: _damage(stage, store, weights), present))
-    damaged = [(stage, reason) for stage, reason in zip(present, reasons, strict=True) if reason]
-    intact = [stage for stage, reason in zip(present, reasons, strict=True) if not reason]
-    return Verified(len(present), len(stages) - len(present), damaged, _outdated(intact, store, data_digest))
+        problems = list(zip(present, pool.map(lambda stage: _problem(stage, store, weights), present), strict=True))
+    damaged = [(stage, problem.reason) for stage, problem in problems if isinstance(problem, CorruptError)]
+    newer = [(stage, problem.reason) for stage, problem in problems if isinstance(problem, NewerVersionError)]
+    usable = [stage for stage, problem in problems if problem is None]
+    return Verified(len(present), len(stages) - len(present), damaged, _outdated(usable, store, data_digest), newer)
 
 
-def _damage(stage: Stage, store: Store, weights: bool) -> str | None:
+def _problem(stage: Stage, store: Store, weights: bool) -> UnusableError | None:
     try:
         if store.find(stage) is not None and weights:
             store.check(stage)
-    except CorruptError as error:
-        return error.reason
+    except UnusableError as error:
+        return error
     return None
 
 
@@ -64,6 +66,6 @@ def _outdated(stages: list[Stage], store: Store, data_digest: DataDigest) -> lis
 def _trained_on(stage: Stage, store: Store) -> str | None:
     try:
         result = store.find(stage)
-    except CorruptError:
+    except UnusableError:
         return None
     return str(result.provenance["data"]) if result is not None and "data" in result.provenance else None

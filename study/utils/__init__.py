@@ -6,7 +6,9 @@ text         counts, points and durations in messages
 formats      numbers in reports
 escape       text in Markdown, HTML and matplotlib
 redact       passwords in URLs
+records      records of other versions
 process      ownership marks: host, process id and start time
 stale_dirs   removal of folders left by killed processes
+source_code  the digest of a source file
 provenance   commit, versions and hardware of a result
 """

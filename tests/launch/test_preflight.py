@@ -349,6 +349,7 @@ def test_all_checks_of_this_machine(tiny, tmp_path):
     found = preflight.examine(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", None, tiny)
     names = [finding.name for finding in found]
     assert names == [
+        "commit",
         "token authentication",
         "store",
         "MLflow database",

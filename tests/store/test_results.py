@@ -14,9 +14,10 @@ from helpers.paths import ROOT, TESTS
 from helpers.store_samples import PRETRAIN, RESULT, STAGE
 from helpers.store_writers import save
 
+from study import __version__
 from study.design.stages import Stage
 from study.store import results as store_module
-from study.store.results import WEIGHTS, CorruptError, Failure, Result, Store, StoreError
+from study.store.results import WEIGHTS, CorruptError, Failure, NewerVersionError, Result, Store, StoreError
 from study.utils.errors import StudyError
 from study.vit.settings import Encoder, Finetune
 from study.vit.stages import StageSettings
@@ -67,7 +68,7 @@ def test_a_result_is_read_back_exactly(store: Store) -> None:
 def test_a_stage_is_one_folder_named_by_its_key(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     stored = json.loads((folder / "stage.json").read_text())
-    assert stored == {"identity": STAGE.identity, "spec": json.loads(json.dumps(STAGE.spec()))}
+    assert stored == {"identity": STAGE.identity, "spec": json.loads(json.dumps(STAGE.spec())), "study": __version__}
 
 
 def test_keys_are_those_of_finished_stages(store: Store, folder: Path) -> None:
@@ -181,10 +182,42 @@ def test_settings_newer_than_the_result_are_ignored(store: Store, folder: Path) 
     assert store.find(STAGE) == RESULT
 
 
-def test_unknown_fields_in_a_result_are_one_clear_error(store: Store, folder: Path) -> None:
+# --- stores of newer versions ---
+
+
+def test_fields_that_a_newer_version_added_are_ignored(store: Store, folder: Path) -> None:
+    """A new setting at its neutral value is not part of the key, so the stage is the same."""
     rewrite(folder, "result.json", lambda data: data.update(surprise={}))
-    with pytest.raises(CorruptError, match="fields of another version"):
+    rewrite(folder, "stage.json", lambda data: data["spec"]["encoder"].update(new=None))  # type: ignore[attr-defined]
+    rewrite(folder, "stage.json", lambda data: data["spec"]["parent"]["recipe"].update(new={"a": 1}))  # type: ignore[index]
+    rewrite(folder, "stage.json", lambda data: data.update(study="999.0", more=[1]))
+    assert store.find(STAGE) == RESULT
+    store.check(STAGE)
+
+
+def incomplete(data: dict[str, dict[str, object]]) -> None:
+    del data["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("result.json", incomplete),
+        ("stage.json", lambda data: data["spec"]["recipe"].update(weight_decay=0.07)),
+    ],
+    ids=["result without metrics", "another default"],
+)
+def test_what_only_a_newer_version_can_read_is_not_damaged(
+    store: Store, folder: Path, name: str, change: Callable[[dict[str, dict[str, object]]], object]
+) -> None:
+    rewrite(folder, name, change)
+    with pytest.raises(CorruptError):
         store.find(STAGE)
+    rewrite(folder, "stage.json", lambda data: data.update(study="999.0"))
+    with pytest.raises(NewerVersionError, match=rf"newer version of study \(999\.0; this is {__version__}\)") as caught:
+        store.find(STAGE)
+    assert str(caught.value).endswith("update this installation")
+    assert "recompute" not in str(caught.value)
 
 
 # --- concurrent and interrupted writers ---

@@ -1,4 +1,4 @@
-"""Provenance: which stages ran where, from which commit."""
+"""Provenance: which stages ran where, by which code."""
 
 from collections.abc import Iterator, Mapping
 
@@ -21,11 +21,14 @@ def compute(analysis: Analysis) -> pd.DataFrame:
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
-    return Table(tuple(_columns(rows)), "Finished stages by commit, device and versions.")
+    return Table(tuple(_columns(rows)), "Finished stages by commit, code, device and versions.")
 
 
 def _columns(rows: pd.DataFrame) -> Iterator[Column]:
     yield Column.text("commit", [short_commit(commit) for commit in rows["commit"]])
+    if any(rows["code"]):
+        yield Column.text("version", [version or formats.NONE for version in rows["version"]])
+        yield Column.text("code", [code or formats.NONE for code in rows["code"]])
     yield Column.text("device", rows["device"])
     yield Column.text("system", rows["platform"])
     yield Column.text("threads", [formats.NONE if pd.isna(threads) else int(threads) for threads in rows["threads"]])

@@ -34,6 +34,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     ]
     if rows["commit"].nunique() > 1:
         columns.append(Column.text("commit", [short_commit(commit) for commit in rows["commit"]]))
+    if rows["code"].nunique() > 1:
+        columns.append(Column.text("code", rows["code"]))
     kept = [column for column in columns if any(text not in ("", formats.NONE) for text in column.values)]
     return Table(tuple(kept), "All trials. Full keys, run ids and levels are in results.csv.", "results.csv")
 
