@@ -18,7 +18,8 @@ import importlib
 import time
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from study.utils.version import __version__ as __version__
+
 BEGAN = time.monotonic()  # about when this process started: run times include imports
 
 if TYPE_CHECKING:

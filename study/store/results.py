@@ -23,13 +23,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from study import __version__
 from study.design.stages import Stage
 from study.store.backends import Folder, open_storage
 from study.utils.canonical_json import canonical_json
 from study.utils.errors import Advice, StudyError
 from study.utils.records import from_record, is_newer
 from study.utils.redact import masked
+from study.utils.version import __version__
 from study.vit.subject import STAGE_KINDS
 
 WEIGHTS = "model.safetensors"

@@ -10,5 +10,6 @@ records      records of other versions
 process      ownership marks: host, process id and start time
 stale_dirs   removal of folders left by killed processes
 source_code  the digest of a source file
+version      the version of this package
 provenance   commit, versions and hardware of a result
 """
