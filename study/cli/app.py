@@ -215,7 +215,6 @@ def doctor(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Check the environment and suggest fixes: on this machine, or on every node of a cluster."""
-    from study import tracking
     from study.launch import preflight as checks
 
     each = None
@@ -223,7 +222,7 @@ def doctor(
         from study import execution
 
         each = functools.partial(execution.on_every_node, address)
-    uri = tracking_uri or tracking.default_uri(Store(store))
+    uri = _tracking_uri(tracking_uri, Store(store))
     found = checks.examine(store, uri, address, grid, each, invocation(context))
     checks.show(found, _console())
     raise typer.Exit(checks.exit_code(found))
@@ -251,7 +250,10 @@ def ui(
     from study import tracking
     from study.cli.ui import open_ui
 
-    open_ui(tracking_uri or tracking.default_uri(open_existing(store)), host, port, _console())
+    found = Store(store) if tracking_uri else open_existing(store)
+    uri = _tracking_uri(tracking_uri, found)
+    tracking.repair(uri, found)
+    open_ui(uri, host, port, _console())
 
 
 def main() -> None:
@@ -292,6 +294,15 @@ def _look(grid: Path, store: Store) -> StudyState:
     return StudyState.look(load(grid), store)
 
 
+def _tracking_uri(given: str | None, store: Store) -> str:
+    """The given server, or the store's own database. Raises StudyError if it is not an MLflow server or database."""
+    from study import tracking
+
+    uri = tracking.normalised(given) if given else tracking.default_uri(store)
+    tracking.check_uri(uri)
+    return uri
+
+
 def _note_missing(context: typer.Context, store: str) -> None:
     """Report a store that does not exist, if it was given or a folder above has one. On the error output, since `plan`
     may print JSON."""
@@ -302,11 +313,9 @@ def _note_missing(context: typer.Context, store: str) -> None:
 def _places(
     context: typer.Context, store: Store, reports: Path, tracking_uri: str | None, address: str | None = None
 ) -> "Places":
-    from study import tracking
     from study.cli.places import Places
 
-    uri = tracking_uri or tracking.default_uri(store)
-    tracking.check_uri(uri)
+    uri = _tracking_uri(tracking_uri, store)
     return Places(reports, uri, address, invocation(context))
 
 

@@ -31,6 +31,7 @@ from study.design.study import load
 from study.planning import plan
 from study.store.backends import address as addresses
 from study.store.backends.address import local_folder
+from study.tracking.sqlite import path_of
 from study.utils.command_line import UNKNOWN, Invocation
 from study.utils.cpus import usable_cpus
 from study.utils.errors import StudyError
@@ -304,9 +305,9 @@ def store_place(store: Path | str) -> Finding:
 def sqlite(tracking_uri: str, mounts: str | None = None) -> Finding:
     """SQLite's locks do not work on network file systems."""
     name = "MLflow database"
-    if not tracking_uri.startswith("sqlite:///"):
+    path = path_of(tracking_uri)
+    if path is None:
         return Finding(name, "ok", "not used: runs are sent to a tracking server")
-    path = Path(tracking_uri.removeprefix("sqlite:///"))
     kind = filesystem(path, mounts)
     if kind in NETWORK or (kind.startswith("fuse.") and kind != "fuse.fuse-overlayfs"):
         suggestion = "use a tracking server: --tracking-uri http://HOST:5000 (`study launch` writes an example)"

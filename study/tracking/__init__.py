@@ -5,9 +5,22 @@ run can be rebuilt from it, so a server that is down or slow only means running 
 driver does all the writing, because many writers lock SQLite, and a slow server must not slow the sweep down.
 """
 
+from study.tracking.artifact_locations import repair
 from study.tracking.mirror import PARENT
 from study.tracking.server import check_uri, default_uri, model_of
+from study.tracking.sqlite import normalised, path_of
 from study.tracking.tracker import LAST_SECONDS, Tracker
 from study.tracking.undelivered import undelivered
 
-__all__ = ["LAST_SECONDS", "PARENT", "Tracker", "check_uri", "default_uri", "model_of", "undelivered"]
+__all__ = [
+    "LAST_SECONDS",
+    "PARENT",
+    "Tracker",
+    "check_uri",
+    "default_uri",
+    "model_of",
+    "normalised",
+    "path_of",
+    "repair",
+    "undelivered",
+]

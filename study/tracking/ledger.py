@@ -6,7 +6,8 @@
     STORE/tracking/STUDY/SERVER/ended/NAME   likewise, for a failure or stop with that id
 
 Entries are only added, so that a killed process loses at most the entry being written. What is missing here is
-delivered again. Deliveries to a SQLite file are kept on this machine, as the file is.
+delivered again. Deliveries to a SQLite file are kept on this machine, as the file is. Those to the store's own file
+remain valid when the store is moved.
 """
 
 import hashlib
@@ -16,6 +17,10 @@ from typing import Any
 
 from study.design.stages import Stage
 from study.store.results import Store
+from study.tracking.artifact_locations import is_own
+from study.tracking.sqlite import path_of
+
+OWN = "own"  # in place of the digest of a URI: the store's own database, wherever the store is
 
 
 class Ledger:
@@ -44,14 +49,14 @@ class Ledger:
         if not self._in_a_file(uri):
             self._store.write(f"{self._folder(uri)}/{stage.key}.{run_id}", b"")
             return
-        self._append({"server": server_of(uri), "key": stage.key, "run_id": run_id})
+        self._append({"server": self._name(uri), "key": stage.key, "run_id": run_id})
 
     def add_ending(self, uri: str, name: str, run_id: str) -> None:
         """Record the delivery of a failure or a stop. Raises OSError or StoreError."""
         if not self._in_a_file(uri):
             self._store.write(f"{self._ended(uri)}/{name}", b"")
             return
-        self._append({"server": server_of(uri), "ended": name, "run_id": run_id})
+        self._append({"server": self._name(uri), "ended": name, "run_id": run_id})
 
     def _append(self, entry: dict[str, str]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,10 +69,14 @@ class Ledger:
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
-        return [entry for line in lines if (entry := _read_line(line)).get("server") == server_of(uri)]
+        names = {self._name(uri), server_of(uri)}  # the latter: entries written before OWN
+        return [entry for line in lines if (entry := _read_line(line)).get("server") in names]
+
+    def _name(self, uri: str) -> str:
+        return OWN if is_own(uri, self._store) else server_of(uri)
 
     def _in_a_file(self, uri: str) -> bool:
-        return self._store.is_folder or uri.startswith("sqlite:")
+        return self._store.is_folder or path_of(uri) is not None
 
     def _folder(self, uri: str) -> str:
         return f"tracking/{self._study}/{server_of(uri)}"

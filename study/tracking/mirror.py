@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from study.design.stages import Stage
 from study.planning.events import Outcome
 from study.planning.state import StageNames
-from study.tracking import server
+from study.tracking import artifact_locations, server
 from study.tracking.ledger import Ledger
 from study.tracking.liverun import STATUS, LiveRun
 from study.tracking.undelivered import ending_id, undelivered_endings, undelivered_results
@@ -47,6 +47,7 @@ class Mirror:
         """Find or create the experiment and the parent run of this sweep, and close abandoned runs."""
         self._live.clear()
         self._connects += 1
+        artifact_locations.repair(self._uri, self._store)
         self._client = server.connect(self._uri)
         self._experiment = self._find_experiment()
         self._close_abandoned()
@@ -166,8 +167,8 @@ class Mirror:
             self._client.restore_experiment(found.experiment_id)
         if found is not None:
             return str(found.experiment_id)
-        local = self._uri.startswith("sqlite:")
-        place = (self._store.root / "mlartifacts" / self._study.name).resolve().as_uri() if local else None
+        local = server.is_file(self._uri)
+        place = artifact_locations.folder_of(self._store, self._study.name).as_uri() if local else None
         return str(self._client.create_experiment(self._study.name, artifact_location=place))
 
     def _close_abandoned(self) -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from study.store.results import Store
+from study.tracking import sqlite
+from study.tracking.artifact_locations import DATABASE
 from study.utils.errors import StudyError
 from study.utils.redact import masked
 
@@ -23,7 +25,8 @@ SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 
 def default_uri(store: Store) -> str:
     """`MLFLOW_TRACKING_URI`, or a SQLite file in the store's local folder (`.study` for object storage)."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(store.root / 'mlflow.db').resolve()}"
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    return sqlite.normalised(given) if given else sqlite.uri_of(store.root.resolve() / DATABASE)
 
 
 def check_uri(uri: str) -> None:
@@ -56,12 +59,13 @@ def model_of(run_id: str, uri: str) -> Iterator[Path]:
 
 def exists(uri: str) -> bool:
     """Whether the database file exists; true for a server."""
-    return not is_file(uri) or Path(uri.removeprefix("sqlite:///")).exists()
+    path = sqlite.path_of(uri)
+    return path is None or path.exists()
 
 
 def is_file(uri: str) -> bool:
     """Whether it is a SQLite file of this machine."""
-    return uri.startswith("sqlite:///")
+    return sqlite.path_of(uri) is not None
 
 
 def connect(uri: str) -> "MlflowClient":
@@ -76,8 +80,8 @@ def connect(uri: str) -> "MlflowClient":
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     }.items():
         os.environ.setdefault(name, value)
-    if is_file(uri):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if path := sqlite.path_of(uri):
+        path.parent.mkdir(parents=True, exist_ok=True)
         _use_write_ahead_log()
     from mlflow import MlflowClient
 

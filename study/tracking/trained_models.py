@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from study.store.backends import open_storage
 from study.store.backends.address import is_address
 from study.store.results import Store
+from study.tracking.artifact_locations import repair
 from study.tracking.server import default_uri, model_of
+from study.tracking.sqlite import normalised
 from study.utils.errors import StudyError
 from study.utils.text import plural
 
@@ -50,7 +52,9 @@ def _folder_of(source: str, store: Store, tracking_uri: str | None) -> Iterator[
         with store.local(path) as folder:
             yield folder
     elif RUN_ID.fullmatch(source):
-        with model_of(source, tracking_uri or default_uri(store)) as folder:
+        uri = normalised(tracking_uri) if tracking_uri else default_uri(store)
+        repair(uri, store)
+        with model_of(source, uri) as folder:
             yield folder
     else:
         where = store.root.resolve() if store.is_folder else store

@@ -1,0 +1,34 @@
+"""URIs of SQLite databases: from a path to a URI, and back."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from study.utils.paths import expanded
+
+_URI = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>.+?)(?:\?(?P<query>[^?/]*=[^?]*))?", re.DOTALL)
+_ESCAPES = {"%": "%25", "?": "%3F", "#": "%23"}  # SQLAlchemy decodes the path
+
+
+def uri_of(path: Path) -> str:
+    """The URI of a database file.
+
+    Of a path that needs escapes, with a driver: MLflow creates the folder of `sqlite:///...` without decoding its path.
+    """
+    encoded = "".join(_ESCAPES.get(character, character) for character in str(path))
+    return f"sqlite:///{encoded}" if encoded == str(path) else f"sqlite+pysqlite:///{encoded}"
+
+
+def path_of(uri: str) -> Path | None:
+    """The database file of a URI; None for a server. A `?` that begins no parameters is part of the path.
+
+    Raises StudyError for the home folder of a user who does not exist.
+    """
+    found = _URI.fullmatch(uri)
+    return expanded(unquote(found["path"])) if found else None
+
+
+def normalised(uri: str) -> str:
+    """The URI with its path expanded and escaped; other URIs, and those with parameters, are returned as they are."""
+    path, found = path_of(uri), _URI.fullmatch(uri)
+    return uri if path is None or (found and found["query"]) else uri_of(path)
