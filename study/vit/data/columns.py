@@ -25,18 +25,39 @@ class Columns:
 def columns_of(schema: Any, where: str) -> Columns:
     """The image and label columns of an Arrow schema: by the types that `datasets` recorded, else by type and name.
 
-    Raises StudyError if there is no image column, or several without a preferred name; `where` names the table.
+    Raises StudyError if there is no image column, or several without a preferred name, or if the label column has a
+    type that does not encode classes; `where` names the table.
     """
     features = _features(schema)
     images = [name for name, kind in features.items() if kind.get("_type") == "Image"]
     images = images or [field.name for field in schema if _holds_bytes(field.type)]
     labels = [name for name, kind in features.items() if kind.get("_type") == "ClassLabel"]
-    labels = labels or [field.name for field in schema if pa.types.is_integer(field.type) and field.name in LABEL_NAMES]
+    labels = labels or _label_columns(schema, where)
     if not images:
         raise StudyError(f"{where} has no column of encoded images; its columns are {', '.join(schema.names)}")
     label = _choose(where, "label", labels, LABEL_NAMES) if labels else None
     names = features.get(label or "", {}).get("names")
     return Columns(_choose(where, "image", images, IMAGE_NAMES), label, tuple(names) if names else None)
+
+
+def _label_columns(schema: Any, where: str) -> list[str]:
+    """The columns with the name of a label column: those of integers, else of any other type that encodes classes."""
+    named = [field for field in schema if field.name in LABEL_NAMES]
+    integers = [field.name for field in named if pa.types.is_integer(field.type)]
+    others = [field.name for field in named if _encodes_classes(field.type)]
+    if named and not integers and not others:
+        raise StudyError(
+            f"{where}: label column {named[0].name!r} has the type {named[0].type}; labels must be integers, text, "
+            "bools or categories. Write one of these, or remove the column if the images are for pre-training only"
+        )
+    return integers or others
+
+
+def _encodes_classes(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _encodes_classes(kind.value_type)
+    tests = ("integer", "string", "large_string", "string_view", "boolean", "floating", "decimal")
+    return any(getattr(pa.types, f"is_{test}")(kind) for test in tests)
 
 
 def _features(schema: Any) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from study.utils.errors import StudyError
@@ -35,7 +36,7 @@ def encoding(found: Mapping[str, Values], recorded: Sequence[str] | None) -> Enc
     """
     train = found["train"]
     classes = range(len(recorded)) if recorded else sorted(value for value in train if value is not None)
-    made = Encoding(tuple(classes), tuple(recorded or map(str, classes)))
+    made = Encoding(tuple(classes), tuple(recorded or map(_name, classes)))
     for split, values in found.items():
         _check(split, values, made)
     absent = [name for name, count in zip(made.names, made.counts(train), strict=True) if not count]
@@ -45,6 +46,25 @@ def encoding(found: Mapping[str, Values], recorded: Sequence[str] | None) -> Enc
             "images, or write the table with the classes that it contains"
         )
     return made
+
+
+def check_column(column: str, found: Values) -> None:
+    """Raise StudyError if a value does not name a class: a fraction, NaN, or empty text."""
+    wrong = sorted((str(value) for value in found if not _names_a_class(value)), key=lambda text: (len(text), text))
+    if wrong:
+        shown = "empty text" if wrong[0] == "" else f"float values such as {wrong[0]}"
+        raise StudyError(
+            f"label column {column!r} has {shown}: labels must name classes, as integers, text, bools or categories. "
+            "Write one of these, or remove the column if the images are for pre-training only"
+        )
+
+
+def _names_a_class(value: Any) -> bool:
+    return not value % 1 if isinstance(value, float | Decimal) else value != ""
+
+
+def _name(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float | Decimal) else str(value)
 
 
 def _check(split: str, values: Values, made: Encoding) -> None:

@@ -22,7 +22,7 @@ from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import assemble
 from study.vit.data.examples import Example, content
 from study.vit.data.folders import PEEK, SPLIT_WORDS, existing, known, stamp
-from study.vit.data.label_values import Encoding, are_secret, encoding
+from study.vit.data.label_values import Encoding, are_secret, check_column, encoding
 from study.vit.data.shards import split_files
 from study.vit.data.source import Source
 
@@ -72,6 +72,8 @@ class Parquet(Source):
         found = {split: values(parts, columns.label) for split, parts in files.items()}
         published = {split: labels for split, labels in found.items() if not are_secret(split, labels)}
         try:
+            for labels in published.values():
+                check_column(columns.label, labels)
             classes = encoding(published, columns.class_names)
         except StudyError as error:
             raise StudyError(f"data set {self.name!r}, {error}") from None
