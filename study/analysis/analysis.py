@@ -13,6 +13,7 @@ from study.analysis import (
     expert_load,
     factorial,
     pretraining,
+    registration,
     search_front,
     tuned_values,
     verdicts,
@@ -100,6 +101,11 @@ class Analysis:
     def verdicts(self) -> pd.DataFrame:
         """One row per claim; see `study.analysis.verdicts`."""
         return verdicts.verdicts(self.results, self.looks)
+
+    @cached_property
+    def registration(self) -> str:
+        """When the claims were written, as half a sentence; see `study.design.registration`."""
+        return registration.sentence(self.results, verdicts.factors_of(self.results))
 
     @cached_property
     def claim_runs(self) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from study.analysis import registration
 from study.analysis.results import Results
 from study.analysis.stats.contrasts import Contrast
 from study.analysis.stats.sequential import Look, look_shares, looks
@@ -15,6 +16,7 @@ ALPHA = 0.05  # probability of any false verdict among a study's claims
 COLUMNS = [
     *("number", "claim", "kind", "metric", "unit", "verdict", "estimate", "low", "high", "level", "p_value"),
     *("p_adjusted", "n", "sets", "looked", "holds_above", "holds_below", "holds_between", "note", "cells"),
+    *("registered", "results_before"),
 ]
 RUNS = ["number", "claim", "side", "cell", "replicate", "metric", "value", "key", "run_id"]
 
@@ -40,11 +42,14 @@ def verdicts(results: Results, made: list[Look]) -> pd.DataFrame:
     holds_between                        whether it holds between these ends or beyond them
     note                                 why it is undecided, what was left out
     cells                                cells compared: minuend, and after "against" subtrahend
+    registered, results_before           when the claim was registered (UTC; empty: it is not), and the number of the
+                                         study's results that were stored then
     """
     claims = results.facts.claims
     found = made[-1].verdicts if made else judge(claims, results.trials, factors_of(results), ALPHA)
     table = verdict_table(found)
     regions = [claim.region for claim in claims]
+    standings = registration.standings(results, factors_of(results))
     table = table.assign(
         number=range(1, len(claims) + 1),
         metric=[claim.metric for claim in claims],
@@ -55,6 +60,8 @@ def verdicts(results: Results, made: list[Look]) -> pd.DataFrame:
         holds_below=[region.high for region in regions],
         holds_between=[region.inside for region in regions],
         cells=[_sides(results, contrast) for contrast in contrasts(results, made)],
+        registered=[standing.time for standing in standings],
+        results_before=pd.Series([standing.results for standing in standings], dtype="Int64"),
     )
     return table[COLUMNS]
 

@@ -15,11 +15,14 @@ from study.design import claim_wording
 from study.design.claim_kinds.claim_kind import Region
 from study.design.comparison import labels_by_factor
 from study.design.metrics import unit_of
+from study.design.registration import sentence
 from study.design.study import Study
 from study.planning import tuning_state
 from study.planning.claim_power import ClaimPower
+from study.planning.claim_registration import history, present
 from study.planning.notices import notices
 from study.planning.plan import CellPlan, Plan
+from study.planning.state import StudyState
 from study.utils.text import plural
 from study.vit import subject
 
@@ -42,6 +45,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "only": [spec.reason for spec in study.grid.only],
         "replicates": study.grid.model_dump(mode="json")["replicates"],
         "claims": [_claim(power, judged) for power, judged in zip(plan.claims, judged_as(study), strict=True)],
+        "registration": sentence(present(plan.state), history(study, plan.state.store)),
         "trials": len(plan.trials),
         "stages": [
             {"key": stage.key, "stage": stage.kind, "parent": stage.parent.key if stage.parent else None,
@@ -102,6 +106,12 @@ def show_claims(study: Study, lines: list[str], console: Console) -> None:
         console.print(f"  {escape(judged)}", highlight=False)
 
 
+def show_registration(state: StudyState, console: Console) -> None:
+    """Print when the claims were registered. Raises StudyError if their record is damaged."""
+    if written := sentence(present(state), history(state.study, state.store)):
+        console.print(f"{written[0].upper()}{written[1:]}.", highlight=False)
+
+
 def _claim(power: ClaimPower, judged: str) -> dict[str, Any]:
     region = power.supported
     ends = [end if math.isfinite(end) else None for end in (region.low, region.high)] if region else None
@@ -136,6 +146,7 @@ def show(plan: Plan, console: Console) -> None:
     for line in _excluded(plan):
         console.print(f"[dim]excluded: {escape(line)}[/]")
     show_claims(study, [claim_line(power) for power in plan.claims], console)
+    show_registration(plan.state, console)
     if note := missing_estimates(plan.claims):
         console.print(note, highlight=False)
     console.print(summary(plan))

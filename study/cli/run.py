@@ -14,13 +14,14 @@ from study.cli import signals
 from study.cli.exit_codes import ExitCode
 from study.cli.notices import show_notices
 from study.cli.places import Places
-from study.cli.plan import claim_line, show_claims, summary
+from study.cli.plan import claim_line, show_claims, show_registration, summary
 from study.cli.progress import SweepProgress
 from study.cli.report import update_report, write_report
 from study.cli.sync import sweep_tags
 from study.cli.verify import show_problems, verify
 from study.design.resources import Resources
 from study.design.stages import Stage
+from study.planning.claim_registration import register
 from study.planning.events import Listeners, Outcome
 from study.planning.plan import Plan, datasets, make_plan
 from study.planning.stage_source import StageSource
@@ -84,12 +85,16 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
     show_claims(plan.study, [claim_line(power) for power in plan.claims], console)
     unusable = _check_store(state, places, console)
     _warn_of_git(console)
+    if plan.finished:
+        _register(state, console)
     if plan.finished and not tracking.undelivered(state, places.tracking_uri):
         update_report(state, places, console)
         return ExitCode.FAILED if unusable else ExitCode.OK
     check_data(state)
     with _connect(plan, places, console) as cluster:  # first: the cluster may be too small or not respond
         _make_writable(state.store, places)
+        if not plan.finished:
+            _register(state, console)  # before the first stage
         with tracking.Tracker(state, places.tracking_uri, sweep_tags(state)) as tracker:
             sweep = _execute(plan, cluster, tracker, console) if cluster else Sweep(state)
             _deliver(sweep, tracker, console)
@@ -98,6 +103,12 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
     _show_undelivered(sweep.state, tracker, places, console)
     _show_failures(sweep, tracker, console)
     return ExitCode.FAILED if unusable and sweep.exit_code == ExitCode.OK else sweep.exit_code
+
+
+def _register(state: StudyState, console: Console) -> None:
+    """Record the claims and replicates, and show when they were written."""
+    register(state)
+    show_registration(state, console)
 
 
 def _warn_of_git(console: Console) -> None:

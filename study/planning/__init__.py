@@ -7,6 +7,7 @@ trials                the trials of a study, given what is stored
 adaptive_replicates   replicates that are added while claims are undecided
 observed              stored results as the table that claims are judged from
 claim_power           what the replicates of each claim can decide
+claim_registration    the history of the claims in the store
 cost                  time, memory and GPU share of the missing stages
 tuning_state          the recorded trials of each tuning
 stage_source          where a sweep takes its stages from

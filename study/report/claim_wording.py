@@ -28,3 +28,9 @@ def adjustment(facts: StudyFacts) -> str:
     """What p-values are paired by and adjusted for."""
     looks = " and looks" if facts.replicates_until else ""
     return f"paired by replicate; p-values adjusted for all claims{looks}"
+
+
+def registration(analysis: Analysis) -> str:
+    """When the claims were written, as a sentence after a space; empty without claims."""
+    written = analysis.registration
+    return f" {written[0].upper()}{written[1:]}." if written else ""

@@ -24,6 +24,7 @@ from study.design.overrides import InvalidError
 from study.design.search_space import Parameter
 from study.design.stages import Stage
 from study.design.study import Cell, Study, Trial, replicate_seed
+from study.planning.claim_registration import history
 from study.planning.notices import notices
 from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
@@ -250,6 +251,7 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         baseline=study.baseline.settings.model_dump(mode="json"),
         origins=tuple(_origins(stored)),
         claims=tuple(study.grid.claims),
+        registered=history(study, stored.state.store),
         notices=tuple(notices(stored.state)),
         tuning=_tuning_facts(study, stored),
     )

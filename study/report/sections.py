@@ -16,7 +16,7 @@ from study.analysis.facts import IMPORTANCE_METHODS, FactorFacts, Origin, StudyF
 from study.analysis.failures import attempt
 from study.analysis.results import GRID_FILE
 from study.analysis.tuned_values import edge_sentences
-from study.report import design_notes, notebook_api
+from study.report import claim_wording, design_notes, notebook_api
 from study.report.mixed_provenance import mixture, short_commit
 from study.report.notebook_api import FIGURES, Shown
 from study.report.placement import Section
@@ -167,10 +167,13 @@ def _answers(analysis: Analysis) -> Iterator[Cell]:
 def _claims(analysis: Analysis) -> Iterator[Cell]:
     """The method of the verdicts, and where it was checked."""
     facts = analysis.facts
+    if not facts.claims:
+        return
     text = (
         "A claim is *supported* if the interval of its difference is inside the region where the claim holds, "
         "*refuted* if it is outside, and *undecided* otherwise. P-values are Holm-adjusted over all claims, so the "
-        "probability of any false verdict in this study is at most 5 %."
+        "probability of any false verdict in this study is at most 5 %, for claims and replicates that were written "
+        f"before any result.{claim_wording.registration(analysis)}"
     )
     if facts.replicates_until:
         text += (

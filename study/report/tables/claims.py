@@ -24,7 +24,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
         ),
         f"{analysis.facts.study}: verdicts on the claims of the grid, with "
         f"{claim_wording.intervals(analysis)}, {claim_wording.adjustment(analysis.facts)}; n: replicates; sets: "
-        "matched sets of cells averaged over. The runs behind every verdict are listed in claim_runs.csv.",
+        f"matched sets of cells averaged over.{claim_wording.registration(analysis)} The runs behind every verdict "
+        "are listed in claim_runs.csv.",
     )
 
 

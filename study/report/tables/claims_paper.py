@@ -20,7 +20,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("n", str, rows["n"]),
         ),
         f"{analysis.facts.study}: verdicts on the claims of the grid; differences over n replicates with "
-        f"half the width of {claim_wording.intervals(analysis)}, {claim_wording.adjustment(analysis.facts)}.",
+        f"half the width of {claim_wording.intervals(analysis)}, {claim_wording.adjustment(analysis.facts)}."
+        f"{claim_wording.registration(analysis)}",
     )
 
 

@@ -1,0 +1,28 @@
+"""When the claims of a report were registered; see `study.design.registration`."""
+
+from study.analysis.results import Results
+from study.design import registration
+from study.design.comparison import Factors
+from study.design.registration import Entry, Standing
+
+
+def standings(results: Results, factors: Factors) -> list[Standing]:
+    """When each claim was registered."""
+    return registration.standings(_present(results, factors), results.facts.registered)
+
+
+def sentence(results: Results, factors: Factors) -> str:
+    """When the claims were written and how the replicates changed, without a full stop; empty without claims."""
+    return registration.sentence(_present(results, factors), results.facts.registered)
+
+
+def _present(results: Results, factors: Factors) -> Entry:
+    """The claims and replicates of the report, and the number of its results."""
+    facts = results.facts
+    return Entry(
+        time="",
+        results=len(results.done),
+        minimum=facts.replicates,
+        maximum=facts.replicates_until or facts.replicates,
+        claims=tuple(registration.registered(claim, factors) for claim in facts.claims),
+    )

@@ -1,0 +1,152 @@
+"""When claims were registered: the history of a study's claims and replicates, and the sentences that follow from it.
+
+`run` records an entry before its first stage if the claims or replicates differ from the last entry. A claim counts as
+written when `run` first reads it. Results are those of the trials that the grid requests, in the store of the study.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from study.design.claims import ClaimSpec
+from study.design.comparison import Factors, select
+from study.utils.text import plural
+
+How = Literal["before", "after", "changed", "found", "edited", "open", "unknown"]
+
+
+class RegisteredClaim(BaseModel):
+    """A claim in an entry: its sentence, and all that its verdict depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    claim: str
+    judged: dict[str, Any]
+
+
+class Entry(BaseModel):
+    """The claims and replicates of a study from one time on; fields that a later version adds are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    time: str  # ISO 8601, UTC
+    results: int  # of the study's trials that were stored at that time
+    minimum: int  # replicates
+    maximum: int
+    claims: tuple[RegisteredClaim, ...]
+
+    def has_content_of(self, other: "Entry") -> bool:
+        """Whether both have the same claims and replicates."""
+        return (self.claims, self.minimum, self.maximum) == (other.claims, other.minimum, other.maximum)
+
+    def has(self, claim: RegisteredClaim) -> bool:
+        """Whether it has a claim that is judged alike."""
+        return any(one.judged == claim.judged for one in self.claims)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """When a claim was registered.
+
+    before   before any result was stored
+    after    when results were stored, and earlier entries lack it
+    changed  the same, and earlier entries have another form of it
+    found    in the first entry, when results were already stored: when it was written is not known
+    edited   not registered: the last entry lacks it
+    open     not registered: the study has neither entries nor results
+    unknown  not registered: the study has results but no entries
+    """
+
+    how: How
+    time: str = ""
+    results: int | None = None  # stored at that time
+
+
+def registered(claim: ClaimSpec, factors: Factors) -> RegisteredClaim:
+    """A claim as it is judged, with the levels of both sides written out."""
+    found = select(claim, factors)
+    corners = [corner.levels for corner in found.corners]
+    judged = {
+        "kind": claim.kind,
+        "metric": claim.metric,
+        "cells": corners[0],
+        "against": corners[-1] if len(corners) > 1 else found.constant,
+        "where": {name: sorted(found.where[name]) for name in sorted(claim.where)},
+        "margin": claim.margin or 0.0,
+        "direction": claim.direction,
+        "better": "higher" if claim.higher_is_better else "lower",
+    }
+    return RegisteredClaim(claim=claim.claim, judged=judged)
+
+
+def standings(present: Entry, history: Sequence[Entry]) -> list[Standing]:
+    """When each claim of the grid was registered. `present`: the grid, and the number of results stored now."""
+    return [_standing(claim, present, history) for claim in present.claims]
+
+
+def _standing(claim: RegisteredClaim, present: Entry, history: Sequence[Entry]) -> Standing:
+    if not history:
+        return Standing("unknown" if present.results else "open")
+    unbroken = list(itertools.takewhile(lambda entry: entry.has(claim), reversed(history)))
+    if not unbroken:
+        return Standing("edited", results=present.results)
+    entry, earlier = unbroken[-1], history[: len(history) - len(unbroken)]
+    how: How = "after" if earlier else "found"
+    if entry.results == 0:
+        how = "before"
+    elif any(one.claim == claim.claim for other in earlier for one in other.claims):
+        how = "changed"
+    return Standing(how, entry.time, entry.results)
+
+
+def sentence(present: Entry, history: Sequence[Entry]) -> str:
+    """When the claims were written and how the replicates changed, as one sentence without a full stop; empty without
+    claims."""
+    found = standings(present, history)
+    groups: dict[Standing, list[int]] = {}
+    for number, standing in enumerate(found, start=1):
+        groups.setdefault(standing, []).append(number)
+    parts = [_written(standing, numbers, len(found)) for standing, numbers in groups.items()]
+    return "; ".join([*parts, *_replicates(present, history)] if parts else [])
+
+
+def _written(standing: Standing, numbers: list[int], total: int) -> str:
+    """As in: claims 1 and 3 were written before any result was stored."""
+    if standing.how == "unknown":
+        return "the time of the claims is not recorded"
+    count = plural(standing.results or 0, "result")
+    several = len(numbers) > 1
+    was, it, written = ("were", "they", "were written") if several else ("was", "it", "was written")
+    text = {
+        "before": f"{written} before any result was stored",
+        "after": f"{written} after {count}",
+        "changed": f"changed after {count}",
+        "found": f"{was} first recorded after {count}; when {it} {written} is not known",
+        "edited": f"{'are' if several else 'is'} not registered: {it} {written} after {count}",
+        "open": f"{'are' if several else 'is'} not registered yet: run registers {'them' if several else 'it'}",
+    }[standing.how]
+    time = f" (registered {standing.time[:16].replace('T', ' ')} UTC)" if standing.time else ""
+    return f"{_which(numbers, total)} {text}{time}"
+
+
+def _which(numbers: list[int], total: int) -> str:
+    if len(numbers) == total:
+        return "the claim" if total == 1 else f"all {total} claims"  # never one
+    *others, last = map(str, numbers)
+    return f"claims {', '.join(others)} and {last}" if others else f"claim {last}"
+
+
+def _replicates(present: Entry, history: Sequence[Entry]) -> Iterator[str]:
+    """The changes of replicates after results, as in: max raised from 6 to 12 after 18 results."""
+    for old, new in itertools.pairwise([*history, present]):
+        fixed = old.minimum == old.maximum and new.minimum == new.maximum
+        for name, before, after in (("min", old.minimum, new.minimum), ("max", old.maximum, new.maximum)):
+            if before == after or new.results == 0 or (fixed and name == "max"):
+                continue
+            verb = "raised" if after > before else "lowered"
+            unregistered = ", not registered" if new is present else ""
+            count = plural(new.results, "result")
+            yield f"{'replicates' if fixed else name} {verb} from {before} to {after} after {count}{unregistered}"
