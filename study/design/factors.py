@@ -64,7 +64,7 @@ def read_factor(name: str, spec: FactorSpec, raw: Mapping[str, Any], baseline: S
     first = _find_distinct(written, raw).get(baseline)
     others = [level for level in written if level is not first]
     if not others:
-        raise at.error("changes nothing: its level equals the baseline; add another level")
+        raise at.error(f"changes nothing: its level equals the baseline; add another level{_hint(written[0])}")
     if first is None:
         paths = dict.fromkeys(path for level in others for path in level.fields)
         first = Level(_baseline_label(spec, others, raw, at), {}, at, unchanged(paths, baseline))
@@ -153,9 +153,14 @@ def _find_distinct(levels: list[Level], raw: Mapping[str, Any]) -> dict[Settings
         effect = _effect(level, raw)
         if twin := labels.get(level.label) or found.get(effect):
             same = "same label as" if twin.label == level.label else "same settings as"
-            raise level.at.error(f"duplicate level: {same} {twin.label!r} on line {twin.at.line}")
+            raise level.at.error(f"duplicate level: {same} {twin.label!r} on line {twin.at.line}{_hint(level)}")
         labels[level.label] = found[effect] = level
     return found
+
+
+def _hint(level: Level) -> str:
+    is_preset = any(path.endswith(".preset") for path in level.fields)
+    return "; fields that the baseline writes override those of a preset: leave them out" if is_preset else ""
 
 
 def _effect(level: Level, raw: Mapping[str, Any]) -> Settings | str:

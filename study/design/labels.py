@@ -76,8 +76,7 @@ def unchanged(paths: Iterable[str], baseline: Settings) -> Stated:
     found: dict[str, Expected] = {}
     for path in paths:
         if _is_preset(path):
-            names = sorted({name for preset in _presets(path).values() for name in preset})
-            fields = [Expected(_beside(path, name), None, written=False) for name in names]
+            fields = [Expected(name, None, written=False) for name in preset_fields(path)]
         else:
             fields = [Expected(path, None)]
         for field in fields:
@@ -104,6 +103,21 @@ def conflict(level: Stated, other: Stated) -> str | None:
 @lru_cache(maxsize=10_000)
 def _written(level: Stated) -> tuple[str, ...]:
     return tuple(one.path for one in level if one.written and one.value is not PRESENT)
+
+
+def expanded(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields with each preset replaced by its own fields, except those that are there themselves."""
+    found: dict[str, Any] = {}
+    for path, value in fields.items():
+        own = _preset(path, value) if _is_preset(path) else {}
+        found |= {_beside(path, name): one for name, one in own.items()} or {path: value}
+    return found | {path: value for path, value in fields.items() if not _is_preset(path)}
+
+
+def preset_fields(path: str) -> list[str]:
+    """The fields that a preset sets, by dotted path; empty for any other path."""
+    presets = _presets(path).values() if _is_preset(path) else ()
+    return sorted({_beside(path, name) for preset in presets for name in preset})
 
 
 def covered(fields: Mapping[str, Any], levels: Iterable[Stated]) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """The search space of a tuning or a search, read from a grid and checked against its cells."""
 
+import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from study.design.early_stopping import SuccessiveHalving
-from study.design.factors import Factor
+from study.design.factors import Factor, Level
 from study.design.grid import Objective, ParameterSpec, SearchSpec, TuneSpec
+from study.design.labels import Stated, conflict, covered, expanded, mismatches, preset_fields, stated
 from study.design.overrides import InvalidError, overlaps, path_problem, settings, with_overrides
 from study.design.validation_errors import model_at
 from study.design.yaml_file import Place, shown
@@ -16,6 +18,7 @@ from study.utils.canonical_json import canonical_json
 from study.utils.text import plural
 from study.vit.subject import Settings, stages_of
 
+MAX_LISTED = 1_000  # combinations of a space whose distinct settings are listed
 Kind = Literal["float", "int", "choice"]
 Values = Mapping[str, Any]  # by parameter name
 
@@ -34,19 +37,37 @@ class Parameter:
     log: bool = False
     step: int | None = None
     choices: tuple[Any, ...] = ()
-    levels: Mapping[str, Mapping[str, Any]] = field(
-        default_factory=dict
-    )  # of a factor: the fields that each choice sets
+    levels: Mapping[str, Level] = field(default_factory=dict)  # of a factor: by label
 
     def fields(self, value: Any) -> Mapping[str, Any]:
         """The fields that a value sets, by dotted path."""
-        return self.levels[value] if self.levels else {self.name: value}
+        return self.levels[value].fields if self.levels else {self.name: value}
+
+    def stated(self, value: Any) -> Stated:
+        """What a value states about the settings of its trial."""
+        return self.levels[value].stated if self.levels else stated({self.name: value})
+
+    @property
+    def count(self) -> int | None:
+        """Number of values; None for a range of real numbers."""
+        if self.choices:
+            return len(self.choices)
+        if self.kind == "float" or self.low is None or self.high is None:
+            return None
+        return int(self.high - self.low) // (self.step or 1) + 1
+
+    @property
+    def values(self) -> Sequence[Any]:
+        """All values, of a parameter that has a `count`."""
+        if self.low is None or self.high is None:
+            return self.choices
+        return range(int(self.low), int(self.high) + 1, self.step or 1)
 
     @property
     def identity(self) -> dict[str, Any]:
         """Everything that suggestions depend on, as plain JSON."""
         if self.levels:
-            return {"name": self.name, "levels": {label: dict(fields) for label, fields in self.levels.items()}}
+            return {"name": self.name, "levels": {label: dict(level.fields) for label, level in self.levels.items()}}
         if self.kind == "choice":
             return {"name": self.name, "choices": list(self.choices)}
         return {"name": self.name, "low": self.low, "high": self.high, "log": self.log, "step": self.step}
@@ -75,13 +96,14 @@ class Space:
     """The parameters that are tuned or searched, and the budget."""
 
     parameters: tuple[Parameter, ...]
-    budget: int  # trials per cell
+    budget: int  # trials per cell; at most the number of distinct settings
     parallel: int  # concurrent trials per cell
     warm_start: bool = False
     objectives: tuple[Objective, ...] = (VAL_ACCURACY,)
     sampler: Literal["tpe", "nsga2"] = "tpe"
     searches: bool = False  # for Pareto-optimal settings, instead of the best values of each cell
     early_stopping: SuccessiveHalving | None = None  # of the trials of a search
+    requested: int = 0  # trials per cell, as written in the grid
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -96,19 +118,67 @@ class Space:
 
 
 def with_values(cell: Settings, fields: Mapping[str, Any]) -> Settings:
-    """A cell's settings with some fields replaced, by dotted path. Raises InvalidError."""
-    return settings(with_overrides(cell.model_dump(mode="json"), fields))
+    """A cell's settings with some fields replaced, by dotted path. Raises InvalidError.
+
+    A preset replaces all of its fields, as a cell's settings have no preset any more.
+    """
+    return settings(with_overrides(cell.model_dump(mode="json"), expanded(fields)))
 
 
 def suggested(cell: Settings, parameters: Iterable[Parameter], values: Values) -> Settings:
     """A cell's settings with suggested values. Raises InvalidError if they are incompatible."""
-    fields: dict[str, Any] = {}
-    for parameter in parameters:
-        for path, value in parameter.fields(values[parameter.name]).items():
-            if any(overlaps(path, other) for other in fields):
-                raise InvalidError(tuple(path.split(".")), "is set by two factors")
-            fields[path] = value
-    return with_values(cell, fields)
+    own = list(parameters)
+    every = [parameter.stated(values[parameter.name]) for parameter in own]
+    parts = [parameter.fields(values[parameter.name]) for parameter in own]
+    for i, j in itertools.combinations([i for i, part in enumerate(parts) if part], 2):
+        if path := next(iter(parts[i].keys() & parts[j].keys()), None) or conflict(every[i], every[j]):
+            raise _set_twice(path, own[i], own[j])
+    fields = {path: value for part in parts for path, value in part.items()}
+    made = with_values(cell, fields | covered(fields, every))
+    for found in mismatches(made, every, [bool(part) for part in parts]):
+        raise _set_twice(found.expected.path, own[found.level], own[found.other or 0])
+    return made
+
+
+def _set_twice(path: str, one: Parameter, other: Parameter) -> InvalidError:
+    return InvalidError(tuple(path.split(".")), f"is set by both {one.name!r} and {other.name!r}")
+
+
+def distinct(cell: Settings, parameters: Sequence[Parameter]) -> list[Values] | None:
+    """Values for each distinct setting of a small space, and for each invalid one; None for a larger space."""
+    if not is_small(parameters):
+        return None
+    found: dict[Settings | str, Values] = {}
+    for combination in itertools.product(*(parameter.values for parameter in parameters)):
+        values = {parameter.name: value for parameter, value in zip(parameters, combination, strict=True)}
+        found.setdefault(outcome(cell, parameters, values), values)
+    return list(found.values())
+
+
+def is_small(parameters: Iterable[Parameter]) -> bool:
+    """Whether all combinations of values can be listed."""
+    size = _size(parameters)
+    return size is not None and size <= MAX_LISTED
+
+
+def outcome(cell: Settings, parameters: Iterable[Parameter], values: Values) -> Settings | str:
+    """The settings that values give; as text if they are invalid."""
+    try:
+        return suggested(cell, parameters, values)
+    except InvalidError:
+        return canonical_json(values, allow_nan=True)
+
+
+def _size(parameters: Iterable[Parameter]) -> int | None:
+    """Number of combinations of values; None if it is infinite."""
+    counts = [parameter.count for parameter in parameters]
+    return None if None in counts else math.prod(count for count in counts if count is not None)
+
+
+def _budget(requested: int, sizes: Iterable[int | None]) -> int:
+    """A trial of settings that were tried before would repeat their result, as all trials share one seed."""
+    known = list(sizes)
+    return requested if None in known else min(requested, max(size for size in known if size is not None))
 
 
 def _is_valid(cell: Settings, values: Values) -> bool:
@@ -132,7 +202,9 @@ def read_tune(spec: TuneSpec, factors: tuple[Factor, ...], cells: Mapping[str, S
     _check_disjoint(parameters, at / "parameters")
     for name, cell in cells.items():
         _check_cell(name, cell, parameters, at / "parameters")
-    return Space(parameters, spec.budget, spec.parallel, spec.warm_start)
+    sizes = {tuple(p.belongs_to(cell) for p in parameters): cell for cell in cells.values()}
+    budget = _budget(spec.budget, (_size(p for p in parameters if p.belongs_to(cell)) for cell in sizes.values()))
+    return Space(parameters, budget, spec.parallel, spec.warm_start, requested=spec.budget)
 
 
 def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Settings, at: Place) -> Space:
@@ -147,7 +219,7 @@ def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Setting
     if factors:
         parameters = tuple(
             Parameter(factor.name, "choice", choices=tuple(level.label for level in factor.levels),
-                      levels={level.label: level.fields for level in factor.levels})
+                      levels={level.label: level for level in factor.levels})
             for factor in factors
         )  # fmt: skip
     else:
@@ -155,7 +227,9 @@ def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Setting
         _check_disjoint(parameters, at / "space")
         _check_cell("baseline", baseline, parameters, at / "space")
     objectives, early_stopping = tuple(spec.objectives), _early_stopping(spec, parameters, baseline, at)
-    return Space(parameters, spec.trials, spec.parallel, False, objectives, spec.sampler, True, early_stopping)
+    listed = distinct(baseline, parameters)
+    budget = _budget(spec.trials, [_size(parameters) if listed is None else len(listed)])
+    return Space(parameters, budget, spec.parallel, False, objectives, spec.sampler, True, early_stopping, spec.trials)
 
 
 def _early_stopping(
@@ -202,9 +276,11 @@ def _parameter(path: str, spec: ParameterSpec, factors: tuple[Factor, ...], at: 
         raise at.error(problem)
     if path.endswith(".dataset"):
         raise at.error("data sets cannot be tuned; make it a factor")
+    names = [path, *preset_fields(path)]
     for factor in factors:
-        if any(_sets(fields, path) for fields in (level.fields for level in factor.levels)):
-            message = f"is also set by factor {factor.name!r}, whose levels a tuned value would override"
+        if own := next((name for name in names for level in factor.levels if _sets(level.fields, name)), None):
+            own = f"sets {own}, which " if own != path else ""
+            message = f"{own}is also set by factor {factor.name!r}, whose levels a tuned value would override"
             raise at.error(f"{message}; tune another field, or remove it from the factor")
     return read_parameter(path, spec, at)
 
@@ -317,6 +393,19 @@ def _check_cell(name: str, cell: Settings, parameters: tuple[Parameter, ...], at
                     continue
                 message = f"invalid value {shown(value)} in cell '{name}': {error.path}: {error.message}"
                 raise (at / parameter.name).error(message) from None
+        _check_choices(name, cell, parameter, at / parameter.name / "choices")
+
+
+def _check_choices(name: str, cell: Settings, parameter: Parameter, at: Place) -> None:
+    """Raises StudyError for a choice that gives the same settings as another one."""
+    seen: dict[Settings | str, Any] = {}
+    for i, choice in enumerate(parameter.choices):
+        made = outcome(cell, [parameter], {parameter.name: choice})
+        if made in seen:
+            raise (at / i).error(
+                f"duplicate choice {shown(choice)}: same settings as {shown(seen[made])} in cell '{name}'; remove one"
+            )
+        seen[made] = choice
 
 
 def _is_valid_with_another(cell: Settings, parameter: Parameter, value: Any, others: list[Parameter]) -> bool:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from study.design.overrides import InvalidError
-from study.design.search_space import Parameter, Space, Values, suggested
+from study.design.search_space import Parameter, Space, Values, distinct, is_small, outcome, suggested
 from study.design.study import Cell, Study, Trial, tuning_seed
 from study.store.results import Store
 from study.utils.canonical_json import canonical_json
@@ -77,6 +77,15 @@ class Tuning:
         return self.space.of(self.settings)
 
     @cached_property
+    def distinct(self) -> list[Values]:
+        """Values for each distinct setting of a small space; empty for a larger one."""
+        return distinct(self.settings, self.parameters) or []
+
+    def outcome(self, values: Values) -> Settings | str:
+        """The settings that values give; as text if they are invalid."""
+        return outcome(self.settings, self.parameters, values)
+
+    @cached_property
     def key(self) -> str:
         """64 hexadecimal digits."""
         identity = {
@@ -86,6 +95,9 @@ class Tuning:
             **self.space.identity,
             "seed": self.seed,
             "warm": self.warm,
+            **(
+                {"repeats": False} if is_small(self.parameters) else {}
+            ),  # since then, settings of a small space are tried once
         }
         return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
 

@@ -7,6 +7,7 @@ trials are stopped, and what is suggested afterwards, depends on the order in wh
 """
 
 import json
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from study.design.search_space import VAL_ACCURACY, Parameter
+from study.design.search_space import VAL_ACCURACY, Parameter, Values
 from study.design.study import named_seed
 from study.planning.tuning_state import Tuning, TuningTrial
 from study.utils.canonical_json import canonical_json
@@ -65,8 +66,33 @@ def _suggest_one(
         first = {name: value for name, value in tuning.warm.items() if name in distributions}
         study.enqueue_trial({name: _to_optuna(distributions[name], value) for name, value in first.items()})
     trial = study.ask(dict(distributions))
-    values = {name: _from_optuna(distributions[name], trial.params[name]) for name in distributions}
+    values = _values(trial.params, distributions)
+    if (other := _untried(study, values, distributions, tuning, number)) is not None:
+        study.tell(trial, state=TrialState.FAIL)
+        study.enqueue_trial({name: _to_optuna(distributions[name], value) for name, value in other.items()})
+        values = _values(study.ask(dict(distributions)).params, distributions)
     return TuningTrial(number, values, attributes=dict(study.trials[-1].system_attrs))
+
+
+def _values(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    return {name: _from_optuna(distribution, params[name]) for name, distribution in distributions.items()}
+
+
+def _untried(
+    study: optuna.Study, values: Values, distributions: Mapping[str, BaseDistribution], tuning: Tuning, number: int
+) -> Values | None:
+    """Values to use instead of those that were tried before, drawn from the untried ones of a small space.
+
+    None if `values` are new, or all others were tried too: a repetition would give the same result.
+    """
+    if not tuning.distinct:
+        return None
+    earlier = (t for t in study.trials[:-1] if t.state != TrialState.FAIL or t.number < len(tuning.trials))
+    tried = {tuning.outcome(_values(one.params, distributions)) for one in earlier}
+    if tuning.outcome(values) not in tried:
+        return None
+    others = [other for other in tuning.distinct if tuning.outcome(other) not in tried]
+    return random.Random(named_seed(f"untried={tuning.key}/trial={number}")).choice(others) if others else None
 
 
 def _sampler(seed: int, name: str) -> BaseSampler:

@@ -1,5 +1,6 @@
 """A search: invalid grids, suggestions and the report."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,8 @@ from study.analysis.search_front import dominates, search
 from study.design.stages import stages_of
 from study.design.study import load
 from study.planning import tuning_state
+from study.planning.notices import notices
+from study.planning.state import StudyState
 from study.report import analyse, build, read
 from study.report.sections import outline
 from study.report.tables import TABLES
@@ -56,6 +59,27 @@ def test_a_search_is_a_function_of_its_grid(grid: Writer, tmp_path: Path, sample
         assert trial.costs == {"params": found.facts["params"]}
     assert [trial.replicate for trial in requested_trials(study, whole)] == [1]
     assert make_plan(study, whole).finished
+
+
+SMALL = "    encoder.depth: {low: 1, high: 3}\n    finetune.augment.flip: {choices: [false, true]}\n"
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_each_setting_of_a_small_space_is_tried_once(grid: Writer, tmp_path: Path, sampler: str, parallel: int) -> None:
+    """Six settings for fifty trials: six trials, all different, and a sentence before anything else."""
+    space = SEARCH[SEARCH.index("    encoder.width:") : SEARCH.index("replicates: 1")]
+    more = f"  parallel: {parallel}\n  sampler: {sampler}"
+    study = load(grid((space, SMALL), ("trials: 12", "trials: 50"), ("  parallel: 3", more), text=SEARCH))
+    store = Store(tmp_path / "store")
+    run_here(TuningStageSource(study, store), store)
+    (one,) = tuning_state.load(study, store)
+    assert one.finished
+    assert len({json.dumps(dict(trial.values)) for trial in one.trials}) == len(one.trials) == 6
+    assert notices(StudyState.look(study, store)) == [
+        "search.trials is 50, but the space has 6 distinct settings: only 6 trials will run, as a repeated setting "
+        "gives the same result."
+    ]
 
 
 def test_factor_levels_can_be_the_search_space(grid: Writer, tmp_path: Path) -> None:
