@@ -62,7 +62,8 @@ class Results:
     """The results of a study, as far as it has been run: tables and facts, nothing computed from them.
 
     trials       one row per trial, plus one per excluded cell: `RESULT_COLUMNS` and a column per factor (its level);
-                 accuracies are shares from 0 to 1; `status` is done, failed, missing or excluded, `reason` explains it
+                 accuracies are shares from 0 to 1; `status` is done, failed, missing, other data or
+                 excluded, `reason` explains it
     history      one row per epoch of a finished stage; `key` is a trial's `key` or `pretrain_key`
     tuning       one row per tuning trial: `TUNING_KINDS` and a column per parameter (its value as JSON)
     expert_load  one row per expert of a block (both from 1): its share of the routed tokens, after the last epoch

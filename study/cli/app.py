@@ -65,6 +65,10 @@ TrackingUri = Annotated[
         envvar="MLFLOW_TRACKING_URI", help="URI of the MLflow server.", show_default="a SQLite file in the store"
     ),
 ]
+AcceptMixedData = Annotated[
+    bool,
+    typer.Option("--accept-mixed-data", help="Compare results that were trained on different images or labels, too."),
+]
 DISK_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
@@ -130,6 +134,7 @@ def run(
     recompute_outdated: Annotated[
         bool, typer.Option("--recompute-outdated", help="First remove results that other code computed.")
     ] = False,
+    accept_mixed_data: AcceptMixedData = False,
 ) -> None:
     """Run the missing stages of a study, then write its report. Run it again to resume."""
     from study.cli import run as sweep
@@ -137,13 +142,14 @@ def run(
 
     _note_missing(context, store)
     places = _places(context, Store(store), reports, tracking_uri, address)
-    state = _look(grid, Store(store))
+    state = _look(grid, Store(store), accept_mixed_data)
     if recompute_damaged and discard_damaged(state, _console()):
         state = state.look_again()
     if recompute_outdated:
-        sweep.check_data(state)  # before results are removed that could not be computed again
+        sweep.check_data(state, _console())  # before results are removed that could not be computed again
         if discard_outdated(state, _console()):
-            state = _look(grid, Store(store))  # with a new store, which has not read the removed results
+            # with a new store, which has not read the removed results
+            state = _look(grid, Store(store), accept_mixed_data)
     raise typer.Exit(sweep.run(state, places, _console()))
 
 
@@ -154,13 +160,14 @@ def report(
     store: StorePath = STORE,
     reports: ReportsPath = REPORTS,
     tracking_uri: TrackingUri = None,
+    accept_mixed_data: AcceptMixedData = False,
 ) -> None:
     """Rebuild the report of a study from stored results."""
     from study.cli.report import rebuild_report
 
     found = open_existing(store)
     places = _places(context, found, reports, tracking_uri)
-    raise typer.Exit(rebuild_report(_look(grid, found), places, _console()))
+    raise typer.Exit(rebuild_report(_look(grid, found, accept_mixed_data), places, _console()))
 
 
 @app.command(name="export", cls=Verb, rich_help_panel=RESULTS)
@@ -290,8 +297,8 @@ def _measure(made: "Plan", show: bool) -> dict[str, object]:
     return view.as_json(forecast, sd)
 
 
-def _look(grid: Path, store: Store) -> StudyState:
-    return StudyState.look(load(grid), store)
+def _look(grid: Path, store: Store, accept_mixed_data: bool = False) -> StudyState:
+    return StudyState.look(load(grid), store, accept_mixed_data=accept_mixed_data)
 
 
 def _tracking_uri(given: str | None, store: Store) -> str:

@@ -23,7 +23,7 @@ from study.design.resources import Resources
 from study.design.stages import Stage
 from study.planning.claim_registration import register
 from study.planning.events import Listeners, Outcome
-from study.planning.plan import Plan, datasets, make_plan
+from study.planning.plan import Plan, datasets, decoded_data, make_plan
 from study.planning.stage_source import StageSource
 from study.planning.state import StudyState
 from study.store.results import Store
@@ -69,7 +69,7 @@ def run(state: StudyState, places: Places, console: Console) -> ExitCode:
     """Run the missing stages, deliver them to MLflow, write the report. Returns the exit code.
 
     FAILED if a stage failed or a stored one cannot be used. Raises StudyError, before anything is written, if a data
-    set is not found, or the store, the cluster or the reports folder cannot be used.
+    set is not found or has unreadable images, or the store, the cluster or the reports folder cannot be used.
     """
     try:
         return _run(state, places, console)
@@ -90,9 +90,10 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
     if plan.finished and not tracking.undelivered(state, places.tracking_uri):
         update_report(state, places, console)
         return ExitCode.FAILED if unusable else ExitCode.OK
-    check_data(state)
+    check_data(state, console)
     with _connect(plan, places, console) as cluster:  # first: the cluster may be too small or not respond
         _make_writable(state.store, places)
+        state.contents.record(plan.stages)
         if not plan.finished:
             _register(state, console)  # before the first stage
         with tracking.Tracker(state, places.tracking_uri, sweep_tags(state)) as tracker:
@@ -119,16 +120,23 @@ def _warn_of_git(console: Console) -> None:
 
 
 def _check_store(state: StudyState, places: Places, console: Console) -> bool:
-    """Show damaged, unreadable and outdated results; weights are not read. Returns whether any cannot be used."""
+    """Show damaged and unreadable results; weights are not read. Returns whether any cannot be used."""
     found = verify(state, weights=False)
     show_problems(found, state, console, places.invocation)
     return bool(found.damaged or found.newer)
 
 
-def check_data(state: StudyState) -> None:
-    """Raise StudyError if a data set is not on this machine and cannot be downloaded."""
+def check_data(state: StudyState, console: Console) -> None:
+    """Raise StudyError if a data set is not on this machine and cannot be downloaded, or an own image cannot be read.
+
+    Own data are decoded for that, unless they have been; workers on this machine use the decoded images.
+    """
     for name in datasets(state.study):
         subject.available(name)
+    for name, size in decoded_data(state.study):
+        if subject.is_own_data(name):
+            with console.status(f"reading {escape(name)}"):
+                subject.data_digest(name, size)
 
 
 @contextlib.contextmanager
@@ -177,7 +185,7 @@ def _first_source(plan: Plan) -> StageSource:
         return StageSource(plan.missing)
     from study.tuning.stage_source import TuningStageSource
 
-    return TuningStageSource(plan.study, plan.state.store)
+    return TuningStageSource(plan.study, plan.state.store, plan.state.contents)
 
 
 def _run_round(

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from study.design.keys import identity_of, key_of
+from study.design.keys import Content, by_name, identity_of, key_of
 from study.design.study import Trial
 from study.vit import subject
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One unit of work. `parent` is the stage whose weights initialise it; None: random initialisation."""
+    """One unit of work. `parent` is the stage whose weights initialise it; None: random initialisation.
+
+    `content` is the digest of own data. It is None for other data sets, and for results that were stored before own
+    data were identified by content; those are stored by path.
+    """
 
     settings: subject.StageSettings
     seed: int
     parent: "Stage | None" = None
+    content: str | None = None
 
     @property
     def kind(self) -> str:
@@ -36,7 +41,7 @@ class Stage:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that the result depends on, as plain JSON."""
-        return identity_of(self.settings, self.seed, self.parent.key if self.parent else None)
+        return identity_of(self.settings, self.seed, self.parent.key if self.parent else None, self.content)
 
     @cached_property
     def key(self) -> str:
@@ -50,6 +55,7 @@ class Stage:
             **self.settings.dump(),
             "seed": self.seed,
             "parent": self.parent.spec() if self.parent else None,
+            **({} if self.content is None else {"content": self.content}),
         }
 
     @classmethod
@@ -59,19 +65,20 @@ class Stage:
             settings=subject.StageSettings.load(spec["stage"], spec),
             seed=spec["seed"],
             parent=cls.from_spec(spec["parent"]) if spec["parent"] else None,
+            content=spec.get("content"),
         )
 
 
-def stages_of(trial: Trial) -> list[Stage]:
+def stages_of(trial: Trial, content: Content = by_name) -> list[Stage]:
     """A trial's stages, parents before children; the last stage gives the trial's result."""
     *before, last = subject.stages_of(trial.settings)
     stages: list[Stage] = []
     for settings in before:
-        stages.append(_shared(settings, trial.seed, stages[-1] if stages else None))
-    return [*stages, Stage(last, trial.seed, stages[-1] if stages else None)]
+        stages.append(_shared(settings, trial.seed, stages[-1] if stages else None, content(settings.dataset)))
+    return [*stages, Stage(last, trial.seed, stages[-1] if stages else None, content(last.dataset))]
 
 
 @lru_cache(maxsize=10_000)
-def _shared(settings: subject.StageSettings, seed: int, parent: Stage | None) -> Stage:
+def _shared(settings: subject.StageSettings, seed: int, parent: Stage | None, content: str | None) -> Stage:
     """One object for all trials that share the stage, so that its key is computed once."""
-    return Stage(settings, seed, parent)
+    return Stage(settings, seed, parent, content)

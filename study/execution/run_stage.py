@@ -36,6 +36,8 @@ def run_stage(
         return stored
     started, own_code = now(), code.present_code()
     name = torch.cuda.get_device_name() if device == "cuda" else processor()
+    if stage.content is not None:
+        subject.check_content(stage.dataset, stage.content)
     data = runner.load_data(stage.settings, device)
     place = {"commit": commit, "device": name, "threads": torch.get_num_threads(), "started": started}
     checkpoints = Checkpoints(stage, store, place, data, checkpoint_seconds)

@@ -2,6 +2,8 @@
 
 state                 StudyState: one look at the store, made once and passed down
 notices               what a reader must know before any number
+contents              the content of own data, by which their results are found
+other_data            stages that were trained on other data than the rest
 plan                  cells, trials and stages with their sizes
 trials                the trials of a study, given what is stored
 adaptive_replicates   replicates that are added while claims are undecided

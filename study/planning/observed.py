@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from study.design.stages import Stage, stages_of
+from study.design.stages import Stage
 from study.design.study import Trial
+from study.planning.contents import Contents
+from study.planning.other_data import OTHER_DATA, OtherData, other_data
 from study.store.results import Store, UnusableError
 
 if TYPE_CHECKING:
@@ -32,8 +34,10 @@ _read_by_store: WeakKeyDictionary[Store, dict[str, _Stored]] = WeakKeyDictionary
 class Observations:
     """The keys that have a result when this is made, and the stages of each trial, made once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, contents: Contents | None = None, accept_mixed_data: bool = False) -> None:
         self.store = store
+        self.contents = contents or Contents(store)
+        self.accept_mixed_data = accept_mixed_data
         self.stored = store.keys()
         self._by_trial: dict[tuple[str, int, int], list[Stage]] = {}
         self._by_key: dict[str, Stage] = {}
@@ -42,8 +46,13 @@ class Observations:
         """The stages of a trial, in order. Trials that share a stage share the object."""
         name = (trial.cell.name, trial.replicate, trial.tuning)
         if name not in self._by_trial:
-            self._by_trial[name] = [self._by_key.setdefault(stage.key, stage) for stage in stages_of(trial)]
+            self._by_trial[name] = [
+                self._by_key.setdefault(stage.key, stage) for stage in self.contents.stages_of(trial, self._is_stored)
+            ]
         return self._by_trial[name]
+
+    def _is_stored(self, stage: Stage) -> bool:
+        return stage.key in self.stored
 
     def is_done(self, trial: Trial) -> bool:
         """Whether the trial's last stage has a result."""
@@ -61,21 +70,38 @@ class Observations:
         return all(self._has_ended(trial) for trial in trials)
 
     def table(self, trials: list[Trial], metrics: Collection[str]) -> "pd.DataFrame":
-        """One row per trial: a column of labels per factor, replicate, status (done, failed, missing), and metrics."""
+        """One row per trial: a column of labels per factor, replicate, status, and metrics.
+
+        The status is done, failed, missing or other data.
+        """
         import pandas as pd  # slow to import; a plan without results does not need it
 
+        other = self.other_data(stage for trial in trials for stage in self.stages_of(trial))
         return pd.DataFrame(
-            [{**trial.cell.labels, "replicate": trial.replicate, **self._row(trial, metrics)} for trial in trials]
+            [
+                {**trial.cell.labels, "replicate": trial.replicate, **self._row(trial, metrics, other.excluded)}
+                for trial in trials
+            ]
         )
+
+    def other_data(self, stages: Iterable[Stage]) -> OtherData:
+        """Which of the stages were trained on other data than the rest. Raises StoreError."""
+        by_key = {stage.key: stage for stage in stages}
+        trained_on = {
+            by_key[key]: origin["data"] for key, origin in self.origins(by_key.values()).items() if "data" in origin
+        }
+        return other_data(trained_on, self.contents.decoded, self.accept_mixed_data)
 
     def _has_ended(self, trial: Trial) -> bool:
         return self.is_done(trial) or any(self.store.failure(stage) is not None for stage in self.stages_of(trial))
 
-    def _row(self, trial: Trial, metrics: Collection[str]) -> dict[str, object]:
-        *parents, last = self.stages_of(trial)
+    def _row(self, trial: Trial, metrics: Collection[str], other: Mapping[str, str]) -> dict[str, object]:
+        *parents, last = stages = self.stages_of(trial)
         if last.key not in self.stored:
             status = "failed" if self._has_ended(trial) else "missing"
             return {"status": status, **dict.fromkeys(metrics, NAN)}
+        if any(stage.key in other for stage in stages):
+            return {"status": OTHER_DATA, **dict.fromkeys(metrics, NAN)}
         one = self._read(last)
         if one is None:  # damaged
             return {"status": "failed", **dict.fromkeys(metrics, NAN)}

@@ -97,6 +97,11 @@ def datasets(study: Study) -> list[str]:
     return list(dict.fromkeys(stage.dataset for _, stage in _stage_settings(study)))
 
 
+def decoded_data(study: Study) -> list[tuple[str, int]]:
+    """The data sets that a study's trials use, each with an image size to which it is decoded."""
+    return list(dict.fromkeys(stage.data for _, stage in _stage_settings(study)))
+
+
 def _stage_settings(study: Study) -> Iterator[tuple[Cell, subject.StageSettings]]:
     """The stages of every included cell."""
     for cell in study.included:

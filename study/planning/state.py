@@ -10,7 +10,9 @@ from functools import cached_property
 from study.design.stages import Stage
 from study.design.study import Study, Trial
 from study.planning import tuning_state
+from study.planning.contents import Contents
 from study.planning.observed import Observations
+from study.planning.other_data import OtherData
 from study.planning.trials import requested_trials, stage_name
 from study.planning.tuning_state import Tuning
 from study.store.results import Store
@@ -27,14 +29,30 @@ class StudyState:
     observed: Observations
 
     @classmethod
-    def look(cls, study: Study, store: Store) -> "StudyState":
-        """Read the store once. Raises StoreError, and StudyError for a damaged record of a tuning."""
-        observed, tunings = Observations(store), tuning_state.load(study, store)
+    def look(
+        cls, study: Study, store: Store, contents: Contents | None = None, accept_mixed_data: bool = False
+    ) -> "StudyState":
+        """Read the store once. Raises StoreError, and StudyError for a damaged record of a tuning.
+
+        contents: of own data, if they have been read. accept_mixed_data: use results on other data, see `other_data`.
+        """
+        observed = Observations(store, contents, accept_mixed_data)
+        tunings = tuning_state.load(study, store, observed.contents.of)
         return cls(study, store, tunings, requested_trials(study, tunings, observed), observed)
 
     def look_again(self) -> "StudyState":
-        """The state now."""
-        return StudyState.look(self.study, self.store)
+        """The state now. Own data are not read again: their content, and so the keys, stay the same."""
+        return StudyState.look(self.study, self.store, self.contents, self.observed.accept_mixed_data)
+
+    @property
+    def contents(self) -> Contents:
+        """The contents of own data."""
+        return self.observed.contents
+
+    @cached_property
+    def other_data(self) -> OtherData:
+        """The stored stages that were trained on other data than the rest. Raises StoreError."""
+        return self.observed.other_data(self.all_stages.values())
 
     @property
     def stored(self) -> frozenset[str]:

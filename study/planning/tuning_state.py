@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from study.design.keys import Content, by_content, by_name
 from study.design.overrides import InvalidError
 from study.design.search_space import Parameter, Space, Values, distinct, is_small, outcome, suggested
 from study.design.study import Cell, Study, Trial, tuning_seed
@@ -65,6 +66,7 @@ class Tuning:
     warm: Values | None  # values of the first trial
     trials: tuple[TuningTrial, ...] = ()
     importances: Importances = Importances()  # of a finished search
+    content: Content = by_name
 
     @cached_property
     def settings(self) -> Settings:
@@ -90,7 +92,7 @@ class Tuning:
         """64 hexadecimal digits."""
         identity = {
             "version": VERSION,
-            "settings": self.settings.changed(),
+            "settings": by_content(self.settings.changed(), self.content),
             "parameters": [parameter.identity for parameter in self.parameters],
             **self.space.identity,
             "seed": self.seed,
@@ -178,7 +180,7 @@ class Tuning:
         return replace(self, trials=tuple(trial if old.number == trial.number else old for old in self.trials))
 
 
-def load(study: Study, store: Store) -> list[Tuning]:
+def load(study: Study, store: Store, content: Content = by_name) -> list[Tuning]:
     """The tunings of all cells that can start, in order of cells; empty if nothing is tuned.
 
     With a warm start, the other cells follow once the tuning of the baseline has finished. Raises StudyError for a
@@ -186,12 +188,13 @@ def load(study: Study, store: Store) -> list[Tuning]:
     """
     if study.space is None:
         return []
-    baseline = _loaded(Tuning(study.baseline, study.space, study.grid.seed, None), store)
+    baseline = _loaded(Tuning(study.baseline, study.space, study.grid.seed, None, content=content), store)
     if study.space.warm_start and not baseline.finished:
         return [baseline]
     warm = baseline.best.values if study.space.warm_start and baseline.best else None
     others = [cell for cell in study.cells[1:] if cell.excluded is None]
-    return [baseline, *(_loaded(Tuning(cell, study.space, study.grid.seed, warm), store) for cell in others)]
+    tunings = (Tuning(cell, study.space, study.grid.seed, warm, content=content) for cell in others)
+    return [baseline, *(_loaded(tuning, store) for tuning in tunings)]
 
 
 def save(tuning: Tuning, store: Store) -> None:

@@ -26,6 +26,7 @@ from study.design.stages import Stage
 from study.design.study import Cell, Study, Trial, replicate_seed
 from study.planning.claim_registration import history
 from study.planning.notices import notices
+from study.planning.other_data import OTHER_DATA
 from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
 from study.report.design_notes import design_facts
@@ -80,6 +81,8 @@ class _Stored:
         found: dict[str, Result] = {}
         errors: dict[str, str] = {}
         for stage in state.stages.values():
+            if stage.key in state.other_data.excluded:
+                continue
             try:
                 result, error = store.find(stage), store.failure(stage)
             except UnusableError as unusable:
@@ -98,8 +101,10 @@ class _Stored:
         return [(stage, self.found[key]) for key, stage in self.state.stages.items() if key in self.found]
 
     def status(self, trial: Trial) -> tuple[str, str]:
-        """A trial's status (done, failed or missing) and the reason for it, which may be its pre-training."""
-        *parents, last = self.state.stages_of(trial)
+        """A trial's status (done, failed, missing or other data) and the reason, which may be its pre-training."""
+        *parents, last = stages = self.state.stages_of(trial)
+        if (reason := self.state.other_data.reason(stages)) and last.key in self.state.stored:
+            return ("done", f"used, but {reason}") if self.state.other_data.accepted else (OTHER_DATA, reason)
         if last.key in self.found:
             return "done", ""
         for parent in parents:
@@ -144,7 +149,7 @@ def _trial_row(trial: Trial, stored: _Stored, run_ids: Mapping[str, str]) -> Row
         row["pretrain_key"] = parent.key
         if (pretrained := stored.found.get(parent.key)) is not None:
             row["pretrain_seconds"] = pretrained.metrics.get("train_seconds")
-    if (result := stored.found.get(last.key)) is not None:
+    if status == "done" and (result := stored.found.get(last.key)) is not None:
         row |= {name: result.metrics.get(name) for name in ("test_accuracy", "val_accuracy", "train_seconds")}
         row |= {name: result.facts.get(name) for name in ("params", "params_active", "macs", "macs_active")}
         row |= {name: str(result.provenance.get(name, "")) for name in ("device", "commit")}
@@ -176,7 +181,9 @@ def _tuning_rows(stored: _Stored, run_ids: Mapping[str, str]) -> Iterator[Row]:
             with contextlib.suppress(InvalidError):  # invalid combinations of values have no stages
                 row["key"] = key = stored.state.stages_of(tuning.trial(trial))[-1].key
                 row["run_id"] = run_ids.get(key, "")
-                if key in stored.tuning_results and trial.status == "done":
+                if (reason := stored.state.other_data.excluded.get(key)) and trial.status == "done":
+                    row |= {"status": OTHER_DATA, "reason": reason, "val_accuracy": None}
+                elif key in stored.tuning_results and trial.status == "done":
                     row |= _tuning_result(tuning, trial, stored.tuning_results[key])
             yield row
 

@@ -361,8 +361,8 @@ SECTIONS: dict[Section, Frame] = {
     Section.REFERENCES: Frame(closing=_references),
     Section.UNFINISHED: Frame(
         "Failures and exclusions",
-        "These are not part of any number above. The next run retries failed and missing trials; excluded cells are "
-        "excluded by the grid file, with a reason.",
+        "These are not part of any number above. The next run retries failed and missing trials; trials on other data "
+        "are used only with `--accept-mixed-data`; excluded cells are excluded by the grid file, with a reason.",
     ),
     Section.TRIALS: Frame(
         "All trials",

@@ -14,6 +14,7 @@ from study.analysis.pretraining import SCRATCH
 from study.analysis.stats.power import detectable_effect, needed_replicates
 from study.analysis.tuned_values import edge_sentences
 from study.design.metrics import unit_of
+from study.planning.other_data import OTHER_DATA
 from study.report import claim_wording
 from study.report.mixed_provenance import mixture
 from study.utils import formats
@@ -299,7 +300,8 @@ def _tuning(analysis: Analysis) -> Iterator[Answer]:
 
 def _unfinished(analysis: Analysis) -> Iterator[Answer]:
     counts = analysis.results.trials["status"].value_counts()
-    parts = [f"{counts[status]:,} {status}" for status in ("failed", "missing") if counts.get(status)]
+    named = {"failed": "failed", "missing": "missing", OTHER_DATA: "on other data"}
+    parts = [f"{counts[status]:,} {name}" for status, name in named.items() if counts.get(status)]
     if parts:
         text = f"{' and '.join(parts)} of {_requested(analysis)}; all numbers are based on the others."
         yield Answer("Not finished", text)

@@ -149,7 +149,7 @@ class Store:
         stored = self._json(stage, "stage.json", files)
         if canonical_json(stored.get("identity")) != canonical_json(stage.identity):
             raise self._corrupt(stage, "stage.json describes another stage")
-        if change := _first_change(stored.get("spec"), stage.spec()):
+        if change := _first_change(_without_paths(stored.get("spec")), stage.spec()):
             raise self._unreadable(stage, stored, f"a default setting changed after it was computed ({change})")
         try:
             return from_record(Result, self._json(stage, "result.json", files))
@@ -371,6 +371,16 @@ def _mapping(data: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")
     return found
+
+
+def _without_paths(spec: Any) -> Any:
+    """A stored spec without the paths of own data that are identified by their content: they may be elsewhere now."""
+    if not isinstance(spec, dict):
+        return spec
+    spec = {**spec, "parent": _without_paths(spec.get("parent"))}
+    if "content" in spec and isinstance(spec.get("recipe"), dict):
+        spec["recipe"] = {name: value for name, value in spec["recipe"].items() if name != "dataset"}
+    return spec
 
 
 def _first_change(stored: Any, current: Any, path: str = "") -> str | None:

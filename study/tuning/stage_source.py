@@ -6,9 +6,10 @@ from dataclasses import replace
 from study.design.early_stopping import SuccessiveHalving
 from study.design.overrides import InvalidError
 from study.design.search_space import VAL_ACCURACY
-from study.design.stages import Stage, stages_of
+from study.design.stages import Stage
 from study.design.study import Study
 from study.planning import tuning_state
+from study.planning.contents import Contents
 from study.planning.events import Outcome
 from study.planning.stage_source import StageSource
 from study.planning.state import StudyState
@@ -21,16 +22,16 @@ from study.tuning.sampler import suggest
 class TuningStageSource(StageSource):
     """Suggests trials as earlier ones end, and records every step in the store."""
 
-    def __init__(self, study: Study, store: Store) -> None:
+    def __init__(self, study: Study, store: Store, contents: Contents | None = None) -> None:
         super().__init__([])
-        self._study, self._store = study, store
+        self._study, self._store, self._contents = study, store, contents or Contents(store)
         self._searches = study.space is not None and study.space.searches
         self._given: set[str] = set()  # keys of stages
         self._waiting: dict[str, list[tuple[str, int]]] = {}  # key of a stage -> cells and numbers of its trials
         self._tunings: dict[str, Tuning] = {}  # by cell
         self._changed = True  # whether a trial has ended since the last call of `more`
         self._latencies: dict[str, float] = {}  # milliseconds by shape of the model
-        for tuning in tuning_state.load(study, store):
+        for tuning in tuning_state.load(study, store, self._contents.of):
             self._tunings[tuning.cell.name] = tuning
             if tuning.all_failed:  # failed trials are retried by the next run
                 self._save(replace(tuning, trials=()))
@@ -45,11 +46,11 @@ class TuningStageSource(StageSource):
             return []
         self._changed = False
         if len(self._tunings) < len(self._study.included):
-            for tuning in tuning_state.load(self._study, self._store):
+            for tuning in tuning_state.load(self._study, self._store, self._contents.of):
                 self._tunings.setdefault(tuning.cell.name, tuning)
         stages = [stage for cell in self._tunings for stage in self._advance(cell)]
         if self._searches or any(tuning.finished for tuning in self._tunings.values()):
-            stages += StudyState.look(self._study, self._store).stages.values()
+            stages += StudyState.look(self._study, self._store, self._contents).stages.values()
         return self._new(stages)
 
     def ended(self, outcome: Outcome) -> None:
@@ -71,7 +72,9 @@ class TuningStageSource(StageSource):
             for trial in tuning.trials:
                 if trial.status == "stopped":
                     curves.append({int(epoch): accuracy for epoch, accuracy in trial.learning_curve.items()})
-                elif trial.status == "done" and (result := self._store.find(stages_of(tuning.trial(trial))[-1])):
+                elif trial.status == "done" and (
+                    result := self._store.find(self._contents.stages_of(tuning.trial(trial), self._store.has)[-1])
+                ):
                     curves.append({int(row["epoch"]): row["val_accuracy"] for row in result.history})
         return curves
 
@@ -89,7 +92,7 @@ class TuningStageSource(StageSource):
         """The stages of a trial; none if its result is stored or its values exclude each other, which ends it."""
         tuning = self._tunings[cell]
         try:
-            stages = stages_of(tuning.trial(trial))
+            stages = self._contents.stages_of(tuning.trial(trial), self._store.has)
         except InvalidError as error:
             self._end(cell, _failed(trial, f"{error.path}: {error.message}"))
             return []

@@ -2,17 +2,21 @@
 
 Settings, StageSettings, stages_of   settings of a trial, and its stages
 describe, available, is_own_data     data sets
+content, check_content               the digest of own data
+data_digest, decoded_digest          the digest of a data set's images and labels
 check_data, model_size, stage_facts  validation of a stage's data set, and the size of its model
 """
 
+import platform
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from study.utils.errors import StudyError
 from study.utils.frozen_model import FieldError
 from study.vit import counts
-from study.vit.data import DatasetInfo, available, describe, described_after_decoding
-from study.vit.data import digest as _digest
+from study.vit.data import DatasetInfo, available, content, decoded_digest, describe, described_after_decoding
+from study.vit.data import digest as data_digest
 from study.vit.data import is_own as is_own_data
 from study.vit.export.form import Form
 from study.vit.settings import Encoder, Pretrain, Settings
@@ -26,8 +30,11 @@ __all__ = [
     "Settings",
     "StageSettings",
     "available",
+    "check_content",
     "check_data",
+    "content",
     "data_digest",
+    "decoded_digest",
     "describe",
     "described_after_decoding",
     "epoch_macs",
@@ -67,9 +74,16 @@ def check_data(stage: StageSettings, info: DatasetInfo) -> None:
         )
 
 
-def data_digest(stage: StageSettings) -> str:
-    """SHA-256 of the current images and labels of a stage's data set. Raises StudyError if they cannot be read."""
-    return _digest(stage.dataset, stage.encoder.image_size)
+def check_content(dataset: str, expected: str) -> None:
+    """Raise StudyError if own data on this machine do not have the content for which a stage was planned."""
+    found = content(dataset)
+    if found != expected:
+        path = Path(dataset.partition(":")[2]).expanduser().absolute()
+        raise StudyError(
+            f"data set {dataset!r}: the files in {path} on {platform.node()} are not those of the run (content "
+            f"{(found or 'none')[:12]}, expected {expected[:12]}): if they were changed during the run, run again; "
+            "otherwise copy the same files to this machine"
+        )
 
 
 def model_size(settings: Settings, classes: int) -> ModelSize:

@@ -241,3 +241,39 @@ def test_parents_come_before_their_children(tiny: Path) -> None:
     for stage in unique_stages(expand(load(tiny))):
         assert stage.parent is None or stage.parent.key in seen
         seen.add(stage.key)
+
+
+def test_own_data_are_identified_by_their_content_and_not_by_their_path() -> None:
+    """By hand, as above; without a content, by path, as results were stored before."""
+
+    def stage(path: str, content: str | None) -> Stage:
+        return Stage(StageSettings(ENCODER, Finetune(dataset=path)), 1, None, content)
+
+    text = (
+        '{"encoder":{"channels":1,"experts_by_depth":[2,3],"image_size":8,"patch_size":2},'
+        '"finetune":{"dataset":"imagefolder:sha256:c0ffee"},"parent":null,"seed":1,"stage":"finetune","version":1}'
+    )
+    assert canonical_json(stage("imagefolder:a/b", "c0ffee").identity) == text
+    assert stage("imagefolder:a/b", "c0ffee").key == stage("imagefolder:/c", "c0ffee").key
+    assert stage("parquet:a/b", "c0ffee").key != stage("imagefolder:a/b", "c0ffee").key
+    assert canonical_json(stage("imagefolder:a/b", None).identity) == text.replace("sha256:c0ffee", "a/b")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "key"),
+    [
+        ("photos", "42f0401cd48bbb8a631b6c2feb96f606e21bebd07f1328765d748a8d3092d009"),
+        ("cifar10", "9744a7a4325def29880cacdc4c3a8b718ab1dddab5119532f0a11461ac63bb11"),
+        ("mnist", "56e5ff841961fdf6936f186df3b275f99f63591cd225348e945a170dde831680"),
+    ],
+)
+def test_golden_keys_of_named_data_sets(dataset: str, key: str) -> None:
+    """Computed before own data were identified by content."""
+    assert Stage(StageSettings(ENCODER, Pretrain(dataset=dataset)), 1).key == key
+
+
+def test_a_stage_keeps_its_content_on_the_way_to_a_worker() -> None:
+    parent = Stage(StageSettings(ENCODER, Pretrain(dataset="imagefolder:a")), 1, None, "c0ffee")
+    stage = Stage(StageSettings(ENCODER, Finetune(dataset="parquet:b")), 1, parent, "decaf")
+    assert Stage.from_spec(json.loads(json.dumps(stage.spec()))) == stage
+    assert "content" not in FINETUNE.spec()

@@ -15,7 +15,7 @@ from study.cli.run import run
 from study.cli.verify import verify
 from study.design.stages import stages_of
 from study.design.study import load
-from study.planning import observed, state
+from study.planning import contents, state
 from study.planning.events import Outcome
 from study.planning.plan import make_plan
 from study.planning.stage_source import StageSource
@@ -32,22 +32,22 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts looks, evaluations of the trials, and expansions of each trial."""
     calls.clear()
 
-    def look(study: Any, store: Store) -> StudyState:
+    def look(*arguments: Any) -> StudyState:
         calls["looks"] += 1
-        return original_look(study, store)
+        return original_look(*arguments)
 
     def requested_trials(*arguments: Any) -> Any:
         calls["trials"] += 1
         return original_trials(*arguments)
 
-    def stages(trial: Any) -> Any:
+    def stages(trial: Any, content: Any) -> Any:
         calls[f"stages of {trial.cell.name} {trial.tag}"] += 1
-        return stages_of(trial)
+        return stages_of(trial, content)
 
     original_look, original_trials = StudyState.look, state.requested_trials
     monkeypatch.setattr(StudyState, "look", look)
     monkeypatch.setattr(state, "requested_trials", requested_trials)
-    monkeypatch.setattr(observed, "stages_of", stages)
+    monkeypatch.setattr(contents, "stages_of", stages)
 
 
 def expansions() -> Counter[int]:

@@ -1,12 +1,9 @@
 """Damaged and outdated stages are found, shown with a fix, and removed on request."""
 
-import shutil
 from pathlib import Path
 
 import pytest
-from helpers.data_samples import digits, save_table
 from helpers.distinct_stages import unique_stages
-from helpers.tiny_grid import TINY
 from rich.console import Console
 
 from study.cli.verify import discard_damaged, show
@@ -72,36 +69,3 @@ def test_only_damaged_stages_are_removed_on_request(study: Study, store: Store) 
     assert store.keys() == {stage.key for stage in stages[1:]}
     assert verify(study, store).damaged == []
     assert not discard_damaged(StudyState.look(study, store), Console(quiet=True))
-
-
-@pytest.fixture
-def on_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Study, Path]:
-    """The tiny study, pre-trained on a folder of one's own, and the folder."""
-    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
-    images, labels = digits()
-    folder = save_table(tmp_path / "mine" / "train.parquet", images[:150], labels[:150])
-    save_table(folder / "test.parquet", images[150:], labels[150:])
-    grid = tmp_path / "own.yaml"
-    grid.write_text(TINY.replace("dataset: digits\n    epochs: 1", f"dataset: parquet:{folder}\n    epochs: 1"))
-    return load(grid), folder
-
-
-def test_results_on_changed_data_are_outdated(on_own_data: tuple[Study, Path], tmp_path: Path) -> None:
-    study, folder = on_own_data
-    stages = unique_stages(expand(study))
-    parent = next(stage for stage in stages if stage.kind == "pretrain")
-    child = next(stage for stage in stages if stage.parent == parent)
-    free = next(stage for stage in stages if stage.kind == "finetune" and stage.parent is None)
-    store = Store(tmp_path / "store")
-    for stage in (parent, child, free):
-        run_stage(stage, store, "cpu", lambda row: None)
-    assert verify(study, store).outdated == []
-    images, labels = digits()
-    save_table(folder / "train.parquet", images[1:151], labels[1:151])
-    assert [stage for stage, _ in verify(study, store).outdated] == [parent, child]
-    code, text = shown(study, store)
-    assert code == 1
-    assert f"parquet:{folder} changed after it was computed" in text
-    assert "1/3 stages passed verification" in text
-    shutil.rmtree(folder)
-    assert verify(study, store).outdated == []  # missing data are not compared

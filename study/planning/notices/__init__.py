@@ -6,12 +6,20 @@ file, that yields sentences: plain text with a full stop, without markup.
 
 from collections.abc import Callable, Iterable
 
+from study.planning.notices.earlier_content import earlier_content
+from study.planning.notices.mixed_data import mixed_data
 from study.planning.notices.other_code import other_code
 from study.planning.notices.small_space import small_space
 from study.planning.notices.uniform_images import uniform_images
 from study.planning.state import StudyState
 
-CHECKS: tuple[Callable[[StudyState], Iterable[str]], ...] = (other_code, uniform_images, small_space)
+CHECKS: tuple[Callable[[StudyState], Iterable[str]], ...] = (
+    mixed_data,
+    earlier_content,
+    other_code,
+    uniform_images,
+    small_space,
+)
 
 
 def notices(state: StudyState) -> list[str]:

@@ -8,6 +8,9 @@ parquet, imagefolder   the user's own data sets
 columns, folders       image and label columns of a table; files and folders of own data
 class_folders, shards  the images of an image folder by split and class; Parquet files by split
 label_values           class numbers of the values in a label column
+content_digest         the digest of all files of own data
+unreadable             the files that cannot be read, in one message
+unchanged              what is known of folders until they change
 examples, encoded      encoded images and labels; from them to a whole data set
 images, deep, arrays   decoding and resizing; images with more than 8 bits; decoded images in memory
 splits                 train, validation and test by content
@@ -29,6 +32,8 @@ __all__ = [
     "DatasetInfo",
     "Split",
     "available",
+    "content",
+    "decoded_digest",
     "describe",
     "described_after_decoding",
     "digest",
@@ -86,6 +91,24 @@ def described_after_decoding(name: str, size: int) -> DatasetInfo | None:
 def is_own(name: str) -> bool:
     """Whether a data set is the user's own, named by its path, so that its content may change under that name."""
     return name.partition(":")[0] in OWN
+
+
+def content(name: str) -> str | None:
+    """SHA-256 of the files of own data, whatever their path; None for data sets that their name identifies.
+
+    Quick if the files have the size and time of an earlier call. Raises StudyError for a path without a data set.
+    """
+    with _naming(name):
+        return find(name).content()
+
+
+def decoded_digest(name: str, size: int) -> str | None:
+    """What `digest` returns if the images have been decoded on this machine, else None. Raises StudyError."""
+    from study.vit.data import cache
+
+    with _naming(name):
+        found = cache.decoded(find(name), size)
+        return found["digest"] if found else None
 
 
 def digest(name: str, size: int) -> str:

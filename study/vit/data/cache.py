@@ -36,7 +36,7 @@ def remember(source: Source, size: int) -> Path | Decoded:
     found = _find(key, size)
     if found is not None:
         return found
-    with _alone(key):
+    with alone(key):
         found = _find(key, size)  # another process may have written it while this one waited
         if found is not None:
             return found
@@ -54,6 +54,12 @@ def known(source: Source, size: int) -> DatasetInfo | None:
 def holds(source: Source) -> bool:
     """Whether the images are cached at their own size, so that their source is no longer needed."""
     return info_of(_place(_key(source), None)) is not None
+
+
+def decoded(source: Source, size: int) -> dict[str, str] | None:
+    """The metadata of the file of a data set at `size` (see `info_of`); None if it is not cached."""
+    found = _find(_key(source), size)
+    return info_of(found) if found else None
 
 
 def digest(decoded: Decoded) -> str:
@@ -133,8 +139,8 @@ def _temporary(place: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _alone(key: str) -> Iterator[None]:
-    """Hold the lock of a data set; without a lock if the folder is not writable or its file system has none."""
+def alone(key: str) -> Iterator[None]:
+    """Hold the lock of a key; without a lock if the folder is not writable or its file system has none."""
     from filelock import FileLock
 
     with ExitStack() as held:

@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from PIL import Image
@@ -19,6 +19,7 @@ from study.utils.errors import StudyError
 from study.utils.text import plural
 from study.vit.data.folders import SPLIT_WORDS
 from study.vit.data.images import formats
+from study.vit.data.unchanged import kept_while_unchanged
 
 PICTURES = frozenset(
     (".avif", ".heic", ".heif", ".jxl", ".svg", ".webp", ".eps", ".ps", ".raw", ".dng", ".cr2", ".nef")
@@ -44,7 +45,13 @@ class Folder:
     @property
     def files(self) -> list[Path]:
         """All images, in the order of their paths as text."""
-        return sorted((file for files in self.classes.values() for file in files), key=str)
+        return [*self.class_names]
+
+    @cached_property
+    def class_names(self) -> Mapping[Path, str]:
+        """The class of each image, in the order of their paths as text."""
+        names = {file: name for name, files in self.classes.items() for file in files}
+        return {file: names[file] for file in sorted(names, key=str)}
 
 
 @dataclass(frozen=True)
@@ -209,6 +216,7 @@ def _all_in(folder: Path) -> Iterator[Path]:
         waiting.extend(content.folders)
 
 
+@kept_while_unchanged
 def _content(path: Path) -> _Content:
     found = _Content([], [], [])
     for child in sorted(path.iterdir()):

@@ -14,6 +14,7 @@ from study.vit.data.deep import white_values
 from study.vit.data.examples import Example
 from study.vit.data.images import DeepTile, Tile, read, stack
 from study.vit.data.splits import fingerprints, split_by_content
+from study.vit.data.unreadable import unreadable
 
 MISSING_SHARES = {"validation": Fraction(1, 10), "test": Fraction(1, 5)}  # of train, for splits that are taken from it
 
@@ -38,10 +39,13 @@ def assemble(info: DatasetInfo, encoded: Mapping[str, Iterable[Example]], size: 
     is a fifth of train. Without labels there is nothing to test, so a missing test split stays empty. The returned
     description is `info`, corrected by what decoding found.
 
-    Raises StudyError for images that cannot be decoded, for values whose range is unknown (see `deep`), and for labels
-    that are missing or out of range.
+    Raises StudyError for images that cannot be decoded, all in one message, for values whose range is unknown (see
+    `deep`), and for labels that are missing or out of range.
     """
-    found = {split: _decoded(part, info, split, size) for split, part in encoded.items()}
+    problems: list[str] = []
+    found = {split: _decoded(part, info, split, size, problems) for split, part in encoded.items()}
+    if problems:
+        raise unreadable(f"data set {info.name!r}", problems)
     rows = _completed({split: part for split, part in found.items() if not _secret(split, part.labels)})
     white = white_values([tile.deep for part in rows.values() for tile in part.tiles if isinstance(tile, DeepTile)])
     plain = {split: [_plain(tile, white) for tile in part.tiles] for split, part in rows.items()}
@@ -65,15 +69,20 @@ def _plain(tile: Tile | DeepTile, white: Mapping[str, float]) -> Tile:
     return tile if isinstance(tile, Tile) else tile.plain(white)
 
 
-def _decoded(examples: Iterable[Example], info: DatasetInfo, split: str, size: int) -> _Rows:
+def _decoded(examples: Iterable[Example], info: DatasetInfo, split: str, size: int, problems: list[str]) -> _Rows:
+    """`problems` receives a message for each image that cannot be decoded."""
     tiles: list[Tile | DeepTile] = []
     prints: list[bytes] = []
     labels: list[int | None] = []
     for where, image, label in examples:
-        tiles.append(read(image, where, size))
+        try:
+            tiles.append(read(image, where, size))
+        except StudyError as error:
+            problems.append(str(error))
+            continue
         prints.extend(fingerprints([image]))
         labels.append(label)
-    if not tiles:
+    if not tiles and not problems:
         raise StudyError(f"data set {info.name!r}: {split} contains no images")
     return _Rows(tiles, prints, _labels(info, split, labels))
 

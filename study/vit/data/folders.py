@@ -1,14 +1,13 @@
-"""Own data in files and folders: find them, describe them, detect changes."""
+"""Own data in files and folders: find them and describe them."""
 
 import difflib
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from study.utils.errors import StudyError
 from study.vit.data.arrays import SPLITS
 from study.vit.data.dataset import DatasetInfo
-from study.vit.data.images import header
+from study.vit.data.images import Header, header
 
 SPLIT_WORDS: Mapping[str, str] = {
     "train": "train",
@@ -50,10 +49,13 @@ def known(
     counts: Mapping[str, int],
     class_names: Sequence[str] | None = None,
 ) -> DatasetInfo:
-    """The description of own data, from its first images, its classes and the sizes of its splits."""
+    """The description of own data, from its first images, its classes and the sizes of its splits.
+
+    Images that cannot be read are left to decoding, which lists all of them, unless none of the first ones can be read.
+    """
     if not first:
         raise StudyError(f"data set {name!r} contains no images")
-    headers = [header(data, where) for where, data in first]
+    headers = list(_headers(first))
     sides = {side for image in headers for side in (image.width, image.height)}
     return DatasetInfo(
         name=name,
@@ -68,10 +70,12 @@ def known(
     )
 
 
-def stamp(files: Iterable[Path]) -> str:
-    """Hash of path, size and modification time of files; if it changes, they have to be read again."""
-    total = hashlib.sha256()
-    for file in files:
-        status = file.stat()
-        total.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return total.hexdigest()
+def _headers(images: Sequence[tuple[str, bytes]]) -> Iterator[Header]:
+    problems = []
+    for where, data in images:
+        try:
+            yield header(data, where)
+        except StudyError as error:
+            problems.append(error)
+    if len(problems) == len(images):
+        raise problems[0]

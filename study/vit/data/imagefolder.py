@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from study.utils.errors import StudyError
-from study.vit.data.arrays import Decoded
+from study.vit.data.arrays import SPLITS, Decoded
 from study.vit.data.class_folders import Folder, splits_in
+from study.vit.data.content_digest import Member, digest
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import assemble
 from study.vit.data.examples import Example
-from study.vit.data.folders import PEEK, existing, known, stamp
+from study.vit.data.folders import PEEK, existing, known
 from study.vit.data.source import Source
 
 
@@ -33,7 +34,17 @@ class ImageFolder(Source):
         )
 
     def fingerprint(self) -> str:
-        return "2, " + stamp(file for part in self._folders().values() for file in part.files)
+        return f"2, {self.content()}"
+
+    def content(self) -> str:
+        folders = self._folders()
+        members = [
+            Member(f"{split}\0{name}\0{file.name}", file)
+            for split in SPLITS
+            if split in folders
+            for file, name in folders[split].class_names.items()
+        ]
+        return digest(existing(self.name), members)
 
     def read(self, size: int) -> Decoded:
         info, folders = self.describe(), self._folders()
@@ -53,6 +64,5 @@ class ImageFolder(Source):
 
 def _examples(part: Folder, classes: Mapping[str, int]) -> Iterator[Example]:
     """The images of a split in the order of their paths, each with the number of its class in train."""
-    numbers = {file: classes.get(name) for name, files in part.classes.items() for file in files}
-    for file in part.files:
-        yield Example(str(file), file.read_bytes(), numbers[file])
+    for file, name in part.class_names.items():
+        yield Example(str(file), file.read_bytes(), classes.get(name))

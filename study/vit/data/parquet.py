@@ -16,12 +16,13 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from study.utils.errors import StudyError
-from study.vit.data.arrays import Decoded
+from study.vit.data.arrays import SPLITS, Decoded
 from study.vit.data.columns import Columns, columns_of
+from study.vit.data.content_digest import Member, digest
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import assemble
 from study.vit.data.examples import Example, content
-from study.vit.data.folders import PEEK, SPLIT_WORDS, existing, known, stamp
+from study.vit.data.folders import PEEK, SPLIT_WORDS, existing, known
 from study.vit.data.label_values import Encoding, are_secret, check_column, encoding
 from study.vit.data.shards import split_files
 from study.vit.data.source import Source
@@ -52,7 +53,18 @@ class Parquet(Source):
         )
 
     def fingerprint(self) -> str:
-        return "1, " + stamp(file for parts in self._files().values() for file in parts)
+        return f"1, {self.content()}"
+
+    def content(self) -> str:
+        files = self._files()
+        column = self._columns(files).image
+        members = [
+            member
+            for split in SPLITS
+            for number, file in enumerate(files.get(split, []))
+            for member in members_of(file, f"{split}\0{number}", column)
+        ]
+        return digest(existing(self.name), members)
 
     def read(self, size: int) -> Decoded:
         tables = self._tables()
@@ -151,6 +163,26 @@ def values(files: Sequence[Path], column: str) -> Counter[Any]:
             for pair in pc.value_counts(table.read([column])[column]).to_pylist():
                 found[pair["values"]] += pair["counts"]
     return found
+
+
+def members_of(file: Path, role: str, column: str) -> Iterator[Member]:
+    """The file itself, and the files whose paths it contains instead of images."""
+    yield Member(role, file)
+    with _table(file) as table:
+        kind = table.schema_arrow.field(column).type
+        if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
+            return
+        for group in range(table.num_row_groups):
+            for row, cell in enumerate(_cells_with_path(table, group, column)):
+                if cell is not None and cell["bytes"] is None and Path(cell["path"] or "").is_absolute():
+                    yield Member(f"{role}\0{group}\0{row}", Path(cell["path"]))
+
+
+def _cells_with_path(table: pq.ParquetFile, group: int, column: str) -> Iterator[Any]:
+    """The cells of a row group with an absolute path; images are read only if there are any."""
+    paths = table.read_row_group(group, columns=[f"{column}.path"])[0].to_pylist()
+    if any(cell and cell["path"] and Path(cell["path"]).is_absolute() for cell in paths):
+        yield from table.read_row_group(group, columns=[column])[0].to_pylist()
 
 
 @contextmanager

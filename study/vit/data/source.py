@@ -29,6 +29,10 @@ class Source(ABC):
     def fingerprint(self) -> str:
         """Text that changes whenever the result of `read` would change; quick to compute."""
 
+    def content(self) -> str | None:
+        """SHA-256 of the files of own data, whatever their path; None for data sets that their name identifies."""
+        return None
+
     @abstractmethod
     def read(self, size: int) -> Decoded:
         """All splits at `size`, see `study.vit.data.load`."""
