@@ -278,7 +278,9 @@ def _parameter(path: str, spec: ParameterSpec, factors: tuple[Factor, ...], at: 
         raise at.error("data sets cannot be tuned; make it a factor")
     names = [path, *preset_fields(path)]
     for factor in factors:
-        if own := next((name for name in names for level in factor.levels if _sets(level.fields, name)), None):
+        if own := next(
+            (name for name in names for level in factor.levels if _sets(expanded(level.fields), name)), None
+        ):
             own = f"sets {own}, which " if own != path else ""
             message = f"{own}is also set by factor {factor.name!r}, whose levels a tuned value would override"
             raise at.error(f"{message}; tune another field, or remove it from the factor")

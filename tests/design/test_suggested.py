@@ -83,6 +83,15 @@ def test_a_preset_is_not_tuned_over_a_factor_on_its_fields(grid: Writer) -> None
         load(grid((RATES, "encoder.preset: {choices: [S, XS]}")))
 
 
+def test_a_field_of_a_preset_that_a_factor_sets_is_not_tuned(grid: Writer) -> None:
+    """A size labelled XS with a tuned width would not be XS."""
+    sizes = TUNED[TUNED.index("    width: 8") : TUNED.index("  pretrain:")]
+    changes = [(sizes, "    preset: XXS\n"), ("encoder.num_kv_heads, levels: [1, 2]", "encoder.preset, levels: [XS]")]
+    with pytest.raises(StudyError, match="is also set by factor 'kv heads'"):
+        load(grid(*changes, (RATES, "encoder.ffn_width_last: {choices: [20, 30]}")))
+    assert load(grid(*changes, (RATES, "encoder.bias: {choices: [true, false]}"))).space is not None
+
+
 @pytest.mark.parametrize(
     ("text", "space", "requested", "budget"),
     [
