@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from study.design.grid import MAX_LABEL, FactorSpec, LevelSpec, is_one_line
 from study.design.labels import Stated, is_whole, stated, unchanged
-from study.design.overrides import InvalidError, path_problem, settings, value_at, with_overrides
+from study.design.mistakes import Mistakes
+from study.design.overrides import InvalidError, path_problem, paths, settings, value_at, value_problem, with_overrides
 from study.design.validation_errors import describe_errors
-from study.design.yaml_file import Place, did_you_mean, shown
+from study.design.yaml_file import Place, closest, did_you_mean, shown
 from study.utils.canonical_json import canonical_json
 from study.vit.subject import Settings
 
@@ -51,16 +52,30 @@ class Factor:
         return self.levels[0]
 
 
-def read_factor(name: str, spec: FactorSpec, raw: Mapping[str, Any], baseline: Settings, at: Place) -> Factor:
-    """A factor from its written form. The level equal to the baseline comes first; one is added if there is none.
-
-    Raises StudyError for an unknown path, an empty, unnamed or duplicate level, and a factor without effect.
-    """
+def read_levels(name: str, spec: FactorSpec, at: Place, mistakes: Mistakes) -> list[Level]:
+    """The written levels of a factor, independently of the baseline. Records all that are not valid in `mistakes`."""
     if name in RESULT_COLUMNS:
-        raise at.error("invalid factor name: it is a column of results.csv; use another name")
+        mistakes.add(at.error("invalid factor name: it is a column of results.csv; use another name"))
     if spec.path is not None and (problem := path_problem(spec.path)):
-        raise (at / "path").error(problem)
-    written = [_level(entry, spec.path, at / "levels" / i) for i, entry in enumerate(spec.levels)]
+        mistakes.add((at / "path").error(problem))
+        return []
+    written: list[Level] = []
+    for i, entry in enumerate(spec.levels):
+        if spec.path is None and not (isinstance(entry, dict) and "value" not in entry):
+            mistakes.add((at / "levels" / i).error("requires the factor's 'path' (as in encoder.num_kv_heads)"))
+            return []
+        with mistakes.collect():
+            written.append(_level(entry, spec.path, at / "levels" / i))
+    return written
+
+
+def read_factor(
+    name: str, spec: FactorSpec, written: list[Level], raw: Mapping[str, Any], baseline: Settings, at: Place
+) -> Factor:
+    """A factor from its written levels. The level equal to the baseline comes first; one is added if there is none.
+
+    Raises StudyError for a duplicate level, and a factor without effect.
+    """
     first = _find_distinct(written, raw).get(baseline)
     others = [level for level in written if level is not first]
     if not others:
@@ -107,19 +122,34 @@ def named_levels(name: str, written: Any, labels: Sequence[str]) -> frozenset[st
 def _level(entry: Any, path: str | None, at: Place) -> Level:
     """A level in its short form (a value of `path`) or in its long form (a mapping, see LevelSpec)."""
     if not isinstance(entry, dict):
-        fields = {_path(path, at): entry}
+        _check_value(str(path), entry, at)
+        fields = {str(path): entry}
         return Level(_label(entry, at), fields, at, stated(fields))
-    level = _long_form(entry, at)
-    for written in level.set or {}:
+    level = _long_form(entry, path, at)
+    for written, value in (level.set or {}).items():
         if problem := path_problem(written):
             raise (at / "set" / written).error(problem)
-    fields = level.set or {_path(path, at): level.value}
+        _check_value(written, value, at / "set" / written)
+    if not level.set:
+        _check_value(str(path), level.value, at / "value")
+    fields = level.set or {str(path): level.value}
     if level.label is None and len(fields) > 1:
         raise at.error("a level that sets several fields requires a 'label'")
     return Level(level.label or _label(next(iter(fields.values())), at), fields, at, stated(fields))
 
 
-def _long_form(entry: dict[str, Any], at: Place) -> LevelSpec:
+def _check_value(path: str, value: Any, at: Place) -> None:
+    if problem := value_problem(path, value):
+        raise at.error(f"{path}: {problem}" if not problem.startswith("[") else f"{path}{problem}")
+
+
+def _long_form(entry: dict[str, Any], path: str | None, at: Place) -> LevelSpec:
+    fields = {known.rpartition(".")[2] for known in paths()}
+    if entry and (fields >= entry.keys() or not any(closest(key, LevelSpec.model_fields) for key in entry)):
+        if path and [*entry] in ([path], [path.rpartition(".")[2]]):
+            raise at.error(f"write only the value, as 'path' names its field: {shown(*entry.values())}")
+        form = "set" if any("." in key for key in entry) else "value"
+        raise at.error(f"a mapping alone is not a level; write {{label: NAME, {form}: {shown(entry)}}}")
     try:
         level = LevelSpec.model_validate(entry)
     except ValidationError as error:
@@ -130,12 +160,6 @@ def _long_form(entry: dict[str, Any], at: Place) -> LevelSpec:
     if "set" in entry and not level.set:
         raise (at / "set").error("empty level: at least one dotted path with its value is required")
     return level
-
-
-def _path(path: str | None, at: Place) -> str:
-    if path is None:
-        raise at.error("requires the factor's 'path' (a dotted path such as encoder.num_kv_heads)")
-    return path
 
 
 def _label(value: Any, at: Place) -> str:

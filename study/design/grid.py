@@ -1,7 +1,6 @@
 """The keys of a grid file: described by `study schema`, read by `study.design.study.load`."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
@@ -10,7 +9,7 @@ from study.design.claims import Adaptive, ClaimSpec
 from study.design.resources import Resources
 from study.utils.frozen_model import Frozen, NonNegativeInt, PositiveInt, Refusal, StrictBool, whole
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 
 
 def is_one_line(text: str) -> bool:
@@ -50,7 +49,7 @@ class FactorSpec(Frozen):
 
     path: Text | None = Field(None, description="dotted path of the field that bare levels set")
     levels: Annotated[list[Any], Field(min_length=1)] = Field(
-        description="values of path, or {label, value}, or {label, set: {dotted.path: value, ...}}"
+        description="values of path, or {label, value}, or {label, set: {dotted.path: value, ...}}, or ranges of values"
     )
     baseline: Label | None = Field(None, description="label of the baseline level, if no written level equals it")
 
@@ -108,7 +107,6 @@ class ParameterSpec(Frozen):
 class TuneSpec(Frozen):
     """Hyper-parameters that are tuned in the same way for every cell, before its replicates are run."""
 
-    meant: ClassVar[Mapping[str, str]] = {"trials": "budget", "n_trials": "budget", "space": "parameters"}
     budget: PositiveInt = Field(description="tuning trials per cell")
     parameters: Annotated[dict[Text, ParameterSpec], Field(min_length=1)] = Field(
         description="dotted path: {low, high, log, step}, or {choices}"
@@ -126,7 +124,6 @@ Objective = Literal["val_accuracy", "params", "macs", "latency"]
 class SearchSpec(Frozen):
     """A search for Pareto-optimal settings."""
 
-    meant: ClassVar[Mapping[str, str]] = {"budget": "trials", "n_trials": "trials", "parameters": "space"}
     trials: PositiveInt = Field(description="number of settings, each run once")
     objectives: Annotated[list[Objective], Field(min_length=1)] = Field(
         default=["params", "val_accuracy"],

@@ -5,6 +5,7 @@ from typing import Any
 
 from study.design.grid import Grid, LevelSpec
 from study.design.kinds import DESIGNS
+from study.design.level_ranges import RANGES
 from study.design.overrides import SECTIONS, paths
 from study.utils.frozen_model import Frozen
 from study.vit.subject import Settings
@@ -34,11 +35,16 @@ def grid_schema() -> dict[str, Any]:
     known["FactorSpec"]["properties"]["path"] |= {"$ref": "#/$defs/Path"}
     known["FactorSpec"]["properties"]["path"].pop("anyOf")
     known["FactorSpec"]["properties"]["levels"]["items"] = {
-        "anyOf": [{"$ref": "#/$defs/LevelSpec"}, {"not": {"type": "object"}}]
+        "anyOf": [{"$ref": "#/$defs/LevelSpec"}, *map(_range_form, RANGES), {"not": {"type": "object"}}]
     }
     known["LevelSpec"]["properties"]["set"]["propertyNames"] = {"$ref": "#/$defs/Path"}
     known["Path"] = {"enum": [*paths()], "description": "a field of a trial's settings, by dotted path"}
     return {"$schema": DIALECT, **schema}
+
+
+def _range_form(name: str) -> dict[str, Any]:
+    numbers = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3, "description": RANGES[name]}
+    return {"type": "object", "properties": {name: numbers}, "required": [name], "additionalProperties": False}
 
 
 def text() -> str:

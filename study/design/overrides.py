@@ -1,13 +1,15 @@
 """Overrides of plain settings by dotted path, and their validation."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
+from study.design.grid import Grid
+from study.design.synonyms import SYNONYMS
 from study.design.validation_errors import describe_errors, fields_at, model_at, or_null
 from study.design.yaml_file import Keys, did_you_mean
 from study.utils.canonical_json import canonical_json
@@ -20,11 +22,11 @@ SECTIONS: dict[str, type[BaseModel]] = {
 
 
 class InvalidError(Exception):
-    """Invalid settings: the keys of the invalid field, and a message."""
+    """Invalid settings: the keys of the invalid field, and a message; `others` are further invalid fields."""
 
-    def __init__(self, keys: Keys, message: str) -> None:
+    def __init__(self, keys: Keys, message: str, others: "Sequence[InvalidError]" = ()) -> None:
         super().__init__(message)
-        self.keys, self.message = keys, message
+        self.keys, self.message, self.others = keys, message, others
 
     @property
     def path(self) -> str:
@@ -48,13 +50,21 @@ def path_problem(path: str) -> str | None:
         if not names:
             return f"{above[:-1]!r} has no fields"
         if key not in names:
-            return f"unknown field {above}{key}; {_longer(path) or did_you_mean(key, names)}"
+            return f"unknown field {above}{key}; {_respelt(path) or longer(path) or did_you_mean(key, names)}"
     return None
 
 
-def _longer(path: str) -> str:
+def _respelt(path: str) -> str:
+    """A suggestion for a path with another separator, in capitals, or below 'baseline'; empty if that is no field."""
+    plain = path.replace("/", ".").replace(" ", "").lower().removeprefix("baseline.")
+    return f"did you mean {plain!r}?" if plain in paths() else ""
+
+
+def longer(path: str) -> str:
     """A suggestion for a path that lacks its section; empty if no field has this ending."""
-    found = [repr(known) for known in paths() if known.endswith(f".{path}")]
+    *above, last = path.split(".")
+    endings = tuple(".".join(["", *above, name]) for name in (last, *SYNONYMS.get(last, ())))
+    found = [repr(known) for known in paths() if known.endswith(endings)]
     return f"did you mean {' or '.join(reversed(found))}?" if found else ""  # fine-tuning first: every trial has it
 
 
@@ -105,15 +115,29 @@ def settings(raw: Mapping[str, Any]) -> Settings:
     Each distinct section is validated once, as the cells of a large product share most of them.
     """
     sections: dict[str, Any] = {}
+    found: list[InvalidError] = []
     for name, value in raw.items():
-        if name not in SECTIONS:
-            raise InvalidError((name,), f"unknown key {name!r}; {did_you_mean(name, SECTIONS)}")
-        null = value is None and or_null(Settings, (name,)) != ""
-        sections[name] = None if null else _section(name, canonical_json(value, allow_nan=True))
+        try:
+            sections[name] = _validated(name, value)
+        except InvalidError as error:
+            found += [error, *error.others]
+    if found:
+        raise InvalidError(found[0].keys, found[0].message, found[1:])
     try:
         return Settings(**sections)
     except ValidationError as error:
         raise InvalidError(*next(describe_errors(error, Settings, raw))) from None
+
+
+def _validated(name: str, value: Any) -> BaseModel | None:
+    if name not in SECTIONS:
+        suggestion = longer(name) or did_you_mean(name, SECTIONS)
+        if name in Grid.model_fields:
+            suggestion = "it is a key of the grid: move it out of 'baseline'"
+        raise InvalidError((name,), f"unknown key {name!r}; {suggestion}")
+    if value is None and or_null(Settings, (name,)):
+        return None
+    return _section(name, canonical_json(value, allow_nan=True))
 
 
 @lru_cache
@@ -130,6 +154,34 @@ def _section(name: str, text: str) -> BaseModel:
     try:
         return SECTIONS[name].model_validate(data)
     except ValidationError as error:
-        keys, message = next(describe_errors(error, SECTIONS[name], data))
-        null = "" if keys else or_null(Settings, (name,))
-        raise InvalidError((name, *keys), f"{message}{null}") from None
+        first, *others = (
+            InvalidError((name, *keys), message if keys else f"{message}{or_null(Settings, (name,))}")
+            for keys, message in describe_errors(error, SECTIONS[name], data)
+        )
+        raise InvalidError(first.keys, first.message, others) from None
+
+
+def value_problem(path: str, value: Any) -> str | None:
+    """Why a value is invalid for a field whatever the other fields are; None if it may be valid.
+
+    The content of a section is not examined, since longer paths may replace some of it.
+    """
+    *above, name = path.split(".")
+    parent = model_at(Settings, tuple(above))
+    field = parent.model_fields.get(name) if parent else None
+    if parent is None or field is None or (isinstance(value, dict) and model_at(Settings, (*above, name))):
+        return None
+    try:
+        _type_of(parent, name).validate_python(value)
+    except ValidationError as error:
+        keys, message = next(describe_errors(error, parent, {name: value}, (name,)))
+        inner = "".join(f"[{key}]" for key in keys[1:])
+        return f"{inner}: {message}" if inner else message
+    return None
+
+
+@lru_cache
+def _type_of(parent: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    field = parent.model_fields[name]
+    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    return TypeAdapter(kind)

@@ -20,12 +20,14 @@ from pydantic import ValidationError
 from study.design import kinds
 from study.design.comparison import check_claims, labels_by_factor
 from study.design.constraints import Conditions
-from study.design.factors import Factor, Level, read_factor
-from study.design.grid import Grid, SampleSpec
+from study.design.factors import Factor, Level, read_factor, read_levels
+from study.design.grid import FactorSpec, Grid, SampleSpec
 from study.design.kinds.aliases import Aliases
 from study.design.kinds.design import Codes, Design, DesignRequest
 from study.design.labels import conflict, covered, mismatches
-from study.design.overrides import InvalidError, overlaps, settings, with_overrides
+from study.design.level_ranges import expand_ranges
+from study.design.mistakes import Mistakes
+from study.design.overrides import SECTIONS, InvalidError, longer, overlaps, settings, with_overrides
 from study.design.search_space import BIASED, Space, read_search, read_tune
 from study.design.tied_factors import pair
 from study.design.validation_errors import describe_errors
@@ -163,20 +165,22 @@ class Study:
 
 def load(path: Path | str) -> Study:
     """Read a grid file into a study. Raises StudyError with file, line, key, value and valid values."""
-    source = read(Path(path))
-    grid = _parse(source)
-    try:
-        baseline = settings(grid.baseline)
-    except InvalidError as error:
-        raise source.error(("baseline", *error.keys), error.message) from None
+    mistakes = Mistakes()
+    source = expand_ranges(read(Path(path)), mistakes)
     top = Place(source)
+    grid = _parse(source, mistakes)
+    baseline = _baseline(source, mistakes)
+    written = {
+        name: read_levels(name, spec, top / "factors" / name, mistakes) for name, spec in _factor_specs(source).items()
+    }
+    mistakes.check()
+    assert grid is not None
+    assert baseline is not None
     design = kinds.design_of(grid.design, top / "design")
     _check_keys(grid, design, top)
-    factors = tuple(
-        read_factor(name, spec, grid.baseline, baseline, top / "factors" / name) for name, spec in grid.factors.items()
-    )
+    factors = _factors(grid, written, baseline, top, mistakes)
     factors = pair(grid.paired, factors, top / "paired")
-    layout = _Layout(grid, design, factors, top)
+    layout = _Layout(grid, design, factors, top, mistakes)
     cells = tuple(layout.cells())
     if grid.adaptive and not grid.claims:
         raise (top / "replicates" / "until").error("requires 'claims'; add claims, or use a fixed number of replicates")
@@ -240,12 +244,52 @@ def named_seed(axes: str) -> int:
     return int.from_bytes(hashlib.sha256(axes.encode()).digest()[:4], "big")
 
 
-def _parse(source: GridFile) -> Grid:
+def _parse(source: GridFile, mistakes: Mistakes) -> Grid | None:
     try:
         return Grid.model_validate(source.data)
     except ValidationError as error:
-        keys, message = next(describe_errors(error, Grid, source.data))
-        raise source.error(keys, message) from None
+        for keys, message in describe_errors(error, Grid, source.data):
+            field = str(keys[0]) if len(keys) == 1 and keys[0] not in Grid.model_fields else ""
+            place = longer(field) if field and field not in SECTIONS else ""
+            if field in SECTIONS:
+                message = f"unknown key {field!r}: write it below 'baseline'"
+            elif place:
+                message = f"unknown key {field!r}; {place} Write it below 'baseline'"
+            mistakes.add(source.error(keys, message))
+        return None
+
+
+def _baseline(source: GridFile, mistakes: Mistakes) -> Settings | None:
+    written = source.data.get("baseline")
+    if not isinstance(written, dict):
+        return None  # which is a mistake of the grid
+    try:
+        return settings(written)
+    except InvalidError as error:
+        for one in (error, *error.others):
+            mistakes.add(source.error(("baseline", *one.keys), one.message))
+        return None
+
+
+def _factor_specs(source: GridFile) -> dict[str, FactorSpec]:
+    """The factors whose keys are valid, also of a grid with mistakes elsewhere."""
+    factors, found = source.data.get("factors"), {}
+    for name, spec in factors.items() if isinstance(factors, dict) else ():
+        with contextlib.suppress(ValidationError):
+            found[name] = FactorSpec.model_validate(spec)
+    return found
+
+
+def _factors(
+    grid: Grid, written: Mapping[str, list[Level]], baseline: Settings, top: Place, mistakes: Mistakes
+) -> tuple[Factor, ...]:
+    found: list[Factor] = []
+    for name, spec in grid.factors.items():
+        with mistakes.collect():
+            at = top / "factors" / name
+            found.append(read_factor(name, spec, written[name], grid.baseline, baseline, at))
+    mistakes.check()
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -256,6 +300,7 @@ class _Layout:
     design: Design
     factors: tuple[Factor, ...]
     top: Place
+    mistakes: Mistakes
 
     def cells(self) -> Iterator[Cell]:
         """All cells of the design. Raises StudyError for a grid that does not suit it, and for an invalid cell."""
@@ -267,7 +312,11 @@ class _Layout:
         included = 0
         for codes in self.design.cells(request):
             levels = self._levels(codes)
-            cell = self._cell(levels)
+            cell = None
+            with self.mistakes.collect():
+                cell = self._cell(levels)
+            if cell is None:
+                continue
             if cell.name in names:
                 raise levels[-1].at.error(f"duplicate cell name '{cell.name}'; give a level another label")
             names.add(cell.name)
@@ -277,6 +326,7 @@ class _Layout:
                 raise levels[-1].at.error(f"{message}; remove a factor, or exclude one of them with a reason")
             included += cell.excluded is None
             yield cell
+        self.mistakes.check()
         self._check_conditions(included, request)
 
     @cached_property

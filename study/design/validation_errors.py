@@ -1,22 +1,34 @@
 """Turns pydantic's validation errors into messages about a grid."""
 
+import contextlib
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from study.design.yaml_file import Keys, did_you_mean, shown
+from study.design.yaml_file import Keys, closest, did_you_mean, shown
 from study.utils.frozen_model import FieldError, Frozen, Refusal
 
 
-def describe_errors(error: ValidationError, model: type[BaseModel], data: Any) -> Iterator[tuple[Keys, str]]:
+def describe_errors(
+    error: ValidationError, model: type[BaseModel], data: Any, above: Keys = ()
+) -> Iterator[tuple[Keys, str]]:
     """For each error its keys, below `model` and in `data`, and a message with the value and the valid values.
 
-    Unknown keys come first: a misspelt key is both unknown and missing.
+    `above` are keys of `data` to the value that was validated.
+
+    A misspelt key is both unknown and missing: it is reported once, as unknown.
     """
+    misspelt: set[Keys] = set()
     for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden"):
-        keys = _keys_in(data, item["loc"], item["type"] == "missing")
+        keys = _keys_in(data, (*above, *item["loc"]), item["type"] == "missing")
+        if item["type"] == "extra_forbidden":
+            misspelt.add((*keys[:-1], closest(keys[-1], fields_at(model, keys[:-1])) or ""))
+        elif item["type"] == "missing" and keys in misspelt:
+            continue
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, FieldError):
             keys = (*keys, *cause.field.split("."))
@@ -52,9 +64,7 @@ def _keys_in(data: Any, location: Keys, missing: bool) -> Keys:
 def _message(item: Any, keys: Keys, model: type[BaseModel]) -> str:
     kind, value, context = item["type"], item["input"], item.get("ctx", {})
     if kind == "extra_forbidden":
-        found = model_at(model, keys[:-1])
-        meant = found.meant.get(str(keys[-1]), keys[-1]) if found and issubclass(found, Frozen) else keys[-1]
-        return f"unknown key {str(keys[-1])!r}; {did_you_mean(meant, fields_at(model, keys[:-1]))}"
+        return f"unknown key {str(keys[-1])!r}; {did_you_mean(keys[-1], fields_at(model, keys[:-1]))}"
     if kind == "missing":
         return f"{keys[-1]!r} is missing: {_description(model, keys)}"
     if kind == "value_error":
@@ -67,7 +77,26 @@ def _message(item: Any, keys: Keys, model: type[BaseModel]) -> str:
         requirement = _REQUIREMENTS[kind](context)
     else:
         requirement = item["msg"].removeprefix("Input should be ")
-    return f"invalid value {shown(value)}: must be {requirement}{or_null(model, keys)}"
+    length = f" ({len(value)} characters)" if kind == "string_too_long" else ""
+    hint = _number_hint(value) if kind in ("int_type", "float_type") else ""
+    return f"invalid value {shown(value)}{length}: must be {requirement}{or_null(model, keys)}{hint}"
+
+
+def _number_hint(value: Any) -> str:
+    """How to write a number that was written as text, or how to vary one that was written as a list."""
+    if isinstance(value, list):
+        return "; to vary it, make it a factor with these levels"
+    if not isinstance(value, str):
+        return ""
+    plain = re.sub("[\N{MINUS SIGN}\N{EN DASH}\N{EM DASH}\N{NON-BREAKING HYPHEN}]", "-", value.strip()).replace(
+        ",", "."
+    )
+    with contextlib.suppress(ValueError):
+        if plain.endswith("%"):
+            return f"; write {float(plain[:-1]) / 100:g}"
+        if math.isfinite(float(plain)):
+            return f"; write {plain}, without quotes" if plain == value else f"; write {plain}"
+    return ""
 
 
 def or_null(model: type[BaseModel], keys: Keys) -> str:

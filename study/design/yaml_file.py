@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from study.design.synonyms import meant_by
 from study.utils.errors import StudyError
 
 Keys = tuple[str | int, ...]  # a path in the document: mapping keys and list positions
@@ -22,6 +23,14 @@ Keys = tuple[str | int, ...]  # a path in the document: mapping keys and list po
 MAX_BYTES = 200_000
 MAX_VALUES = 100_000  # after expansion of aliases
 MAX_DEPTH = 20
+
+
+class GridError(StudyError):
+    """A mistake in a grid file, at a key."""
+
+    def __init__(self, message: str, keys: Keys, line: int) -> None:
+        super().__init__(message)
+        self.keys, self.line = keys, line
 
 
 @dataclass(frozen=True)
@@ -39,10 +48,11 @@ class GridFile:
             keys = keys[:-1]
         return self.lines.get(keys, 1)
 
-    def error(self, keys: Keys, message: str) -> StudyError:
+    def error(self, keys: Keys, message: str) -> GridError:
         """An error with file, line and key."""
-        place = f"{self.path}:{self.line(keys)}"
-        return StudyError(f"{place}: {_dotted(keys)}: {message}" if keys else f"{place}: {message}")
+        line = self.line(keys)
+        place = f"{self.path}:{line}"
+        return GridError(f"{place}: {_dotted(keys)}: {message}" if keys else f"{place}: {message}", keys, line)
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class Place:
         """As in exclude[0]."""
         return _dotted(self.keys)
 
-    def error(self, message: str, keys: Keys = ()) -> StudyError:
+    def error(self, message: str, keys: Keys = ()) -> GridError:
         """An error at this place, or at the keys below it."""
         return self.file.error((*self.keys, *keys), message)
 
@@ -85,9 +95,12 @@ def read(path: Path) -> GridFile:
         raise StudyError(f"{path}:{line}: not valid YAML: {_what(error.reason)} (U+{error.character:04X})") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if "quoted scalar" in str(error.context):  # from where it begins, since the end is the end of the file
+            mark = error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         problem = _what(", ".join(part for part in (error.context, error.problem) if part))
-        raise StudyError(f"{path}:{line}: not valid YAML at column {column}: {problem}") from None
+        hint = _yaml_hint(problem, text.splitlines()[max(0, line - 2) : line])
+        raise StudyError(f"{path}:{line}: not valid YAML at column {column}: {problem}{hint}") from None
     except RecursionError:
         raise StudyError(f"{path}:1: not a grid: nested more than {MAX_DEPTH} deep") from None
     if not isinstance(data, dict):
@@ -203,6 +216,25 @@ def _what(problem: str) -> str:
     return _CONTROL.sub("?", " ".join(problem.split()))
 
 
+_HINTS = {  # by a part of PyYAML's message
+    "cannot start any token": "; indent with spaces, not with tabs, and quote text that begins with a special "
+    "character",
+    "mapping values are not allowed": "; quote text that contains ': ', or check the colon and the indentation of this "
+    "line and the one before",
+    "quoted scalar": "; a closing quote is missing",
+    "expected <block end>": "; check the indentation, and the quotes if the line has any",
+    "could not find expected ':'": "; a ':' followed by a space is missing",
+    "another document": "; a grid file has one document: remove the line ---",
+}
+
+
+def _yaml_hint(problem: str, lines: list[str]) -> str:
+    """What to check, for a message of PyYAML about the last of these lines."""
+    if any("\N{NO-BREAK SPACE}" in line for line in lines):
+        return "; replace the no-break spaces (U+00A0) by plain spaces"
+    return next((hint for part, hint in _HINTS.items() if part in problem), "")
+
+
 def _dotted(keys: Keys) -> str:
     """Keys as in factors.kv heads.levels[2]; positions count from 0."""
     first, *rest = keys
@@ -221,5 +253,11 @@ def _shortened(text: str) -> str:
 def did_you_mean(word: object, possible: Iterable[str]) -> str:
     """The end of an error message: the valid names, and the one closest to `word` if any is close."""
     names = list(possible)
-    close = difflib.get_close_matches(str(word), names, n=1)
-    return f"did you mean {close[0]!r}? Possible: {', '.join(names)}" if close else f"possible: {', '.join(names)}"
+    meant = closest(word, names)
+    return f"did you mean {meant!r}? Possible: {', '.join(names)}" if meant else f"possible: {', '.join(names)}"
+
+
+def closest(word: object, possible: Iterable[str]) -> str | None:
+    """The valid name that was probably meant: a synonym of `word`, or one with a similar spelling."""
+    names = list(possible)
+    return meant_by(word, names) or next(iter(difflib.get_close_matches(str(word), names, n=1)), None)

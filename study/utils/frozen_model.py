@@ -39,7 +39,6 @@ class Frozen(BaseModel):
     """Immutable, hashable, and strict about names: an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-    meant: ClassVar[Mapping[str, str]] = {}  # common wrong names of a key: the right one
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # values of `preset`, a short form for several fields
 
     def changed(self) -> dict[str, Any]:

@@ -151,9 +151,9 @@ FACTORS = [
     ("      - 3\n", "    baseline: '1'\n", 10, "factors.heads", "duplicate label '1' of the baseline level"),
 ]
 LEVELS = [
-    ("      - 1\n", "      -\n", 13, LEVEL, "cell 'heads=none': encoder.num_kv_heads: invalid value null"),
-    ("      - 1\n", "      - ''\n", 13, LEVEL, '"" is not a valid label'),
-    ("      - 1\n", "      - []\n", 13, LEVEL, "[] is not a valid label"),
+    ("      - 1\n", "      -\n", 13, LEVEL, "encoder.num_kv_heads: invalid value null: must be an integer"),
+    ("      - 1\n", "      - ''\n", 13, LEVEL, 'encoder.num_kv_heads: invalid value "": must be an integer'),
+    ("      - 1\n", "      - []\n", 13, LEVEL, "encoder.num_kv_heads: invalid value []: must be an integer"),
     ("      - 1\n", "      - {}\n", 13, LEVEL, "either 'value'"),
     ("      - 1\n", "      - {label: a}\n", 13, LEVEL, "either 'value'"),
     ("      - 1\n", "      - {value: 1, set: {encoder.depth: 4}}\n", 13, LEVEL, "either 'value'"),
@@ -161,7 +161,13 @@ LEVELS = [
     ("      - 1\n", "      - {label: a, set: {}}\n", 13, f"{LEVEL}.set", "empty level"),
     ("      - 1\n", "      - {label: a, set: {encoder.dpth: 4}}\n", 13, f"{LEVEL}.set.encoder.dpth", "'depth'?"),
     ("      - 1\n", "      - set: {encoder.depth: 4, encoder.bias: false}\n", 13, LEVEL, "requires a 'label'"),
-    ("      - 1\n", "      - {label: a, set: {encoder: 4, encoder.bias: false}}\n", 13, LEVEL, "has no fields"),
+    (
+        "      - 1\n",
+        "      - {label: a, set: {encoder: 4, encoder.bias: false}}\n",
+        13,
+        LEVEL,
+        "a mapping with keys among",
+    ),
     ("      - 1\n", "      - 4\n", 13, LEVEL, "cell 'heads=4': encoder.num_kv_heads: 4 does not divide num_heads 6"),
     ("      - 24\n", "      - 13\n", 19, "factors.width.levels[1]", "encoder.num_heads: 6 does not divide width 13"),
     ("      - 3\n", "      - 1\n", 14, "factors.heads.levels[1]", "duplicate level: same label as '1' on line 13"),
@@ -271,16 +277,16 @@ ADAPTIVE = [
 
 
 @pytest.fixture
-def error_for(tmp_path: Path) -> Callable[[str], str]:
+def error_for(tmp_path: Path) -> Callable[[str | bytes], str]:
     """The error message for a grid given as text, without the folder of the file."""
 
-    def make(text: str) -> str:
+    def make(text: str | bytes) -> str:
         path = tmp_path / "bad.yaml"
-        path.write_text(text)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(StudyError) as caught:
             make_plan(load(path), Store(tmp_path / "store"))
         assert [file.name for file in tmp_path.iterdir()] == ["bad.yaml"]
-        return str(caught.value).removeprefix(f"{tmp_path}/")
+        return str(caught.value).replace(f"{tmp_path}/", "")
 
     return make
 
@@ -295,18 +301,17 @@ def test_the_unchanged_grid_is_valid(tmp_path: Path) -> None:
     [*PARTS, *BASELINES, *DATASETS, *FACTORS, *LEVELS, *EXCLUSIONS, *CLAIMS, *TUNING, *ADAPTIVE],
 )
 def test_a_mistake_is_reported_with_file_line_key_and_valid_values(
-    error_for: Callable[[str], str], old: str, new: str, line: int, key: str, words: str
+    error_for: Callable[[str | bytes], str], old: str, new: str, line: int, key: str, words: str
 ) -> None:
     assert old in TEXT
-    message = error_for(TEXT.replace(old, new, 1))
-    assert message.startswith(f"bad.yaml:{line}: {key}")
-    assert words in message
-    assert len(message.splitlines()) == 1
+    lines = error_for(TEXT.replace(old, new, 1)).splitlines()
+    assert any(message.startswith(f"bad.yaml:{line}: {key}") and words in message for message in lines)
+    assert all(message.startswith("bad.yaml:") for message in lines)
 
 
 @pytest.mark.parametrize("value", ["null", "[]", "{}", "3", "[1]"])
 @pytest.mark.parametrize("key", ["study", "question", "baseline", "factors"])
-def test_every_section_has_a_type(error_for: Callable[[str], str], key: str, value: str) -> None:
+def test_every_section_has_a_type(error_for: Callable[[str | bytes], str], key: str, value: str) -> None:
     parts = {
         "study": "x",
         "question": "x",

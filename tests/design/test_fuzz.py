@@ -6,6 +6,7 @@
 import copy
 import io
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,11 @@ def error_of(text: str | bytes) -> str | None:
             message = None
         except StudyError as error:
             message = str(error)
-            assert message.startswith(f"{path}:")
-            assert "\n" not in message
+            lines = message.split("\n")
+            assert all(re.match(rf"{re.escape(str(path))}:\d*:? ", line) for line in lines[:10])
+            assert all(re.fullmatch(r"and \d+ more", line) for line in lines[10:])
             message.encode()
-            message = message.removeprefix(str(path))
+            message = message.replace(str(path), "")
         assert [file.name for file in Path(folder).iterdir()] == ["grid.yaml"]
         return message
 
