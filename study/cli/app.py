@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from study import __version__
 from study.cli import home, streams
+from study.cli.data import data
 from study.cli.exit_codes import EPILOG, ExitCode
 from study.cli.invocation import Verb, invocation
 from study.cli.launch import launch
@@ -236,6 +237,7 @@ def doctor(
 
 
 app.add_typer(launch, name="launch", rich_help_panel=STUDY)
+app.add_typer(data, name="data", rich_help_panel=SETUP)
 
 
 @app.command(rich_help_panel=SETUP)

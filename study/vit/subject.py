@@ -16,6 +16,7 @@ from study.utils.errors import StudyError
 from study.utils.frozen_model import FieldError
 from study.vit import counts
 from study.vit.data import DatasetInfo, available, content, decoded_digest, describe, described_after_decoding
+from study.vit.data import convert as convert_data
 from study.vit.data import digest as data_digest
 from study.vit.data import is_own as is_own_data
 from study.vit.export.form import Form
@@ -33,6 +34,7 @@ __all__ = [
     "check_content",
     "check_data",
     "content",
+    "convert_data",
     "data_digest",
     "decoded_digest",
     "describe",

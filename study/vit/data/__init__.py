@@ -14,6 +14,7 @@ unchanged              what is known of folders until they change
 examples, encoded      encoded images and labels; from them to a whole data set
 images, deep, arrays   decoding and resizing; images with more than 8 bits; decoded images in memory
 splits                 train, validation and test by content
+conversion, converters data sets of other formats to Parquet files
 cache, tensors         decoded data on disk; tensors on a device
 
 Importing this package, describing and checking never import torch, datasets or scikit-learn.
@@ -33,6 +34,7 @@ __all__ = [
     "Split",
     "available",
     "content",
+    "convert",
     "decoded_digest",
     "describe",
     "described_after_decoding",
@@ -86,6 +88,13 @@ def described_after_decoding(name: str, size: int) -> DatasetInfo | None:
 
     with _naming(name):
         return cache.known(find(name), size)
+
+
+def convert(source: Path, output: Path, overwrite: bool = False) -> dict[str, int]:
+    """Convert a data set of another format to Parquet files, see `study.vit.data.conversion`; images per split."""
+    from study.vit.data import conversion
+
+    return conversion.convert(source, output, overwrite)
 
 
 def is_own(name: str) -> bool:
