@@ -157,6 +157,11 @@ class StudyFacts(Facts):
         return [cell for cell in self.cells if cell.excluded is None]
 
     @property
+    def tested_claims(self) -> list[ClaimSpec]:
+        """The claims that are judged with an interval over replicates."""
+        return [claim for claim in self.claims if claim.by_replicate]
+
+    @property
     def look_schedule(self) -> tuple[int, ...]:
         """Replicates at which claims are evaluated; a single look if no replicates are added."""
         return look_schedule(self.replicates, self.replicates_until) if self.replicates_until else (self.replicates,)

@@ -1,20 +1,25 @@
 """A verdict on every claim of a study, and the runs that each one uses."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 import pandas as pd
 
 from study.analysis import registration
+from study.analysis.exact_values import exact_values, names_of
 from study.analysis.results import Results
+from study.analysis.stats import exact_rule
 from study.analysis.stats.contrasts import Contrast
 from study.analysis.stats.sequential import Look, look_shares, looks
-from study.analysis.stats.verdict_rule import contrasts_of, judge, verdict_table
-from study.design.comparison import Factors
-from study.design.metrics import unit_of
+from study.analysis.stats.verdict_rule import Verdict, contrasts_of, judge
+from study.design.claims import ClaimSpec
+from study.design.comparison import Factors, Labels
+from study.design.metrics import metric_of, unit_of
 
 ALPHA = 0.05  # probability of any false verdict among a study's claims
 COLUMNS = [
-    *("number", "claim", "kind", "metric", "unit", "verdict", "estimate", "low", "high", "level", "p_value"),
+    *("number", "claim", "kind", "metric", "unit", "source", "verdict", "estimate", "low", "high", "level", "p_value"),
     *("p_adjusted", "n", "sets", "looked", "holds_above", "holds_below", "holds_between", "note", "cells"),
     *("registered", "results_before"),
 ]
@@ -24,15 +29,18 @@ RUNS = ["number", "claim", "side", "cell", "replicate", "metric", "value", "key"
 def looks_of(results: Results) -> list[Look]:
     """The looks of a study with adaptive replicates, the state before the first look included; else empty."""
     facts = results.facts
-    if facts.replicates_until is None or not facts.claims:
+    if facts.replicates_until is None or not facts.tested_claims:
         return []
-    return looks(facts.claims, results.trials, factors_of(results), facts.replicates, facts.replicates_until, ALPHA)
+    return looks(
+        facts.tested_claims, results.trials, factors_of(results), facts.replicates, facts.replicates_until, ALPHA
+    )
 
 
 def verdicts(results: Results, made: list[Look]) -> pd.DataFrame:
     """One row per claim; estimates, ends and regions in the metric's own unit (accuracies: shares from 0 to 1).
 
     number, claim, kind, metric, unit    as in the grid; `unit` is the unit that reports use
+    source                               trials: judged with an interval; settings, export: judged by arithmetic
     verdict                              supported, refuted or undecided
     estimate, low, high, level           the difference and its interval at confidence `level`, for this claim alone
     p_value, p_adjusted                  for this claim alone, and adjusted over all claims (and looks)
@@ -46,45 +54,62 @@ def verdicts(results: Results, made: list[Look]) -> pd.DataFrame:
                                          study's results that were stored then
     """
     claims = results.facts.claims
-    found = made[-1].verdicts if made else judge(claims, results.trials, factors_of(results), ALPHA)
-    table = verdict_table(found)
+    tested = iter(_tested(results, made))
+    rows = [next(tested) if claim.by_replicate else _exact(results, claim) for claim in claims]
     regions = [claim.region for claim in claims]
     standings = registration.standings(results, factors_of(results))
-    table = table.assign(
+    table = pd.DataFrame(rows, columns=[*Verdict.__dataclass_fields__, "level", "looked", "cells"]).assign(
         number=range(1, len(claims) + 1),
         metric=[claim.metric for claim in claims],
         unit=[unit_of(claim.metric).name for claim in claims],
-        level=_levels(results, made),
-        looked=_looked(results, made),
+        source=[str(metric_of(claim.metric).source) for claim in claims],
         holds_above=[region.low for region in regions],
         holds_below=[region.high for region in regions],
         holds_between=[region.inside for region in regions],
-        cells=[_sides(results, contrast) for contrast in contrasts(results, made)],
         registered=[standing.time for standing in standings],
         results_before=pd.Series([standing.results for standing in standings], dtype="Int64"),
     )
     return table[COLUMNS]
 
 
+def _tested(results: Results, made: list[Look]) -> list[dict[str, object]]:
+    """The rows of the claims that are judged with an interval."""
+    claims = results.facts.tested_claims
+    found = made[-1].verdicts if made else judge(claims, results.trials, factors_of(results), ALPHA)
+    parts = zip(found, _levels(results, made), _looked(results, made), contrasts(results, made), strict=True)
+    return [
+        {**asdict(verdict), "level": level, "looked": looked, "cells": _sides(results, contrast.entered)}
+        for verdict, level, looked, contrast in parts
+    ]
+
+
+def _exact(results: Results, claim: ClaimSpec) -> dict[str, object]:
+    """The row of a claim that is judged by arithmetic."""
+    values = exact_values(results, metric_of(claim.metric))
+    verdict, found = exact_rule.judge(claim, names_of(results), values, factors_of(results))
+    return {**asdict(verdict), "level": math.nan, "looked": 1, "cells": _sides(results, found.cells)}
+
+
 def runs(results: Results, made: list[Look]) -> pd.DataFrame:
     """One row per claim and trial in its estimate: the trial's side, value, key and MLflow run.
 
+    Claims that are judged by arithmetic have none: their numbers do not differ by trial.
     A replicate is included only if all cells of the claim have it.
     """
     rows = [
         row
-        for number, contrast in enumerate(contrasts(results, made), start=1)
+        for number, contrast in zip(_numbers(results), contrasts(results, made), strict=True)
         for row in _runs(results, number, contrast)
     ]
     return pd.DataFrame(rows, columns=RUNS)
 
 
 def contrasts(results: Results, made: list[Look]) -> list[Contrast]:
-    """The data of each claim's verdict: its difference by replicate, and the cells compared."""
+    """The data behind each verdict with an interval: the difference by replicate, and the cells compared."""
     factors, trials = factors_of(results), results.trials
     return [
         contrasts_of([claim], trials[(trials["replicate"] <= most).fillna(False)], factors)[0]
-        for claim, most in zip(results.facts.claims, _looked(results, made), strict=True)
+        for claim, most in zip(results.facts.tested_claims, _looked(results, made), strict=True)
     ]
 
 
@@ -97,34 +122,35 @@ def _looked(results: Results, made: list[Look]) -> list[int]:
     """By claim, the replicates at the look that decided it, else at the last look."""
     if not made:
         most = results.trials["replicate"].max()
-        return [0 if pd.isna(most) else int(most)] * len(results.facts.claims)
-    return [_deciding(made, i).replicates or results.facts.replicates for i in range(len(results.facts.claims))]
+        return [0 if pd.isna(most) else int(most)] * len(results.facts.tested_claims)
+    return [_deciding(made, i).replicates or results.facts.replicates for i in range(len(results.facts.tested_claims))]
 
 
 def _levels(results: Results, made: list[Look]) -> list[float]:
     """By claim, the confidence level of its interval: every look spends a share of alpha."""
     if not made:
-        return [1 - ALPHA] * len(results.facts.claims)
+        return [1 - ALPHA] * len(results.facts.tested_claims)
     shares = look_shares(results.facts.look_schedule)
-    return [1 - ALPHA * shares[max(_deciding(made, i).index, 0)] for i in range(len(results.facts.claims))]
+    return [1 - ALPHA * shares[max(_deciding(made, i).index, 0)] for i in range(len(results.facts.tested_claims))]
 
 
 def _deciding(made: list[Look], claim: int) -> Look:
     return next((look for look in made if look.verdicts[claim].verdict != "undecided"), made[-1])
 
 
-def _names(results: Results) -> dict[tuple[str, ...], str]:
-    return {tuple(cell.labels.values()): cell.name for cell in results.facts.included}
+def _numbers(results: Results) -> list[int]:
+    """The numbers of the claims that are judged with an interval."""
+    return [number for number, claim in enumerate(results.facts.claims, start=1) if claim.by_replicate]
 
 
-def _sides(results: Results, contrast: Contrast) -> str:
-    names = _names(results)
-    plus, minus = (list(dict.fromkeys(names[c] for s, c in contrast.entered if s == sign)) for sign in (1, -1))
+def _sides(results: Results, entered: Sequence[tuple[float, Labels]]) -> str:
+    names = names_of(results)
+    plus, minus = (list(dict.fromkeys(names[c] for s, c in entered if s * sign > 0)) for sign in (1, -1))
     return "; ".join(plus) + (f" against {'; '.join(minus)}" if minus else "")
 
 
 def _runs(results: Results, number: int, contrast: Contrast) -> Iterator[dict[str, object]]:
-    claim, names = results.facts.claims[number - 1], _names(results)
+    claim, names = results.facts.claims[number - 1], names_of(results)
     trials = {(trial["cell"], trial["replicate"]): trial for _, trial in results.done.iterrows()}
     for sign, cell in dict.fromkeys(contrast.entered):
         for replicate in contrast.by_replicate:

@@ -225,7 +225,7 @@ def claim_line(power: ClaimPower) -> str:
 
 def missing_estimates(powers: list[ClaimPower]) -> str:
     """One note on all claims without a power estimate; empty where every claim has one."""
-    count = sum(power.sd is None and not power.decided for power in powers)
+    count = sum(power.claim.by_replicate and power.sd is None and not power.decided for power in powers)
     if not count:
         return ""
     which = "" if count == len(powers) else f" for {count} of these claims"

@@ -112,6 +112,11 @@ class ClaimSpec(Frozen):
         return (self.better or metrics.metric_of(self.metric).better) == "higher"
 
     @property
+    def by_replicate(self) -> bool:
+        """Whether it is judged with an interval over replicates; if not, by arithmetic."""
+        return metrics.metric_of(self.metric).by_replicate
+
+    @property
     def definition(self) -> ClaimKind:
         """What the claim's kind means."""
         return CLAIM_KINDS[self.kind]

@@ -187,6 +187,11 @@ class Grid(Frozen):
         return self.replicates if isinstance(self.replicates, Adaptive) else None
 
     @property
+    def tested_claims(self) -> list[ClaimSpec]:
+        """The claims that are judged with an interval over replicates."""
+        return [claim for claim in self.claims if claim.by_replicate]
+
+    @property
     def least_replicates(self) -> int:
         """Minimum replicates per cell."""
         return self.replicates.min if isinstance(self.replicates, Adaptive) else self.replicates

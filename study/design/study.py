@@ -182,8 +182,10 @@ def load(path: Path | str) -> Study:
     factors = pair(grid.paired, factors, top / "paired")
     layout = _Layout(grid, design, factors, top, mistakes)
     cells = tuple(layout.cells())
-    if grid.adaptive and not grid.claims:
-        raise (top / "replicates" / "until").error("requires 'claims'; add claims, or use a fixed number of replicates")
+    if grid.adaptive and not grid.tested_claims:
+        raise (top / "replicates" / "until").error(
+            "requires 'claims' on a metric that differs by replicate; add one, or use a fixed number of replicates"
+        )
     included = [tuple(cell.labels.values()) for cell in cells if cell.excluded is None] if grid.claims else []
     excluded_by = functools.partial(layout.excluded_by, cells)
     check_claims(grid.claims, labels_by_factor(factors), included, top / "claims", excluded_by)

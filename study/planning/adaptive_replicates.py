@@ -26,7 +26,8 @@ def replicates_by_cell(study: Study, rule: Adaptive, trials: list[Trial], observ
 
     factors = labels_by_factor(study.factors)
     names = {tuple(cell.labels.values()): cell.name for cell in study.cells}
-    data = observed.table(trials, {claim.metric for claim in study.grid.claims})
-    for look in looks(study.grid.claims, data, factors, rule.min, rule.max):
+    claims = study.grid.tested_claims
+    data = observed.table(trials, {claim.metric for claim in claims})
+    for look in looks(claims, data, factors, rule.min, rule.max):
         replicates |= Counter({names[cell]: look.requested for cell in look.cells})  # the larger of both
     return replicates

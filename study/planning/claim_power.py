@@ -34,8 +34,16 @@ class ClaimPower:
 
 
 def claim_powers(state: StudyState) -> list[ClaimPower]:
-    """One per claim. Imports scipy only if a standard deviation can be estimated."""
-    study, claims = state.study, state.study.grid.claims
+    """One per claim; those judged by arithmetic have neither power nor, before the report, a verdict."""
+    tested, most = iter(_tested_powers(state)), state.study.grid.most_replicates
+    return [
+        next(tested) if claim.by_replicate else ClaimPower(claim, most, None, None) for claim in state.study.grid.claims
+    ]
+
+
+def _tested_powers(state: StudyState) -> list[ClaimPower]:
+    """Of the claims judged over replicates. Imports scipy only if a standard deviation can be estimated."""
+    study, claims = state.study, state.study.grid.tested_claims
     done = Counter(trial.cell.name for trial in state.trials if state.observed.is_done(trial)) if claims else Counter()
     if max(done.values(), default=0) < 2:
         return [ClaimPower(claim, study.grid.most_replicates, None, None) for claim in claims]
@@ -52,7 +60,7 @@ def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast]") -
     from study.analysis.stats.sequential import looks
     from study.analysis.stats.verdict_rule import decisive_p_values, verdicts
 
-    claims, rule, factors = study.grid.claims, study.grid.adaptive, labels_by_factor(study.factors)
+    claims, rule, factors = study.grid.tested_claims, study.grid.adaptive, labels_by_factor(study.factors)
     if rule:
         last = looks(claims, data, factors, rule.min, rule.max)[-1]
         for found in last.verdicts:
@@ -75,7 +83,7 @@ def _claim_powers(
     most, alpha = study.grid.most_replicates, 0.05 / len(contrasts)
     if study.grid.adaptive:  # conservative: only the share of alpha that the last interim analysis spends
         alpha *= look_shares(look_schedule(study.grid.least_replicates, most))[-1]
-    for claim, contrast, verdict in zip(study.grid.claims, contrasts, verdicts, strict=True):
+    for claim, contrast, verdict in zip(study.grid.tested_claims, contrasts, verdicts, strict=True):
         _, sd = contrast.moments()
         known = sd if sd > 0 else None  # nan with fewer than two replicates
         region = reachable(claim.region, most, known, alpha=alpha) if known else None

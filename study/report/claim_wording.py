@@ -6,7 +6,8 @@ from study.analysis.analysis import Analysis
 from study.analysis.facts import StudyFacts
 from study.design import claim_wording
 from study.design.claim_kinds.claim_kind import Region
-from study.design.metrics import unit_of
+from study.design.metrics import Source, unit_of
+from study.utils import formats
 
 
 def region(claim: pd.Series, with_unit: bool = True) -> str:
@@ -17,7 +18,7 @@ def region(claim: pd.Series, with_unit: bool = True) -> str:
 
 def intervals(analysis: Analysis) -> str:
     """The confidence level of the claims' intervals."""
-    levels = sorted({100 * level for level in analysis.verdicts["level"]})
+    levels = sorted({100 * level for level in analysis.verdicts["level"].dropna()})
     if levels and levels[-1] > 95 + 1e-9:
         span = " to ".join(dict.fromkeys((f"{levels[0]:.4g}", f"{levels[-1]:.4g}")))
         return f"{span} % intervals (every look spends a share of 5 %)"
@@ -27,7 +28,14 @@ def intervals(analysis: Analysis) -> str:
 def adjustment(facts: StudyFacts) -> str:
     """What p-values are paired by and adjusted for."""
     looks = " and looks" if facts.replicates_until else ""
-    return f"paired by replicate; p-values adjusted for all claims{looks}"
+    exact = len(facts.claims) - len(facts.tested_claims)
+    others = " that have one; the others are judged by the difference itself" if exact else ""
+    return f"paired by replicate; p-values adjusted for all claims{looks}{others}"
+
+
+def replicates(row: pd.Series) -> str:
+    """The replicates behind a verdict; a dash for a claim that is judged by arithmetic."""
+    return str(row["n"]) if row["source"] == Source.TRIALS else formats.NONE
 
 
 def registration(analysis: Analysis) -> str:

@@ -175,6 +175,11 @@ def _claims(analysis: Analysis) -> Iterator[Cell]:
         "probability of any false verdict in this study is at most 5 %, for claims and replicates that were written "
         f"before any result.{claim_wording.registration(analysis)}"
     )
+    if len(facts.tested_claims) < len(facts.claims):
+        text += (
+            " Claims on sizes and on exported models have one number per cell: they are judged by the difference "
+            "itself, without interval, and are not among the claims that p-values are adjusted for."
+        )
     if facts.replicates_until:
         text += (
             f" Replicates were added from {facts.replicates} to at most {facts.replicates_until}, only to cells of "

@@ -13,7 +13,7 @@ from study.analysis.findings import ALPHA
 from study.analysis.pretraining import SCRATCH
 from study.analysis.stats.power import detectable_effect, needed_replicates
 from study.analysis.tuned_values import edge_sentences
-from study.design.metrics import unit_of
+from study.design.metrics import Source, unit_of
 from study.planning.other_data import OTHER_DATA
 from study.report import claim_wording
 from study.report.mixed_provenance import mixture
@@ -99,6 +99,8 @@ def _claims(analysis: Analysis) -> Iterator[Answer]:
 def _estimate(row: pd.Series) -> str:
     unit = unit_of(row["metric"])
     text = f"{unit.signed(row['estimate'])} {unit.name}"
+    if row["source"] != Source.TRIALS:
+        return f"{text} (exact)" if row["source"] == Source.SETTINGS else text
     if not row["low"] < row["high"]:
         return f"{text} (n = {row['n']})"
     interval = f"{unit.signed(row['low'])} to {unit.signed(row['high'])}"

@@ -22,7 +22,7 @@ class Contrast:
     lacking: int  # matched sets left out because a cell has no result
     cells: tuple[Labels, ...]  # of all matched sets
     scale: float  # largest absolute value: differences below its rounding error are 0
-    entered: tuple[tuple[int, Labels], ...] = ()  # the cells that are averaged, each with its sign
+    entered: tuple[tuple[float, Labels], ...] = ()  # the cells that are averaged, each with its sign
 
     @property
     def n(self) -> int:

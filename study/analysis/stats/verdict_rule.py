@@ -22,7 +22,7 @@ number of replicates that all cells of the claim have.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -204,9 +204,3 @@ def _undecided(region: Region, found: Contrast, alpha: float) -> str:
         f"not distinguishable at n = {found.n}: {count} would decide this claim with 80% power if the true "
         "difference equals the estimate"
     )
-
-
-def verdict_table(found: Sequence[Verdict]) -> pd.DataFrame:
-    """One row per claim, columns as the fields of Verdict."""
-    columns = list(Verdict.__dataclass_fields__)
-    return pd.DataFrame([asdict(verdict) for verdict in found], columns=columns)

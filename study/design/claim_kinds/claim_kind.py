@@ -33,7 +33,7 @@ class Region:
 class Corner:
     """One term of a comparison: its levels by factor, and its sign."""
 
-    sign: int
+    sign: float  # divided by the number of corners averaged over on its side
     levels: dict[str, str]
 
 

@@ -18,7 +18,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             *columns.verdicts(rows, Unit.signed_with),
             Column.text("holds if", [claim_wording.region(row) for _, row in rows.iterrows()]),
             Column.of("p, adjusted", formats.p_value, rows["p_adjusted"]),
-            Column.of("n", str, rows["n"]),
+            Column("n", [claim_wording.replicates(row) for _, row in rows.iterrows()]),
             Column.of("sets", str, rows["sets"]),
             Column.text("note", rows["note"]),
         ),

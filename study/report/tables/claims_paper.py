@@ -17,7 +17,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             *columns.verdicts(rows, Unit.plus_minus),
             Column.text("holds if", [claim_wording.region(row, with_unit=False) for _, row in rows.iterrows()]),
             Column.of("p", formats.p_value, rows["p_adjusted"]),
-            Column.of("n", str, rows["n"]),
+            Column("n", [claim_wording.replicates(row) for _, row in rows.iterrows()]),
         ),
         f"{analysis.facts.study}: verdicts on the claims of the grid; differences over n replicates with "
         f"half the width of {claim_wording.intervals(analysis)}, {claim_wording.adjustment(analysis.facts)}."

@@ -6,14 +6,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
 from study.analysis.stats.power import needed_replicates
-from study.analysis.stats.verdict_rule import judge, region_p_values, verdict_table
-from study.design.claim_kinds.claim_kind import Region
+from study.analysis.stats.verdict_rule import judge
 from study.design.claims import ClaimSpec
 from study.utils.errors import StudyError
 
@@ -212,28 +209,3 @@ def test_a_missing_metric_raises_with_the_columns_found():
         StudyError, match="column 'test_accuracy' not found in the results; found 'drug', 'replicate', 'value'"
     ):
         one(spec(kind="greater", cells={"drug": "second"}, metric="test_accuracy"))
-
-
-def test_table_has_a_row_per_claim_and_the_same_columns_without_claims():
-    table = verdict_table(judge([spec(kind="greater", cells={"drug": "second"})], SLEEP, FACTORS))
-    assert table.loc[0, "verdict"] == "supported"
-    assert list(verdict_table([]).columns) == list(table.columns)
-
-
-finite = st.floats(-3, 3)
-regions = st.tuples(st.one_of(finite, st.just(-math.inf)), st.one_of(finite, st.just(math.inf)), st.booleans())
-
-
-@given(st.floats(-5, 5), st.floats(0.01, 3), st.integers(1, 30), regions, st.floats(0.001, 0.4))
-@settings(deadline=None)
-def test_p_values_agree_with_the_interval(mean, error, df, ends, alpha):
-    """The rule of the module: below alpha exactly if the 1 - alpha interval is entirely inside, or entirely outside."""
-    low, high = min(ends[:2]), max(ends[:2])
-    support, refute = region_p_values(mean, error, df, Region(low, high, ends[2]))
-    half = stats.t.isf(alpha / 2, df) * error
-    inside = mean - half > low and mean + half < high
-    outside = mean + half < low or mean - half > high
-    supported, refuted = (inside, outside) if ends[2] else (outside, inside)
-    for p_value, decided in ((support, supported), (refute, refuted)):
-        if abs(p_value - alpha) > 1e-9:
-            assert (p_value < alpha) == decided
