@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from study.analysis.stats.power import detectable_effect
+from study.cli.cell_table import cell_table
 from study.planning.cost import Forecast, safe_gpu_share
 from study.utils.text import clock_time, plural, points
 
@@ -19,17 +19,16 @@ UNITS = (("G", 2**30), ("M", 2**20))
 
 def show(forecast: Forecast, sd: float | None, console: Console) -> None:
     """Print the cost. `sd`: standard deviation of paired differences so far, None if unknown."""
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    table.add_column("cell", overflow="fold", ratio=1)
-    for name in ("one trial", "memory", *(["GPU share"] if forecast.machine.gpu_bytes else [])):
-        table.add_column(name, justify="right", no_wrap=True)
+    gpu_bytes = forecast.machine.gpu_bytes
+    names = ("one trial", "memory", *(["GPU share"] if gpu_bytes else []))
+    rows = []
     for cell, paces, seconds in forecast.cells():
         peak = _peak(paces) or 0
-        share = [f"{safe_gpu_share(peak, forecast.machine.gpu_bytes):.2f}"] if forecast.machine.gpu_bytes else []
-        table.add_row(escape(cell.name), _duration(seconds), _bytes(peak), *share)
+        share = [f"{safe_gpu_share(peak, gpu_bytes):.2f}"] if gpu_bytes else []
+        rows.append([escape(cell.name), _duration(seconds), _bytes(peak), *share])
     console.print()
-    if table.row_count:
-        console.print(table)
+    if rows:
+        console.print(cell_table(console, names, rows, leave_out=names[:0:-1]))
     for sentence in sentences(forecast, sd):
         console.print(escape(sentence), highlight=False)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from study.cli.cell_table import cell_table
 from study.cli.notices import show_notices
 from study.design import claim_wording
 from study.design.claim_kinds.claim_kind import Region
@@ -27,6 +27,8 @@ from study.utils.text import plural
 from study.vit import subject
 
 SIZES = [field.name for field in fields(subject.ModelSize)]
+COLUMNS = ("params", "active", "MACs", "active MACs", "done")
+LEAVE_OUT = ("active MACs", "active", "MACs", "params")  # on a narrow terminal, in this order
 MAX_ROWS = 200  # of the table
 MAX_NAMED = 10  # cells excluded for the same reason
 
@@ -133,14 +135,8 @@ def show(plan: Plan, console: Console) -> None:
     console.print(f"[bold]{escape(study.name)}[/]  {escape(study.grid.question)}")
     for line in _design_lines(study):
         console.print(escape(line), highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    table.add_column("cell", overflow="fold", ratio=1)
-    for name in ("params", "active", "MACs", "active MACs", "done"):
-        table.add_column(name, justify="right", no_wrap=True)
     rows = [item for item in plan.cells if item.cell.excluded is None]
-    for item in rows[:MAX_ROWS]:
-        table.add_row(*_row(item))
-    console.print(table)
+    console.print(cell_table(console, COLUMNS, [_row(item) for item in rows[:MAX_ROWS]], LEAVE_OUT))
     if len(rows) > MAX_ROWS:
         console.print(f"and {plural(len(rows) - MAX_ROWS, 'more cell')}; --json lists them all")
     for line in _excluded(plan):
@@ -168,7 +164,8 @@ def _excluded(plan: Plan) -> Iterator[str]:
 def _row(item: CellPlan) -> list[str]:
     numbers = [getattr(item.size, name) for name in SIZES] if item.size else []
     done = f"{item.done}/{item.trials}"
-    return [escape(item.cell.name), *map(short, numbers), f"[green]{done}[/]" if item.done == item.trials else done]
+    sizes = [*map(short, numbers)] or [""] * len(SIZES)
+    return [escape(item.cell.name), *sizes, f"[green]{done}[/]" if item.done == item.trials else done]
 
 
 def summary(plan: Plan) -> str:

@@ -59,6 +59,7 @@ NETWORK = {
     "panfs",
 }
 CLOCK_SECONDS = 5.0
+MIN_WIDTH = 60  # columns of a terminal for a table; narrower ones show lines
 
 
 @dataclass(frozen=True)
@@ -468,8 +469,11 @@ def show(findings: list[Finding], console: Console) -> None:
     for finding in findings:
         suggestion = f"\n[bold]{escape(finding.suggestion)}[/]" if finding.status != "ok" and finding.suggestion else ""
         mark = f"[{colours[finding.status]}]{finding.status}[/]"
+        if console.width < MIN_WIDTH:
+            console.print(f"{mark}  {escape(finding.name)}: {escape(finding.message)}{suggestion}", highlight=False)
         table.add_row(mark, escape(finding.name), f"{escape(finding.message)}{suggestion}")
-    console.print(table)
+    if console.width >= MIN_WIDTH:
+        console.print(table)
     counted = {status: sum(finding.status == status for finding in findings) for status in colours}
     errors, warnings = plural(counted["error"], "error"), plural(counted["warning"], "warning")
     console.print(f"{platform.node()}: {errors}, {warnings}, {counted['ok']} ok")
