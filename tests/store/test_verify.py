@@ -1,9 +1,12 @@
 """Damaged and outdated stages are found, shown with a fix, and removed on request."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
 from helpers.distinct_stages import unique_stages
+from helpers.looks import collect
 from rich.console import Console
 
 from study.cli.verify import discard_damaged, show
@@ -60,6 +63,35 @@ def test_every_file_is_checked(study: Study, store: Store, name: str) -> None:
     assert name in text
     assert "3/4 stages passed verification" in text
     assert "--recompute-damaged" in text
+
+
+def test_a_result_of_a_newer_version_is_not_damaged_and_never_removed(study: Study, store: Store) -> None:
+    stage = unique_stages(expand(study))[1]
+    result = json.loads((folder(store, stage) / "result.json").read_text())
+    del result["history"]
+    described = json.loads((folder(store, stage) / "stage.json").read_text())
+    rewrite(folder(store, stage), {"result.json": result, "stage.json": described | {"study": "999.1"}})
+    code, text = shown(study, store)
+    assert code == 1
+    assert f"newer  {stage.kind} " in text
+    assert "written by a newer version of study (999.1; this is" in text
+    assert "update this installation" in text
+    assert "3/4 stages passed verification" in text
+    assert "damaged" not in text
+    assert "recompute" not in text
+    assert not discard_damaged(StudyState.look(study, store), Console(quiet=True))
+    assert len(store.keys()) == 4
+    assert collect(study, store).trials["status"].value_counts().get("failed", 0) >= 1
+
+
+def rewrite(path: Path, contents: dict[str, object]) -> None:
+    """Write files of a stored stage, with their checksums."""
+    sums = json.loads((path / "checksums.json").read_text())
+    for name, content in contents.items():
+        data = json.dumps(content).encode()
+        (path / name).write_bytes(data)
+        sums[name] = hashlib.sha256(data).hexdigest()
+    (path / "checksums.json").write_text(json.dumps(sums))
 
 
 def test_only_damaged_stages_are_removed_on_request(study: Study, store: Store) -> None:
