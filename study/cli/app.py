@@ -21,6 +21,7 @@ from study.cli.exit_codes import EPILOG, ExitCode
 from study.cli.invocation import Verb, invocation
 from study.cli.launch import launch
 from study.cli.missing_store import missing, open_existing, store_above
+from study.cli.name_conflict import check_name, name_warning
 from study.design.study import load
 from study.planning.state import StudyState
 from study.store.results import Store
@@ -70,6 +71,10 @@ AcceptMixedData = Annotated[
     bool,
     typer.Option("--accept-mixed-data", help="Compare results that were trained on different images or labels, too."),
 ]
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Replace the report of another study with this name; add to its MLflow experiment."),
+]
 DISK_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
@@ -113,6 +118,8 @@ def plan(
     if not as_json:
         view.show(made, _console())
         _warn_of_misfits(made)
+        if warning := name_warning(made.state):
+            _console().print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
     forecast = _measure(made, show=not as_json) if measure else None
     if as_json:
         print(json.dumps(view.as_json(made) | ({"forecast": forecast} if measure else {}), indent=1))
@@ -136,6 +143,7 @@ def run(
         bool, typer.Option("--recompute-outdated", help="First remove results that other code computed.")
     ] = False,
     accept_mixed_data: AcceptMixedData = False,
+    replace: Replace = False,
 ) -> None:
     """Run the missing stages of a study, then write its report. Run it again to resume."""
     from study.cli import run as sweep
@@ -144,6 +152,8 @@ def run(
     _note_missing(context, store)
     places = _places(context, Store(store), reports, tracking_uri, address)
     state = _look(grid, Store(store), accept_mixed_data)
+    if not replace:
+        check_name(state, places, "run")
     if recompute_damaged and discard_damaged(state, _console()):
         state = state.look_again()
     if recompute_outdated:
@@ -162,13 +172,17 @@ def report(
     reports: ReportsPath = REPORTS,
     tracking_uri: TrackingUri = None,
     accept_mixed_data: AcceptMixedData = False,
+    replace: Replace = False,
 ) -> None:
     """Rebuild the report of a study from stored results."""
     from study.cli.report import rebuild_report
 
     found = open_existing(store)
     places = _places(context, found, reports, tracking_uri)
-    raise typer.Exit(rebuild_report(_look(grid, found, accept_mixed_data), places, _console()))
+    state = _look(grid, found, accept_mixed_data)
+    if not replace:
+        check_name(state, places, "report")
+    raise typer.Exit(rebuild_report(state, places, _console()))
 
 
 @app.command(name="export", cls=Verb, rich_help_panel=RESULTS)
@@ -203,13 +217,22 @@ def verify(context: typer.Context, grid: GridPath, store: StorePath = STORE) -> 
 
 
 @app.command(cls=Verb, rich_help_panel=RESULTS)
-def sync(context: typer.Context, grid: GridPath, store: StorePath = STORE, tracking_uri: TrackingUri = None) -> None:
+def sync(
+    context: typer.Context,
+    grid: GridPath,
+    store: StorePath = STORE,
+    tracking_uri: TrackingUri = None,
+    replace: Replace = False,
+) -> None:
     """Deliver stored results, failures and early stops to MLflow, as far as they are missing there."""
     from study.cli.sync import sync as deliver
 
     found = open_existing(store)
     places = _places(context, found, REPORTS, tracking_uri)
-    raise typer.Exit(deliver(_look(grid, found), places, _console()))
+    state = _look(grid, found)
+    if not replace:
+        check_name(state, places, "sync")
+    raise typer.Exit(deliver(state, places, _console()))
 
 
 @app.command(cls=Verb, rich_help_panel=SETUP)

@@ -21,12 +21,13 @@ from study.cli.sync import sweep_tags
 from study.cli.verify import show_problems, verify
 from study.design.resources import Resources
 from study.design.stages import Stage
+from study.planning import study_identity
 from study.planning.claim_registration import register
 from study.planning.events import Listeners, Outcome
 from study.planning.plan import Plan, datasets, decoded_data, make_plan
 from study.planning.stage_source import StageSource
 from study.planning.state import StudyState
-from study.store.results import Store
+from study.store.results import StoreError
 from study.utils.errors import StudyError
 from study.utils.provenance import commit, git_problem
 from study.utils.redact import masked
@@ -88,11 +89,13 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
     if plan.finished:
         _register(state, console)
     if plan.finished and not tracking.undelivered(state, places.tracking_uri):
+        with contextlib.suppress(StoreError):  # a finished study is also read from a store that cannot be written
+            study_identity.record(state.study, state.store)
         update_report(state, places, console)
         return ExitCode.FAILED if unusable else ExitCode.OK
     check_data(state, console)
     with _connect(plan, places, console) as cluster:  # first: the cluster may be too small or not respond
-        _make_writable(state.store, places)
+        _make_writable(state, places)
         state.contents.record(plan.stages)
         if not plan.finished:
             _register(state, console)  # before the first stage
@@ -162,12 +165,13 @@ def _connect(plan: Plan, places: Places, console: Console) -> Iterator["executio
         execution.disconnect()
 
 
-def _make_writable(store: Store, places: Places) -> None:
+def _make_writable(state: StudyState, places: Places) -> None:
     try:
         places.reports.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StudyError(f"cannot create --reports {places.reports}: {error.strerror}; choose another folder") from None
-    store.prepare()
+    state.store.prepare()
+    study_identity.record(state.study, state.store)
 
 
 def _execute(plan: Plan, cluster: "execution.Cluster", tracker: tracking.Tracker, console: Console) -> Sweep:

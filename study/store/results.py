@@ -34,7 +34,16 @@ from study.vit.subject import STAGE_KINDS
 
 WEIGHTS = "model.safetensors"
 CHECKSUMS = "checksums.json"
-PARTS = (*sorted(STAGE_KINDS), "tuning", "failed", "unfinished", "leases", "device", "tracking")  # folders of a store
+PARTS = (
+    *sorted(STAGE_KINDS),
+    "tuning",
+    "failed",
+    "unfinished",
+    "leases",
+    "device",
+    "tracking",
+    "studies",
+)  # folders of a store
 RECOMPUTE = Advice("to recompute it", "run", ("--recompute-damaged",))
 ABANDONED_AFTER = 3600.0  # seconds without a change, after which a partial write counts as abandoned
 
