@@ -43,6 +43,7 @@ PARTS = (
     "device",
     "tracking",
     "studies",
+    "claims",
 )  # folders of a store
 RECOMPUTE = Advice("to recompute it", "run", ("--recompute-damaged",))
 ABANDONED_AFTER = 3600.0  # seconds without a change, after which a partial write counts as abandoned
