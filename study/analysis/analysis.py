@@ -12,6 +12,7 @@ from study.analysis import (
     effects,
     expert_load,
     factorial,
+    level_contrasts,
     pretraining,
     registration,
     search_front,
@@ -101,6 +102,11 @@ class Analysis:
     def verdicts(self) -> pd.DataFrame:
         """One row per claim; see `study.analysis.verdicts`."""
         return verdicts.verdicts(self.results, self.looks)
+
+    @cached_property
+    def level_contrasts(self) -> pd.DataFrame:
+        """One row per contrast that the grid asks for; see `study.analysis.level_contrasts`."""
+        return level_contrasts.level_contrasts(self.results)
 
     @cached_property
     def registration(self) -> str:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from study.analysis.stats.sequential import look_schedule
 from study.design.claims import ClaimSpec
+from study.design.contrasts import ContrastSpec
 from study.design.registration import Entry
 
 IMPORTANCE_METHODS = {"fanova": "fANOVA", "ped_anova": "PED-ANOVA"}  # in `study.json`: in print
@@ -132,6 +133,7 @@ class StudyFacts(Facts):
     baseline: dict[str, Any]  # all settings of the baseline
     origins: tuple[Origin, ...]
     claims: tuple[ClaimSpec, ...] = ()
+    compare: tuple[ContrastSpec, ...] = ()
     registered: tuple[Entry, ...] = ()  # the history of the claims in the store, the oldest first
     notices: tuple[str, ...] = ()  # what to know before any number, see `study.planning.notices`
     tuning: TuningFacts | None = None

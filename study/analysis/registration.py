@@ -18,10 +18,10 @@ def sentence(results: Results, factors: Factors) -> str:
 
 def _present(results: Results, factors: Factors) -> Entry:
     """The claims and replicates of the report, and the number of its results."""
-    facts = results.facts
+    facts, without = results.facts, ["missing", "failed", "excluded"]  # trials on other data have a result too
     return Entry(
         time="",
-        results=len(results.done),
+        results=int((~results.trials["status"].isin(without)).sum()),
         minimum=facts.replicates,
         maximum=facts.replicates_until or facts.replicates,
         claims=tuple(registration.registered(claim, factors) for claim in facts.claims),

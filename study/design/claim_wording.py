@@ -64,3 +64,20 @@ def _method(claim: ClaimSpec, adaptive: Adaptive | None) -> str:
     if adaptive:
         return f"two-sided intervals that spend 5 % over all looks, {paired}"
     return f"two-sided 95 % interval, {paired}"
+
+
+def contrasted(found: Selection) -> str:
+    """Both sides of a contrast by their levels: kv heads=1 against kv heads=2 or 4, where pre-training=none."""
+    plus, minus = (
+        {
+            name: list(dict.fromkeys(corner.levels[name] for corner in found.corners if corner.sign * side > 0))
+            for name in found.corners[0].levels
+        }
+        for side in (1, -1)
+    )
+    where = {name: sorted(labels) for name, labels in found.where.items()}
+    return f"{_levels(plus)} against {_levels(minus)}" + (f", where {_levels(where)}" if where else "")
+
+
+def _levels(side: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{name}={' or '.join(labels)}" for name, labels in side.items())

@@ -4,12 +4,15 @@ Factors are a mapping from name to labels, the baseline label first. Imports no 
 when a grid is loaded.
 """
 
+import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from study.design.claim_kinds.claim_kind import Corner
 from study.design.claims import ClaimSpec
+from study.design.contrasts import ContrastSpec
 from study.design.factors import Factor, UnknownLevelError, named_levels
 from study.design.metrics import METRICS
 from study.design.yaml_file import Keys, Place, did_you_mean
@@ -74,6 +77,29 @@ def select(claim: ClaimSpec, factors: Factors) -> Selection:
     return Selection(claim.definition.corners(cells, against), where, 0.0)
 
 
+def select_contrast(spec: ContrastSpec, factors: Factors) -> Selection:
+    """Resolve a contrast's levels; several levels of a side are averaged. Raises ClaimError as `select` does."""
+    cells = {name: _labels(level, ("cells", name), factors) for name, level in spec.cells.items()}
+    against = {name: frozenset(factors[name][:1]) for name in cells}
+    if spec.against is not None:
+        against = {name: _labels(level, ("against", name), factors) for name, level in spec.against.items()}
+        _check_same_factors(cells, against)
+    if cells == against:
+        name = next(iter(cells))
+        raise ClaimError(("cells", name), "both sides have the same levels; name another level")
+    where = {name: _labels(levels, ("where", name), factors) for name, levels in spec.where.items()}
+    if both := where.keys() & cells.keys():
+        raise ClaimError(("where", min(both)), "'cells' names it too; remove it from 'where'")
+    return Selection((*_corners(1, cells, factors), *_corners(-1, against, factors)), where, 0.0)
+
+
+def _corners(sign: int, side: Mapping[str, frozenset[str]], factors: Factors) -> Iterator[Corner]:
+    """One corner for each combination of a side's levels, of equal weight."""
+    ordered = [[label for label in factors[name] if label in labels] for name, labels in side.items()]
+    weight = sign / math.prod(map(len, ordered))
+    yield from (Corner(weight, dict(zip(side, levels, strict=True))) for levels in itertools.product(*ordered))
+
+
 def labels_by_factor(factors: Iterable[Factor]) -> Factors:
     """The labels of a study's factors, the baseline label first."""
     return {factor.name: tuple(level.label for level in factor.levels) for factor in factors}
@@ -99,6 +125,22 @@ def check_claims(
             raise (here / "metric").error(f"unknown metric {claim.metric!r}; {did_you_mean(claim.metric, METRICS)}")
         try:
             found = select(claim, factors)
+        except ClaimError as error:
+            raise here.error(error.message, error.keys) from None
+        if not found.sets(cells, factors):
+            raise here.error(_no_match(found, factors, set(cells), excluded_by))
+
+
+def check_contrasts(
+    specs: Sequence[ContrastSpec], factors: Factors, cells: Sequence[Labels], at: Place, excluded_by: ExcludedBy
+) -> None:
+    """Raises StudyError as `check_claims` does."""
+    for i, spec in enumerate(specs):
+        here = at / i
+        if spec.metric not in METRICS:
+            raise (here / "metric").error(f"unknown metric {spec.metric!r}; {did_you_mean(spec.metric, METRICS)}")
+        try:
+            found = select_contrast(spec, factors)
         except ClaimError as error:
             raise here.error(error.message, error.keys) from None
         if not found.sets(cells, factors):
@@ -143,7 +185,7 @@ def _written(levels: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={label}" for name, label in levels.items())
 
 
-def _check_same_factors(cells: Mapping[str, str], against: Mapping[str, str]) -> None:
+def _check_same_factors(cells: Mapping[str, object], against: Mapping[str, object]) -> None:
     if against.keys() != cells.keys():
         named, other = (", ".join(repr(name) for name in sorted(side)) or "none" for side in (against, cells))
         raise ClaimError(("against",), f"names {named}, but 'cells' names {other}; name the same factors")

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from study.design.claims import Adaptive, ClaimSpec
+from study.design.contrasts import ContrastSpec
 from study.design.resources import Resources
 from study.utils.frozen_model import Frozen, NonNegativeInt, PositiveInt, Refusal, StrictBool, whole
 
@@ -165,6 +166,7 @@ class Grid(Frozen):
     only: list[CellsSpec] = Field(default=[], description="cells to include, with reasons; all others are excluded")
     exclude: list[CellsSpec] = Field(default=[], description="cells to exclude, with reasons")
     claims: list[ClaimSpec] = Field(default=[], description="hypotheses; the report gives a verdict on each")
+    compare: list[ContrastSpec] = Field(default=[], description="differences to estimate, without a claim or verdict")
     replicates: Replicates = Field(
         3,
         description="independent runs of every cell, each with its own seed; {min, max, until: claims} adds replicates "

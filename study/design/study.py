@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from study.design import kinds
-from study.design.comparison import check_claims, labels_by_factor
+from study.design.comparison import check_claims, check_contrasts, labels_by_factor
 from study.design.constraints import Conditions
 from study.design.factors import Factor, Level, read_factor, read_levels
 from study.design.grid import FactorSpec, Grid, SampleSpec
@@ -186,9 +186,12 @@ def load(path: Path | str) -> Study:
         raise (top / "replicates" / "until").error(
             "requires 'claims' on a metric that differs by replicate; add one, or use a fixed number of replicates"
         )
-    included = [tuple(cell.labels.values()) for cell in cells if cell.excluded is None] if grid.claims else []
+    included = (
+        [tuple(cell.labels.values()) for cell in cells if cell.excluded is None] if grid.claims or grid.compare else []
+    )
     excluded_by = functools.partial(layout.excluded_by, cells)
     check_claims(grid.claims, labels_by_factor(factors), included, top / "claims", excluded_by)
+    check_contrasts(grid.compare, labels_by_factor(factors), included, top / "compare", excluded_by)
     settings_of = {cell.name: cell.settings for cell in cells if cell.excluded is None and cell.settings is not None}
     return Study(grid, design, factors, cells, source, _space(grid, factors, settings_of, top))
 
@@ -210,7 +213,7 @@ def _check_keys(grid: Grid, design: Design, top: Place) -> None:
     kinds.check_keys(design, grid, top)
     if design.compares_cells and not grid.factors:
         raise (top / "factors").error("no factors: at least one is required")
-    for key in ("tune", "claims", "only", "exclude"):
+    for key in ("tune", "claims", "compare", "only", "exclude"):
         if not design.compares_cells and getattr(grid, key):
             raise (top / key).error(f"not supported with design: {design.name}, which compares no cells; leave it out")
 

@@ -129,6 +129,8 @@ def _write_analyses(analysis: Analysis, folder: Path, warnings: list[str]) -> No
     frames: dict[str, Callable[[Analysis], pd.DataFrame]] = {"cells.csv": _cells_with_levels}
     if analysis.facts.claims:
         frames |= {"claims.csv": lambda made: made.verdicts, "claim_runs.csv": lambda made: made.claim_runs}
+    if analysis.facts.compare:
+        frames |= {"contrasts.csv": lambda made: made.level_contrasts}
     for name, compute in frames.items():
         frame = attempt(warnings, f"{name} could not be computed", compute, analysis)
         if frame is not None:

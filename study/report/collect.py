@@ -258,6 +258,7 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         baseline=study.baseline.settings.model_dump(mode="json"),
         origins=tuple(_origins(stored)),
         claims=tuple(study.grid.claims),
+        compare=tuple(study.grid.compare),
         registered=history(study, stored.state.store),
         notices=tuple(notices(stored.state)),
         tuning=_tuning_facts(study, stored),

@@ -12,6 +12,7 @@ _FILES = (
     "device",
     "effects",
     "comparisons",
+    "contrasts",
     "anova",
     "adding",
     "pretraining",

@@ -36,10 +36,17 @@ def p_values(rows: pd.DataFrame) -> Iterator[Column]:
 
 def verdicts(rows: pd.DataFrame, write: Callable[[Unit, float, float, float], str]) -> Iterator[Column]:
     """Claim, verdict and difference; `write` formats a difference with its interval."""
-    differences = zip(rows["metric"].map(unit_of), rows["estimate"], rows["low"], rows["high"], strict=True)
     yield Column.text("claim", rows["claim"])
     yield Column.text("verdict", rows["verdict"])
-    yield Column.of("difference", str, [_with_unit(unit, write(unit, *ends)) for unit, *ends in differences])
+    yield difference_in_unit(rows, write)
+
+
+def difference_in_unit(
+    rows: pd.DataFrame, write: Callable[[Unit, float, float, float], str] = Unit.signed_with
+) -> Column:
+    """A difference with its interval and the unit of its metric."""
+    differences = zip(rows["metric"].map(unit_of), rows["estimate"], rows["low"], rows["high"], strict=True)
+    return Column.of("difference", str, [_with_unit(unit, write(unit, *ends)) for unit, *ends in differences])
 
 
 def _with_unit(unit: Unit, text: str) -> str:
