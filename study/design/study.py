@@ -96,21 +96,7 @@ class Study:
     @property
     def details(self) -> list[str]:
         """Further sentences on the design."""
-        return [*self.design.details(self._request), *self._shared_fields]
-
-    @property
-    def _shared_fields(self) -> Iterator[str]:
-        """One sentence for each pair of factors that set the same field, in a design that changes one at a time."""
-        if not self.design.changes_one:
-            return
-        for one, other in itertools.permutations(self.factors, 2):
-            for level in one.levels[1:]:
-                if (path := conflict(level.stated, other.baseline.stated)) and path in level.fields:
-                    yield (
-                        f"{one.name}={level.label} also sets {path}, a field of {other.name!r}: beside it, "
-                        f"{other.name}={other.baseline.label} only means that the factor {other.name!r} is unchanged."
-                    )
-                    break
+        return self.design.details(self._request)
 
     @property
     def aliases(self) -> Aliases | None:
@@ -382,8 +368,6 @@ class _Layout:
             if found.other is None:
                 raise level.at.error(_hidden_by_baseline(level, made))
             other = levels[found.other]
-            if self.design.changes_one and changed[found.other] and found.expected.path in other.fields:
-                continue  # see Study.details
             message = f"cell '{cell.name}': {found.expected.path}: is set by both {level.label!r} and {other.label!r}"
             raise (level if changed[found.level] else other).at.error(f"{message}; {CHANGE_OR_EXCLUDE}")
 

@@ -23,7 +23,7 @@ def params(study: Study) -> dict[str, int]:
 def test_cells_compared_at_equal_parameters_have_them(path: Path) -> None:
     """Within 0.3 %, and as stated in the comments of the grid."""
     found, text = params(load(path)), path.read_text()
-    for cell in ("experts by depth=constant", "widths=constant"):
+    for cell in ("experts and widths=constant experts", "experts and widths=constant widths"):
         assert found[cell] == pytest.approx(found["baseline"], rel=0.003)
         assert f"{found[cell]:,} parameters" in text
     for cell in ("baseline", "shared projections=none"):

@@ -14,7 +14,6 @@ DESIGN = Design(
     summary="the bare model, which is the baseline, and each part added in turn",
     count=count_single_changes,
     cells=single_changes,
-    changes_one=True,
     check=check,
     bare=lambda request: request.baseline,
 )

@@ -59,7 +59,6 @@ class Design:
     aliases: Callable[[DesignRequest], Aliases] | None = None  # effects that cannot be estimated separately
     keys: tuple[str, ...] = ()  # grid keys that belong to this design alone
     draws_by: Callable[[DesignRequest], str | None] = lambda request: None  # key by which included cells are drawn
-    changes_one: bool = False  # whether each cell differs from the baseline in one factor at most
     compares_cells: bool = True  # false: no factors, claims or conditions are needed
     suits_factorial_fit: bool = False  # whether main effects and interactions can be fitted by least squares
     if_too_large: str = "use fewer levels or replicates, or design: one_factor"  # suggestion of an error message

@@ -14,7 +14,6 @@ DESIGN = Design(
     summary="the full model, which is the baseline, and each part removed in turn",
     count=count_single_changes,
     cells=single_changes,
-    changes_one=True,
     check=check,
     full=lambda request: request.baseline,
 )

@@ -8,6 +8,5 @@ DESIGN = Design(
     summary="the baseline, and one change at a time",
     count=count_single_changes,
     cells=single_changes,
-    changes_one=True,
     if_too_large="use fewer levels or replicates",
 )
