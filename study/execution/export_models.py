@@ -48,10 +48,11 @@ def run(state: StudyState, folder: Path, tolerance: float, console: Console) -> 
 
 
 def first_finished(state: StudyState) -> Iterator[Trial]:
-    """The first replicate of each cell that has a result."""
+    """The first replicate of each cell that has a result, on the same data as the rest."""
     seen = set()
     for trial in state.trials:
-        if trial.cell.name not in seen and state.observed.is_done(trial):
+        excluded = state.stages_of(trial)[-1].key in state.other_data.excluded
+        if trial.cell.name not in seen and state.observed.is_done(trial) and not excluded:
             seen.add(trial.cell.name)
             yield trial
 

@@ -38,7 +38,10 @@ class OtherData:
 
 
 def other_data(trained_on: Mapping[Stage, str], present: Digest, accepted: bool = False) -> OtherData:
-    """The stages whose digest differs from that of their data set. `trained_on`: the digest of each stored stage."""
+    """The stages whose digest differs from that of their data set, and those that start from one.
+
+    `trained_on`: the digest of each stored stage.
+    """
     groups: dict[tuple[str, int], dict[Stage, str]] = {}
     for stage, digest in trained_on.items():
         groups.setdefault(stage.settings.data, {})[stage] = digest
@@ -55,4 +58,7 @@ def other_data(trained_on: Mapping[Stage, str], present: Digest, accepted: bool 
             mixtures.append(
                 f"{len(differing)} of {plural(len(digests), 'stored stage')} on {name!r} ({size} px): {what}"
             )
+    for stage in trained_on:
+        if stage.parent is not None and stage.parent.key in reasons:
+            reasons.setdefault(stage.key, reasons[stage.parent.key])
     return OtherData(reasons, tuple(mixtures), accepted)

@@ -1,13 +1,16 @@
 """Results on a data set whose images or labels changed under its name are found, reported, and never compared."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.own_data import grid, run_all, run_stages
 from rich.console import Console
 
+from study.cli.app import main
 from study.cli.verify import show
 from study.design.stages import Stage
 from study.design.study import load
@@ -99,6 +102,22 @@ def test_a_pre_training_on_other_data_excludes_its_fine_tunings(
     assert "pretrain was trained on other images" in " ".join(collect(state).trials["reason"])
 
 
+def test_a_report_has_the_option(
+    grown: StudyState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["report", "changing.yaml", "--store", "store"]
+    for more, status in (([], [OTHER_DATA]), (["--accept-mixed-data"], [])):
+        monkeypatch.setattr(sys, "argv", ["study", *arguments, *more])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        assert caught.value.code == 0, "other data are no failure"
+        table = pd.read_csv(tmp_path / "reports" / "tiny" / "results.csv")
+        assert sorted(table["status"]) == ["done"] * (4 - len(status)) + status
+        first = capfd.readouterr().out.splitlines()[0]
+        assert first.startswith("1 of 6 stored stages on 'changing'")
+
+
 def test_they_do_not_count_in_interim_analyses(grown: StudyState) -> None:
     table = grown.observed.table(grown.trials, {"test_accuracy"})
     other = table[table["status"] == OTHER_DATA]
@@ -130,6 +149,13 @@ def test_the_present_data_decide_and_otherwise_most_results() -> None:
     assert differing(digests, "b") == {one, two}
     assert differing(digests, "c") == {one, two, three}
     assert differing({one: "a", two: "a"}, None) == set()
+
+
+def test_what_starts_from_a_stage_on_other_data_is_excluded_too() -> None:
+    parent = stage(1, pretrain=True)
+    child = Stage(StageSettings(Encoder(image_size=8, patch_size=2, channels=1), Finetune(dataset="photos")), 1, parent)
+    found = other_data({parent: "a", child: "b"}, lambda name, size: {"digits": "c"}.get(name))
+    assert found.reason([child]) == "pretrain was trained on other images or labels of 'digits' than the present ones"
 
 
 def test_pre_training_and_fine_tuning_are_compared_and_image_sizes_are_not() -> None:
