@@ -135,6 +135,7 @@ class StudyFacts(Facts):
     claims: tuple[ClaimSpec, ...] = ()
     compare: tuple[ContrastSpec, ...] = ()
     registered: tuple[Entry, ...] = ()  # the history of the claims in the store, the oldest first
+    data: tuple[str, ...] = ()  # how each data set was read for the results, one line each
     notices: tuple[str, ...] = ()  # what to know before any number, see `study.planning.notices`
     tuning: TuningFacts | None = None
 

@@ -21,7 +21,7 @@ from study.planning import tuning_state
 from study.planning.claim_power import ClaimPower
 from study.planning.claim_registration import history, present
 from study.planning.notices import notices
-from study.planning.plan import CellPlan, Plan
+from study.planning.plan import CellPlan, Plan, how_data_are_read
 from study.planning.state import StudyState
 from study.utils.text import plural
 from study.vit import subject
@@ -48,6 +48,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "replicates": study.grid.model_dump(mode="json")["replicates"],
         "claims": [_claim(power, judged) for power, judged in zip(plan.claims, judged_as(study), strict=True)],
         "registration": sentence(present(plan.state), history(study, plan.state.store)),
+        "data": how_data_are_read(study),
         "trials": len(plan.trials),
         "stages": [
             {"key": stage.key, "stage": stage.kind, "parent": stage.parent.key if stage.parent else None,
@@ -135,6 +136,8 @@ def show(plan: Plan, console: Console) -> None:
     console.print(f"[bold]{escape(study.name)}[/]  {escape(study.grid.question)}")
     for line in _design_lines(study):
         console.print(escape(line), highlight=False)
+    for line in how_data_are_read(study):
+        console.print(f"data: {escape(line)}", highlight=False)
     rows = [item for item in plan.cells if item.cell.excluded is None]
     console.print(cell_table(console, COLUMNS, [_row(item) for item in rows[:MAX_ROWS]], LEAVE_OUT))
     if len(rows) > MAX_ROWS:

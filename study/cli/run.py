@@ -24,7 +24,7 @@ from study.design.stages import Stage
 from study.planning import study_identity
 from study.planning.claim_registration import register
 from study.planning.events import Listeners, Outcome
-from study.planning.plan import Plan, datasets, decoded_data, make_plan
+from study.planning.plan import Plan, check_decoded_data, datasets, decoded_data, how_data_are_read, make_plan
 from study.planning.stage_source import StageSource
 from study.planning.state import StudyState
 from study.store.results import StoreError
@@ -130,7 +130,8 @@ def _check_store(state: StudyState, places: Places, console: Console) -> bool:
 
 
 def check_data(state: StudyState, console: Console) -> None:
-    """Raise StudyError if a data set is not on this machine and cannot be downloaded, or an own image cannot be read.
+    """Show how data sets are read. Raise StudyError if one is missing here and cannot be downloaded, if an own image
+    cannot be read, or if a split is empty.
 
     Own data are decoded for that, unless they have been; workers on this machine use the decoded images.
     """
@@ -140,6 +141,9 @@ def check_data(state: StudyState, console: Console) -> None:
         if subject.is_own_data(name):
             with console.status(f"reading {escape(name)}"):
                 subject.data_digest(name, size)
+    check_decoded_data(state.study)
+    for line in how_data_are_read(state.study):
+        console.print(f"data: {escape(line)}", highlight=False)
 
 
 @contextlib.contextmanager

@@ -48,6 +48,7 @@ def run_stage(
         raise
     origin = provenance(commit, name, torch.get_num_threads(), started)
     origin |= _code_origin(stage, store, own_code)
+    origin |= {"reading": runner.how_data_were_read(stage.settings, device)}
     origin |= {"data": data, "micro_batch": micro_batch, "parts": checkpoints.parts, "notes": checkpoints.notes}
     result = Result(trained.metrics, subject.stage_facts(stage.settings), trained.history, trained.expert_load, origin)
     store.save(stage, result, safetensors.torch.save(trained.weights), runner.model_config(stage.settings, trained))

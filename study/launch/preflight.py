@@ -83,6 +83,7 @@ class Node:
     findings: tuple[Finding, ...]
 
 
+Datasets = tuple[tuple[str, int], ...]  # names, with image sizes in pixels
 EachNode = Callable[[Callable[[], Node]], Mapping[str, Node]]  # runs a function once on every node of a cluster
 
 
@@ -100,7 +101,7 @@ def examine(
     StudyError for an invalid grid.
     """
     study = load(grid) if grid else None
-    datasets = tuple(plan.datasets(study)) if study else ()
+    datasets = tuple(plan.decoded_data(study)) if study else ()
     resources = study.grid.resources if study else Resources()
     found = [
         code_version(),
@@ -163,15 +164,15 @@ def _token_file(name: str, path: Path, address: str | None, mode: str) -> Findin
     return Finding(name, "ok", f"token in {path}")
 
 
-def _machine(datasets: tuple[str, ...], resources: Resources) -> Iterator[Finding]:
+def _machine(datasets: Datasets, resources: Resources) -> Iterator[Finding]:
     """The checks of one machine."""
     yield socket_path()
     yield shared_memory()
     yield threads(resources.cpu)
     yield gpus(resources.gpu or 0.0)
     yield disk("disk for temporary files", _existing(_temporary(os.environ)))
-    for name in datasets:
-        yield dataset(name)
+    for name, size in datasets:
+        yield dataset(name, size)
 
 
 def socket_path(environ: Mapping[str, str] = os.environ) -> Finding:
@@ -280,13 +281,14 @@ def disk(name: str, path: Path) -> Finding:
     return Finding(name, "ok", message)
 
 
-def dataset(name: str) -> Finding:
-    """Whether a data set is available on this machine."""
+def dataset(name: str, size: int) -> Finding:
+    """Whether a data set is available on this machine, and how it is read for images of `size` pixels."""
     try:
         subject.available(name)
+        line = subject.how_read(name, size)
     except StudyError as error:
         return Finding(f"data set {name}", "error", str(error), "make it available on every node")
-    return Finding(f"data set {name}", "ok", "available")
+    return Finding(f"data set {name}", "ok", f"available: {line.removeprefix(f'{name}: ')}")
 
 
 def store_place(store: Path | str) -> Finding:
@@ -392,7 +394,7 @@ def _clock(name: str, offset: float) -> Finding:
     return Finding(name, "ok", "synchronised")
 
 
-def inspect_node(datasets: tuple[str, ...], resources: Resources, marker: str | None) -> Node:
+def inspect_node(datasets: Datasets, resources: Resources, marker: str | None) -> Node:
     """Check the cluster node on which this runs. `marker`: a file that the driver has just written to the store."""
     requested = Resources(cpu=resources.cpu, gpu=0.0)  # a node without GPUs may be the head
     return Node(
@@ -404,9 +406,7 @@ def inspect_node(datasets: tuple[str, ...], resources: Resources, marker: str | 
     )
 
 
-def _nodes(
-    each_node: EachNode, store: Path | str, datasets: tuple[str, ...], resources: Resources
-) -> Iterator[Finding]:
+def _nodes(each_node: EachNode, store: Path | str, datasets: Datasets, resources: Resources) -> Iterator[Finding]:
     folder = local_folder(store)
     if folder is None or not folder.is_dir():
         yield from _compared(each_node, functools.partial(inspect_node, datasets, resources, None))

@@ -102,6 +102,11 @@ def decoded_data(study: Study) -> list[tuple[str, int]]:
     return list(dict.fromkeys(stage.data for _, stage in _stage_settings(study)))
 
 
+def how_data_are_read(study: Study) -> list[str]:
+    """One line per data set and image size. Raises StudyError for a data set that cannot be described."""
+    return [subject.how_read(name, size) for name, size in decoded_data(study)]
+
+
 def _stage_settings(study: Study) -> Iterator[tuple[Cell, subject.StageSettings]]:
     """The stages of every included cell."""
     for cell in study.included:
@@ -115,13 +120,25 @@ def _describe_all(study: Study) -> dict[str, subject.DatasetInfo]:
     for cell, stage in _stage_settings(study):
         name = stage.dataset
         try:
-            info = infos[name] = infos.get(name) or subject.describe(name)
-            subject.check_data(stage, info)
+            infos[name] = infos.get(name) or subject.describe(name)
         except StudyError as error:
             raise study.error(cell, f"{stage.kind}.dataset", str(error)) from None
-        except FieldError as error:
-            raise study.error(cell, f"{stage.kind}.{error.field}", str(error)) from None
+        _check_data(study, cell, stage, infos[name])
     return infos
+
+
+def check_decoded_data(study: Study) -> None:
+    """Raise StudyError if a data set, as decoded on this machine, does not suit its stage."""
+    for cell, stage in _stage_settings(study):
+        if (info := subject.described_after_decoding(*stage.data)) is not None:
+            _check_data(study, cell, stage, info)
+
+
+def _check_data(study: Study, cell: Cell, stage: subject.StageSettings, info: subject.DatasetInfo) -> None:
+    try:
+        subject.check_data(stage, info)
+    except FieldError as error:
+        raise study.error(cell, f"{stage.kind}.{error.field}", str(error)) from None
 
 
 def _classes(cell: Cell, infos: Mapping[str, subject.DatasetInfo]) -> int | None:

@@ -260,9 +260,20 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         claims=tuple(study.grid.claims),
         compare=tuple(study.grid.compare),
         registered=history(study, stored.state.store),
+        data=tuple(dict.fromkeys(_how_read(stage, result) for stage, result in stored.finished)),
         notices=tuple(notices(stored.state)),
         tuning=_tuning_facts(study, stored),
     )
+
+
+def _how_read(stage: Stage, result: Result) -> str:
+    """Recorded with the result; results of earlier versions lack it, but named data sets do not change."""
+    settings = stage.settings
+    if (line := result.provenance.get("reading")) is not None:
+        return str(line)
+    if subject.is_own_data(settings.dataset):
+        return f"{settings.dataset}: not recorded"
+    return subject.how_read(settings.dataset, settings.encoder.image_size)
 
 
 def _tuning_facts(study: Study, stored: _Stored) -> TuningFacts | None:

@@ -277,7 +277,14 @@ def _factors(analysis: Analysis) -> str:
     rows = [_factor_line(factor) for factor in facts.factors]
     listed = ["Factors and their levels, the baseline level first:\n\n" + "\n".join(rows)] if rows else []
     design, *notes = design_notes.paragraphs(facts)
-    return "\n\n".join([design, *listed, *notes])
+    return "\n\n".join([design, *listed, *notes, *_data(facts)])
+
+
+def _data(facts: StudyFacts) -> Iterator[str]:
+    """How the data sets were read."""
+    if facts.data:
+        lines = "\n".join(f"- {escape.markdown(line)}" for line in facts.data)
+        yield f"Data sets, as they were read for these results:\n\n{lines}"
 
 
 def _factor_line(factor: FactorFacts) -> str:

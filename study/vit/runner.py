@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from study.vit.data import load
+from study.vit.data import combined, describe, how_read, load
 from study.vit.settings import Pretrain
 from study.vit.stages import StageSettings
 from study.vit.subject import num_classes
@@ -19,6 +19,7 @@ __all__ = [
     "Pace",
     "Snapshot",
     "Trained",
+    "how_data_were_read",
     "load_data",
     "measure",
     "model_config",
@@ -33,6 +34,12 @@ def load_data(stage: StageSettings, device: str) -> str:
     read.
     """
     return load(stage.dataset, stage.encoder.image_size, device).digest
+
+
+def how_data_were_read(stage: StageSettings, device: str) -> str:
+    """How a stage's data set was read, in one line with exact numbers; loads it if `load_data` has not."""
+    size = stage.encoder.image_size
+    return how_read(combined(describe(stage.dataset), load(stage.dataset, size, device).info), size)
 
 
 def train(

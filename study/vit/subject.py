@@ -4,6 +4,7 @@ Settings, StageSettings, stages_of   settings of a trial, and its stages
 describe, available, is_own_data     data sets
 content, check_content               the digest of own data
 data_digest, decoded_digest          the digest of a data set's images and labels
+how_read                             classes, splits, resizing and what is left out, in one line
 check_data, model_size, stage_facts  validation of a stage's data set, and the size of its model
 """
 
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from study.utils.errors import StudyError
 from study.utils.frozen_model import FieldError
-from study.vit import counts
+from study.vit import counts, data
 from study.vit.data import DatasetInfo, available, content, decoded_digest, describe, described_after_decoding
 from study.vit.data import convert as convert_data
 from study.vit.data import digest as data_digest
@@ -40,6 +41,7 @@ __all__ = [
     "describe",
     "described_after_decoding",
     "epoch_macs",
+    "how_read",
     "is_own_data",
     "model_size",
     "stage_facts",
@@ -68,12 +70,35 @@ def check_data(stage: StageSettings, info: DatasetInfo) -> None:
             "dataset",
             f"{stage.dataset!r} has no labels and can be used for pre-training only; choose a labelled data set",
         )
-    images = info.splits["train"] if info.splits else None
-    if images is not None and (stage.recipe.train_images or 0) > images:
+    sizes = data.split_sizes(info)
+    if sizes is None:
+        return
+    if (stage.recipe.train_images or 0) > sizes["train"]:
         raise FieldError(
             "train_images",
-            f"{stage.recipe.train_images} is more than the {images:,} training images of {stage.dataset!r}",
+            f"{stage.recipe.train_images} is more than the {sizes['train']:,} training images of {stage.dataset!r}",
         )
+    for split in ("validation", "test") if stage.kind == "finetune" else ("validation",):
+        if not sizes[split]:
+            raise FieldError("dataset", f"{stage.dataset!r} has no images for {split}; {_more_images(info, sizes)}")
+
+
+def _more_images(info: DatasetInfo, sizes: dict[str, int]) -> str:
+    """The counts, and how to get images into all splits."""
+    counts = ", ".join(f"{count:,} {split}" for split, count in sizes.items())
+    return (
+        f"its images are {counts}. A split that is not given is taken from the images of each class in train: a tenth "
+        "for validation, a fifth for test, rounded. Add images (at least five of a class), or give it a folder or file"
+    )
+
+
+def how_read(name: str, size: int) -> str:
+    """How a data set is read for `size` pixels, in one line; exact once it has been decoded on this machine.
+
+    Raises StudyError as `describe` does.
+    """
+    info, decoded = describe(name), described_after_decoding(name, size)
+    return data.how_read(data.combined(info, decoded) if decoded else info, size)
 
 
 def check_content(dataset: str, expected: str) -> None:

@@ -373,7 +373,7 @@ def test_an_invalid_grid_is_an_error(tiny, tmp_path):
 
 
 def test_data_that_is_missing(tmp_path):
-    found = preflight.dataset(f"imagefolder:{tmp_path}/none")
+    found = preflight.dataset(f"imagefolder:{tmp_path}/none", 8)
     assert found.status == "error"
 
 

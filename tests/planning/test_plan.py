@@ -138,7 +138,7 @@ def test_a_long_plan_is_truncated_for_people_and_complete_for_programs(tiny: Pat
     plan = make_plan(load(tiny), store)
     assert len(plan.cells) == 303
     text = shown(plan)
-    assert len(text.splitlines()) == 3 + MAX_ROWS + 2
+    assert len(text.splitlines()) == 4 + MAX_ROWS + 2
     assert f"and {303 - MAX_ROWS} more cells; --json lists them all" in text
     assert len(as_json(plan)["cells"]) == 303
 

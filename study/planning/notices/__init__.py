@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from study.planning.notices.earlier_content import earlier_content
 from study.planning.notices.mixed_data import mixed_data
 from study.planning.notices.other_code import other_code
+from study.planning.notices.shared_images import shared_images
 from study.planning.notices.small_space import small_space
 from study.planning.notices.uniform_images import uniform_images
 from study.planning.state import StudyState
@@ -17,6 +18,7 @@ CHECKS: tuple[Callable[[StudyState], Iterable[str]], ...] = (
     mixed_data,
     earlier_content,
     other_code,
+    shared_images,
     uniform_images,
     small_space,
 )

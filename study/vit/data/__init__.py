@@ -15,6 +15,7 @@ examples, encoded      encoded images and labels; from them to a whole data set
 images, deep, arrays   decoding and resizing; images with more than 8 bits; decoded images in memory
 splits                 train, validation and test by content
 conversion, converters data sets of other formats to Parquet files
+reading, checked       how a data set is read, in one line; whether what was read is what was described
 cache, tensors         decoded data on disk; tensors on a device
 
 Importing this package, describing and checking never import torch, datasets or scikit-learn.
@@ -27,21 +28,25 @@ from pathlib import Path
 from study.utils.errors import StudyError
 from study.vit.data.catalogue import OWN, find, names
 from study.vit.data.dataset import Dataset, DatasetInfo, Split
+from study.vit.data.reading import combined, how_read, split_sizes
 
 __all__ = [
     "Dataset",
     "DatasetInfo",
     "Split",
     "available",
+    "combined",
     "content",
     "convert",
     "decoded_digest",
     "describe",
     "described_after_decoding",
     "digest",
+    "how_read",
     "is_own",
     "load",
     "names",
+    "split_sizes",
 ]
 
 

@@ -16,10 +16,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from study.vit.data.arrays import SPLITS, Decoded, Labels, Pixels
+from study.vit.data.checked import read
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.source import Source
 
-FORMAT = 2  # raise it when the content of the files or the decoding of images changes
+FORMAT = 3  # raise it when the content of the files or the decoding of images changes
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +41,7 @@ def remember(source: Source, size: int) -> Path | Decoded:
         found = _find(key, size)  # another process may have written it while this one waited
         if found is not None:
             return found
-        decoded = source.read(size)
+        decoded = read(source, size)
         return _write(decoded, _place(key, None if _own_size(decoded) else size)) or decoded
 
 

@@ -53,6 +53,12 @@ class Folder:
         names = {file: name for name, files in self.classes.items() for file in files}
         return {file: names[file] for file in sorted(names, key=str)}
 
+    def counts(self, train: "Folder") -> list[int]:
+        """The number of images of each class of train; of all images if train has no classes."""
+        if not train.labelled:
+            return [len(self.files)]
+        return [len(self.classes.get(name, ())) for name in train.classes]
+
 
 @dataclass(frozen=True)
 class _Content:

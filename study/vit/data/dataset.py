@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,18 @@ class DatasetInfo:
     class_names: tuple[str, ...] | None = None  # in the order of the labels; None: no labels, or names not recorded
     white: Mapping[str, float] | None = None  # the value of white of deep images, see `deep`; None: not read yet
     uniform_images: int | None = None  # images of nearly one colour, see `arrays.uniform`; None: not counted
+    counts: Mapping[str, Sequence[int]] | None = None  # images per class, or of all without labels; see below
+    origins: Mapping[str, str] | None = None  # where each split comes from
+    left_out: tuple[str, ...] = ()  # files that are not read, and why
+    in_train: Mapping[str, int] | None = None  # images of other splits that are also in train; None: not compared
+
+    # `counts` has the splits that are given. After reading it also has those that were taken from train.
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> DatasetInfo:
         """The description from its fields as JSON, which has lists for tuples."""
-        names = record.get("class_names")
-        return cls(**{**record, "class_names": None if names is None else tuple(names)})
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
+        return cls(**fields)
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set on a device. Splits never share an image and are the same for every trial.
+    """A data set on a device. Splits are the same for every trial.
 
-    Models are selected on validation data and reported on test data. Without labels the test split is empty.
+    A split that was taken from train has no file in common with it. Given splits may: `info.in_train` has the number,
+    which `plan`, `run` and the report show. Models are selected on validation data and reported on test data. Without
+    labels the test split is empty.
     """
 
     info: DatasetInfo

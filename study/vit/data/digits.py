@@ -9,7 +9,7 @@ from study.vit.data.arrays import Decoded, select
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.images import fit
 from study.vit.data.source import Source
-from study.vit.data.splits import fingerprints, split_by_content
+from study.vit.data.splits import fingerprints, percent, split_by_content
 
 SHARES = {"validation": Fraction(15, 100), "test": Fraction(25, 100)}
 
@@ -28,6 +28,7 @@ class Digits(Source):
             source="scikit-learn's load_digits: Alpaydin and Kaynak, UCI 1998, doi:10.24432/C50P49 (its test part)",
             licence="CC BY 4.0",
             class_names=tuple("0123456789"),
+            origins={split: f"{percent(share)}, by content" for split, share in SHARES.items()},
         )
 
     def fingerprint(self) -> str:

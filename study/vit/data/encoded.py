@@ -1,6 +1,6 @@
 """Decodes the given splits into a whole data set: one size, one number of channels, three splits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -17,6 +17,13 @@ from study.vit.data.splits import fingerprints, split_by_content
 from study.vit.data.unreadable import unreadable
 
 MISSING_SHARES = {"validation": Fraction(1, 10), "test": Fraction(1, 5)}  # of train, for splits that are taken from it
+
+
+def missing_shares(given: Collection[str], labelled: bool) -> dict[str, Fraction]:
+    """The shares of train of the splits that are taken from it. Without labels no test split is needed."""
+    return {
+        split: share for split, share in MISSING_SHARES.items() if split not in given and (labelled or split != "test")
+    }
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ def assemble(info: DatasetInfo, encoded: Mapping[str, Iterable[Example]], size: 
         splits={split: len(part.tiles) for split, part in rows.items()},
         white=white,
         uniform_images=sum(uniform(part.images) for part in parts.values()),
+        counts={split: _per_class(part.labels, len(part.tiles), info.classes) for split, part in rows.items()},
+        in_train={split: _also_in(rows["train"], part) for split, part in rows.items() if split != "train"},
     )
     return Decoded(known, parts)
 
@@ -113,8 +122,20 @@ def _completed(rows: Mapping[str, _Rows]) -> dict[str, _Rows]:
     """All three splits; missing ones are taken from train."""
     train = rows["train"]
     unlabelled = train.labels is None
-    missing = [split for split in MISSING_SHARES if split not in rows and not (unlabelled and split == "test")]
+    shares = missing_shares(rows.keys(), not unlabelled)
     labels = None if train.labels is None else train.labels.tolist()
-    chosen = split_by_content(train.prints, labels, {split: MISSING_SHARES[split] for split in missing})
+    chosen = split_by_content(train.prints, labels, shares)
     taken = {split: train.take(indices.tolist()) for split, indices in chosen.items()}
     return {split: {**rows, **taken}.get(split) or _Rows([], [], None) for split in SPLITS}
+
+
+def _per_class(labels: Labels | None, images: int, classes: int | None) -> list[int]:
+    if labels is None or classes is None:
+        return [images]
+    return [int(number) for number in np.bincount(labels, minlength=classes)]
+
+
+def _also_in(train: _Rows, part: _Rows) -> int:
+    """How many images of another split are also in train, byte for byte."""
+    known = set(train.prints)
+    return sum(image in known for image in part.prints)

@@ -7,7 +7,9 @@ from pathlib import Path
 from study.utils.errors import StudyError
 from study.vit.data.arrays import SPLITS
 from study.vit.data.dataset import DatasetInfo
+from study.vit.data.encoded import missing_shares
 from study.vit.data.images import Header, header
+from study.vit.data.splits import percent
 
 SPLIT_WORDS: Mapping[str, str] = {
     "train": "train",
@@ -45,11 +47,12 @@ def _nearest(path: Path) -> str:
 def known(
     name: str,
     first: Sequence[tuple[str, bytes]],
-    classes: int | None,
-    counts: Mapping[str, int],
-    class_names: Sequence[str] | None = None,
+    class_names: tuple[str, ...] | None,
+    counts: Mapping[str, Sequence[int]],
+    origins: Mapping[str, str],
+    left_out: Sequence[str],
 ) -> DatasetInfo:
-    """The description of own data, from its first images, its classes and the sizes of its splits.
+    """The description of own data, from its first images, its classes, and the given splits with their origins.
 
     Images that cannot be read are left to decoding, which lists all of them, unless none of the first ones can be read.
     """
@@ -57,16 +60,20 @@ def known(
         raise StudyError(f"data set {name!r} contains no images")
     headers = list(_headers(first))
     sides = {side for image in headers for side in (image.width, image.height)}
+    taken = missing_shares(counts.keys(), class_names is not None)
     return DatasetInfo(
         name=name,
         image_size=sides.pop() if len(sides) == 1 else None,
         channels=max(image.channels for image in headers),
-        classes=classes,
-        splits={split: counts[split] for split in SPLITS} if len(counts) == len(SPLITS) else None,
-        description="own data" + (", no labels: for pre-training only" if classes is None else ""),
+        classes=None if class_names is None else len(class_names),
+        splits=None if taken else {split: sum(counts.get(split, ())) for split in SPLITS},
+        description="own data" + (", no labels: for pre-training only" if class_names is None else ""),
         source=str(existing(name)),
         licence="unknown",
-        class_names=None if class_names is None else tuple(class_names),
+        class_names=class_names,
+        counts=counts,
+        origins={**origins, **{split: f"{percent(share)} of train, by content" for split, share in taken.items()}},
+        left_out=tuple(left_out),
     )
 
 

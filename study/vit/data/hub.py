@@ -13,10 +13,11 @@ from typing import Any
 from study.utils.errors import StudyError
 from study.vit.data.arrays import SPLITS, Decoded
 from study.vit.data.dataset import DatasetInfo
-from study.vit.data.encoded import assemble
+from study.vit.data.encoded import MISSING_SHARES, assemble
 from study.vit.data.examples import Example, from_files, from_splits, literal, quiet_datasets
 from study.vit.data.hub_classes import CIFAR10, CIFAR100, DIGITS, FASHION_MNIST
 from study.vit.data.source import Source
+from study.vit.data.splits import percent
 
 TIMEOUT = 5  # seconds to wait for the Hub's first response
 
@@ -36,6 +37,7 @@ class HubSet:
     licence: str
     class_names: tuple[str, ...] | None = None  # as the Hub records them; None: not known before reading
     files: Mapping[str, str] | None = None  # of each split, if the configuration contains more splits
+    has_validation: bool = False  # otherwise it is taken from train
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -90,6 +92,7 @@ SETS: Mapping[str, HubSet] = {
         channels=3,
         classes=102,
         splits={"train": 1_020, "validation": 1_020, "test": 6_149},
+        has_validation=True,
         description="Oxford Flowers-102: photographs of flowers, official splits (Nilsback and Zisserman 2008)",
         licence="none stated",
     ),
@@ -135,6 +138,7 @@ class Hub(Source):
             source=f"huggingface.co/datasets/{known.repository} at {known.revision[:8]}",
             licence=known.licence,
             class_names=known.class_names,
+            origins=_origins(known),
         )
 
     def fingerprint(self) -> str:
@@ -189,6 +193,13 @@ class Hub(Source):
             f"or use your own copy: replace {self.name} in the grid by parquet:FOLDER (with train.parquet and "
             "test.parquet in FOLDER) or imagefolder:FOLDER (with one folder of images per class)"
         )
+
+
+def _origins(known: HubSet) -> dict[str, str]:
+    origins = {split: f"official {split} split" for split in SPLITS}
+    if not known.has_validation:
+        origins["validation"] = f"{percent(MISSING_SHARES['validation'])} of train, by content"
+    return origins
 
 
 def cached(known: HubSet) -> dict[str, list[str]] | None:

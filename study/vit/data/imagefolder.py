@@ -28,9 +28,10 @@ class ImageFolder(Source):
         return known(
             self.name,
             first=[(str(file), file.read_bytes()) for file in islice(train.files, PEEK)],
-            classes=len(train.classes) if train.labelled else None,
-            counts={split: len(part.files) for split, part in folders.items()},
             class_names=tuple(train.classes) if train.labelled else None,
+            counts={split: part.counts(train) for split, part in folders.items()},
+            origins={split: f"folder {part.path.name}" for split, part in folders.items()},
+            left_out=[what for part in folders.values() for what in part.left_out],
         )
 
     def fingerprint(self) -> str:

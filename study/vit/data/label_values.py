@@ -19,9 +19,9 @@ class Encoding:
     values: tuple[Any, ...]
     names: tuple[str, ...]
 
-    def counts(self, found: Values) -> tuple[int, ...]:
+    def counts(self, found: Values) -> list[int]:
         """The number of images of each class."""
-        return tuple(found.get(value, 0) for value in self.values)
+        return [found.get(value, 0) for value in self.values]
 
 
 def are_secret(split: str, found: Values) -> bool:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from study.utils.errors import StudyError
+from study.utils.text import plural
 from study.vit.data.arrays import SPLITS, Decoded
 from study.vit.data.columns import Columns, columns_of
 from study.vit.data.content_digest import Member, digest
@@ -24,7 +25,7 @@ from study.vit.data.encoded import assemble
 from study.vit.data.examples import Example, content
 from study.vit.data.folders import PEEK, SPLIT_WORDS, existing, known
 from study.vit.data.label_values import Encoding, are_secret, check_column, encoding
-from study.vit.data.shards import split_files
+from study.vit.data.shards import left_out, split_files
 from study.vit.data.source import Source
 
 BATCH = 100  # images in memory before they are decoded
@@ -37,6 +38,8 @@ class _Tables:
     files: dict[str, list[Path]]
     columns: Columns
     encoding: Encoding | None  # None: no labels
+    counts: dict[str, list[int]]  # see DatasetInfo
+    left_out: list[str]
 
 
 class Parquet(Source):
@@ -47,9 +50,10 @@ class Parquet(Source):
         return known(
             self.name,
             first=peek(tables.files["train"], tables.columns.image),
-            classes=None if tables.encoding is None else len(tables.encoding.values),
-            counts={split: sum(map(count, parts)) for split, parts in tables.files.items()},
             class_names=None if tables.encoding is None else tables.encoding.names,
+            counts=tables.counts,
+            origins={split: _origin(files) for split, files in tables.files.items()},
+            left_out=tables.left_out,
         )
 
     def fingerprint(self) -> str:
@@ -79,8 +83,9 @@ class Parquet(Source):
         files = self._files()
         columns = self._columns(files)
         _check_split_column(files)
+        unused = self._unused(files)
         if columns.label is None:
-            return _Tables(files, columns, None)
+            return _Tables(files, columns, None, {split: [sum(map(count, files[split]))] for split in files}, unused)
         found = {split: values(parts, columns.label) for split, parts in files.items()}
         published = {split: labels for split, labels in found.items() if not are_secret(split, labels)}
         try:
@@ -89,7 +94,16 @@ class Parquet(Source):
             classes = encoding(published, columns.class_names)
         except StudyError as error:
             raise StudyError(f"data set {self.name!r}, {error}") from None
-        return _Tables({split: files[split] for split in published}, columns, classes)
+        unused += [
+            f"{_origin(files[split])} (its labels are not published)" for split in found if split not in published
+        ]
+        counts = {split: classes.counts(labels) for split, labels in published.items()}
+        return _Tables({split: files[split] for split in published}, columns, classes, counts, unused)
+
+    def _unused(self, files: dict[str, list[Path]]) -> list[str]:
+        path = existing(self.name)
+        used = [file for parts in files.values() for file in parts]
+        return [f"{name} (not the name of a split)" for name in left_out(path, used)] if path.is_dir() else []
 
     def _columns(self, files: dict[str, list[Path]]) -> Columns:
         """The columns, which must be the same in all files. Raises StudyError with the first file that differs."""
@@ -118,6 +132,10 @@ def _examples(tables: _Tables, split: str) -> Iterator[Example]:
                     where = f"{file}, row {row}, column {columns.image!r}"
                     yield Example(where, content(cell, where), numbers.get(label))
                     row += 1
+
+
+def _origin(files: Sequence[Path]) -> str:
+    return files[0].name if len(files) == 1 else f"{files[0].name} and {plural(len(files) - 1, 'more shard')}"
 
 
 def _check_split_column(files: dict[str, list[Path]]) -> None:

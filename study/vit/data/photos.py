@@ -38,6 +38,7 @@ class Photos(Source):
             description="crops of two photographs, 32 x 32 colour, no labels: for pre-training only",
             source="scikit-learn's load_sample_images: photographs by danielbuechele and vultilion on Flickr",
             licence="CC BY 2.0",
+            origins={"validation": "the bottom of each photograph"},
         )
 
     def fingerprint(self) -> str:

@@ -40,6 +40,24 @@ def split_by_content(
     return {split: np.array(sorted(indices), np.intp) for split, indices in chosen.items()}
 
 
+def percent(share: Fraction) -> str:
+    """As in `10 %`."""
+    return f"{float(100 * share):g} %"
+
+
+def expected_sizes(count: int, shares: Mapping[str, Fraction]) -> dict[str, int]:
+    """How many of `count` images of a class go to each split, if no two of them are alike."""
+    left, sizes = max(count - 1, 0), {}
+    for split, share in shares.items():
+        sizes[split] = min(left, _rounded(count * share))
+        left -= sizes[split]
+    return {"train": count - sum(sizes.values()), **sizes}
+
+
+def _rounded(number: Fraction) -> int:
+    return math.floor(number + Fraction(1, 2))
+
+
 def _copies(prints: Sequence[bytes]) -> dict[bytes, list[int]]:
     groups: dict[bytes, list[int]] = defaultdict(list)
     for index, key in enumerate(prints):
@@ -50,7 +68,7 @@ def _copies(prints: Sequence[bytes]) -> dict[bytes, list[int]]:
 def _assign(sizes: Sequence[int], shares: Mapping[str, Fraction]) -> list[str]:
     """The split of each group of copies of one class: splits are filled in turn, and the last group goes to train."""
     total = sum(sizes)
-    room = {split: math.floor(total * share + Fraction(1, 2)) for split, share in shares.items()}
+    room = {split: _rounded(total * share) for split, share in shares.items()}
     result = []
     for size in sizes[:-1]:
         split = next((name for name in room if room[name] >= size), "train")

@@ -45,7 +45,7 @@ def test_integer_labels_are_numbered_in_ascending_order(values: tuple[int, ...],
 def test_numbers_of_classes_have_no_gaps(found: dict[int, int]) -> None:
     made = encoding({"train": found}, None)
     assert list(made.values) == sorted(found)
-    assert made.counts(found) == tuple(found[value] for value in made.values)
+    assert made.counts(found) == [found[value] for value in made.values]
 
 
 def test_a_label_that_train_does_not_have(tmp_path: Path) -> None:
