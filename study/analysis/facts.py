@@ -109,6 +109,10 @@ class TuningFacts(Facts):
     unavailable_importances: Mapping[str, Mapping[str, str]] = {}  # objective, method: why it could not be computed
 
 
+def _without_better(claim: Any) -> Any:
+    return {key: value for key, value in claim.items() if key != "better"} if isinstance(claim, dict) else claim
+
+
 class StudyFacts(Facts):
     """A study's question, its design, and the provenance of its results."""
 
@@ -142,10 +146,14 @@ class StudyFacts(Facts):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, data: Any) -> Any:
-        """Files of earlier versions lack `suits_factorial_fit`; it was true for these two designs."""
-        if isinstance(data, dict) and "suits_factorial_fit" not in data:
-            return {**data, "suits_factorial_fit": data.get("design") in ("factorial", "fractional")}
-        return data
+        """Files of earlier versions lack `suits_factorial_fit`, which was true for these two designs, and `registered`;
+        they have `better` in every claim, of whatever kind."""
+        if not isinstance(data, dict):
+            return data
+        complete = {"suits_factorial_fit": data.get("design") in ("factorial", "fractional"), **data}
+        if "registered" not in data:
+            complete["claims"] = [_without_better(claim) for claim in data.get("claims", ())]
+        return complete
 
     @property
     def design_name(self) -> str:

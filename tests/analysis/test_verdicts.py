@@ -1,6 +1,7 @@
 """Verdicts in the report: numbers checked by hand, their runs, and every form in which they are written."""
 
 import csv
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from helpers.report_samples import KV_HEADS, PRETRAINING, Built, analysed, make_study, unrun
 
 from study.design.study import Trial
-from study.report import Analysis, build
+from study.report import Analysis, analyse, build, read
 from study.report.plots import PLOTS
 from study.report.sections import outline
 from study.report.summary import answers
@@ -165,3 +166,15 @@ def test_adaptive_replicates_are_reported_with_their_method(tmp_path: Path) -> N
     assert "Lan and DeMets 1983" in text
     assert "96.25 to 98.75 % intervals (every look spends a share of 5 %)" in TABLES["claims"].table(analysis).caption
     assert sorted(set(analysis.claim_runs["replicate"])) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_report_of_an_earlier_version_is_read(analysis: Analysis, tmp_path: Path) -> None:
+    """Its claims all had `better`, and it has no record of the claims."""
+    folder = build(analysis.results, tmp_path / "reports" / "x").folder
+    facts = json.loads((folder / "study.json").read_text())
+    del facts["registered"]
+    facts["claims"] = [claim | {"better": "higher"} for claim in facts["claims"]]
+    (folder / "study.json").write_text(json.dumps(facts))
+    old = analyse(read(folder))
+    assert old.verdicts["verdict"].tolist() == analysis.verdicts["verdict"].tolist()
+    assert old.registration == "the time of the claims is not recorded"
