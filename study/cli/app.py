@@ -26,7 +26,7 @@ from study.design.study import load
 from study.planning.state import StudyState
 from study.store.results import Store
 from study.utils.errors import StudyError
-from study.utils.paths import expanded
+from study.utils.paths import expanded_option
 from study.utils.text import plural
 
 if TYPE_CHECKING:
@@ -43,12 +43,8 @@ app = typer.Typer(
 STUDY, RESULTS, SETUP = "Run a study", "Use its results", "Set up"  # headings in `study --help`
 
 
-def _expanded(path: Path | None) -> Path | None:
-    return None if path is None else expanded(path)
-
-
 GridPath = Annotated[
-    Path, typer.Argument(metavar="GRID", callback=_expanded, help="Grid file, such as grids/quickstart.yaml.")
+    Path, typer.Argument(metavar="GRID", callback=expanded_option, help="Grid file, such as grids/quickstart.yaml.")
 ]
 StorePath = Annotated[
     str,
@@ -59,7 +55,7 @@ StorePath = Annotated[
     ),
 ]
 ReportsPath = Annotated[
-    Path, typer.Option("--reports", callback=_expanded, help="Folder for the reports of all studies.")
+    Path, typer.Option("--reports", callback=expanded_option, help="Folder for the reports of all studies.")
 ]
 TrackingUri = Annotated[
     str | None,
@@ -190,7 +186,7 @@ def export_models(
     grid: GridPath,
     store: StorePath = STORE,
     to: Annotated[
-        Path | None, typer.Option("--to", callback=_expanded, help="Output folder.", show_default="exports/STUDY")
+        Path | None, typer.Option("--to", callback=expanded_option, help="Output folder.", show_default="exports/STUDY")
     ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Largest loss of validation accuracy with which int8 is kept.")
@@ -239,7 +235,8 @@ def sync(
 def doctor(
     context: typer.Context,
     grid: Annotated[
-        Path | None, typer.Argument(metavar="GRID", callback=_expanded, help="Grid file whose data sets to check.")
+        Path | None,
+        typer.Argument(metavar="GRID", callback=expanded_option, help="Grid file whose data sets to check."),
     ] = None,
     address: Annotated[str | None, typer.Option(help="Check every node of this Ray cluster.")] = None,
     store: StorePath = STORE,

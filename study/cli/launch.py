@@ -15,12 +15,21 @@ from typer.core import TyperGroup
 
 from study.launch.catalogue import KINDS, find
 from study.launch.cluster import Cluster
+from study.utils.paths import expanded_option
 
 ALL_KINDS = "Options of all kinds"
-GRID = Annotated[Path, typer.Argument(metavar="GRID", help="Grid file, such as grids/quickstart.yaml.")]
+GRID = Annotated[
+    Path, typer.Argument(metavar="GRID", callback=expanded_option, help="Grid file, such as grids/quickstart.yaml.")
+]
 OUTPUT = Annotated[
     Path | None,
-    typer.Option("--output", help="folder for the files", show_default="launch/STUDY-KIND", rich_help_panel=ALL_KINDS),
+    typer.Option(
+        "--output",
+        callback=expanded_option,
+        help="folder for the files",
+        show_default="launch/STUDY-KIND",
+        rich_help_panel=ALL_KINDS,
+    ),
 ]
 FORCE = Annotated[
     bool,

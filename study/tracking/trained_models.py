@@ -14,6 +14,7 @@ from study.tracking.artifact_locations import repair
 from study.tracking.server import default_uri, model_of
 from study.tracking.sqlite import normalised
 from study.utils.errors import StudyError
+from study.utils.paths import expanded
 from study.utils.text import plural
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _folder_of(source: str, store: Store, tracking_uri: str | None) -> Iterator[
     elif TOO_SHORT.fullmatch(source) and not Path(source).exists():
         raise StudyError(f"key prefix {source!r} is too short: give at least four digits")
     elif Path(source).exists() or not KEY.fullmatch(source):
-        yield Path(source)
+        yield expanded(source)
     elif path := _stored(source, store):
         with store.local(path) as folder:
             yield folder

@@ -14,3 +14,8 @@ def expanded(path: Path | str) -> Path:
             f"{path}: no home folder for {Path(path).parts[0]!r}; give the full path, or ./{path} for a folder of that "
             "name"
         ) from None
+
+
+def expanded_option(path: Path | None) -> Path | None:
+    """`expanded` for an option of the command line that may be left out."""
+    return None if path is None else expanded(path)

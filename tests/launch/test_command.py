@@ -94,6 +94,14 @@ def test_values_reach_the_launcher(call, tiny, root):
     assert (root / "launch" / "tiny-onprem" / "cluster.yaml").read_text().count("- b") == 1
 
 
+def test_a_tilde_is_the_home_folder(call, tiny, root, monkeypatch):
+    monkeypatch.setenv("HOME", str(tiny.parent))
+    words = shlex.split(example("slurm"))[4:]
+    done = call("slurm", f"~/{tiny.name}", *words, "--output", "~/files")
+    assert done.exit_code == 0, done.output
+    assert (tiny.parent / "files" / "README.md").is_file()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -35,6 +35,8 @@ def test_a_stage_by_its_key(finished: tuple[Study, list[Stage], Store], monkeypa
     assert model(images).shape == (2, 10)
     assert torch.equal(study.load(finetuned.key[:8])(images), model(images))
     assert torch.equal(study.load(store.root / "finetune" / finetuned.key)(images), model(images))
+    monkeypatch.setenv("HOME", str(store.root))
+    assert torch.equal(study.load(f"~/finetune/{finetuned.key}")(images), model(images))
     assert study.load(pretrained.key)(images).shape == (2, 16)  # an encoder gives features
     monkeypatch.chdir("/")
     monkeypatch.setenv("STUDY_STORE", str(store.root))
