@@ -95,11 +95,11 @@ def test_values_reach_the_launcher(call, tiny, root):
 
 
 def test_a_tilde_is_the_home_folder(call, tiny, root, monkeypatch):
-    monkeypatch.setenv("HOME", str(tiny.parent))
-    words = shlex.split(example("slurm"))[4:]
-    done = call("slurm", f"~/{tiny.name}", *words, "--output", "~/files")
+    monkeypatch.setenv("HOME", str(root))
+    (root / "tiny.yaml").write_text(tiny.read_text())
+    done = call("slurm", "~/tiny.yaml", *shlex.split(example("slurm"))[4:], "--output", "~/files")
     assert done.exit_code == 0, done.output
-    assert (tiny.parent / "files" / "README.md").is_file()
+    assert (root / "files" / "README.md").is_file()
 
 
 @pytest.mark.parametrize(
