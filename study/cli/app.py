@@ -136,7 +136,7 @@ def run(
         bool, typer.Option("--recompute-damaged", help="First remove stored stages that fail verification.")
     ] = False,
     recompute_outdated: Annotated[
-        bool, typer.Option("--recompute-outdated", help="First remove results that other code computed.")
+        bool, typer.Option("--recompute-outdated", help="First remove results of other code or data.")
     ] = False,
     accept_mixed_data: AcceptMixedData = False,
     replace: Replace = False,

@@ -61,11 +61,11 @@ def discard_damaged(state: StudyState, console: Console) -> bool:
 
 
 def discard_outdated(state: StudyState, console: Console) -> bool:
-    """Remove results of other code, so that the next run recomputes them. Returns whether any was found.
+    """Remove results of other code or data, so that the next run recomputes them. Returns whether any was found.
 
     Raises StoreError.
     """
     stages = outdated.discard(state)
     if stages:
-        console.print(f"[yellow]removed[/]  {plural(len(stages), 'result')} of other code", highlight=False)
+        console.print(f"[yellow]removed[/]  {plural(len(stages), 'result')} of other code or data", highlight=False)
     return bool(stages)

@@ -41,12 +41,12 @@ def outdated(state: StudyState) -> Outdated:
 
 
 def discard(state: StudyState) -> list[Stage]:
-    """Remove the outdated results from the store, and start tunings over that used any. Returns their stages.
+    """Remove the results of other code, and those excluded because of other data, from the store.
 
-    Raises StoreError.
+    Starts tunings over that used any. Returns the stages. Raises StoreError.
     """
-    stages = outdated(state).stages
-    keys = {stage.key for stage in stages}
+    keys = {stage.key for stage in outdated(state).stages} | state.other_data.excluded.keys()
+    stages = [stage for key, stage in state.all_stages.items() if key in keys]  # parents before children
     for tuning in state.tunings:
         trials = tuning_state.suggested_trials([tuning])
         if keys & {stage.key for trial in trials for stage in state.stages_of(trial)}:

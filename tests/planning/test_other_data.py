@@ -16,6 +16,7 @@ from study.design.stages import Stage
 from study.design.study import load
 from study.planning.notices import notices
 from study.planning.other_data import OTHER_DATA, other_data
+from study.planning.outdated import discard
 from study.planning.state import StudyState
 from study.report import collect
 from study.store.results import Store
@@ -78,7 +79,18 @@ def test_results_on_changed_data_are_excluded_and_reported(grown: StudyState) ->
     assert row["key"] not in set(collect(grown).history["key"])
     (notice,) = notices(grown)
     assert notice.startswith("1 of 6 stored stages on 'changing' (8 px): trained on other images or labels")
-    assert "Not used in any comparison, unless run or report has --accept-mixed-data" in notice
+    assert "Not used in any comparison: `run --recompute-outdated` computes them again" in notice
+
+
+def test_they_are_computed_again_on_request(grown: StudyState) -> None:
+    assert len(discard(grown)) == 1
+    state = run_all(StudyState.look(grown.study, Store(grown.store.root)))
+    assert statuses(state) == ["done"] * 4
+    assert notices(state) == []
+
+
+def test_accepted_ones_are_not_computed_again(grown: StudyState) -> None:
+    assert discard(StudyState.look(grown.study, grown.store, accept_mixed_data=True)) == []
 
 
 def test_they_are_used_on_request(grown: StudyState) -> None:

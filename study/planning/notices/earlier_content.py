@@ -14,7 +14,8 @@ def earlier_content(state: StudyState) -> Iterator[str]:
         others = [None, *(one for one in state.contents.recorded(name) if one != state.contents.of(name))]
         keys = set().union(*(_keys(state, name, content) for content in others))
         if count := len((keys & state.stored) - state.all_stages.keys()):
-            yield f"{plural(count, 'stage')} of another content of {name!r} stored: its files differ now. Not used."
+            were = "was" if count == 1 else "were"
+            yield f"{plural(count, 'stored stage')} {were} trained on earlier files of {name!r}. Not used."
 
 
 def _keys(state: StudyState, name: str, content: str | None) -> set[str]:

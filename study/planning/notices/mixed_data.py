@@ -8,6 +8,9 @@ from study.planning.state import StudyState
 def mixed_data(state: StudyState) -> Iterator[str]:
     """One sentence per data set and image size. Raises StoreError."""
     used = "Used nevertheless, because of --accept-mixed-data"
-    unused = "Not used in any comparison, unless run or report has --accept-mixed-data"
+    unused = (
+        "Not used in any comparison: `run --recompute-outdated` computes them again, and --accept-mixed-data (run, "
+        "report) uses them"
+    )
     for mixture in state.other_data.mixtures:
         yield f"{mixture}. {used if state.other_data.accepted else unused}."
