@@ -159,7 +159,7 @@ def test_a_report_is_not_overwritten_by_an_empty_one(tiny: Path, place: Path, co
     Store(place / ".study").write("studies/other.json", b"{}")  # a store without results of this study
     code, _, message = command("report", tiny.name)
     assert code == 2
-    assert "run it first" in message
+    assert "no results of 'tiny' in" in message
     assert report.read_text() == "of another machine"
 
 
