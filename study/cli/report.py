@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from study.cli.exit_codes import ExitCode
 from study.cli.places import Places
+from study.design.metrics import Source, metric_of
 from study.planning.state import StudyState
 from study.tracking.ledger import Ledger
 from study.utils.errors import Advice, StudyError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def write_report(state: StudyState, places: Places, console: Console) -> Path:
     """Write the report. Returns its folder."""
-    return _write(_results(state, places), places, console)
+    return _write(_results(state, places), state, places, console)
 
 
 def update_report(state: StudyState, places: Places, console: Console) -> Path:
@@ -27,8 +28,9 @@ def update_report(state: StudyState, places: Places, console: Console) -> Path:
 
     folder, results = places.reports / state.study.name, _results(state, places)
     if not is_current(results, folder):
-        return _write(results, places, console)
-    console.print(f"report up to date: {folder / 'report.html'}", highlight=False)
+        return _write(results, state, places, console)
+    _show_export(results, state, places, console)
+    console.print(f"report up to date: {escape(str(folder / 'report.html'))}", highlight=False)
     return folder
 
 
@@ -43,7 +45,7 @@ def rebuild_report(state: StudyState, places: Places, console: Console) -> ExitC
             Advice("to run it", "run"),
         )
     results = _results(state, places)
-    _write(results, places, console)
+    _write(results, state, places, console)
     return ExitCode.FAILED if (results.trials["status"] == "failed").any() else ExitCode.OK
 
 
@@ -53,7 +55,7 @@ def _results(state: StudyState, places: Places) -> "Results":
     return collect(state, Ledger(state.store, state.study.name).runs(places.tracking_uri))
 
 
-def _write(results: "Results", places: Places, console: Console) -> Path:
+def _write(results: "Results", state: StudyState, places: Places, console: Console) -> Path:
     from study.report import build
 
     folder = places.reports / results.facts.study
@@ -63,5 +65,17 @@ def _write(results: "Results", places: Places, console: Console) -> Path:
         console.print(escape(sentence), highlight=False)
     for warning in made.warnings:
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
-    console.print(f"report: {folder / 'report.html'} and {folder / 'report.ipynb'}", highlight=False)
+    _show_export(results, state, places, console)
+    page, notebook = (escape(str(folder / name)) for name in ("report.html", "report.ipynb"))
+    console.print(f"report: {page} and {notebook}", highlight=False)
     return folder
+
+
+def _show_export(results: "Results", state: StudyState, places: Places, console: Console) -> None:
+    """The command that measures exported models, if claims or contrasts are about models that are not exported yet."""
+    grid = state.study.grid
+    metrics = [claim.metric for claim in grid.claims] + [contrast.metric for contrast in grid.compare]
+    needed = any(metric_of(metric).source == Source.EXPORT for metric in metrics)
+    if needed and {cell.name for cell in state.study.included} - set(results.device["cell"]):
+        command = places.invocation.command("export")
+        console.print(f"to measure exported models: {escape(command)}", highlight=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """The verb `sync`: delivers the results of a study that are missing in MLflow."""
 
 from rich.console import Console
+from rich.markup import escape
 
 from study import tracking
 from study.cli.exit_codes import ExitCode
@@ -21,7 +22,7 @@ def sync(state: StudyState, places: Places, console: Console) -> ExitCode:
             tracker.finish("FINISHED", None)
         if tracker.problem is not None:
             raise StudyError(f"MLflow at {uri}: {tracker.problem}")
-    console.print(f"{plural(len(stages), 'run')} delivered to {uri}", highlight=False)
+    console.print(f"{plural(len(stages), 'run')} delivered to {escape(uri)}", highlight=False)
     return ExitCode.OK
 
 

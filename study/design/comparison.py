@@ -14,6 +14,7 @@ from study.design.claim_kinds.claim_kind import Corner
 from study.design.claims import ClaimSpec
 from study.design.contrasts import ContrastSpec
 from study.design.factors import Factor, UnknownLevelError, named_levels
+from study.design.grid import Grid
 from study.design.metrics import METRICS
 from study.design.yaml_file import Keys, Place, did_you_mean
 from study.utils.errors import StudyError
@@ -145,6 +146,26 @@ def check_contrasts(
             raise here.error(error.message, error.keys) from None
         if not found.sets(cells, factors):
             raise here.error(_no_match(found, factors, set(cells), excluded_by))
+
+
+def check_pretraining(grid: Grid, factors: Factors, cells: Mapping[Labels, bool], top: Place) -> None:
+    """Raises StudyError for a claim or contrast on pre-training times that includes a cell without pre-training.
+
+    `cells` are the included cells, and whether each is pre-trained.
+    """
+    claims = [(spec.metric, select(spec, factors), top / "claims" / i) for i, spec in enumerate(grid.claims)]
+    contrasts = [
+        (spec.metric, select_contrast(spec, factors), top / "compare" / i) for i, spec in enumerate(grid.compare)
+    ]
+    for metric, found, at in claims + contrasts:
+        compared = itertools.chain.from_iterable(found.sets(list(cells), factors))
+        lacking = next((cell for cell in compared if not cells[cell]), None)
+        if metric == "pretrain_seconds" and lacking:
+            named = _written(dict(zip(factors, lacking, strict=True)))
+            raise (at / "metric").error(
+                f"pretrain_seconds: the cell with {named} has no pre-training; compare other cells, limit the "
+                "comparison with 'where', or use train_seconds"
+            )
 
 
 def _no_match(found: Selection, factors: Factors, cells: Set[Labels], excluded_by: ExcludedBy) -> str:

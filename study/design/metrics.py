@@ -70,7 +70,8 @@ class Unit:
     def value(self, number: float) -> str:
         """A value with its unit and all of its decimals: 70.88 %, 3.00 s."""
         exact = Decimal(repr(float(number))) * Decimal(repr(self.scale))
-        return f"{exact:,.{self._decimals_of(exact)}f} {self.value_name or self.name}".replace("-", formats.MINUS)
+        number_only = f"{exact:,.{self._decimals_of(exact)}f}".replace("-", formats.MINUS)
+        return f"{number_only} {self.value_name or self.name}"
 
     def _decimals_of(self, exact: Decimal) -> int:
         exponent = exact.normalize().as_tuple().exponent
@@ -80,8 +81,8 @@ class Unit:
 POINTS = Unit(
     "points",
     100.0,
-    factors={"points": "0.01", "point": "0.01", "percentage points": "0.01", "percentage point": "0.01"},
-    values={"%": "0.01", "percent": "0.01"},
+    factors={"points": "0.01"},
+    values={"%": "0.01"},
     value_name="%",
 )
 _TIMES = {"s": "1", "ms": "0.001", "min": "60", "h": "3600"}
@@ -94,6 +95,19 @@ _PARAMETERS = {"parameters": "1", "k": "1e3", "M": "1e6", "G": "1e9"}
 PARAMETERS = Unit("parameters", decimals=0, factors=_PARAMETERS, values=_PARAMETERS)
 _MULTIPLY_ADDS = {"multiply-adds": "1", "k": "1e3", "M": "1e6", "G": "1e9"}
 MULTIPLY_ADDS = Unit("multiply-adds", decimals=0, factors=_MULTIPLY_ADDS, values=_MULTIPLY_ADDS)
+SPELLINGS = {  # other spellings of units; without regard to capitals, unless they are another unit
+    **dict.fromkeys(("point", "pp", "percentage points", "percentage point"), "points"),
+    "percent": "%",
+    **dict.fromkeys(("second", "seconds", "sec"), "s"),
+    **dict.fromkeys(("millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(("minute", "minutes"), "min"),
+    **dict.fromkeys(("hour", "hours"), "h"),
+    "k": "k",
+    "byte": "bytes",
+    "kb": "kB",
+    "parameter": "parameters",
+    **dict.fromkeys(("multiply-add", "macs"), "multiply-adds"),
+}
 
 
 @dataclass(frozen=True)
@@ -148,35 +162,56 @@ def amount(written: str, units: Mapping[str, str]) -> float:
     Raises ValueError for other text, and for a unit that is not among them.
     """
     found = _AMOUNT.fullmatch(written)
-    if found is None or found["unit"] not in units:
+    unit = _unit(found["unit"]) if found else ""
+    if found is None or unit not in units:
         valid = f", or a number with a unit ({', '.join(units)})" if units else ""
         raise ValueError(f'invalid value "{written}": must be a number{valid}')
-    return float(Decimal(found["number"]) * Decimal(units[found["unit"]]))
+    return float(Decimal(found["number"]) * Decimal(units[unit]))
+
+
+def _unit(written: str | None) -> str:
+    """A unit in its first spelling; as written if it has no other."""
+    words = " ".join((written or "").split())
+    return SPELLINGS.get(words.lower(), words.lower() if words.lower() in SPELLINGS.values() else words)
+
+
+def _check_not_negative(number: Any, written: Any, name: str) -> None:
+    if _is_finite(number) and number < 0:
+        shown = f'"{written}"' if isinstance(written, str) else f"{written:g}"
+        raise ValueError(f"invalid {name} {shown}: must be 0 or more")
 
 
 def margin_of(written: Any, metric: Metric) -> Any:
     """A margin as the stored number; what is neither text nor a number is returned as it is.
 
-    Raises ValueError for a unit that does not suit the metric, and for a share above `LARGEST_BARE` without a unit,
-    since 0.5 may mean half a point or 50 points.
+    Raises ValueError for a unit that does not suit the metric, for a negative number, and for a share above
+    `LARGEST_BARE` without a unit, since 0.5 may mean half a point or 50 points.
     """
-    if not metric.unit.is_share:
-        return amount(written, metric.unit.factors) if isinstance(written, str) else written
     if isinstance(written, str):
-        return _share_margin(written, metric.unit)
-    if isinstance(written, int | float) and not isinstance(written, bool) and written > LARGEST_BARE:
-        meant = [f"{number:g} points (write `{number:g} points`)" for number in (written, 100 * written)]
-        question = " or ".join(meant if written <= 1 else meant[:1])
-        raise ValueError(f"invalid margin {written:g}: accuracies are shares from 0 to 1; did you mean {question}?")
-    return written
+        number: Any = (
+            _share_margin(written, metric.unit) if metric.unit.is_share else amount(written, metric.unit.factors)
+        )
+    else:
+        number = written
+        if metric.unit.is_share and _is_finite(written) and written > LARGEST_BARE:
+            raise ValueError(_ambiguous(written))
+    _check_not_negative(number, written, "margin")
+    return number
+
+
+def _ambiguous(written: float) -> str:
+    """The message for a margin of an accuracy that is probably meant in points."""
+    meant = [f"`{number:g} point{'' if number == 1 else 's'}`" for number in (written, 100 * written) if number <= 100]
+    question = f"; did you mean {' or '.join(meant)}?" if meant else ", so a margin is at most `100 points`"
+    return f"invalid margin {written:g}: accuracies are shares from 0 to 1{question}"
 
 
 def _share_margin(written: str, unit: Unit) -> float:
     found = _AMOUNT.fullmatch(written)
-    if found is not None and found["unit"] in unit.values:
+    if found is not None and _unit(found["unit"]) in unit.values:
         raise ValueError(
             f'invalid margin "{written}": {found["unit"]} of an accuracy may mean points or a ratio; for a difference '
-            f"in percentage points write `{found['number']} points`"
+            f"in percentage points write `{found['number']} point{'' if found['number'] == '1' else 's'}`"
         )
     share = amount(written, unit.factors)
     if share > 1:
@@ -187,14 +222,23 @@ def _share_margin(written: str, unit: Unit) -> float:
 def value_of(written: Any, metric: Metric) -> Any:
     """A number that cells are compared with, as the stored number; other forms are returned as they are.
 
-    Raises ValueError for a unit that does not suit the metric, and for an accuracy outside 0 to 1.
+    Raises ValueError for a unit that does not suit the metric, for a negative number, and for an accuracy above 1.
     """
+    if isinstance(written, str):
+        found = _AMOUNT.fullmatch(written)
+        if found is not None and metric.unit.is_share and _unit(found["unit"]) in metric.unit.factors:
+            raise ValueError(f'invalid value "{written}": write an accuracy as `{found["number"]} %`')
     number = amount(written, metric.unit.values) if isinstance(written, str) else written
-    if isinstance(number, int | float) and metric.unit.is_share and math.isfinite(number) and not 0 <= number <= 1:
-        shown = written if isinstance(written, str) else f"{written:g}"
-        meant = f"; did you mean {number:g} % (write `{number:g} %`)?" if 1 < number <= 100 else ""
-        raise ValueError(f"invalid value {shown} in 'against': accuracies are shares from 0 to 1{meant}")
+    _check_not_negative(number, written, "value")
+    if metric.unit.is_share and _is_finite(number) and number > 1:
+        shown = f'"{written}"' if isinstance(written, str) else f"{written:g}"
+        meant = "" if isinstance(written, str) or number > 100 else f"; did you mean `{number:g} %`?"
+        raise ValueError(f"invalid value {shown}: accuracies are shares from 0 to 1{meant}")
     return number
+
+
+def _is_finite(number: Any) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
 
 
 def margin_in_points(share: float) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from study.design import kinds
-from study.design.comparison import check_claims, check_contrasts, labels_by_factor
+from study.design.comparison import check_claims, check_contrasts, check_pretraining, labels_by_factor
 from study.design.constraints import Conditions
 from study.design.factors import Factor, Level, read_factor, read_levels
 from study.design.grid import FactorSpec, Grid, SampleSpec
@@ -178,6 +178,12 @@ def load(path: Path | str) -> Study:
     excluded_by = functools.partial(layout.excluded_by, cells)
     check_claims(grid.claims, labels_by_factor(factors), included, top / "claims", excluded_by)
     check_contrasts(grid.compare, labels_by_factor(factors), included, top / "compare", excluded_by)
+    pretrained = {
+        tuple(cell.labels.values()): cell.settings.pretrain is not None
+        for cell in cells
+        if cell.excluded is None and cell.settings is not None
+    }
+    check_pretraining(grid, labels_by_factor(factors), pretrained, top)
     settings_of = {cell.name: cell.settings for cell in cells if cell.excluded is None and cell.settings is not None}
     return Study(grid, design, factors, cells, source, _space(grid, factors, settings_of, top))
 

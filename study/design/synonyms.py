@@ -33,6 +33,13 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("ablation", "ofat", "one_at_a_time", "single"), ("one_factor",)),
     **dict.fromkeys(("loo", "remove_one"), ("leave_one_out",)),
     **dict.fromkeys(("optuna", "bayesian", "random"), ("search",)),
+    # metrics
+    **dict.fromkeys(("accuracy", "acc", "test_acc", "top1", "top_1"), ("test_accuracy", "val_accuracy")),
+    **dict.fromkeys(("val_acc", "validation_accuracy"), ("val_accuracy",)),
+    **dict.fromkeys(("time", "seconds", "training_time", "train_time"), ("train_seconds",)),
+    **dict.fromkeys(("parameter_count", "num_params", "n_params"), ("params",)),
+    **dict.fromkeys(("flops", "mac"), ("macs",)),
+    **dict.fromkeys(("latency", "latency_ms"), ("fp32_ms",)),
     # sections
     **dict.fromkeys(("model", "architecture", "vit", "backbone"), ("encoder",)),
     **dict.fromkeys(("pretraining", "pre_training", "pre-training", "mae"), ("pretrain",)),

@@ -72,8 +72,8 @@ def latencies(folder: Path, milliseconds: dict[str, float], **processors: str) -
 @pytest.mark.parametrize(
     ("milliseconds", "processors", "verdict", "note"),
     [
-        ({}, {}, "undecided", "not measured yet: kv heads=1; baseline; run `study export`"),
-        ({"baseline": 2.0}, {}, "undecided", "not measured yet: kv heads=1; run `study export`"),
+        ({}, {}, "undecided", "not exported yet: kv heads=1; baseline"),
+        ({"baseline": 2.0}, {}, "undecided", "not exported yet: kv heads=1"),
         ({"baseline": 2.0, "kv heads=1": 1.5}, {}, "supported", "one measurement per cell, on a processor"),
         ({"baseline": 2.0, "kv heads=1": 2.5}, {}, "refuted", "one measurement per cell, on a processor"),
         (

@@ -133,3 +133,17 @@ def test_a_report_has_no_path_of_this_machine(moved: Path, place: Path, command:
     text = "\n".join(cell.source for cell in nbformat.read(report / "report.ipynb", 4).cells)
     assert "checksum mismatch in result.json" in (report / "results.csv").read_text(encoding="utf-8")
     assert {parsed(line)[1]["grid"] for line in SUGGESTED.findall(text)} == {Path("again.yaml")}
+
+
+def test_claims_on_exported_models_name_the_command_that_measures_them(
+    moved: Path, place: Path, command: Command
+) -> None:
+    """Places with brackets are shown as they are: rich reads them as markup."""
+    claim = "\nclaims:\n  - {claim: fast, kind: less, cells: {kv heads: 2}, metric: fp32_ms}\n"
+    moved.write_text(moved.read_text() + claim)
+    (place / ODD).rename(place / "a [red]store")
+    code, output, _ = command("report", moved.name, "--store", "a [red]store", "--reports", "a [b]report")
+    assert code == 0
+    verb, arguments = parsed(suggested(output))
+    assert (verb, arguments["store"]) == ("export", "a [red]store")
+    assert "report: a [b]report/tiny/report.html and a [b]report/tiny/report.ipynb" in output

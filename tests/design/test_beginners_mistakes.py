@@ -13,6 +13,7 @@ from study.design import kinds
 from study.design.claims import ClaimSpec
 from study.design.grid import FactorSpec, Grid, LevelSpec, ParameterSpec, SearchSpec, TuneSpec
 from study.design.level_ranges import expand_ranges
+from study.design.metrics import METRICS
 from study.design.mistakes import Mistakes
 from study.design.overrides import paths
 from study.design.resources import Resources
@@ -44,6 +45,18 @@ MISTAKES = [
     (f"{HEADS}{WIDTH}", "  - {name: heads, levels: [1]}\n", 9, "must be a mapping, as in {key: value}"),
     ("study:", "exclude: [{heads: 1}]\nstudy:", 1, "unknown key 'heads'; possible: when, reason"),
     ("study:", "claims: [a is better]\nstudy:", 1, "a mapping with keys among claim"),
+    (
+        "study:",
+        "claims: [{claim: c, kind: less, cells: {heads: 1}, metric: latency}]\nstudy:",
+        1,
+        "unknown metric 'latency'; did you mean 'fp32_ms'?",
+    ),
+    (
+        "study:",
+        "claims: [{claim: c, kind: less, cells: {heads: 1}, metric: accuracy}]\nstudy:",
+        1,
+        "unknown metric 'accuracy'; did you mean 'test_accuracy'?",
+    ),
     # YAML
     ("    width: 12", "\twidth: 12", 5, "indent with spaces, not with tabs"),
     ("    width: 12", "    width: 12\n    width: 13", 6, "duplicate key 'width'"),
@@ -174,7 +187,7 @@ def test_a_misspelt_key_is_not_missing_too(tmp_path: Path) -> None:
 def test_every_synonym_stands_for_names_that_exist() -> None:
     models = (Grid, FactorSpec, LevelSpec, ParameterSpec, TuneSpec, SearchSpec, ClaimSpec, Resources)
     known = {name for model in models for name in model.model_fields} | {path.rpartition(".")[2] for path in paths()}
-    known |= {design.in_grid for design in kinds.DESIGNS.values()}
+    known |= {design.in_grid for design in kinds.DESIGNS.values()} | METRICS.keys()
     assert {name for names in SYNONYMS.values() for name in names} <= known
 
 

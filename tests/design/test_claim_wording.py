@@ -95,6 +95,7 @@ def test_ends_of_a_region_are_never_rounded(margin: float) -> None:
         ),
         ({"kind": "less", "metric": "int8_ms"}, "below 0.00 ms (one measurement per cell, no interval)"),
         ({"kind": "greater", "margin": "0.001 points"}, "above +0.001 points"),
+        ({"kind": "less", "metric": "macs", "against": "1 M"}, "against 1,000,000 multiply-adds; holds"),
     ],
 )
 def test_sentences(keys: dict[str, object], sentence: str) -> None:

@@ -276,7 +276,8 @@ def test_two_levels_may_not_set_the_same_field(grid: Loader) -> None:
         "depth": {"path": "encoder.depth", "levels": [3, 4]},
         "size": {"levels": [{"label": "big", "set": {"encoder.depth": 6, "encoder.width": 24}}]},
     }
-    assert len(grid(factors=factors).cells) == 3
+    with pytest.raises(StudyError, match=r"cell 'size=big': encoder.depth: is set by both '3' and 'big'"):
+        grid(factors=factors)
     big = [{"when": {"size": "big"}, "reason": "why"}]
     either = ({"depth": 3, "size": "big"}, {"depth": 4, "size": "baseline"})
     singles = [{"when": when, "reason": "why"} for when in either]
@@ -299,6 +300,38 @@ def test_a_level_may_not_set_a_field_of_a_section_that_another_removes(grid: Loa
     study = grid(factors=factors, design="factorial",
                  exclude=[{"when": {"mask": 0.5, "pre-training": None}, "reason": "nothing to mask"}])  # fmt: skip
     assert excluded(study) == {"mask=0.5, pre-training=none": "nothing to mask"}
+
+
+@pytest.mark.parametrize(
+    ("key", "comparison", "valid"),
+    [
+        ("claims", {"cells": {"pre-training": "none"}}, False),
+        ("claims", {"cells": {"pre-training": "none"}, "against": 3}, False),
+        ("claims", {"cells": {"heads": 2}}, False),  # averaged over both levels of pre-training
+        ("claims", {"cells": {"heads": 2}, "where": {"pre-training": "MAE"}}, True),
+        ("claims", {"cells": {"pre-training": "MAE"}, "against": "3 s"}, True),
+        ("compare", {"cells": {"pre-training": "none"}}, False),
+        ("compare", {"cells": {"heads": 2}}, False),
+        ("compare", {"cells": {"heads": 2}, "where": {"pre-training": "MAE"}}, True),
+    ],
+)
+def test_times_of_pre_training_are_compared_between_cells_that_have_it(
+    grid: Loader, key: str, comparison: dict[str, Any], valid: bool
+) -> None:
+    factors = {
+        "heads": {"path": "encoder.num_kv_heads", "levels": [2]},
+        "pre-training": {"path": "pretrain", "levels": [None], "baseline": "MAE"},
+    }
+    baseline = GRID["baseline"] | {"pretrain": {"dataset": "digits"}}
+    written = comparison | {"metric": "pretrain_seconds"} | ({"claim": "c", "kind": "less"} if key == "claims" else {})
+    changes = {"design": "factorial", "factors": factors, "baseline": baseline, key: [written]}
+    if valid:
+        assert grid(**changes)
+    else:
+        with pytest.raises(
+            StudyError, match=rf"{key}\[0\].metric: pretrain_seconds: the cell with .* has no pre-train"
+        ):
+            grid(**changes)
 
 
 def test_cell_names_are_unique(grid: Loader) -> None:

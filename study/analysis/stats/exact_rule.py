@@ -15,7 +15,7 @@ from study.design.metrics import Source, metric_of
 
 LACKING = {
     Source.SETTINGS: "no result yet of: {cells}",
-    Source.EXPORT: "not measured yet: {cells}; run `study export`",
+    Source.EXPORT: "not exported yet: {cells}",
 }
 
 
