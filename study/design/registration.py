@@ -15,7 +15,7 @@ from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, select
 from study.utils.text import plural
 
-How = Literal["before", "after", "changed", "found", "edited", "open", "unknown"]
+How = Literal["before", "anew", "after", "changed", "found", "edited", "open", "unknown"]
 
 
 class RegisteredClaim(BaseModel):
@@ -52,11 +52,12 @@ class Standing:
     """When a claim was registered.
 
     before   before any result was stored
+    anew     the same, but earlier entries lack it, and the study may have had other settings or data then
     after    when results were stored, and earlier entries lack it
     changed  the same, and earlier entries have another form of it
     found    in the first entry, when results were already stored: when it was written is not known
     edited   not registered: the last entry lacks it
-    open     not registered: the study has neither entries nor results
+    open     not registered: the study has no results
     unknown  not registered: the study has results but no entries
     """
 
@@ -92,11 +93,11 @@ def _standing(claim: RegisteredClaim, present: Entry, history: Sequence[Entry]) 
         return Standing("unknown" if present.results else "open")
     unbroken = list(itertools.takewhile(lambda entry: entry.has(claim), reversed(history)))
     if not unbroken:
-        return Standing("edited", results=present.results)
+        return Standing("edited", results=present.results) if present.results else Standing("open")
     entry, earlier = unbroken[-1], history[: len(history) - len(unbroken)]
     how: How = "after" if earlier else "found"
     if entry.results == 0:
-        how = "before"
+        how = "anew" if earlier else "before"
     elif any(one.claim == claim.claim for other in earlier for one in other.claims):
         how = "changed"
     return Standing(how, entry.time, entry.results)
@@ -122,6 +123,7 @@ def _written(standing: Standing, numbers: list[int], total: int) -> str:
     was, it, written = ("were", "they", "were written") if several else ("was", "it", "was written")
     text = {
         "before": f"{written} before any result was stored",
+        "anew": f"{written} before any result with the settings and data of that time was stored",
         "after": f"{written} after {count}",
         "changed": f"changed after {count}",
         "found": f"{was} first recorded after {count}; when {it} {written} is not known",
@@ -134,7 +136,8 @@ def _written(standing: Standing, numbers: list[int], total: int) -> str:
 
 def _which(numbers: list[int], total: int) -> str:
     if len(numbers) == total:
-        return "the claim" if total == 1 else f"all {total} claims"  # never one
+        few = {1: "the claim", 2: "both claims"}
+        return few.get(total) or f"all {total} claims"  # never one
     *others, last = map(str, numbers)
     return f"claims {', '.join(others)} and {last}" if others else f"claim {last}"
 

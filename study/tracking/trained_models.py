@@ -59,7 +59,11 @@ def _folder_of(source: str, store: Store, tracking_uri: str | None) -> Iterator[
             yield folder
     else:
         where = store.root.resolve() if store.is_folder else store
-        raise StudyError(f"no stage with key prefix {source!r} in {where}; the report of a study lists its keys")
+        place = f"in {where}" if store.exists else f"in {where}: no store there"
+        raise StudyError(
+            f"no stage with key prefix {source!r} {place}; give another store as load({source!r}, store=PATH); "
+            "the report of a study lists its keys"
+        )
 
 
 def _stored(prefix: str, store: Store) -> str | None:

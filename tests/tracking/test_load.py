@@ -58,8 +58,12 @@ def test_a_stage_by_its_run(finished: tuple[Study, list[Stage], Store], place: P
 
 
 def test_sources_that_are_not_found(place: Path) -> None:
-    with pytest.raises(StudyError, match=r"no stage with key prefix 'abcdef' in .*\.study"):
+    with pytest.raises(
+        StudyError, match=r"no stage with key prefix 'abcdef' in .*/\.study.*; give another store as load\("
+    ):
         study.load("abcdef")
+    with pytest.raises(StudyError, match=r"in .*/elsewhere: no store there; give another store"):
+        study.load("abcdef", store="elsewhere")
     with pytest.raises(StudyError, match="key prefix 'abc' is too short: give at least four digits"):
         study.load("abc")
     with pytest.raises(StudyError, match="not found: no MLflow database at sqlite"):

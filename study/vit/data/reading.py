@@ -12,6 +12,7 @@ from study.vit.data.splits import expected_sizes
 
 MOST = 8  # names of classes, or files that are not read, in a line
 LONGEST = 24  # characters of a name
+DEEP = {"integer": "with more than 8 bits", "float": "of floats"}  # the kinds of `deep.WHITES`
 
 
 def how_read(info: DatasetInfo, size: int) -> str:
@@ -69,8 +70,10 @@ def _splits(info: DatasetInfo) -> str:
 
 def _pixels(info: DatasetInfo, size: int) -> str:
     colour = "colour" if info.channels == 3 else "grey"
+    if colour == "grey" and info.counts is not None and info.white is None:
+        colour += " in the first images"  # the others have not been decoded yet
     for kind, white in (info.white or {}).items():
-        colour += f", values of type {kind} from 0 to {white:g}"
+        colour += f", grey images {DEEP[kind]}: 0 to {white:g} scaled to 0 to 255"
     if info.image_size is None:
         return f"sizes vary: centre square of each, resized to {size} px, {colour}"
     if info.image_size == size:

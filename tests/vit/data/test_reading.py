@@ -11,6 +11,7 @@ import pytest
 from helpers.data_samples import digits, encode, save_images, save_table
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from study.utils.errors import StudyError
 from study.vit.data import checked, describe, load
@@ -56,12 +57,26 @@ def test_of_folders_before_and_after_reading(tmp_path: Path) -> None:
     absent = f"2 classes without images for test (c, {'x' * 23}…)"
     assert line(name, 12) == (
         f"{classes}about 52 train (folder train), about 8 validation (10 % of train, by content), about 12 test "
-        f"(folder test); 8 x 8 px, enlarged to 12 px, grey; {absent}; left out: 1 .txt file"
+        f"(folder test); 8 x 8 px, enlarged to 12 px, grey in the first images; {absent}; left out: 1 .txt file"
     )
     assert how_read(load(name, 12).info, 12) == (
         f"{classes}52 train (folder train), 8 validation (10 % of train, by content), 12 test (folder test); 8 x 8 px, "
         f"enlarged to 12 px, grey; {absent}; 2 of 12 test images are also in train; left out: 1 .txt file"
     )
+
+
+def test_the_colour_of_images_is_that_of_the_first_ones_before_reading(tmp_path: Path) -> None:
+    """Sixteen grey images with 12 bits are looked at, the colour images after them are not."""
+    for name, value in (("a", np.full((8, 8), 4095, np.uint16)), ("b", np.full((8, 8, 3), 9, np.uint8))):
+        (tmp_path / name).mkdir()
+        for i in range(20):
+            different = value.copy()
+            different[0, 0] = i
+            Image.fromarray(different).save(tmp_path / name / f"{i}.png")
+    name = f"imagefolder:{tmp_path}"
+    assert line(name).endswith("8 x 8 px, grey in the first images")
+    read = how_read(load(name, 8).info, 8)
+    assert read.endswith("8 x 8 px, colour, grey images with more than 8 bits: 0 to 4095 scaled to 0 to 255")
 
 
 def test_of_tables(tmp_path: Path) -> None:
