@@ -4,6 +4,7 @@ Factors are a mapping from name to labels, the baseline label first. Imports no 
 when a grid is loaded.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -14,8 +15,8 @@ from study.design.claim_kinds.claim_kind import Corner
 from study.design.claims import ClaimSpec
 from study.design.contrasts import ContrastSpec
 from study.design.factors import Factor, UnknownLevelError, named_levels
-from study.design.grid import Grid
 from study.design.metrics import METRICS
+from study.design.mistakes import Mistakes
 from study.design.yaml_file import Keys, Place, did_you_mean
 from study.utils.errors import StudyError
 
@@ -106,66 +107,55 @@ def labels_by_factor(factors: Iterable[Factor]) -> Factors:
     return {factor.name: tuple(level.label for level in factor.levels) for factor in factors}
 
 
-def check_claims(
-    claims: Sequence[ClaimSpec],
-    factors: Factors,
-    cells: Sequence[Labels],
-    at: Place,
-    excluded_by: ExcludedBy,
-) -> None:
-    """Raises StudyError for a claim that names unknown factors, levels or metrics, or that no included cells match.
+@dataclass(frozen=True)
+class CellLookup:
+    """What comparisons are checked against."""
 
-    `cells` are the included cells.
-    """
+    factors: Factors
+    cells: Mapping[Labels, bool] | None  # the included ones, and whether each is pre-trained; None if not known
+    excluded_by: ExcludedBy
+
+    def check(self, metric: str, selected: Callable[[], Selection], at: Place) -> None:
+        """Raises GridError for an unknown metric, factor or level, if no included cells match, or if pre-training times
+        of cells without pre-training are compared."""
+        if metric not in METRICS:
+            raise (at / "metric").error(f"unknown metric {metric!r}; {did_you_mean(metric, METRICS)}")
+        try:
+            found = selected()
+        except ClaimError as error:
+            raise at.error(error.message, error.keys) from None
+        if self.cells is None:
+            return
+        sets = found.sets(list(self.cells), self.factors)
+        if not sets:
+            raise at.error(_no_match(found, self.factors, set(self.cells), self.excluded_by))
+        lacking = next((cell for cell in itertools.chain.from_iterable(sets) if not self.cells[cell]), None)
+        if metric == "pretrain_seconds" and lacking:
+            raise (at / "metric").error(_no_pretraining(lacking, self.factors))
+
+
+def check_claims(claims: Sequence[ClaimSpec], lookup: CellLookup, at: Place, mistakes: Mistakes) -> None:
+    """Record claims with unknown factors, levels or metrics, or without matching cells, and equal sentences."""
     written: dict[str, int] = {}
     for i, claim in enumerate(claims):
-        here = at / i
         if (other := written.setdefault(claim.claim, i)) != i:
-            raise (here / "claim").error(f"duplicate of claims[{other}]; use a different sentence")
-        if claim.metric not in METRICS:
-            raise (here / "metric").error(f"unknown metric {claim.metric!r}; {did_you_mean(claim.metric, METRICS)}")
-        try:
-            found = select(claim, factors)
-        except ClaimError as error:
-            raise here.error(error.message, error.keys) from None
-        if not found.sets(cells, factors):
-            raise here.error(_no_match(found, factors, set(cells), excluded_by))
+            mistakes.add((at / i / "claim").error(f"duplicate of {(at / other).name}; use a different sentence"))
+        with mistakes.collect():
+            lookup.check(claim.metric, functools.partial(select, claim, lookup.factors), at / i)
 
 
-def check_contrasts(
-    specs: Sequence[ContrastSpec], factors: Factors, cells: Sequence[Labels], at: Place, excluded_by: ExcludedBy
-) -> None:
-    """Raises StudyError as `check_claims` does."""
+def check_contrasts(specs: Sequence[ContrastSpec], lookup: CellLookup, at: Place, mistakes: Mistakes) -> None:
+    """Record contrasts as `check_claims` does."""
     for i, spec in enumerate(specs):
-        here = at / i
-        if spec.metric not in METRICS:
-            raise (here / "metric").error(f"unknown metric {spec.metric!r}; {did_you_mean(spec.metric, METRICS)}")
-        try:
-            found = select_contrast(spec, factors)
-        except ClaimError as error:
-            raise here.error(error.message, error.keys) from None
-        if not found.sets(cells, factors):
-            raise here.error(_no_match(found, factors, set(cells), excluded_by))
+        with mistakes.collect():
+            lookup.check(spec.metric, functools.partial(select_contrast, spec, lookup.factors), at / i)
 
 
-def check_pretraining(grid: Grid, factors: Factors, cells: Mapping[Labels, bool], top: Place) -> None:
-    """Raises StudyError for a claim or contrast on pre-training times that includes a cell without pre-training.
-
-    `cells` are the included cells, and whether each is pre-trained.
-    """
-    claims = [(spec.metric, select(spec, factors), top / "claims" / i) for i, spec in enumerate(grid.claims)]
-    contrasts = [
-        (spec.metric, select_contrast(spec, factors), top / "compare" / i) for i, spec in enumerate(grid.compare)
-    ]
-    for metric, found, at in claims + contrasts:
-        compared = itertools.chain.from_iterable(found.sets(list(cells), factors))
-        lacking = next((cell for cell in compared if not cells[cell]), None)
-        if metric == "pretrain_seconds" and lacking:
-            named = _written(dict(zip(factors, lacking, strict=True)))
-            raise (at / "metric").error(
-                f"pretrain_seconds: the cell with {named} has no pre-training; compare other cells, limit the "
-                "comparison with 'where', or use train_seconds"
-            )
+def _no_pretraining(lacking: Labels, factors: Factors) -> str:
+    return (
+        f"pretrain_seconds: the cell with {_written(dict(zip(factors, lacking, strict=True)))} has no pre-training; "
+        "compare other cells, limit the comparison with 'where', or use train_seconds"
+    )
 
 
 def _no_match(found: Selection, factors: Factors, cells: Set[Labels], excluded_by: ExcludedBy) -> str:

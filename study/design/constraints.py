@@ -6,6 +6,7 @@ from typing import Any
 
 from study.design.factors import Factor, UnknownLevelError, named_levels
 from study.design.grid import CellsSpec, Grid
+from study.design.mistakes import Mistakes
 from study.design.overrides import path_problem, value_at
 from study.design.yaml_file import Keys, Place, did_you_mean, shown
 
@@ -37,9 +38,16 @@ class Conditions:
     @classmethod
     def read(cls, grid: Grid, factors: tuple[Factor, ...], top: Place) -> "Conditions":
         """Raises StudyError for a name that is neither a factor nor a dotted path, and for an unknown level."""
-        only = (read_condition(spec, factors, top / "only" / i) for i, spec in enumerate(grid.only))
-        exclude = (read_condition(spec, factors, top / "exclude" / i) for i, spec in enumerate(grid.exclude))
-        return cls(tuple(only), tuple(exclude))
+        mistakes = Mistakes()
+        found: dict[str, list[Condition]] = {"only": [], "exclude": []}
+        for key, i, spec in (
+            *(("only", *one) for one in enumerate(grid.only)),
+            *(("exclude", *one) for one in enumerate(grid.exclude)),
+        ):
+            with mistakes.collect():
+                found[key].append(read_condition(spec, factors, top / key / i))
+        mistakes.check()
+        return cls(tuple(found["only"]), tuple(found["exclude"]))
 
     def reason(self, labels: Mapping[str, str], raw: Mapping[str, Any]) -> str | None:
         """Why a cell is excluded: the first `exclude` that covers it, or a lack of `only`; None if it is included."""

@@ -10,6 +10,7 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from study.design.mistakes import Mistakes
+from study.design.overrides import path_problem, value_problem
 from study.design.yaml_file import GridError, GridFile, Keys, Place, shown
 
 MAX_LEVELS = 1_000
@@ -45,6 +46,7 @@ def _factor(source: GridFile, name: str, spec: Any, lines: dict[Keys, int], mist
     for i, entry in enumerate(written):
         try:
             made = _expanded(entry, at / i) if _is_range(entry) else [entry]
+            _check_values(str(spec.get("path", "")), entry, made, at / i)
         except GridError as error:
             mistakes.add(error)
             made = []
@@ -52,6 +54,16 @@ def _factor(source: GridFile, name: str, spec: Any, lines: dict[Keys, int], mist
         lines |= _moved(source, (*at.keys, i), (*at.keys, len(levels))) if made == [entry] else {}
         levels += made
     return {**spec, "levels": levels}
+
+
+def _check_values(path: str, entry: Any, made: list[Any], at: Place) -> None:
+    """Raises GridError for a value of a range that its field cannot have, a fraction first."""
+    if not _is_range(entry) or path_problem(path):
+        return
+    values = [level["value"] if isinstance(level, dict) else level for level in made]
+    for value in sorted(values, key=lambda value: float(value).is_integer()):
+        if problem := value_problem(path, value):
+            raise at.error(f"{shown(entry)}: {path}: {problem}")
 
 
 def _moved(source: GridFile, old: Keys, new: Keys) -> dict[Keys, int]:

@@ -11,6 +11,7 @@ from study.design.early_stopping import SuccessiveHalving
 from study.design.factors import Factor, Level
 from study.design.grid import Objective, ParameterSpec, SearchSpec, TuneSpec
 from study.design.labels import Stated, conflict, covered, expanded, mismatches, preset_fields, stated
+from study.design.mistakes import Mistakes
 from study.design.overrides import InvalidError, overlaps, path_problem, settings, with_overrides
 from study.design.validation_errors import model_at
 from study.design.yaml_file import Place, shown
@@ -189,26 +190,28 @@ def _is_valid(cell: Settings, values: Values) -> bool:
     return True
 
 
-def read_tune(spec: TuneSpec, factors: tuple[Factor, ...], cells: Mapping[str, Settings], at: Place) -> Space:
-    """The space that `tune` declares.
+def read_tune(spec: TuneSpec, factors: tuple[Factor, ...], cells: Mapping[str, Settings], at: Place) -> Space | None:
+    """The space that `tune` declares; None, after a check of the parameters, if the cells are not known.
 
     Raises StudyError for a path that is unknown or set by a factor, an invalid range, and a cell without parameters.
     """
     if spec.early_stopping is not None:
         raise (at / "early_stopping").error(f"{BIASED}; leave it out")
-    parameters = tuple(
-        _parameter(name, one, factors, at / "parameters" / name) for name, one in spec.parameters.items()
-    )
-    _check_disjoint(parameters, at / "parameters")
+    parameters = _parameters(spec.parameters, factors, at / "parameters")
+    if not cells:
+        return None
+    mistakes = Mistakes()
     for name, cell in cells.items():
-        _check_cell(name, cell, parameters, at / "parameters")
+        with mistakes.collect():
+            _check_cell(name, cell, parameters, at / "parameters")
+    mistakes.check()
     sizes = {tuple(p.belongs_to(cell) for p in parameters): cell for cell in cells.values()}
     budget = _budget(spec.budget, (_size(p for p in parameters if p.belongs_to(cell)) for cell in sizes.values()))
     return Space(parameters, budget, spec.parallel, spec.warm_start, requested=spec.budget)
 
 
-def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Settings, at: Place) -> Space:
-    """The space that `search` declares.
+def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Settings | None, at: Place) -> Space | None:
+    """The space that `search` declares; None, after a check of the parameters, if the baseline is not known.
 
     Raises StudyError for invalid objectives, a missing or duplicate space, and as `read_tune` does.
     """
@@ -223,9 +226,12 @@ def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Setting
             for factor in factors
         )  # fmt: skip
     else:
-        parameters = tuple(_parameter(name, one, (), at / "space" / name) for name, one in spec.space.items())
-        _check_disjoint(parameters, at / "space")
+        parameters = _parameters(spec.space, (), at / "space")
+        if baseline is None:
+            return None
         _check_cell("baseline", baseline, parameters, at / "space")
+    if baseline is None:
+        return None
     objectives, early_stopping = tuple(spec.objectives), _early_stopping(spec, parameters, baseline, at)
     listed = distinct(baseline, parameters)
     budget = _budget(spec.trials, [_size(parameters) if listed is None else len(listed)])
@@ -269,6 +275,16 @@ def _check_objectives(spec: SearchSpec, at: Place) -> None:
         raise (at / "objectives").error("duplicate objective; list each once")
     if VAL_ACCURACY not in spec.objectives:
         raise (at / "objectives").error("requires val_accuracy: otherwise the smallest model is best, even untrained")
+
+
+def _parameters(specs: Mapping[str, ParameterSpec], factors: tuple[Factor, ...], at: Place) -> tuple[Parameter, ...]:
+    mistakes, found = Mistakes(), []
+    for name, one in specs.items():
+        with mistakes.collect():
+            found.append(_parameter(name, one, factors, at / name))
+    mistakes.check()
+    _check_disjoint(tuple(found), at)
+    return tuple(found)
 
 
 def _parameter(path: str, spec: ParameterSpec, factors: tuple[Factor, ...], at: Place) -> Parameter:

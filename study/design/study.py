@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from study.design import kinds
-from study.design.comparison import check_claims, check_contrasts, check_pretraining, labels_by_factor
+from study.design.comparison import CellLookup, check_claims, check_contrasts, labels_by_factor
 from study.design.constraints import Conditions
 from study.design.factors import Factor, Level, read_factor, read_levels
 from study.design.grid import FactorSpec, Grid, SampleSpec
@@ -30,9 +30,9 @@ from study.design.mistakes import Mistakes
 from study.design.overrides import SECTIONS, InvalidError, longer, overlaps, settings, with_overrides
 from study.design.search_space import BIASED, Space, read_search, read_tune
 from study.design.tied_factors import pair
+from study.design.valid_rest import has_all_cells, valid_rest
 from study.design.validation_errors import describe_errors
-from study.design.yaml_file import GridFile, Place, read
-from study.utils.errors import StudyError
+from study.design.yaml_file import GridError, GridFile, Place, read
 from study.vit.subject import Settings
 
 CHANGE_OR_EXCLUDE = "change the level, or exclude the cell with a reason"
@@ -140,7 +140,7 @@ class Study:
         labels = [factor.levels[code].label for factor, code in zip(self.factors, codes, strict=True)]
         return next(cell for cell in self.cells if [*cell.labels.values()] == labels)
 
-    def error(self, cell: Cell, path: str, message: str) -> StudyError:
+    def error(self, cell: Cell, path: str, message: str) -> GridError:
         """An error about one field of a cell, at the level that sets it, otherwise at the baseline."""
         changes = (level for f in self.factors for level in f.levels[1:] if level.label == cell.labels[f.name])
         level = _setter(changes, path)
@@ -151,8 +151,27 @@ class Study:
 
 def load(path: Path | str) -> Study:
     """Read a grid file into a study. Raises StudyError with file, line, key, value and valid values."""
+    source, mistakes = read(Path(path)), Mistakes()
+    rest, study = source, None
+    while study is None:
+        known = set(mistakes.keys)
+        with mistakes.collect():
+            study = _study(rest)
+        if mistakes.keys == known:
+            break
+        rest = valid_rest(source, mistakes.keys)
+    mistakes.check()
+    assert study is not None
+    return study
+
+
+def _study(source: GridFile) -> Study | None:
+    """The study of a grid; None for the valid rest of a grid whose cells are not known. Raises GridError.
+
+    An error has the mistakes that are found before those that may follow from them.
+    """
     mistakes = Mistakes()
-    source = expand_ranges(read(Path(path)), mistakes)
+    source = expand_ranges(source, mistakes)
     top = Place(source)
     grid = _parse(source, mistakes)
     baseline = _baseline(source, mistakes)
@@ -163,47 +182,53 @@ def load(path: Path | str) -> Study:
     assert grid is not None
     assert baseline is not None
     design = kinds.design_of(grid.design, top / "design")
-    _check_keys(grid, design, top)
+    with mistakes.collect():
+        _check_keys(grid, design, source)
     factors = _factors(grid, written, baseline, top, mistakes)
     factors = pair(grid.paired, factors, top / "paired")
-    layout = _Layout(grid, design, factors, top, mistakes)
-    cells = tuple(layout.cells())
-    if grid.adaptive and not grid.tested_claims:
-        raise (top / "replicates" / "until").error(
+    layout = _Layout(grid, design, factors, Conditions.read(grid, factors, top), top, mistakes)
+    cells = tuple(layout.cells()) if has_all_cells(source) else ()
+    included = [cell for cell in cells if cell.excluded is None]
+    _check_adaptive(grid, source, mistakes)
+    names = {**labels_by_factor(factors)} | {name: () for name in source.factors if name not in grid.factors}
+    pretrained = {tuple(cell.labels.values()): bool(cell.settings and cell.settings.pretrain) for cell in included}
+    lookup = CellLookup(names, pretrained if cells else None, functools.partial(layout.excluded_by, cells))
+    check_claims(grid.claims, lookup, top / "claims", mistakes)
+    check_contrasts(grid.compare, lookup, top / "compare", mistakes)
+    space = None
+    with mistakes.collect():
+        space = _space(grid, factors, {cell.name: cell.settings for cell in included if cell.settings}, top)
+    mistakes.check()
+    return Study(grid, design, factors, cells, source, space) if cells else None
+
+
+def _check_adaptive(grid: Grid, source: GridFile, mistakes: Mistakes) -> None:
+    if grid.adaptive and not grid.tested_claims and has_all_cells(source) and "claims" not in source.changed:
+        message = (
             "requires 'claims' on a metric that differs by replicate; add one, or use a fixed number of replicates"
         )
-    included = (
-        [tuple(cell.labels.values()) for cell in cells if cell.excluded is None] if grid.claims or grid.compare else []
-    )
-    excluded_by = functools.partial(layout.excluded_by, cells)
-    check_claims(grid.claims, labels_by_factor(factors), included, top / "claims", excluded_by)
-    check_contrasts(grid.compare, labels_by_factor(factors), included, top / "compare", excluded_by)
-    pretrained = {
-        tuple(cell.labels.values()): cell.settings.pretrain is not None
-        for cell in cells
-        if cell.excluded is None and cell.settings is not None
-    }
-    check_pretraining(grid, labels_by_factor(factors), pretrained, top)
-    settings_of = {cell.name: cell.settings for cell in cells if cell.excluded is None and cell.settings is not None}
-    return Study(grid, design, factors, cells, source, _space(grid, factors, settings_of, top))
+        mistakes.add(source.error(("replicates", "until"), message))
 
 
 def _space(grid: Grid, factors: tuple[Factor, ...], cells: Mapping[str, Settings], top: Place) -> Space | None:
     """The hyper-parameters that are tuned, or the settings that are searched."""
     if grid.search is None:
         return read_tune(grid.tune, factors, cells, top / "tune") if grid.tune else None
-    return read_search(grid.search, factors, next(iter(cells.values())), top / "search")
+    return read_search(grid.search, factors, next(iter(cells.values()), None), top / "search")
 
 
-def _check_keys(grid: Grid, design: Design, top: Place) -> None:
+def _check_keys(grid: Grid, design: Design, source: GridFile) -> None:
     """Raises StudyError for keys that do not suit the design."""
+    top = Place(source)
+    if source.changed & {"design", "search"}:
+        return  # the design is not known
     if grid.early_stopping is not None:
         message = BIASED if design.compares_cells else "belongs inside 'search'"
         raise (top / "early_stopping").error(f"{message}; leave it out")
     if design.compares_cells and grid.search is not None and grid.search.early_stopping is not None:
         raise (top / "search" / "early_stopping").error(f"{BIASED}; leave it out")
     kinds.check_keys(design, grid, top)
-    if design.compares_cells and not grid.factors:
+    if design.compares_cells and not grid.factors and has_all_cells(source):
         raise (top / "factors").error("no factors: at least one is required")
     for key in ("tune", "claims", "compare", "only", "exclude"):
         if not design.compares_cells and getattr(grid, key):
@@ -296,6 +321,7 @@ class _Layout:
     grid: Grid
     design: Design
     factors: tuple[Factor, ...]
+    conditions: Conditions
     top: Place
     mistakes: Mistakes
 
@@ -325,10 +351,6 @@ class _Layout:
             yield cell
         self.mistakes.check()
         self._check_conditions(included, request)
-
-    @cached_property
-    def conditions(self) -> Conditions:
-        return Conditions.read(self.grid, self.factors, self.top)
 
     def _levels(self, codes: Codes) -> tuple[Level, ...]:
         return tuple(factor.levels[code] for factor, code in zip(self.factors, codes, strict=True))

@@ -8,7 +8,7 @@ control character, and excessive expansion of aliases are errors.
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,21 +26,34 @@ MAX_DEPTH = 20
 
 
 class GridError(StudyError):
-    """A mistake in a grid file, at a key."""
+    """A mistake in a grid file, at a key; `others` are further mistakes."""
 
-    def __init__(self, message: str, keys: Keys, line: int) -> None:
+    def __init__(self, message: str, keys: Keys, line: int, others: "Sequence[GridError]" = ()) -> None:
         super().__init__(message)
-        self.keys, self.line = keys, line
+        self.keys, self.line, self.others = keys, line, others
 
 
 @dataclass(frozen=True)
 class GridFile:
-    """A grid file: its plain data, the line of each key, and its text."""
+    """A grid file: its plain data, the line of each key, and its text.
+
+    The other fields describe what is missing in the valid rest of an invalid grid, see `valid_rest`.
+    """
 
     path: Path
     data: dict[str, Any]
     lines: dict[Keys, int]
     text: str = field(repr=False)
+    changed: frozenset[str] = frozenset()  # grid keys of which something was taken out
+    factors: tuple[str, ...] = ()  # the names of all factors, of those taken out, too
+    positions: Mapping[str, Sequence[int]] = field(default_factory=dict)  # of the items that a list had, by grid key
+
+    def written(self, keys: Keys) -> Keys:
+        """The keys of an item as they are in the file."""
+        first, *rest = keys or ("",)
+        if first not in self.positions or not rest:
+            return keys
+        return (first, self.positions[str(first)][int(rest[0])], *rest[1:])
 
     def line(self, keys: Keys) -> int:
         """The line of a key, or of its nearest parent if the key is not written."""
@@ -50,6 +63,7 @@ class GridFile:
 
     def error(self, keys: Keys, message: str) -> GridError:
         """An error with file, line and key."""
+        keys = self.written(keys)
         line = self.line(keys)
         place = f"{self.path}:{line}"
         return GridError(f"{place}: {_dotted(keys)}: {message}" if keys else f"{place}: {message}", keys, line)
@@ -71,12 +85,12 @@ class Place:
 
     @property
     def line(self) -> int:
-        return self.file.line(self.keys)
+        return self.file.line(self.file.written(self.keys))
 
     @property
     def name(self) -> str:
         """As in exclude[0]."""
-        return _dotted(self.keys)
+        return _dotted(self.file.written(self.keys))
 
     def error(self, message: str, keys: Keys = ()) -> GridError:
         """An error at this place, or at the keys below it."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from study.design.mistakes import Mistakes
 from study.design.stages import Stage
 from study.design.study import Cell, Study, Trial
 from study.planning.claim_power import ClaimPower, claim_powers
@@ -115,15 +116,22 @@ def _stage_settings(study: Study) -> Iterator[tuple[Cell, subject.StageSettings]
 
 
 def _describe_all(study: Study) -> dict[str, subject.DatasetInfo]:
-    """The data sets by name. Raises StudyError for an unknown one, or one that does not suit its stage."""
+    """The data sets by name. Raises StudyError for all that are unknown or do not suit their stages."""
     infos: dict[str, subject.DatasetInfo] = {}
+    mistakes = Mistakes()
+    unknown: dict[str, str] = {}  # the message
     for cell, stage in _stage_settings(study):
         name = stage.dataset
         try:
-            infos[name] = infos.get(name) or subject.describe(name)
+            if name not in infos and name not in unknown:
+                infos[name] = subject.describe(name)
         except StudyError as error:
-            raise study.error(cell, f"{stage.kind}.dataset", str(error)) from None
-        _check_data(study, cell, stage, infos[name])
+            unknown[name] = str(error)
+        with mistakes.collect():
+            if name in unknown:
+                raise study.error(cell, f"{stage.kind}.dataset", unknown[name])
+            _check_data(study, cell, stage, infos[name])
+    mistakes.check()
     return infos
 
 

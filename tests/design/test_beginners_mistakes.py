@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,165 @@ def test_more_than_ten_mistakes_are_counted(tmp_path: Path) -> None:
     assert found[10:] == ["and 3 more"]
 
 
+WRONG = """\
+study: example
+question: What does it take?
+seeds: 3
+zzz: 1
+baseline:
+  encoder: {width: 12, depth: 3}
+  finetune:
+    dataset: digits
+    zz: 0.1
+factors:
+  heads: {path: encoder.num_kv_heads, levels: [1, 3]}
+  width: {path: encoder.width, levels: [12, {linspace: [12, 24, 6]}]}
+  mode: {path: finetune.mode, levels: [finetune, probe]}
+claims:
+  - {claim: of a wrong factor, kind: greater, cells: {width: 33}}
+  - {claim: of no kind, kind: bigger, cells: {heads: 1}}
+  - {claim: of an unknown level, kind: greater, cells: {mode: probes}}
+compare:
+  - {cells: {mode: probe}, metric: test_accurcy}
+exclude:
+  - {when: {modus: x}, reason: why}
+paired:
+  - [heads, heds]
+tune:
+  budget: 0
+  parameters:
+    finetune.weight_decay: {low: 0.1, high: 0.01}
+"""
+MESSAGES = [
+    "bad.yaml:3: seeds: unknown key 'seeds'; did you mean 'replicates'? Possible: study, question, baseline, factors, "
+    "design, resolution, sample, paired, only, exclude, claims, compare, replicates, tune, search, seed, resources",
+    "bad.yaml:4: zzz: unknown key 'zzz'",  # the names are above
+    "bad.yaml:9: baseline.finetune.zz: unknown key 'zz'; possible: dataset, epochs, batch_size, optimizer, "
+    "learning_rate, weight_decay, warmup_epochs, clip_norm, augment, train_images, precision, compile, mode, "
+    "label_smoothing, layer_decay, keep",
+    'bad.yaml:12: factors.width.levels[1]: {"linspace": [12, 24, 6]}: encoder.width: invalid value 14.4: must be an '
+    "integer",
+    'bad.yaml:16: claims[1].kind: invalid value "bigger"; possible: greater, less, equivalent, non_inferior, '
+    "interaction",
+    "bad.yaml:17: claims[2].cells.mode: factor 'mode' has no level 'probes'; did you mean 'probe'? Possible: "
+    "finetune, probe",
+]
+
+
+def test_mistakes_of_all_sections_are_reported_at_once(tmp_path: Path) -> None:
+    """The claim that names the wrong factor `width` follows from it, so it is no mistake of its own."""
+    found = messages(tmp_path, WRONG)
+    assert found[:6] == MESSAGES
+    assert [message.split(": ")[:2] for message in found[6:]] == [
+        ["bad.yaml:19", "compare[0].metric"],
+        ["bad.yaml:21", "exclude[0].when.modus"],
+        ["bad.yaml:23", "paired[0]"],
+        ["bad.yaml:25", "tune.budget"],
+        ["and 1 more"],  # tune.parameters
+    ]
+
+
+def test_a_mistake_in_a_cell_and_one_in_a_claim_are_reported_at_once(tmp_path: Path) -> None:
+    text = TEXT.replace("      - 3\n", "      - 5\n") + "claims:\n  - {claim: a, kind: less, cells: {width: 25}}\n"
+    assert [message.split(": ")[:2] for message in messages(tmp_path, text)] == [
+        ["bad.yaml:14", "factors.heads.levels[1]"],
+        ["bad.yaml:21", "claims[0].cells.width"],
+    ]
+
+
+def test_all_unknown_data_sets_are_reported_at_once(tmp_path: Path) -> None:
+    text = TEXT.replace("dataset: digits", "dataset: cifar-10") + (
+        "  data:\n    path: finetune.dataset\n    levels:\n      - digit\n      - digits\n      - 'parquet:none'\n"
+    )
+    found = messages(tmp_path, text)
+    assert [[*message.split(": ", 3)[:2], message.partition("unknown ")[2]] for message in found] == [
+        ["bad.yaml:8", "baseline.finetune.dataset",
+         "data set 'cifar-10'. Did you mean 'cifar10'? Data sets: digits, photos, cifar10, cifar100, svhn, flowers102, "
+         "fashion-mnist, mnist, parquet:PATH, imagefolder:PATH"],
+        ["bad.yaml:23", "factors.data.levels[0]", "data set 'digit'. Did you mean 'digits'?"],
+        ["bad.yaml:25", "factors.data.levels[2]", ""],  # no such folder
+    ]  # fmt: skip
+
+
+VALID = """\
+study: example
+question: What does it take?
+replicates: 3
+resources: {cpu: 1}
+seed: 0
+baseline:
+  encoder:
+    width: 12
+    depth: 3
+  finetune:
+    dataset: digits
+    epochs: 3
+factors:
+  heads: {path: encoder.num_kv_heads, levels: [1, 3]}
+  bias: {path: encoder.bias, levels: [true, false]}
+  rule: {path: finetune.optimizer, levels: [adamw, sgd]}
+  clip: {path: finetune.clip_norm, levels: [1.0, 2.0]}
+claims:
+  - {claim: a, kind: greater, cells: {heads: 1}, against: {heads: 3}}
+  - {claim: b, kind: less, cells: {heads: 1}, against: {heads: 3}, where: {clip: 1}}
+compare:
+  - {cells: {heads: 1}, against: {heads: 3}, metric: params}
+  - {cells: {clip: 1}, against: {clip: 2}}
+exclude:
+  - {when: {clip: 2, rule: sgd}, reason: too long}
+  - {when: {clip: 2, bias: true}, reason: too short}
+design: factorial
+tune:
+  budget: 3
+  parameters:
+    finetune.learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}
+    finetune.weight_decay: {low: 0.01, high: 0.1}
+"""
+MUTATIONS = [  # independent of each other: each replaces the only such text in VALID
+    ("study: example", "study: '?!'"),
+    ("replicates: 3", "replicates: many"),
+    ("{cpu: 1}", "{cpus: 1}"),
+    ("depth: 3", "depth: 0"),
+    ("epochs: 3", "epoch: 3"),
+    ("encoder.bias, levels: [true, false]", "encoder.bias, levels: [true, 7]"),
+    ("encoder.bias, levels: [true, false]", "encoder.bies, levels: [true, false]"),
+    ("encoder.bias, levels: [true, false]", "encoder.bias, levels: [true, true]"),
+    ("claim: a, kind: greater", "claim: a, kind: bigger"),
+    ("claim: a, kind: greater", "claim: a, knid: greater"),
+    ("cells: {heads: 1}, against: {heads: 3}}", "cells: {heads: 1}, against: {heads: 4}}"),
+    ("where: {clip: 1}", "where: {clop: 1}"),
+    ("metric: params", "metric: parms"),
+    ("{clip: 1}, against: {clip: 2}}", "{clip: 1}, against: {clip: 3}}"),
+    ("rule: sgd}, reason: too long", "rule: sgdd}, reason: too long"),
+    ("reason: too short", "reson: too short"),
+    ("design: factorial", "design: factory"),
+    ("budget: 3", "budget: none"),
+    ("low: 1.0e-4", "low: 1"),
+    ("finetune.weight_decay", "finetune.weight_dekay"),
+    ("seed: 0", "nonsense: 1"),
+]
+
+
+def test_the_grid_without_mutations_is_valid(tmp_path: Path) -> None:
+    assert load(written(tmp_path, VALID)).space is not None
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_independent_mistakes_are_all_reported(tmp_path: Path, seed: int) -> None:
+    """k mutations in k places give k messages, each with its line, up to ten and the number of the others."""
+    drawn = random.Random(seed)
+    mutations = drawn.sample(MUTATIONS, drawn.randint(1, len(MUTATIONS)))
+    chosen = {VALID[: VALID.index(old)].count("\n"): (old, new) for old, new in mutations}  # one of each line
+    text = VALID
+    for old, new in chosen.values():
+        assert VALID.count(old) == 1
+        text = text.replace(old, new, 1)
+    lines = [line + 1 for line in chosen]
+    found = messages(tmp_path, text)
+    assert [int(message.split(":")[1]) for message in found[:10]] == sorted(lines)[:10]
+    assert found[10:] == ([f"and {len(lines) - 10} more"] if len(lines) > 10 else [])
+
+
 def test_a_misspelt_key_is_not_missing_too(tmp_path: Path) -> None:
     found = messages(tmp_path, TEXT.replace("study:", "studdy:").replace("question: What does it take?\n", ""))
     assert len(found) == 2
@@ -195,7 +355,7 @@ def test_every_synonym_stands_for_names_that_exist() -> None:
 
 
 def levels(*entries: Any) -> Any:
-    data = {"factors": {"f": {"path": "finetune.learning_rate", "levels": list(entries)}}}
+    data = {"factors": {"f": {"levels": list(entries)}}}
     mistakes = Mistakes()
     expanded = expand_ranges(GridFile(Path("x.yaml"), data, {}, ""), mistakes)
     mistakes.check()
