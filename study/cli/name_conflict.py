@@ -14,7 +14,7 @@ def check_name(state: StudyState, places: Places, verb: str) -> None:
     folder = places.reports / state.study.name
     in_report = Identity.of_report(_content(folder / FACTS_FILE))
     for before, where in ((known(state.study, state.store), f"in {state.store}"), (in_report, f"in {folder}")):
-        if before is not None and (difference := conflict(before, Identity.of(state.study))):
+        if before is not None and (difference := conflict(before, Identity.of(state.study), state.contents.same)):
             raise StudyError(
                 f"{state.study.path}: study: {state.study.name!r} is the name of another study {where}, of the grid "
                 f"{before.grid}: {difference}. Choose another name, which gets its own report and MLflow experiment",
@@ -25,7 +25,7 @@ def check_name(state: StudyState, places: Places, verb: str) -> None:
 def name_warning(state: StudyState) -> str:
     """A sentence on another study of this name in the store; empty if there is none. Raises StoreError."""
     before = known(state.study, state.store)
-    difference = conflict(before, Identity.of(state.study)) if before else ""
+    difference = conflict(before, Identity.of(state.study), state.contents.same) if before else ""
     if before is None or not difference:
         return ""
     return f"{state.study.name!r} is the name of another study in the store, of the grid {before.grid}: {difference}"

@@ -40,6 +40,10 @@ class Contents:
             return None
         return self.present(name) or next(iter(self.recorded(name)), None)
 
+    def same(self, name: str, other: str) -> bool:
+        """Whether two names of own data are of the same content; False if that is not known. Raises StoreError."""
+        return self.of(name) is not None and self.of(name) == self.of(other)
+
     def present(self, name: str) -> str | None:
         """The digest of own data on this machine; None if they are not found or cannot be read."""
         if name not in self._present:

@@ -4,7 +4,7 @@ STORE/studies/NAME.json has it for the grid that was run last. Growing a study i
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 from study.design.study import Study
 from study.store.results import Store
 from study.utils.text import plural
+
+SameData = Callable[[str, str], bool]  # whether two names of data sets are of the same data
 
 
 @dataclass(frozen=True)
@@ -75,35 +77,36 @@ def record(study: Study, store: Store) -> None:
         store.write(_path(study), json.dumps(asdict(Identity.of(study)), indent=1).encode())
 
 
-def conflict(before: Identity, now: Identity) -> str:
+def conflict(before: Identity, now: Identity, same_data: SameData) -> str:
     """How `now` differs from the study that had its name before, as `question: ...`; empty for the same study.
 
     The same study may gain factors, levels, replicates and claims, from any grid file. In its own file, also the
     baseline may change, and either the question or the factors; all of them make another study.
+    Data are the same by `same_data`, wherever they are.
     """
-    found = list(_differences(before, now))
+    found = list(_differences(before, now, same_data))
     if before.is_same_file(now) or now.is_same_file(before):
         kinds = {kind for kind, _ in found}
         return "; ".join(text for _, text in found) if {"question", "factors"} <= kinds else ""
     return "; ".join(text for _, text in found)
 
 
-def _differences(before: Identity, now: Identity) -> Iterator[tuple[str, str]]:
+def _differences(before: Identity, now: Identity, same_data: SameData) -> Iterator[tuple[str, str]]:
     if before.question and before.question.split() != now.question.split():
         yield "question", f"its question is {before.question!r}, here {now.question!r}"
     if lost := [name for name in before.varied if name not in now.varied]:
         yield "factors", f"its {plural(len(lost), 'factor')} {', '.join(lost)} is not varied here"
-    if change := next(_changes(before.baseline, now.baseline), None):
+    if change := next(_changes(before.baseline, now.baseline, same_data), None):
         yield "baseline", f"its baseline differs: {change}"
 
 
-def _changes(before: Any, now: Any, path: str = "") -> Iterator[str]:
+def _changes(before: Any, now: Any, same_data: SameData, path: str = "") -> Iterator[str]:
     """Settings that both have and that differ; a version may add or remove settings."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in before:
             if name in now:
-                yield from _changes(before[name], now[name], f"{path}.{name}")
-    elif before != now:
+                yield from _changes(before[name], now[name], same_data, f"{path}.{name}")
+    elif before != now and not (isinstance(before, str) and isinstance(now, str) and same_data(before, now)):
         yield f"{path[1:]} is {_short(before)}, here {_short(now)}"
 
 

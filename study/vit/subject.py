@@ -68,7 +68,14 @@ def check_data(stage: StageSettings, info: DatasetInfo) -> None:
     if stage.kind == "finetune" and info.classes is None:
         raise FieldError(
             "dataset",
-            f"{stage.dataset!r} has no labels and can be used for pre-training only; choose a labelled data set",
+            f"{stage.dataset!r} has no labels and can be used for pre-training only; choose a labelled data set"
+            f"{_left_out(info)}",
+        )
+    if stage.kind == "finetune" and info.classes == 1:
+        raise FieldError(
+            "dataset",
+            f"{stage.dataset!r} has one class, so every model is right; choose a data set with more, or use it for "
+            "pre-training only",
         )
     sizes = data.split_sizes(info)
     if sizes is None:
@@ -81,6 +88,10 @@ def check_data(stage: StageSettings, info: DatasetInfo) -> None:
     for split in ("validation", "test") if stage.kind == "finetune" else ("validation",):
         if not sizes[split]:
             raise FieldError("dataset", f"{stage.dataset!r} has no images for {split}; {_more_images(info, sizes)}")
+
+
+def _left_out(info: DatasetInfo) -> str:
+    return f" (left out: {', '.join(info.left_out)})" if info.left_out else ""
 
 
 def _more_images(info: DatasetInfo, sizes: dict[str, int]) -> str:

@@ -107,9 +107,17 @@ LONGER = {"encoder": {"width": 16, "new": 1}, "finetune": {"epochs": 9}}
     ],
 )
 def test_what_another_study_is(now: Identity, parts: list[str]) -> None:
-    found = conflict(FIRST, now)
+    found = conflict(FIRST, now, lambda _one, _other: False)
     assert bool(found) == bool(parts)
     assert all(part in found for part in parts)
+
+
+def test_the_same_data_elsewhere_are_the_same_study() -> None:
+    before = replace(FIRST, baseline={"finetune": {"dataset": "imagefolder:here", "mode": "probe"}})
+    moved = replace(OTHER_FILE, baseline={"finetune": {"dataset": "imagefolder:there", "mode": "probe"}})
+    same = {"imagefolder:here", "imagefolder:there"}
+    assert conflict(before, moved, lambda *names: set(names) == same) == ""
+    assert "finetune.dataset is" in conflict(before, moved, lambda _one, _other: False)
 
 
 def test_a_report_names_its_grid_relative_to_the_working_folder(tiny: Path) -> None:

@@ -4,6 +4,8 @@ import io
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.data_samples import digits, encode, save_images
 from helpers.looks import collect, make_plan
@@ -85,6 +87,14 @@ def test_a_data_set_without_test_images_is_refused(own: Path, tmp_path: Path) ->
     for split in ("train", "val"):
         save_images(tmp_path / "own" / split, images[:4], [i % 2 for i in range(4)])
     with pytest.raises(StudyError, match="has no images for test; its images are 4 train, 4 validation, 0 test"):
+        make_plan(load(own), Store(tmp_path / "store"))
+
+
+def test_a_data_set_of_one_class_is_refused(own: Path, tmp_path: Path) -> None:
+    """Every model would have an accuracy of 100 %."""
+    pq.write_table(pa.table({"image": digits(20)[0], "label": [7] * 20}), tmp_path / "train.parquet")
+    own.write_text(own.read_text().replace(f"imagefolder:{tmp_path / 'own'}", f"parquet:{tmp_path / 'train.parquet'}"))
+    with pytest.raises(StudyError, match=r"train\.parquet' has one class, so every model is right"):
         make_plan(load(own), Store(tmp_path / "store"))
 
 

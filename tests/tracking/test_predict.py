@@ -105,7 +105,10 @@ def test_what_predict_takes_and_returns(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(one.probabilities) == sorted(NAMES)
     assert sum(one.probabilities.values()) == pytest.approx(1)
     assert one.probability == max(one.probabilities.values()) == one.probabilities[one.label]
+    assert [found.label for found in model.predict((file, str(file)))] == [one.label] * 2
     assert model.predict([]) == []
+    with pytest.raises(StudyError, match="must be a path or a Pillow image, not ndarray"):
+        model.predict(np.zeros((8, 8), np.uint8))
     (tmp_path / "text.png").write_text("text")
     for missing, pattern in (("nowhere.png", "cannot be read"), ("text.png", "is not an image")):
         with pytest.raises(StudyError, match=rf"{missing}.*{pattern}"):

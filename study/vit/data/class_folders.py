@@ -31,10 +31,13 @@ _SEGMENTATION = ({"images", "image", "imgs", "img"}, {"masks", "mask", "labels",
 
 @dataclass(frozen=True)
 class Folder:
-    """The images of one split by class; images directly in `path` have class ''."""
+    """The images of one split by class; images directly in `path` have class ''.
+
+    Classes and the order of files are those of names in NFC, so that they do not depend on the file system.
+    """
 
     path: Path
-    classes: Mapping[str, tuple[Path, ...]]  # names in NFC, so that they do not depend on the file system
+    classes: Mapping[str, tuple[Path, ...]]
     left_out: tuple[str, ...] = ()
 
     @property
@@ -51,7 +54,7 @@ class Folder:
     def class_names(self) -> Mapping[Path, str]:
         """The class of each image, in the order of their paths as text."""
         names = {file: name for name, files in self.classes.items() for file in files}
-        return {file: names[file] for file in sorted(names, key=str)}
+        return {file: names[file] for file in sorted(names, key=lambda file: composed(str(file)))}
 
     def counts(self, train: "Folder") -> list[int]:
         """The number of images of each class of train; of all images if train has no classes."""
@@ -67,6 +70,11 @@ class _Content:
     folders: list[Path]
     images: list[Path]
     others: list[Path]
+
+
+def composed(name: str) -> str:
+    """A name in NFC: macOS and other systems spell the same name with different Unicode characters."""
+    return unicodedata.normalize("NFC", name)
 
 
 def splits_in(root: Path) -> dict[str, Folder]:
@@ -112,6 +120,7 @@ def _by_class(path: Path) -> Folder:
     """The images in a folder, sorted by class and path. Raises StudyError if the class of an image is ambiguous."""
     here = _content(path)
     contents = {child: _content(child) for child in here.folders}
+    _check_names({composed(child.name): child for child in contents if next(_all_in(child), None)})
     for deeper in (image for content in contents.values() for folder in content.folders for image in _all_in(folder)):
         raise StudyError(f"{deeper} is nested too deep: images must be in {path}/CLASS, not in folders below it")
     filled = {child: content.images for child, content in contents.items() if content.images}
@@ -129,17 +138,16 @@ def _by_class(path: Path) -> Folder:
 
 
 def _named_classes(filled: Mapping[Path, list[Path]]) -> dict[str, tuple[Path, ...]]:
-    """The images by class name, sorted. Raises StudyError for two spellings of a name, and for other than classes."""
+    """The images by class name, sorted. Raises StudyError for two spellings of a name."""
     spelled: dict[str, Path] = {}
     for child in filled:
-        name = unicodedata.normalize("NFC", child.name)
+        name = composed(child.name)
         if name in spelled:
             raise StudyError(
                 f"{child.parent} contains two folders called {name!r}, spelled with different Unicode characters (NFC "
                 "and NFD); move the images of both into one"
             )
         spelled[name] = child
-    _check_names(spelled)
     return {name: tuple(filled[spelled[name]]) for name in sorted(spelled)}
 
 

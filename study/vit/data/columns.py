@@ -72,7 +72,7 @@ def _features(schema: Any) -> dict[str, dict[str, Any]]:
 def _holds_bytes(kind: Any) -> bool:
     if pa.types.is_struct(kind):
         return any(kind.field(i).name == "bytes" and _holds_bytes(kind.field(i).type) for i in range(kind.num_fields))
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return any(getattr(pa.types, f"is_{test}")(kind) for test in ("binary", "large_binary", "binary_view"))
 
 
 def _choose(where: str, what: str, found: Sequence[str], preferred: Sequence[str]) -> str:

@@ -83,14 +83,15 @@ def _decoded(examples: Iterable[Example], info: DatasetInfo, split: str, size: i
     tiles: list[Tile | DeepTile] = []
     prints: list[bytes] = []
     labels: list[int | None] = []
-    for where, image, label in examples:
+    for one in examples:
         try:
-            tiles.append(read(image, where, size))
+            image = one.encoded()
+            tiles.append(read(image, one.where, size))
         except StudyError as error:
             problems.append(str(error))
             continue
         prints.extend(fingerprints([image]))
-        labels.append(label)
+        labels.append(one.label)
     if not tiles and not problems:
         raise StudyError(f"data set {info.name!r}: {split} contains no images")
     return _Rows(tiles, prints, _labels(info, split, labels))

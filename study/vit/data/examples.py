@@ -20,8 +20,14 @@ class Example(NamedTuple):
     """One image before it is decoded."""
 
     where: str  # for messages
-    image: bytes
+    image: bytes | StudyError  # or why there is none
     label: int | None
+
+    def encoded(self) -> bytes:
+        """The image. Raises StudyError if there is none."""
+        if isinstance(self.image, StudyError):
+            raise self.image
+        return self.image
 
 
 def from_files(
@@ -53,17 +59,28 @@ def literal(path: Path) -> str:
     return glob.escape(str(path))
 
 
+def example(where: str, cell: Any, label: int | None) -> Example:
+    """The image in a cell of a table, see `content`."""
+    try:
+        return Example(where, content(cell, where), label)
+    except StudyError as error:
+        return Example(where, error, label)
+
+
 def content(cell: Any, where: str) -> bytes:
     """The encoded image in a cell of a table: bytes, or a struct of bytes and path of which one is empty.
 
-    Raises StudyError if there is none.
+    Raises StudyError if there is none, or if the file at the path cannot be read.
     """
     cell = {"bytes": cell} if cell is None or isinstance(cell, bytes) else cell
     if cell["bytes"] is not None:
         return bytes(cell["bytes"])
     path = Path(cell.get("path") or "")
     if path.is_absolute():  # a relative path would depend on the working folder
-        return path.read_bytes()
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise StudyError(f"{where}: {path} cannot be read: {error.strerror}") from error
     raise StudyError(
         f"{where} contains no image, or only a relative path; write the table with datasets.Dataset.to_parquet, "
         "which embeds images, or use imagefolder:PATH"
@@ -89,7 +106,7 @@ def _examples(name: str, split: str, found: Any) -> Iterator[Example]:
             for cell, label in zip(cells, batch[columns.label] if columns.label else [None] * len(cells), strict=True):
                 path = f" ({cell['path']})" if cell and cell["path"] else ""
                 where = f"data set {name!r}, {split}, row {row}, column {columns.image!r}{path}"
-                yield Example(where, content(cell, where), label)
+                yield example(where, cell, label)
                 row += 1
 
 

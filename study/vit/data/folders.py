@@ -8,6 +8,7 @@ from study.utils.errors import StudyError
 from study.vit.data.arrays import SPLITS
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import missing_shares
+from study.vit.data.examples import Example
 from study.vit.data.images import Header, header
 from study.vit.data.splits import percent
 
@@ -46,7 +47,7 @@ def _nearest(path: Path) -> str:
 
 def known(
     name: str,
-    first: Sequence[tuple[str, bytes]],
+    first: Sequence[Example],
     class_names: tuple[str, ...] | None,
     counts: Mapping[str, Sequence[int]],
     origins: Mapping[str, str],
@@ -77,11 +78,11 @@ def known(
     )
 
 
-def _headers(images: Sequence[tuple[str, bytes]]) -> Iterator[Header]:
+def _headers(images: Sequence[Example]) -> Iterator[Header]:
     problems = []
-    for where, data in images:
+    for image in images:
         try:
-            yield header(data, where)
+            yield header(image.encoded(), image.where)
         except StudyError as error:
             problems.append(error)
     if len(problems) == len(images):

@@ -10,7 +10,7 @@ from itertools import islice
 
 from study.utils.errors import StudyError
 from study.vit.data.arrays import SPLITS, Decoded
-from study.vit.data.class_folders import Folder, splits_in
+from study.vit.data.class_folders import Folder, composed, splits_in
 from study.vit.data.content_digest import Member, digest
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import assemble
@@ -27,7 +27,7 @@ class ImageFolder(Source):
         train = folders["train"]
         return known(
             self.name,
-            first=[(str(file), file.read_bytes()) for file in islice(train.files, PEEK)],
+            first=[Example(str(file), file.read_bytes(), None) for file in islice(train.files, PEEK)],
             class_names=tuple(train.classes) if train.labelled else None,
             counts={split: part.counts(train) for split, part in folders.items()},
             origins={split: f"folder {part.path.name}" for split, part in folders.items()},
@@ -40,7 +40,7 @@ class ImageFolder(Source):
     def content(self) -> str:
         folders = self._folders()
         members = [
-            Member(f"{split}\0{name}\0{file.name}", file)
+            Member(f"{split}\0{name}\0{composed(file.name)}", file)
             for split in SPLITS
             if split in folders
             for file, name in folders[split].class_names.items()

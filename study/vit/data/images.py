@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import PIL
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from study.utils.errors import StudyError
 from study.vit.data.arrays import Pixels
@@ -128,8 +128,12 @@ def fit(images_NCSS: Pixels, size: int) -> Pixels:
 
 
 def _opened(data: bytes, where: str) -> Image.Image:
+    if not data:
+        raise StudyError(f"{where} is empty")
     try:
         return Image.open(io.BytesIO(data), formats=formats())
+    except UnidentifiedImageError as error:  # its message has the address of the buffer
+        raise StudyError(f"{where} is not an image that Pillow {PIL.__version__} can read") from error
     except Exception as error:  # as above
         raise StudyError(f"{where} is not an image that Pillow {PIL.__version__} can read: {error}") from error
 

@@ -35,12 +35,14 @@ def encoding(found: Mapping[str, Values], recorded: Sequence[str] | None) -> Enc
     Raises StudyError for missing labels, for values that are no class, and for classes without training images.
     """
     train = found["train"]
+    if not train:
+        raise StudyError("train contains no images")
     classes = range(len(recorded)) if recorded else sorted(value for value in train if value is not None)
     made = Encoding(tuple(classes), tuple(recorded or map(_name, classes)))
     for split, values in found.items():
         _check(split, values, made)
     absent = [name for name, count in zip(made.names, made.counts(train), strict=True) if not count]
-    if train and absent:
+    if absent:
         raise StudyError(
             f"train: no image of {plural(len(absent), 'class')} of {len(made.names)} ({', '.join(absent[:5])}); add "
             "images, or write the table with the classes that it contains"
@@ -74,7 +76,7 @@ def _check(split: str, values: Values, made: Encoding) -> None:
     wrong = Counter({value: count for value, count in values.items() if value not in made.values or _negative(value)})
     if wrong:
         known = [value for value in made.values if not _negative(value)]
-        shown = f"{known[0]} to {known[-1]}" if known == list(range(len(known))) else ", ".join(map(str, known[:10]))
+        shown = f"0 to {len(known) - 1}" if known == [*range(len(known))] else ", ".join(map(repr, known[:10]))
         raise StudyError(
             f"{split}: {wrong.total()} of {total} labels are out of range ({', '.join(map(str, sorted(wrong)[:5]))}); "
             f"labels of classes in train are {shown}. Remove those rows, or the label column if the images are for "

@@ -22,7 +22,7 @@ from study.vit.data.columns import Columns, columns_of
 from study.vit.data.content_digest import Member, digest
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import assemble
-from study.vit.data.examples import Example, content
+from study.vit.data.examples import Example, example
 from study.vit.data.folders import PEEK, SPLIT_WORDS, existing, known
 from study.vit.data.label_values import Encoding, are_secret, check_column, encoding
 from study.vit.data.shards import left_out, split_files
@@ -83,7 +83,7 @@ class Parquet(Source):
         files = self._files()
         columns = self._columns(files)
         _check_split_column(files)
-        unused = self._unused(files)
+        unused = [*self._unused(files), *_columns_left_out(files["train"][0], columns)]
         if columns.label is None:
             return _Tables(files, columns, None, {split: [sum(map(count, files[split]))] for split in files}, unused)
         found = {split: values(parts, columns.label) for split, parts in files.items()}
@@ -130,8 +130,13 @@ def _examples(tables: _Tables, split: str) -> Iterator[Example]:
                 labels = batch[columns.label].to_pylist() if columns.label else [None] * len(batch)
                 for cell, label in zip(batch[columns.image].to_pylist(), labels, strict=True):
                     where = f"{file}, row {row}, column {columns.image!r}"
-                    yield Example(where, content(cell, where), numbers.get(label))
+                    yield example(where, cell, numbers.get(label))
                     row += 1
+
+
+def _columns_left_out(file: Path, columns: Columns) -> list[str]:
+    with _table(file) as table:
+        return [f"column {name!r}" for name in table.schema_arrow.names if name not in (columns.image, columns.label)]
 
 
 def _origin(files: Sequence[Path]) -> str:
@@ -163,13 +168,13 @@ def count(file: Path) -> int:
         return int(table.metadata.num_rows)
 
 
-def peek(files: Sequence[Path], column: str) -> list[tuple[str, bytes]]:
-    """The first few images of the first non-empty file: for each its position, for messages, and content."""
+def peek(files: Sequence[Path], column: str) -> list[Example]:
+    """The first few images of the first non-empty file, without labels."""
     for file in files:
         with _table(file) as table:
             for batch in table.iter_batches(PEEK, columns=[column]):
                 places = [f"{file}, row {row}, column {column!r}" for row in range(len(batch))]
-                return [(where, content(cell, where)) for where, cell in zip(places, batch[0].to_pylist(), strict=True)]
+                return [example(where, cell, None) for where, cell in zip(places, batch[0].to_pylist(), strict=True)]
     return []
 
 

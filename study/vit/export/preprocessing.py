@@ -17,7 +17,7 @@ from study.vit.data.images import Tile, decode, decode_opened, stack
 from study.vit.training.images import fit_images
 
 ImageLike = Image.Image | str | os.PathLike[str]
-Images = list[Image.Image] | list[str] | list[Path] | list[ImageLike]
+Images = list[Image.Image] | list[str] | list[Path] | list[ImageLike] | tuple[ImageLike, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class Preprocessing:
     def _tile(self, image: ImageLike, size: int) -> Tile:
         if isinstance(image, Image.Image):
             return decode_opened(image.copy(), "the image", size, self.white)
+        if not isinstance(image, str | os.PathLike):
+            raise StudyError(
+                f"an image must be a path or a Pillow image, not {type(image).__name__}; of an array, make one with "
+                "PIL.Image.fromarray"
+            )
         path = Path(image).expanduser()
         try:
             return decode(path.read_bytes(), str(path), size, self.white)

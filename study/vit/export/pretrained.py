@@ -100,7 +100,7 @@ class Model(
                 row.tolist() for part in parts for row in self(self._prepare(part).to(device)).softmax(dim=1).cpu()
             ]
         found = [Prediction(dict(zip(names, row, strict=True))) for row in shares]
-        return found if isinstance(images, list) else found[0]
+        return found if isinstance(images, list | tuple) else found[0]
 
     def _save_pretrained(self, save_directory: Path) -> None:
         names = None if self.class_names is None else list(self.class_names)
@@ -137,7 +137,7 @@ class Model(
 
 
 def _listed(images: ImageLike | Images) -> Sequence[ImageLike]:
-    return images if isinstance(images, list) else [images]
+    return images if isinstance(images, list | tuple) else [images]
 
 
 def load_folder(folder: Path) -> Model:

@@ -150,6 +150,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "a class called train": (_beside("train", "bus", "car"), "contains train and bus, both with images directly"),
     "classes called train and test": (_beside("train", "test", "bus"), "contains train and bus"),
     "train_images": (_beside("train_images", "test_images"), "test_images has the name of a split.* rename it to test"),
+    "train_images with classes": (_beside("train_images/a", "train_images/b"), "train_images has the name of a split"),
     "train2 beside classes": (_beside("a", "b", "train-2"), "train-2 has the name of a split"),
     "images and masks": (_beside("images", "masks"), "images and masks, which are not classes"),
     "a class of .heic only": (_unreadable_class, r"fish contains 3 pictures that cannot be read here \(\.heic\)"),

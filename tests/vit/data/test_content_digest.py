@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import unicodedata
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,8 @@ def test_the_same_files_have_the_same_digest_wherever_they_are(
     shutil.copytree(here, there)
     link = root / "link"
     link.symlink_to(here)
+    for path in sorted(there.rglob("*"), key=lambda path: -len(path.parts)):  # as macOS may copy them
+        path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
     spelled = f"imagefolder:{root}/./there/../here/"
     assert {content(f"imagefolder:{path}") for path in (here, there, link)} == {content(name)} == {content(spelled)}
 

@@ -278,6 +278,8 @@ def refused(source: Path, output: Path, *patterns: str) -> None:
         ({"train_images": np.zeros((4, 8, 8), np.uint8), "train_labels": [0]}, "1 label for 4 images"),
         ({"train_images": np.zeros((4, 8, 8), np.uint8), "test_labels": [0] * 4}, "expected are train_images"),
         ({"test_images": np.zeros((4, 8, 8), np.uint8)}, "no training images"),
+        ({"images": np.zeros((4, 0, 8), np.uint8), "labels": [0, 1] * 2}, "images have the shape"),
+        ({"images": np.uint8(3), "labels": np.int64(1)}, "images have the shape"),
         ({"a": np.zeros(3)}, "contains the arrays a; expected are"),
         ({"images": np.zeros((2, 8, 8), np.uint8), "x": np.zeros((2, 8, 8), np.uint8)}, "several arrays"),
         ({"images": np.array([{}]), "labels": [0]}, "cannot be read as arrays of numbers"),
@@ -326,22 +328,57 @@ def test_damaged_idx_files(tmp_path: Path) -> None:
         ("path,label,split\none.png,a,holdout\n", "row 2: unknown split 'holdout'"),
         ("path,label\none.png,\n", "empty text"),
         ("path,label\ntext.png,a\n", r"text\.png is not an image"),
+        ("path,label\nempty.png,a\n", r"empty\.png is empty"),
+        ("path,label\nhalf.png,a\n", r"half\.png cannot be decoded"),
+        ("path;label\none.png;a\n", "separated by commas; its columns are path;label"),
+        ("path,category\none.png,a\n", "no column of labels .*, but category: rename"),
+        ("path,label,Label\none.png,a,b\n", "several columns 'label'"),
+        ("", "no rows"),
     ],
 )
 def test_invalid_csv_files(tmp_path: Path, text: str, pattern: str) -> None:
     (tmp_path / "one.png").write_bytes(encode(np.zeros((8, 8))))
     (tmp_path / "text.png").write_text("text")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "half.png").write_bytes(encode(np.random.default_rng(0).integers(0, 256, (64, 64)))[:-2000])
     (tmp_path / "a.csv").write_text(text)
     refused(tmp_path / "a.csv", tmp_path / "out", pattern)
 
 
-def test_numbers_as_labels_of_a_csv_file_are_in_their_order(tmp_path: Path) -> None:
-    rows = [(f"{number}.png", 9 + number % 2) for number in range(10)]
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["9", "10"], ("9", "10")),
+        (["7", "007"], ("007", "7")),
+        (["3", "٣"], ("3", "٣")),
+        (["--5", "-5"], ("--5", "-5")),
+        (["0", "-0"], ("-0", "0")),
+    ],
+)
+def test_each_text_in_a_csv_file_is_a_class_of_its_own(tmp_path: Path, labels: list[str], names: Any) -> None:
+    """Numbers in their order; numbers that are written differently stay different."""
+    rows = [(f"{number}.png", labels[number % 2]) for number in range(10)]
     for file, _ in rows:
         (tmp_path / file).write_bytes(encode(np.zeros((8, 8))))
-    (tmp_path / "a.csv").write_text("file,class\n" + "".join(f"{file},{label}\n" for file, label in rows))
-    convert(tmp_path / "a.csv", tmp_path / "a.parquet")
-    assert describe(f"parquet:{tmp_path / 'a.parquet'}").class_names == ("9", "10")
+    (tmp_path / "a.CSV").write_text("File, Class\n" + "".join(f"{file}, {label}\n" for file, label in rows))
+    convert(tmp_path / "a.CSV", tmp_path / "a.parquet")
+    assert describe(f"parquet:{tmp_path / 'a.parquet'}").class_names == names
+
+
+def test_the_byte_order_of_arrays(tmp_path: Path) -> None:
+    pixels = np.arange(0, 6400, 10).reshape(10, 8, 8)
+    for order in "<>":
+        np.savez(tmp_path / f"{order}.npz", images=pixels.astype(f"{order}u2"), labels=np.arange(10) % 2)
+        convert(tmp_path / f"{order}.npz", tmp_path / f"{order}.parquet")
+    assert (tmp_path / "<.parquet").read_bytes() == (tmp_path / ">.parquet").read_bytes()
+
+
+def test_two_names_of_one_split_of_a_saved_data_set(tmp_path: Path) -> None:
+    import datasets
+
+    part = datasets.Dataset.from_dict({"image": [Image.new("L", (8, 8))] * 4, "label": [0, 1] * 2})
+    datasets.DatasetDict(train=part, valid=part, validation=part).save_to_disk(tmp_path / "in")
+    refused(tmp_path / "in", tmp_path / "out", "several splits are validation: train, valid, validation")
 
 
 def test_unknown_sources(tmp_path: Path) -> None:

@@ -151,8 +151,9 @@ def test_rotation_by_exif_data() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"no image", encode(GREY)[:40], encode(COLOUR)[:-30]])
 def test_errors_name_the_damaged_file(data: bytes) -> None:
-    with pytest.raises(StudyError, match=r"photo 7\.png"):
+    with pytest.raises(StudyError, match=r"^photo 7\.png (is empty|is not an image|cannot be decoded)") as caught:
         decode(data, "photo 7.png", 4)
+    assert " at 0x" not in str(caught.value)
 
 
 def test_stack_resizes_other_sizes_and_repeats_grey_channels() -> None:

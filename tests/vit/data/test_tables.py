@@ -107,3 +107,24 @@ def test_a_path_with_a_chain_separator(tmp_path: Path) -> None:
     """`datasets` reads `a::b` as two chained file systems."""
     write(tmp_path / "a::b" / "train.parquet", LABELS)
     assert sum(load(f"parquet:{tmp_path / 'a::b'}", 8).info.splits.values()) == 60
+
+
+def test_an_empty_training_table(tmp_path: Path) -> None:
+    image = pa.array([], pa.binary())
+    pq.write_table(pa.table({"image": image, "label": pa.array([], pa.int64())}), tmp_path / "train.parquet")
+    refused(f"parquet:{tmp_path}", "contains no images")
+    write(tmp_path / "test.parquet", [0, 1])
+    refused(f"parquet:{tmp_path}", "contains no images")
+
+
+def test_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", [0, 1] * 10, category=["a", "b"] * 10, target=["x"] * 20)
+    assert describe(f"parquet:{tmp_path}").left_out == ("column 'category'", "column 'target'")
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()])
+def test_types_of_image_columns(kind: pa.DataType, tmp_path: Path) -> None:
+    table = pa.table({"image": pa.array(IMAGES, kind), "label": LABELS})
+    pq.write_table(table, tmp_path / "train.parquet")
+    assert describe(f"parquet:{tmp_path}").classes == 10
+    assert len(load(f"parquet:{tmp_path}", 8).train) > 20

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.data_samples import digits, save_images, save_table
 
@@ -43,3 +45,15 @@ def test_rows_of_a_table(tmp_path: Path) -> None:
     save_table(tmp_path / "train.parquet", [b"no", *IMAGES[1:150], b"no"], LABELS[:151])
     lines = message(f"parquet:{tmp_path}").splitlines()
     assert [re.search(r"row (\d+)", line)[1] for line in lines[1:]] == ["0", "150"]  # type: ignore[index]
+
+
+def test_cells_without_images_are_listed_with_the_others(tmp_path: Path) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    good = [{"bytes": image, "path": None} for image in IMAGES[:20]]
+    bad = [None, {"bytes": None, "path": None}, {"bytes": None, "path": "a.png"}, {"bytes": b"", "path": None}]
+    table = pa.table({"image": pa.array([*bad, *good, *bad], kind), "label": [0, 1] * 14})
+    pq.write_table(table, tmp_path / "train.parquet")
+    assert describe(f"parquet:{tmp_path}").classes == 2
+    lines = message(f"parquet:{tmp_path}").splitlines()
+    rows = [re.search(r"row (\d+)", line)[1] for line in lines[1:]]  # type: ignore[index]
+    assert rows == ["0", "1", "2", "3", "24", "25", "26", "27"]

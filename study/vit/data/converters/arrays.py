@@ -17,7 +17,7 @@ _LABELS = {"labels", "label", "y", "targets"}
 
 
 def _recognises(source: Path) -> bool:
-    return source.suffix == ".npz" or (source.is_dir() and any(source.glob("*.npy")))
+    return source.suffix.lower() == ".npz" or (source.is_dir() and any(source.glob("*.npy")))
 
 
 def _read(source: Path) -> Converted:
@@ -36,8 +36,9 @@ def _read(source: Path) -> Converted:
             f"{source} contains the arrays {', '.join(found)}; expected are train_images and train_labels, likewise "
             "val_ and test_ if there are such splits; or images and labels"
         )
+    encoded_images = {split: pictures(array, f"{source}, {split}") for split, array in images.items()}
     classes = {split: labels_of(array, len(images[split]), f"{source}, {split}") for split, array in labels.items()}
-    return encoded({split: pictures(array, f"{source}, {split}") for split, array in images.items()}, classes or None)
+    return encoded(encoded_images, classes or None)
 
 
 def _meaning(name: str) -> tuple[str, str | None]:

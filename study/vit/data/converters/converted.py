@@ -17,9 +17,11 @@ from PIL import Image
 from study.utils.errors import StudyError
 from study.utils.text import plural
 from study.vit.data.arrays import SPLITS
+from study.vit.data.images import read
 from study.vit.data.label_values import check_column, encoding
 
 CHANNELS = (1, 3, 4)
+SIDE = 64  # pixels, of images that are decoded only to check them
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,13 @@ def pictures(array: NDArray[Any], where: str) -> Iterator[bytes]:
     """
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.ndim == 4 and array.shape[3] not in CHANNELS and array.shape[1] in CHANNELS:
         array = array.transpose(0, 2, 3, 1)
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
     colour = array.ndim == 4
-    if array.ndim not in (3, 4) or (colour and array.shape[3] not in CHANNELS):
+    if array.ndim not in (3, 4) or (colour and array.shape[3] not in CHANNELS) or 0 in array.shape[1:]:
         raise StudyError(
             f"{where}: images have the shape {array.shape}; it must be (N, height, width), or this with 1, 3 or 4 "
             "channels"
@@ -102,6 +105,12 @@ def pictures(array: NDArray[Any], where: str) -> Iterator[bytes]:
             f"{where}: pixels have the type {array.dtype}; it must be uint8, or uint16 for grey images: scale them"
         )
     return map(png, array)
+
+
+def checked(image: bytes, where: str) -> bytes:
+    """An encoded image as it is. Raises StudyError if it cannot be decoded."""
+    read(image, where, SIDE)
+    return image
 
 
 def png(pixels: NDArray[Any]) -> bytes:

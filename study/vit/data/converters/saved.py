@@ -1,5 +1,6 @@
 """Folders written by `save_to_disk` of `datasets`."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from study.utils.errors import StudyError
 from study.vit.data.columns import columns_of
-from study.vit.data.converters.converted import Converted, Converter, Part, encoded
+from study.vit.data.converters.converted import Converted, Converter, Part, checked, encoded
 from study.vit.data.examples import content, quiet_datasets
 from study.vit.data.folders import SPLIT_WORDS
 
@@ -26,6 +27,8 @@ def _read(source: Path) -> Converted:
         raise StudyError(
             f"{source}: unknown split {unknown[0]!r}; rename it to train, validation or test, or remove it"
         )
+    if double := [split for split, count in Counter(map(SPLIT_WORDS.__getitem__, found)).items() if count > 1]:
+        raise StudyError(f"{source}: several splits are {double[0]}: {', '.join(found)}; remove all but one")
     return _converted({SPLIT_WORDS[split]: part for split, part in found.items()}, source)
 
 
@@ -45,7 +48,9 @@ def _converted(found: dict[str, Any], source: Path) -> Converted:
 
 def _images(part: Any, column: str, where: str) -> Iterator[bytes]:
     stored = part.select_columns([column]).cast_column(column, quiet_datasets().Image(decode=False))
-    return (content(row[column], f"{where}, row {number}") for number, row in enumerate(stored))
+    for number, row in enumerate(stored):
+        place = f"{where}, row {number}"
+        yield checked(content(row[column], place), place)
 
 
 CONVERTER = Converter(
