@@ -21,6 +21,8 @@ INCLUDED = ("study/vit", "study/execution/run_stage.py", "study/execution/checkp
 EXCLUDED = (
     *("study/vit/export", "study/vit/model_files.py", "study/vit/models/predictor.py"),  # use trained models
     "study/vit/training/pace.py",  # forecasts
+    *("study/vit/data/conversion.py", "study/vit/data/converters"),  # write files, which are data by their content
+    "study/vit/data/reading.py",  # texts
 )
 ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "pretrain": ("study/vit/models/mae.py", "study/vit/training/pretrain.py"),
@@ -41,9 +43,12 @@ class Code:
         return hashlib.sha256(canonical_json(self.files).encode()).hexdigest()
 
     def differing(self, other: "Code", kind: str) -> list[str]:
-        """The files that a kind of stage depends on and that differ, or that only one of the two has."""
+        """The files that a kind of stage depends on and that differ, or that only one of the two has.
+
+        Recorded files that do not count in this version are left out.
+        """
         irrelevant = {name for only, names in ONLY_FOR.items() if only != kind for name in names}
-        names = sorted((self.files.keys() | other.files.keys()) - irrelevant)
+        names = sorted(name for name in (self.files.keys() | other.files.keys()) - irrelevant if counts(name))
         return [name for name in names if self.files.get(name) != other.files.get(name)]
 
 
@@ -74,8 +79,17 @@ def _names() -> Iterator[str]:
     for place in INCLUDED:
         for path in sorted((root / place).rglob("*")) if (root / place).is_dir() else [root / place]:
             name = path.relative_to(root).as_posix()
-            if path.is_file() and "__pycache__" not in path.parts and not _is_in(name, EXCLUDED):
+            if path.is_file() and counts(name):
                 yield name
+
+
+def counts(name: str) -> bool:
+    """Whether a result can depend on a file of the package, by its path such as `study/vit/models/vit.py`.
+
+    Editors and file systems leave others beside the modules, such as `.vit.py.swp` and `._vit.py`.
+    """
+    is_module = name.endswith(".py") and "/." not in name
+    return is_module and _is_in(name, INCLUDED) and not _is_in(name, EXCLUDED)
 
 
 def _is_in(name: str, places: tuple[str, ...]) -> bool:

@@ -34,11 +34,12 @@ WITHOUT_INFLUENCE = {  # imported by training; they find, check and store stages
     **dict.fromkeys(
         (
             *("study/utils/command_line.py", "study/utils/errors.py", "study/utils/formats.py", "study/utils/paths.py"),
-            *("study/utils/redact.py", "study/utils/text.py"),
+            *("study/utils/escape.py", "study/utils/redact.py", "study/utils/text.py"),
         ),
         "messages",
     ),
 }
+TEXTS = {"study/vit/data/reading.py"}  # a result has the sentence on its data
 TRAIN = """
 import json, sys, threading
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_everything_that_training_imports_is_part_of_the_code(trained: dict[str,
 
 def test_training_calls_no_function_of_an_excluded_file(trained: dict[str, dict[str, list[str]]]) -> None:
     for name, files in trained.items():
-        assert [file for file in files["called"] if file.startswith(EXCLUDED)] == []
+        assert {file for file in files["called"] if file.startswith(EXCLUDED)} <= TEXTS
         kind = "pretrain" if name == "pretrain" else "finetune"
         others = {file for only, its in ONLY_FOR.items() if only != kind for file in its}
         assert others & set(files["called"]) == set(), name
@@ -149,6 +150,28 @@ def test_files_of_the_other_kind_of_stage_do_not_count() -> None:
     assert one.differing(other, "pretrain") == ["study/vit/models/mae.py"]
     assert one.differing(other, "finetune") == []
     assert one.differing(Code({}), "finetune") == ["study/vit/models/vit.py"]  # also a file that is new or gone
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("study/vit/data/reading.py", "study/vit/data/conversion.py", "study/vit/data/converters/idx.py"),
+        *("study/vit/models/.vit.py.swp", "study/vit/models/._vit.py", "study/vit/models/.copies/vit.py"),
+        *("study/vit/models/vit.py.orig", "study/vit/models/notes.txt", "study/report/sections.py"),
+    ],
+)
+def test_other_files_do_not_count(name: str) -> None:
+    """Texts, converters and reports; what editors and file systems leave beside the modules. Recorded ones neither."""
+    assert name not in present_code().files
+    assert not code.counts(name)
+    assert Code({name: "a"}).differing(Code({}), "finetune") == []
+
+
+def test_new_modules_count_wherever_they_are() -> None:
+    for name in ("study/vit/new.py", "study/vit/data/deep/er.py", "study/execution/run_stage.py"):
+        assert code.counts(name)
+    assert present_code().files
+    assert all(map(code.counts, present_code().files))
 
 
 # --- the record in the store ---
