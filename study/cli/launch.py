@@ -70,7 +70,9 @@ def command(kind: str) -> Any:
         for warning in written.warnings:
             console.print(f"[yellow]{escape(warning)}[/]", highlight=False)
         console.print(
-            f"next: {escape(str(written.folder / 'README.md'))}, or\n{escape(written.steps.start)}", highlight=False
+            f"next: {escape(str(written.folder / 'README.md'))}, or in {escape(str(written.root))}\n"
+            f"{escape(written.steps.start)}",
+            highlight=False,
         )
 
     parameters = list(_parameters(cluster))

@@ -13,7 +13,8 @@ def open_existing(location: str) -> Store:
     """The store at a path or URL, for verbs that only read it. Raises StudyError if there is none; creates nothing."""
     store = Store(location)
     if not store.exists:
-        raise StudyError(f"{missing(location)}; give the store with --store, or run the study first")
+        hint = "" if store_above(location) else "; give the store with --store, or run the study first"
+        raise StudyError(f"{missing(location)}{hint}")
     return store
 
 

@@ -25,6 +25,7 @@ class Launched:
     """The files written, and the next steps."""
 
     folder: Path
+    root: Path  # of the repository, where the commands of `steps` are run
     files: tuple[str, ...]
     steps: Steps
     warnings: tuple[str, ...]
@@ -68,7 +69,7 @@ def write(
         **cluster.files(place),
     }
     _write_files(folder, files, force)
-    return Launched(folder, tuple(files), steps, cluster.warnings())
+    return Launched(folder, root.resolve(), tuple(files), steps, cluster.warnings())
 
 
 def read(kind: str, options: Mapping[str, Any]) -> Cluster:

@@ -95,7 +95,8 @@ def _differences(before: Identity, now: Identity, same_data: SameData) -> Iterat
     if before.question and before.question.split() != now.question.split():
         yield "question", f"its question is {before.question!r}, here {now.question!r}"
     if lost := [name for name in before.varied if name not in now.varied]:
-        yield "factors", f"its {plural(len(lost), 'factor')} {', '.join(lost)} is not varied here"
+        are = "is" if len(lost) == 1 else "are"
+        yield "factors", f"its {plural(len(lost), 'factor')} {', '.join(lost)} {are} not varied here"
     if change := next(_changes(before.baseline, now.baseline, same_data), None):
         yield "baseline", f"its baseline differs: {change}"
 

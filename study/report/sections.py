@@ -26,6 +26,7 @@ from study.utils import escape
 from study.utils.command_line import Invocation
 from study.utils.provenance import NO_COMMIT
 from study.utils.text import plural
+from study.vit import subject
 
 
 @dataclass(frozen=True)
@@ -325,13 +326,19 @@ def _reproduce(analysis: Analysis) -> str:
     run = [*checkout, "python -m pip install nox", "nox -s ablate -- again.yaml"]
     return (
         f"`{GRID_FILE}` beside this report is a copy of the grid ({escape.markdown(facts.grid)} at the time). Copy it "
-        "to again.yaml in a clone of the project, and run there:\n\n"
+        f"to again.yaml in a clone of the project, {_own_data(facts)}and run there:\n\n"
         + escape.code_block("\n".join(run), "sh")
         + f"\n\n{_checked_out(facts)}The last command runs the stages that are not in the store, and rebuilds this "
         "report. If the package is installed, the equivalent commands for the run, and for the report alone, are:\n\n"
         + escape.code_block(f"{AGAIN.command('run')}\n{AGAIN.command('report')}", "sh")
         + "\n\nreport.ipynb can be executed in place: it reads only the files beside it."
     )
+
+
+def _own_data(facts: StudyFacts) -> str:
+    """What to do with data that are no part of the project."""
+    own = any(subject.is_own_data(line) for line in facts.data)
+    return "correct the paths of its own data (their content is compared, not their path), " if own else ""
 
 
 def _checked_out(facts: StudyFacts) -> str:

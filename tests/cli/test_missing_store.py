@@ -32,7 +32,7 @@ def test_from_a_subfolder_the_store_above_is_named(
     monkeypatch.chdir(place / "sub" / "folder")
     code, _, error = command(verb, "../../tiny.yaml")
     assert code == 2
-    assert "no store at .study; did you mean --store ../../.study?" in error
+    assert error.rstrip().endswith("no store at .study; did you mean --store ../../.study?")
     assert list((place / "sub").rglob("*")) == [place / "sub" / "folder"]
 
 

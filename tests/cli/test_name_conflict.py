@@ -97,11 +97,11 @@ LONGER = {"encoder": {"width": 16, "new": 1}, "finetune": {"epochs": 9}}
         (replace(FIRST, baseline=LONGER), []),  # edited in its own file
         (replace(FIRST, question="Why?"), []),
         (replace(FIRST, varied=("width",)), []),
-        (replace(FIRST, question="Why?", varied=("width",)), ["question", "2 factors heads, depth"]),
+        (replace(FIRST, question="Why?", varied=("width",)), ["question", "2 factors heads, depth are"]),
         (OTHER_FILE, []),  # a copy, for example on a cluster
         (replace(OTHER_FILE, varied=MORE, baseline={"encoder": {"width": 16, "new": 1}}), []),
         (replace(OTHER_FILE, question="Why?"), ["'Which parts?', here 'Why?'"]),
-        (replace(OTHER_FILE, varied=("heads",)), ["1 factor depth"]),
+        (replace(OTHER_FILE, varied=("heads",)), ["1 factor depth is"]),
         (replace(OTHER_FILE, baseline=LONGER), ["finetune.epochs is 2, here 9"]),
         (replace(FIRST, grid="/q/grids/a.yaml", question="Why?"), []),  # the project was moved
     ],

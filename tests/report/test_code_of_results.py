@@ -1,5 +1,6 @@
 """How a report shows which code computed its results, and how it is to be reproduced without a commit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from helpers.looks import collect
@@ -54,6 +55,14 @@ def test_unrecorded_code_is_one_neutral_sentence(tmp_path: Path) -> None:
     )
     assert section(results, "Provenance").count("unrecorded code") == 1
     assert "2 results of unrecorded code" in section(results, "Provenance")
+
+
+def test_own_data_are_named_among_the_steps(tmp_path: Path) -> None:
+    """They are not in a clone of the project, and may have another path there."""
+    results = made(tmp_path, {}, {}, {})
+    assert "own data" not in section(results, "How to reproduce")
+    own = replace(results, facts=results.facts.model_copy(update={"data": ("imagefolder:shapes: 3 classes",)}))
+    assert "correct the paths of its own data" in section(own, "How to reproduce")
 
 
 def test_without_a_commit_the_version_and_the_digest_are_given(tmp_path: Path) -> None:
