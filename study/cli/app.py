@@ -146,7 +146,7 @@ def run(
     from study.cli.verify import discard_damaged, discard_outdated
 
     _note_missing(context, store)
-    places = _places(context, Store(store), reports, tracking_uri, address)
+    places = _places(context, Store(store), reports, tracking_uri, address, replace)
     state = _look(grid, Store(store), accept_mixed_data)
     if not replace:
         check_name(state, places, "run")
@@ -224,7 +224,7 @@ def sync(
     from study.cli.sync import sync as deliver
 
     found = open_existing(store)
-    places = _places(context, found, REPORTS, tracking_uri)
+    places = _places(context, found, REPORTS, tracking_uri, replace=replace)
     state = _look(grid, found)
     if not replace:
         check_name(state, places, "sync")
@@ -340,12 +340,17 @@ def _note_missing(context: typer.Context, store: str) -> None:
 
 
 def _places(
-    context: typer.Context, store: Store, reports: Path, tracking_uri: str | None, address: str | None = None
+    context: typer.Context,
+    store: Store,
+    reports: Path,
+    tracking_uri: str | None,
+    address: str | None = None,
+    replace: bool = False,
 ) -> "Places":
     from study.cli.places import Places
 
     uri = _tracking_uri(tracking_uri, store)
-    return Places(reports, uri, address, invocation(context))
+    return Places(reports, uri, address, replace, invocation(context))
 
 
 def _warn_of_misfits(made: "Plan") -> None:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from study import tracking
 from study.analysis.results import FACTS_FILE
 from study.cli.places import Places
 from study.planning.state import StudyState
 from study.planning.study_identity import Identity, conflict, known
 from study.utils.errors import Advice, StudyError
+from study.utils.redact import masked
 
 
 def check_name(state: StudyState, places: Places, verb: str) -> None:
@@ -20,6 +22,21 @@ def check_name(state: StudyState, places: Places, verb: str) -> None:
                 f"{before.grid}: {difference}. Choose another name, which gets its own report and MLflow experiment",
                 Advice("to replace the other report and add to its experiment", verb, ("--replace",)),
             )
+
+
+def check_experiment(state: StudyState, places: Places, verb: str) -> None:
+    """Raise StudyError if an MLflow server has an experiment of another study of this name, as far as it answers."""
+    if places.replace or tracking.is_own(places.tracking_uri, state.store):
+        return
+    try:
+        tracking.check_early(places.tracking_uri, state)
+    except tracking.AnotherStudyError as error:
+        raise StudyError(f"MLflow at {masked(places.tracking_uri)}: {error.message}", to_add(verb)) from None
+
+
+def to_add(verb: str = "sync") -> Advice:
+    """The command that adds to the experiment of another study."""
+    return Advice("to add to its experiment", verb, ("--replace",))
 
 
 def name_warning(state: StudyState) -> str:

@@ -13,4 +13,5 @@ class Places:
     reports: Path
     tracking_uri: str
     address: str | None = None  # of a Ray cluster; None: this machine
+    replace: bool = False  # whether the report and experiment of another study with the same name may be used
     invocation: Invocation = UNKNOWN  # for the commands that messages suggest

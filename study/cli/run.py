@@ -12,6 +12,7 @@ from rich.markup import escape
 from study import BEGAN, tracking
 from study.cli import signals
 from study.cli.exit_codes import ExitCode
+from study.cli.name_conflict import check_experiment, to_add
 from study.cli.notices import show_notices
 from study.cli.places import Places
 from study.cli.plan import claim_line, show_claims, show_registration, summary
@@ -93,13 +94,14 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
             study_identity.record(state.study, state.store)
         update_report(state, places, console)
         return ExitCode.FAILED if unusable else ExitCode.OK
+    check_experiment(state, places, "run")
     check_data(state, console)
     with _connect(plan, places, console) as cluster:  # first: the cluster may be too small or not respond
         _make_writable(state, places)
         state.contents.record(plan.stages)
         if not plan.finished:
             _register(state, console)  # before the first stage
-        with tracking.Tracker(state, places.tracking_uri, sweep_tags(state)) as tracker:
+        with tracking.Tracker(state, places.tracking_uri, sweep_tags(state), places.replace) as tracker:
             sweep = _execute(plan, cluster, tracker, console) if cluster else Sweep(state)
             _deliver(sweep, tracker, console)
             folder = None if sweep.interrupted else write_report(sweep.state, places, console)
@@ -263,9 +265,10 @@ def _show_undelivered(state: StudyState, tracker: tracking.Tracker, places: Plac
     if tracker.problem is None:
         return
     count = len(tracking.undelivered(state, tracker.uri))
+    remedy = to_add().text(places.invocation) if tracker.refused else f"to deliver: {places.invocation.command('sync')}"
     console.print(
         f"[yellow]MLflow at {escape(masked(tracker.uri))} is incomplete[/] ({escape(tracker.problem)}): "
-        f"{plural(count, 'stage')} not delivered, but stored; to deliver: {escape(places.invocation.command('sync'))}",
+        f"{plural(count, 'stage')} not delivered, but stored; {escape(remedy)}",
         highlight=False,
         soft_wrap=True,
     )

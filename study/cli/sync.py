@@ -5,6 +5,7 @@ from rich.markup import escape
 
 from study import tracking
 from study.cli.exit_codes import ExitCode
+from study.cli.name_conflict import check_experiment, to_add
 from study.cli.places import Places
 from study.planning.state import StudyState
 from study.utils.errors import StudyError
@@ -17,11 +18,12 @@ def sync(state: StudyState, places: Places, console: Console) -> ExitCode:
     """Deliver results, failures and early stops. Returns the exit code. Raises StudyError if the server fails."""
     stages, uri = tracking.undelivered(state, places.tracking_uri), masked(places.tracking_uri)
     if stages:
-        with tracking.Tracker(state, places.tracking_uri, sweep_tags(state)) as tracker:
+        check_experiment(state, places, "sync")
+        with tracking.Tracker(state, places.tracking_uri, sweep_tags(state), places.replace) as tracker:
             tracker.flush()
             tracker.finish("FINISHED", None)
         if tracker.problem is not None:
-            raise StudyError(f"MLflow at {uri}: {tracker.problem}")
+            raise StudyError(f"MLflow at {uri}: {tracker.problem}", to_add() if tracker.refused else None)
     console.print(f"{plural(len(stages), 'run')} delivered to {escape(uri)}", highlight=False)
     return ExitCode.OK
 

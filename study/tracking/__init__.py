@@ -5,7 +5,8 @@ run can be rebuilt from it, so a server that is down or slow only means running 
 driver does all the writing, because many writers lock SQLite, and a slow server must not slow the sweep down.
 """
 
-from study.tracking.artifact_locations import repair
+from study.tracking.artifact_locations import is_own, repair
+from study.tracking.experiment import AnotherStudyError, check_early
 from study.tracking.mirror import PARENT
 from study.tracking.server import check_uri, default_uri, model_of
 from study.tracking.sqlite import normalised, path_of
@@ -15,9 +16,12 @@ from study.tracking.undelivered import undelivered
 __all__ = [
     "LAST_SECONDS",
     "PARENT",
+    "AnotherStudyError",
     "Tracker",
+    "check_early",
     "check_uri",
     "default_uri",
+    "is_own",
     "model_of",
     "normalised",
     "path_of",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from study.design.stages import Stage
 from study.planning.events import Outcome
 from study.planning.state import StageNames
-from study.tracking import artifact_locations, server
+from study.planning.study_identity import Identity
+from study.tracking import artifact_locations, experiment, server
 from study.tracking.ledger import Ledger
 from study.tracking.liverun import STATUS, LiveRun
 from study.tracking.undelivered import ending_id, undelivered_endings, undelivered_results
@@ -26,12 +27,12 @@ PARENT = "mlflow.parentRunId"
 class Mirror:
     """Writes runs; used by one thread only."""
 
-    def __init__(self, names: StageNames, uri: str, tags: Mapping[str, str]) -> None:
+    def __init__(self, names: StageNames, uri: str, tags: Mapping[str, str], replace: bool) -> None:
         self.ended: set[str] = set()  # keys of stages that have ended in this sweep, delivered or not
         self.unstored: dict[str, Outcome] = {}  # by key: failed or stopped stages to be delivered
         self.unreadable: dict[str, str] = {}  # by key: stored stages that cannot be delivered, and why
         self.timed_out: Callable[[], bool] = lambda: False
-        self._names, self._uri, self._tags = names, uri, dict(tags)
+        self._names, self._uri, self._tags, self._replace = names, uri, dict(tags), replace
         self._study, self._store = names.state.study, names.state.store
         self._ledger = Ledger(self._store, self._study.name)
         self._live: dict[str, LiveRun] = {}
@@ -44,7 +45,10 @@ class Mirror:
         self._experiment = self._parent = ""
 
     def connect(self) -> None:
-        """Find or create the experiment and the parent run of this sweep, and close abandoned runs."""
+        """Find or create the experiment and the parent run of this sweep, and close abandoned runs.
+
+        Raises AnotherStudyError if the experiment is of another study.
+        """
         self._live.clear()
         self._connects += 1
         artifact_locations.repair(self._uri, self._store)
@@ -162,14 +166,17 @@ class Mirror:
         self._delivered.add(stage.key)
 
     def _find_experiment(self) -> str:
-        found = self._client.get_experiment_by_name(self._study.name)
-        if found is not None and found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
+        found, identity = self._client.get_experiment_by_name(self._study.name), Identity.of(self._study)
         if found is not None:
+            if not self._replace:
+                experiment.check(found, self._names.state)
+            if found.lifecycle_stage == "deleted":
+                self._client.restore_experiment(found.experiment_id)
+            experiment.mark(self._client, found, identity)
             return str(found.experiment_id)
         local = server.is_file(self._uri)
         place = artifact_locations.folder_of(self._store, self._study.name).as_uri() if local else None
-        return str(self._client.create_experiment(self._study.name, artifact_location=place))
+        return str(self._client.create_experiment(self._study.name, place, experiment.tags(identity)))
 
     def _close_abandoned(self) -> None:
         """Close the runs left RUNNING by killed drivers of this machine, and by this driver where the response was lost

@@ -7,8 +7,10 @@ from study.design.stages import Stage
 from study.planning.events import Listener, Outcome
 from study.planning.state import StageNames, StudyState
 from study.tracking.delivery_queue import DeliveryQueue
+from study.tracking.experiment import AnotherStudyError
 from study.tracking.mirror import Mirror
 from study.tracking.server import is_file
+from study.utils.errors import StudyError
 from study.utils.redact import masked
 
 FLUSH_SECONDS = 60.0  # timeout of the final flush to a server, after which the rest is left to `study sync`; a local
@@ -24,10 +26,11 @@ class Tracker(Listener):
     is down is retried throughout the sweep; the store keeps what it missed.
     """
 
-    def __init__(self, state: StudyState, uri: str, tags: Mapping[str, str]) -> None:
+    def __init__(self, state: StudyState, uri: str, tags: Mapping[str, str], replace: bool = False) -> None:
+        """replace: deliver also to an experiment of another study with the same name."""
         self.uri = uri
         self.names = StageNames(state)
-        self._mirror = Mirror(self.names, uri, tags)
+        self._mirror = Mirror(self.names, uri, tags, replace)
         self._queue = DeliveryQueue(self._mirror.connect, self._mirror.catch_up)
         self._mirror.timed_out = self._queue.timed_out.is_set
         self._late = False  # whether a timeout expired before everything was delivered
@@ -36,11 +39,18 @@ class Tracker(Listener):
     def problem(self) -> str | None:
         """Why the server does not have everything; None if it has."""
         error = self._queue.problem
+        if isinstance(error, StudyError):
+            return masked(error.message)
         if error is not None:
             return masked(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         if self._mirror.unreadable:
             return next(iter(self._mirror.unreadable.values()))
         return "the server is too slow" if self._late else None
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing is delivered because the experiment is of another study."""
+        return isinstance(self._queue.problem, AnotherStudyError)
 
     def __enter__(self) -> "Tracker":
         self._queue.start()
