@@ -49,7 +49,7 @@ def test_two_folders_of_one_name_are_two_data_sets(places: Path) -> None:
     second = study("run", two)
     assert second.returncode == 0, second.stdout + second.stderr
     notice, summary, *_ = second.stdout.splitlines()
-    assert notice.startswith("notice: 4 stored stages were trained on earlier files of 'imagefolder:data'")
+    assert notice.startswith("notice: 4 stored stages were trained on other files of 'imagefolder:data'")
     assert "0 done, 4 to run" in summary
     assert statuses(places) == ["done", "done"], "the report has the results on the second folder only"
     keys = {path.name for path in (places / "store" / "finetune").iterdir()}
@@ -58,7 +58,7 @@ def test_two_folders_of_one_name_are_two_data_sets(places: Path) -> None:
     assert "4 done, 0 to run" in again.stdout
     (two / "data" / "3" / "new.png").write_bytes(digits(300)[0][250])
     grown = study("plan", two)
-    assert "notice: 8 stored stages were trained on earlier files of 'imagefolder:data'" in grown.stdout
+    assert "notice: 8 stored stages were trained on other files of 'imagefolder:data'" in grown.stdout
     assert "0 done, 4 to run" in grown.stdout
     shutil.move(one / "data", places / "elsewhere")
     moved = (places / "grid.yaml").read_text().replace("imagefolder:data", f"imagefolder:{places / 'elsewhere'}")

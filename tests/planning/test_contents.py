@@ -69,7 +69,7 @@ def test_changed_images_are_new_data(folder: Path, store: Store) -> None:
     assert not after.stages.keys() & before.stages.keys()
     assert len(make_plan(after).missing) == 6
     (notice,) = notices(after)
-    assert notice.startswith(f"6 stored stages were trained on earlier files of 'imagefolder:{folder}'")
+    assert notice.startswith(f"6 stored stages were trained on other files of 'imagefolder:{folder}'")
     assert set(collect(run_all(after)).trials["status"]) == {"done"}
 
 
@@ -110,7 +110,7 @@ def test_results_stored_by_path_are_not_used_for_changed_images(folder: Path, st
     state = StudyState.look(study, store)
     assert len(make_plan(state).missing) == 6
     (notice,) = notices(state)
-    assert notice.startswith("6 stored stages were trained on earlier files of")
+    assert notice.startswith("6 stored stages were trained on other files of")
 
 
 def test_a_fine_tuning_starts_from_a_pre_training_stored_by_path(folder: Path, store: Store) -> None:

@@ -15,7 +15,10 @@ def earlier_content(state: StudyState) -> Iterator[str]:
         keys = set().union(*(_keys(state, name, content) for content in others))
         if count := len((keys & state.stored) - state.all_stages.keys()):
             were = "was" if count == 1 else "were"
-            yield f"{plural(count, 'stored stage')} {were} trained on earlier files of {name!r}. Not used."
+            yield (
+                f"{plural(count, 'stored stage')} {were} trained on other files of {name!r} than the present ones. "
+                "Not used."
+            )
 
 
 def _keys(state: StudyState, name: str, content: str | None) -> set[str]:
