@@ -3,6 +3,9 @@
 One safetensors file per data set, in $STUDY_CACHE, else in $XDG_CACHE_HOME/lightweight-vit-study or
 ~/.cache/lightweight-vit-study. The folder may be deleted at any time. Files are written atomically. While one process
 decodes a data set, others that need it wait. If the folder is not writable, every process decodes for itself.
+
+Files are found by the code of this package, too: after an edit, images are decoded again, and not those of the code
+before are used.
 """
 
 import hashlib
@@ -13,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 from study.vit.data.arrays import SPLITS, Decoded, Labels, Pixels
@@ -20,7 +24,7 @@ from study.vit.data.checked import read
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.source import Source
 
-FORMAT = 3  # raise it when the content of the files or the decoding of images changes
+CODE = Path(__file__).parent  # this package
 log = logging.getLogger(__name__)
 
 
@@ -88,7 +92,16 @@ def info_of(file: Path) -> dict[str, str] | None:
 
 
 def _key(source: Source) -> str:
-    return hashlib.sha256(f"{FORMAT}\0{source.name}\0{source.fingerprint()}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{_code(CODE)}\0{source.name}\0{source.fingerprint()}".encode()).hexdigest()[:32]
+
+
+@cache
+def _code(folder: Path) -> str:
+    """Digest of the modules that read, split and decode: read once, since modules are imported once."""
+    total = hashlib.sha256()
+    for file in sorted(folder.glob("[!.]*.py")):
+        total.update(f"{file.name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
 
 
 def _place(key: str, size: int | None) -> Path:

@@ -3,13 +3,17 @@
 import logging
 import multiprocessing
 import os
+import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from helpers.data_samples import digits, save_table
+from helpers.paths import ROOT
 from helpers.slow_source import remember_slowly
 
 from study.vit.data import available, cache, load
@@ -54,6 +58,35 @@ def test_decoded_once(name: str, reads: list[int], forget: Callable[[], None], c
     assert torch.equal(first.test.labels, second.test.labels)
     assert (first.info, first.digest) == (second.info, second.digest)
     assert len(cached(cache_folder)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "before", "after"),
+    [
+        ("digits.py", "images_NCHW = (", "images_NCHW = 255 - ("),
+        ("splits.py", "in sorted(groups):", "in sorted(groups, reverse=True):"),
+    ],
+)
+def test_edited_code_does_not_use_images_of_the_code_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, before: str, after: str
+) -> None:
+    """In a copy of the package; each load is a process of its own, with the same cache folder."""
+    shutil.copytree(ROOT / "study", tmp_path / "study")
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    command = [sys.executable, "-c", "from study.vit.data import digest; print(digest('digits', 8))"]
+
+    def loaded() -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+
+    file = tmp_path / "study" / "vit" / "data" / module
+    text, first = file.read_text(), loaded()
+    assert before in text
+    file.write_text(text.replace(before, after))
+    second = loaded()
+    file.write_text(text)
+    assert second != first == loaded()
 
 
 def test_images_at_their_own_size_are_used_for_every_larger_size(
