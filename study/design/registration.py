@@ -15,7 +15,7 @@ from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, select
 from study.utils.text import plural
 
-How = Literal["before", "anew", "after", "changed", "found", "edited", "open", "unknown"]
+How = Literal["before", "anew", "after", "changed", "again", "found", "edited", "open", "unknown"]
 
 
 class RegisteredClaim(BaseModel):
@@ -55,6 +55,7 @@ class Standing:
     anew     the same, but earlier entries lack it, and the study may have had other settings or data then
     after    when results were stored, and earlier entries lack it
     changed  the same, and earlier entries have another form of it
+    again    the same, and earlier entries have it in this form only: it was removed in between
     found    in the first entry, when results were already stored: when it was written is not known
     edited   not registered: the last entry lacks it
     open     not registered: the study has no results
@@ -98,8 +99,8 @@ def _standing(claim: RegisteredClaim, present: Entry, history: Sequence[Entry]) 
     how: How = "after" if earlier else "found"
     if entry.results == 0:
         how = "anew" if earlier else "before"
-    elif any(one.claim == claim.claim for other in earlier for one in other.claims):
-        how = "changed"
+    elif forms := [one.judged for other in earlier for one in other.claims if one.claim == claim.claim]:
+        how = "again" if all(judged == claim.judged for judged in forms) else "changed"
     return Standing(how, entry.time, entry.results)
 
 
@@ -111,7 +112,7 @@ def sentence(present: Entry, history: Sequence[Entry]) -> str:
     for number, standing in enumerate(found, start=1):
         groups.setdefault(standing, []).append(number)
     parts = [_written(standing, numbers, len(found)) for standing, numbers in groups.items()]
-    return "; ".join([*parts, *_replicates(present, history)] if parts else [])
+    return "; ".join([*parts, *_removed(present, history), *_replicates(present, history)] if parts else [])
 
 
 def _written(standing: Standing, numbers: list[int], total: int) -> str:
@@ -126,6 +127,7 @@ def _written(standing: Standing, numbers: list[int], total: int) -> str:
         "anew": f"{written} before any result with the settings and data of that time was stored",
         "after": f"{written} after {count}",
         "changed": f"changed after {count}",
+        "again": f"{was} removed, and added again after {count}",
         "found": f"{was} first recorded after {count}; when {it} {written} is not known",
         "edited": f"{'are' if several else 'is'} not registered: {it} {written} after {count}",
         "open": f"{'are' if several else 'is'} not registered yet: run registers {'them' if several else 'it'}",
@@ -140,6 +142,22 @@ def _which(numbers: list[int], total: int) -> str:
         return few.get(total) or f"all {total} claims"  # never one
     *others, last = map(str, numbers)
     return f"claims {', '.join(others)} and {last}" if others else f"claim {last}"
+
+
+def _removed(present: Entry, history: Sequence[Entry]) -> Iterator[str]:
+    """The claims that were removed after results, as in: 2 claims removed after 8 results."""
+    kept = {claim.claim for claim in present.claims}
+    gone: dict[str, tuple[int, bool]] = {}  # sentence -> results at its removal, and whether `run` has recorded it
+    for old, new in itertools.pairwise([*history, present]):
+        for claim in old.claims:
+            if claim.claim not in kept and not present.has(claim) and not new.has(claim):
+                gone[claim.claim] = (new.results, new is not present)
+    for (results, recorded), claims in itertools.groupby(
+        sorted(gone, key=lambda name: gone[name]), key=gone.__getitem__
+    ):
+        if results:
+            unregistered = "" if recorded else ", not registered"
+            yield f"{plural(len(list(claims)), 'claim')} removed after {plural(results, 'result')}{unregistered}"
 
 
 def _replicates(present: Entry, history: Sequence[Entry]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from study.design.factors import Factor, Level
 from study.design.labels import combined
 from study.design.overrides import overlaps
 from study.design.yaml_file import Place, did_you_mean
+from study.utils.text import plural
 
 
 def pair(groups: Sequence[Sequence[str]], factors: tuple[Factor, ...], at: Place) -> tuple[Factor, ...]:
@@ -59,8 +60,8 @@ def _check_fit(one: Factor, other: Factor, at: Place) -> None:
     counts = [len(_written(factor)) for factor in (one, other)]
     if counts[0] != counts[1]:
         raise at.error(
-            f"{one.name!r} has {counts[0]} written levels and {other.name!r} {counts[1]}; tied factors require equal "
-            "numbers of levels"
+            f"{one.name!r} has {plural(counts[0], 'written level')} and {other.name!r} {counts[1]}; tied factors "
+            "require equal numbers of levels"
         )
     places = [_position(factor) for factor in (one, other)]
     if places[0] != places[1]:

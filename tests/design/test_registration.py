@@ -40,7 +40,14 @@ def entry(results: int, claims: dict[str, float], most: int = 6, least: int = 3)
             "the claim was written before any result with the settings and data of that time was stored (registered",
         ),
         ([entry(0, {"a": 1})], entry(12, {"a": 2}), "the claim is not registered: it was written after 12 results"),
-        ([entry(0, {"a": 1}), entry(4, {}), entry(8, {"a": 1})], entry(9, {"a": 1}), "the claim changed after 8 re"),
+        ([entry(0, {"a": 1}), entry(4, {}), entry(8, {"a": 1})], entry(9, {"a": 1}), "removed, and added again after"),
+        ([entry(0, {"a": 1}), entry(4, {"a": 2}), entry(8, {"a": 1})], entry(9, {"a": 1}), "the claim changed after 8"),
+        (
+            [entry(0, {"a": 1, "b": 1, "c": 1}), entry(8, {"a": 1})],
+            entry(9, {"a": 1}),
+            "(registered 2026-01-02 03:04 UTC); 2 claims removed after 8 results",
+        ),
+        ([entry(0, {"a": 1, "b": 1})], entry(9, {"a": 1}), "; 1 claim removed after 9 results, not registered"),
         ([entry(0, {"a": 1}), entry(6, {"a": 1}, 12)], entry(9, {"a": 1}, 12), "; max raised from 6 to 12 after 6 re"),
         ([entry(0, {"a": 1})], entry(9, {"a": 1}, 12), "; max raised from 6 to 12 after 9 results, not registered"),
         (
@@ -56,6 +63,24 @@ def test_sentences(history: list[Entry], now: Entry, expected: str) -> None:
 
 def test_a_larger_max_before_any_result_is_not_mentioned() -> None:
     assert "raised" not in sentence(entry(9, {"a": 1}, 12), [entry(0, {"a": 1}), entry(0, {"a": 1}, 12)])
+
+
+@pytest.mark.parametrize(
+    ("history", "now"),
+    [
+        ([entry(0, {"a": 1, "b": 1}), entry(0, {"a": 1})], entry(9, {"a": 1})),  # before any result
+        ([entry(0, {"a": 1, "b": 1}), entry(8, {"a": 1}), entry(9, {"a": 1, "b": 1})], entry(9, {"a": 1, "b": 1})),
+        ([entry(0, {"a": 1, "b": 1}), entry(8, {"a": 1, "b": 2})], entry(9, {"a": 1, "b": 2})),  # changed
+    ],
+)
+def test_claims_that_are_not_missing_are_not_removed(history: list[Entry], now: Entry) -> None:
+    assert "claim removed" not in sentence(now, history)
+
+
+def test_a_claim_in_other_words_is_not_removed() -> None:
+    old, new = (RegisteredClaim(claim=words, judged={"margin": 1}) for words in ("a", "b"))
+    history = [Entry(time=TIME, results=0, minimum=3, maximum=3, claims=(old,))]
+    assert "removed" not in sentence(Entry(time=TIME, results=9, minimum=3, maximum=3, claims=(new,)), history)
 
 
 def test_without_claims_nothing_is_stated() -> None:

@@ -1,5 +1,6 @@
 """SQLite URIs: every path survives, and SQLAlchemy reads them alike."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
 from study.tracking.sqlite import normalised, path_of, uri_of
+from study.utils.errors import StudyError
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0/~", exclude_categories=["Cc", "Cs"]), min_size=1)
 
@@ -43,3 +45,8 @@ def test_a_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("uri", ["http://host:5000/a%20b", "postgresql://me@host/db", "sqlite:////x.db?timeout=5"])
 def test_other_uris_stay(uri: str) -> None:
     assert normalised(uri) == uri
+
+
+def test_a_path_that_is_not_utf_8_is_refused() -> None:
+    with pytest.raises(StudyError, match=r"st\\xe4x/mlflow.db cannot be used: its path is not UTF-8"):
+        uri_of(Path(os.fsdecode(b"st\xe4x")) / "mlflow.db")
