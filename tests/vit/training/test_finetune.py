@@ -90,13 +90,8 @@ class Watched:
     """A data set that records when its test split is read."""
 
     def __init__(self, real: Dataset, events: list[str]) -> None:
-        self.info, self.train, self.validation, self._test, self._events = (
-            real.info,
-            real.train,
-            real.validation,
-            real.test,
-            events,
-        )
+        self.info, self.train, self.validation, self.facts = real.info, real.train, real.validation, real.facts
+        self._test, self._events = real.test, events
 
     @property
     def test(self) -> Split:
