@@ -8,7 +8,8 @@ from collections.abc import Iterable
 SYNONYMS: dict[str, tuple[str, ...]] = {
     # keys of a grid
     **dict.fromkeys(("seeds", "repeats", "repetitions", "runs", "n_seeds", "num_replicates"), ("replicates",)),
-    **dict.fromkeys(("name", "experiment", "title"), ("study",)),
+    "name": ("study", "label"),
+    **dict.fromkeys(("experiment", "title"), ("study",)),
     **dict.fromkeys(("description", "goal"), ("question",)),
     **dict.fromkeys(("base", "defaults", "config", "settings"), ("baseline",)),
     **dict.fromkeys(("sweep", "variables"), ("factors",)),

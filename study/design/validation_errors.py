@@ -78,7 +78,7 @@ def _message(item: Any, keys: Keys, model: type[BaseModel]) -> str:
     else:
         requirement = item["msg"].removeprefix("Input should be ")
     length = f" ({len(value)} characters)" if kind == "string_too_long" else ""
-    hint = _number_hint(value) if kind in ("int_type", "float_type") else ""
+    hint = _number_hint(value) if kind in ("int_type", "float_type") else _word_hint(value, kind, model, keys)
     return f"invalid value {shown(value)}{length}: must be {requirement}{or_null(model, keys)}{hint}"
 
 
@@ -99,6 +99,16 @@ def _number_hint(value: Any) -> str:
     return ""
 
 
+def _word_hint(value: Any, kind: str, model: type[BaseModel], keys: Keys) -> str:
+    """How to write null and booleans, which other languages write as other words."""
+    word = value.strip().lower() if isinstance(value, str) else ""
+    if word in NULLS and or_null(model, keys):
+        return "; write null, without quotes" if word == "null" else "; write null"
+    if kind == "bool_type" and word in BOOLEANS:
+        return f"; write {BOOLEANS[word]}, without quotes" if word in BOOLEANS.values() else f"; write {BOOLEANS[word]}"
+    return ""
+
+
 def or_null(model: type[BaseModel], keys: Keys) -> str:
     """The end of a requirement for a field that may be null."""
     parent = model_at(model, keys[:-1]) if keys else None
@@ -106,6 +116,8 @@ def or_null(model: type[BaseModel], keys: Keys) -> str:
     return ", or null" if field and type(None) in get_args(field.annotation) else ""
 
 
+NULLS = ("none", "null", "nil", "~", "no", "off")
+BOOLEANS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 _REQUIREMENTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {  # by pydantic's error type
     "bool_type": lambda context: "true or false",
     "int_type": lambda context: "an integer",

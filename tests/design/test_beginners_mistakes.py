@@ -24,6 +24,7 @@ from study.design.yaml_file import GridFile
 from study.utils.errors import StudyError
 
 HEADS = "  heads:\n    path: encoder.num_kv_heads\n    levels:\n      - 1\n      - 3\n"
+LEVELS = "    levels:\n      - 1\n      - 3\n"
 WIDTH = "  width:\n    path: encoder.width\n    levels:\n      - 12\n      - 24\n"
 TEXT = (
     "study: example\nquestion: What does it take?\n"
@@ -58,6 +59,22 @@ MISTAKES = [
         1,
         "unknown metric 'accuracy'; did you mean 'test_accuracy'?",
     ),
+    # ranges of levels
+    (LEVELS, "    levels: {range: [3, 6]}\n", 12, "write levels: [{range: [3, 6]}]"),
+    (HEADS, "  a: {path: encoder.num_kv_heads, levels: range(1, 4, 2)}\n", 10, "write levels: [{range: [1, 4, 2]}]"),
+    (LEVELS, "    levels: np.logspace(-4, -2, 5)\n", 12, "write levels: [{logspace: [0.0001, 0.01, 5]}]"),
+    (LEVELS, "    levels: geomspace(1e-4, 1e-2, 5)\n", 12, "write levels: [{logspace: [1e-4, 1e-2, 5]}]"),
+    (LEVELS, "    levels: [{arange: [1, 5]}]\n", 12, "unknown range 'arange'; ranges are {linspace: [low, high,"),
+    (LEVELS, "    levels: [{np.linspace: [1, 5, 2]}]\n", 12, "unknown range 'np.linspace'; ranges are"),
+    (LEVELS, "    levels: [{name: few, value: 1}]\n", 12, "unknown key 'name'; did you mean 'label'?"),
+    # words of other languages
+    (
+        f"{HEADS}{WIDTH}",
+        "  pre-training: {path: pretrain, levels: [None]}\n",
+        10,
+        "or null; write null",
+    ),
+    ("    depth: 3", "    depth: 3\n    bias: Yes", 7, "must be true or false; write true"),
     # YAML
     ("    width: 12", "\twidth: 12", 5, "indent with spaces, not with tabs"),
     ("    width: 12", "    width: 12\n    width: 13", 6, "duplicate key 'width'"),
@@ -335,6 +352,13 @@ def test_independent_mistakes_are_all_reported(tmp_path: Path, seed: int) -> Non
     found = messages(tmp_path, text)
     assert [int(message.split(":")[1]) for message in found[:10]] == sorted(lines)[:10]
     assert found[10:] == ([f"and {len(lines) - 10} more"] if len(lines) > 10 else [])
+
+
+@pytest.mark.parametrize(
+    "level", ["{logspace: [-4, -2, 5]}", "{arange: [1, 5]}", "{linspace: [1, 6, 3]}", "{range: [1]}"]
+)
+def test_an_invalid_range_is_one_mistake(tmp_path: Path, level: str) -> None:
+    assert len(messages(tmp_path, TEXT.replace(LEVELS, f"    levels: [{level}]\n"))) == 1
 
 
 def test_a_misspelt_key_is_not_missing_too(tmp_path: Path) -> None:
