@@ -47,6 +47,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "only": [spec.reason for spec in study.grid.only],
         "replicates": study.grid.model_dump(mode="json")["replicates"],
         "claims": [_claim(power, judged) for power, judged in zip(plan.claims, judged_as(study), strict=True)],
+        "compare": estimated_as(study),
         "registration": sentence(present(plan.state), history(study, plan.state.store)),
         "data": how_data_are_read(study),
         "trials": len(plan.trials),
@@ -102,11 +103,19 @@ def judged_as(study: Study) -> list[str]:
     return [claim_wording.echo(claim, factors, cells, study.grid.adaptive) for claim in study.grid.claims]
 
 
+def estimated_as(study: Study) -> list[str]:
+    """Each contrast of `compare` as it will be estimated."""
+    factors = labels_by_factor(study.factors)
+    return [claim_wording.echo_contrast(spec, factors) for spec in study.grid.compare]
+
+
 def show_claims(study: Study, lines: list[str], console: Console) -> None:
-    """Print each claim, numbered, and below it how it will be judged. `lines` has the text of each claim."""
+    """Print each claim, numbered, and below it how it will be judged; then the contrasts. `lines` has the claims."""
     for number, (line, judged) in enumerate(zip(lines, judged_as(study), strict=True), start=1):
         console.print(f"claim {number}: {escape(line)}", highlight=False)
         console.print(f"  {escape(judged)}", highlight=False)
+    for line in estimated_as(study):
+        console.print(f"compare: {escape(line)}", highlight=False)
 
 
 def show_registration(state: StudyState, console: Console) -> None:
@@ -123,6 +132,7 @@ def _claim(power: ClaimPower, judged: str) -> dict[str, Any]:
         "kind": power.claim.kind,
         "judged": judged,
         "verdict": power.verdict,
+        "difference": power.exact,
         "replicates": power.replicates,
         "sd": power.sd,
         "supported_if": {"low": ends[0], "high": ends[1], "between": region.inside} if region and ends else None,
@@ -218,6 +228,8 @@ def _replicates(plan: Plan) -> str:
 
 def claim_line(power: ClaimPower) -> str:
     """A claim with its verdict, or with what the planned replicates can decide of it."""
+    if power.exact is not None:
+        return f"{power.claim.claim}: {power.verdict}; the difference is {_difference(power.exact, power.claim.metric)}"
     if power.decided:
         return f"{power.claim.claim}: {power.verdict}"
     return f"{power.claim.claim}: {_power(power)}" if power.sd is not None else power.claim.claim

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import Adaptive, ClaimSpec
-from study.design.comparison import Factors, Labels, Selection, select
+from study.design.comparison import Factors, Labels, Selection, select, select_contrast
+from study.design.contrasts import ContrastSpec
 from study.design.metrics import Source, Unit, metric_of
 from study.utils.text import plural
 
@@ -32,7 +33,7 @@ def echo(claim: ClaimSpec, factors: Factors, cells: Mapping[Labels, str], adapti
     number = metric.unit.value(claim.against) if isinstance(claim.against, float) else None
     return (
         f"{claim.metric} of {compared(found, cells, factors, number)}; holds if the difference is "
-        f"{region(claim.region, metric.unit)} ({_method(claim, adaptive)})"
+        f"{region(claim.region, metric.unit)} ({_method(claim.metric, number is not None, adaptive)})"
     )
 
 
@@ -54,13 +55,19 @@ def _named(levels: str, names: Sequence[str]) -> str:
     return cells if levels in ("", cells) else f"{levels} ({cells})"
 
 
-def _method(claim: ClaimSpec, adaptive: Adaptive | None) -> str:
-    metric = metric_of(claim.metric)
+def echo_contrast(spec: ContrastSpec, factors: Factors) -> str:
+    """What is subtracted from what, in which unit, and with which interval."""
+    found, unit = contrasted(select_contrast(spec, factors)), metric_of(spec.metric).unit
+    return f"{spec.metric} of {found}, in {unit.name or 'its own unit'} ({_method(spec.metric, False, None)})"
+
+
+def _method(name: str, against_number: bool, adaptive: Adaptive | None) -> str:
+    metric = metric_of(name)
     if metric.source == Source.SETTINGS:
         return "exact, no interval"
     if metric.source == Source.EXPORT:
         return "one measurement per cell, no interval"
-    paired = "over replicates" if isinstance(claim.against, float) else "paired by replicate"
+    paired = "over replicates" if against_number else "paired by replicate"
     if adaptive:
         return f"two-sided intervals that spend 5 % over all looks, {paired}"
     return f"two-sided 95 % interval, {paired}"

@@ -1,15 +1,18 @@
 """The verdict on each claim, or what the planned replicates can decide, given the standard deviation so far."""
 
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.design.comparison import labels_by_factor, select
+from study.design.metrics import Source, metric_of
 from study.design.study import Study
 from study.planning.state import StudyState
+from study.vit.subject import ModelSize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,18 +30,38 @@ class ClaimPower:
     sd: float | None  # of its difference over the stored replicates; None with fewer than two
     supported: Region | None  # true differences at which it is supported with 80% power; None: at none, or no sd
     verdict: "Outcome | None" = None  # None while trials that it rests on are missing
+    exact: float | None = None  # the difference of a claim on sizes
 
     @property
     def decided(self) -> bool:
         return self.verdict in ("supported", "refuted")
 
 
-def claim_powers(state: StudyState) -> list[ClaimPower]:
-    """One per claim; those judged by arithmetic have neither power nor, before the report, a verdict."""
-    tested, most = iter(_tested_powers(state)), state.study.grid.most_replicates
+def claim_powers(state: StudyState, sizes: Mapping[str, ModelSize] | None = None) -> list[ClaimPower]:
+    """One per claim. Those judged by arithmetic have no power. Those on sizes have a verdict if the sizes of the models
+    of all cells, by cell name, are known; those on exported models have none before the report.
+    """
+    tested = iter(_tested_powers(state))
     return [
-        next(tested) if claim.by_replicate else ClaimPower(claim, most, None, None) for claim in state.study.grid.claims
+        next(tested) if claim.by_replicate else _exact(claim, state.study, sizes or {})
+        for claim in state.study.grid.claims
     ]
+
+
+def _exact(claim: ClaimSpec, study: Study, sizes: Mapping[str, ModelSize]) -> ClaimPower:
+    most = study.grid.most_replicates
+    if metric_of(claim.metric).source != Source.SETTINGS:
+        return ClaimPower(claim, most, None, None)
+    from study.analysis.stats import exact_rule  # slow to import
+
+    cells = {tuple(cell.labels.values()): cell.name for cell in study.included}
+    values = {
+        labels: exact_rule.Measured(getattr(sizes[name], claim.metric))
+        for labels, name in cells.items()
+        if name in sizes
+    }
+    verdict, found = exact_rule.judge(claim, cells, values, labels_by_factor(study.factors))
+    return ClaimPower(claim, most, None, None, *(() if math.isnan(found.value) else (verdict.verdict, found.value)))
 
 
 def _tested_powers(state: StudyState) -> list[ClaimPower]:

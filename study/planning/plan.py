@@ -90,7 +90,9 @@ def make_plan(state: StudyState) -> Plan:
     requested = Counter(trial.cell.name for trial in state.trials)
     done = Counter(trial.cell.name for trial in state.trials if state.observed.is_done(trial))
     cells = [CellPlan(cell, _classes(cell, infos), done[cell.name], requested[cell.name]) for cell in state.study.cells]
-    return Plan(state, cells, claim_powers(state))
+    tunes_models = state.study.space and any(p.name.startswith("encoder.") for p in state.study.space.parameters)
+    sizes = {} if tunes_models else {one.cell.name: one.size for one in cells if one.size}
+    return Plan(state, cells, claim_powers(state, sizes))
 
 
 def datasets(study: Study) -> list[str]:

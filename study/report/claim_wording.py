@@ -16,6 +16,13 @@ def region(claim: pd.Series, with_unit: bool = True) -> str:
     return claim_wording.region(claimed, unit_of(claim["metric"]), with_unit)
 
 
+def method(analysis: Analysis) -> str:
+    """How the claims were judged: by which intervals and p-values, if any has them."""
+    if not analysis.facts.tested_claims:
+        return "judged by the difference itself, without interval"
+    return f"{intervals(analysis)}, {adjustment(analysis.facts)}"
+
+
 def intervals(analysis: Analysis) -> str:
     """The confidence level of the claims' intervals."""
     levels = sorted({100 * level for level in analysis.verdicts["level"].dropna()})

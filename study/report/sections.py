@@ -170,6 +170,13 @@ def _claims(analysis: Analysis) -> Iterator[Cell]:
     facts = analysis.facts
     if not facts.claims:
         return
+    if not facts.tested_claims:
+        yield Text(
+            "Claims on sizes and on exported models have one number per cell. They are judged by the difference "
+            "itself, without interval: a claim is *supported* if the difference is inside the region where the claim "
+            f"holds, and *refuted* if it is outside.{claim_wording.registration(analysis)}"
+        )
+        return
     text = (
         "A claim is *supported* if the interval of its difference is inside the region where the claim holds, "
         "*refuted* if it is outside, and *undecided* otherwise. P-values are Holm-adjusted over all claims, so the "

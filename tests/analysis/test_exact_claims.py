@@ -14,7 +14,7 @@ from study.analysis.stats.exact_rule import Measured, judge
 from study.design.claims import ClaimSpec
 from study.design.stages import stages_of
 from study.design.study import Study, expand
-from study.report import Analysis, analyse
+from study.report import Analysis, analyse, sections
 from study.report.summary import answers
 from study.report.tables import TABLES
 from study.store import exported_models
@@ -60,6 +60,15 @@ def test_a_size_is_judged_by_its_exact_difference(tmp_path: Path) -> None:
     )
     caption = TABLES["claims"].table(analysis).caption
     assert "adjusted for all claims that have one; the others are judged by the difference itself" in caption
+
+
+def test_the_method_of_exact_claims_alone_has_no_interval(tmp_path: Path) -> None:
+    analysis = analysed(make_study(tmp_path, KV_HEADS, claims=[SMALLER]), tmp_path / "store")
+    (text,) = sections._claims(analysis)
+    for sentence in (text.source, *(TABLES[name].table(analysis).caption for name in ("claims", "claims_paper"))):
+        assert "judged by the difference itself, without interval" in sentence
+        assert "adjusted" not in sentence
+        assert "claim_runs" not in sentence
 
 
 def latencies(folder: Path, milliseconds: dict[str, float], **processors: str) -> Analysis:

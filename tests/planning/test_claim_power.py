@@ -138,3 +138,49 @@ def test_the_power_at_the_bounds_of_the_reachable_region_is_80_percent(region: R
 def test_too_few_replicates_have_no_reachable_region() -> None:
     assert reachable(Region(-0.5, 0.5), 10, 1.0) is None
     assert reachable(Region(0, INF), 1, 1.0) is None
+
+
+EXACT = """\
+study: power
+question: What does it take?
+baseline: {finetune: {dataset: digits}}
+factors: {kv heads: {path: encoder.num_kv_heads, levels: [1, 2, 3]}}
+claims:
+  - {claim: smaller, kind: less, cells: {kv heads: 1}, against: {kv heads: 2}, metric: params}
+  - {claim: larger, kind: greater, cells: {kv heads: 1}, against: {kv heads: 2}, metric: macs}
+  - {claim: faster, kind: less, cells: {kv heads: 1}, metric: fp32_ms}
+compare:
+  - {cells: {kv heads: 1}, against: {kv heads: [2, 3]}}
+  - {cells: {kv heads: 1}, against: {kv heads: 2}, metric: train_seconds}
+  - {cells: {kv heads: 1}, against: {kv heads: 2}, metric: params}
+"""
+
+
+def test_exact_claims_have_a_verdict_and_contrasts_are_announced_before_any_result(tmp_path: Path) -> None:
+    """The differences are those of the sizes in the table of the plan."""
+    plan = make_plan(load(grid(tmp_path, EXACT)), Store(tmp_path / "store"))
+    sizes = {item.cell.labels["kv heads"]: item.size for item in plan.cells}
+    params, macs = (getattr(sizes["1"], name) - getattr(sizes["2"], name) for name in ("params", "macs"))
+    minus = "\N{MINUS SIGN}"
+    assert [claim_line(power) for power in plan.claims] == [
+        f"smaller: supported; the difference is {minus}{-params:,} parameters",
+        f"larger: refuted; the difference is {minus}{-macs:,} multiply-adds",
+        "faster",
+    ]
+    console = Console(file=io.StringIO(), width=300)
+    show(plan, console)
+    assert isinstance(console.file, io.StringIO)
+    assert [line for line in console.file.getvalue().splitlines() if line.startswith("compare: ")] == [
+        "compare: test_accuracy of kv heads=1 against kv heads=3 or 2, in points (two-sided 95 % interval, paired by "
+        "replicate)",
+        "compare: train_seconds of kv heads=1 against kv heads=2, in s (two-sided 95 % interval, paired by replicate)",
+        "compare: params of kv heads=1 against kv heads=2, in parameters (exact, no interval)",
+    ]
+    assert as_json(plan)["claims"][0]["difference"] == params
+    assert len(as_json(plan)["compare"]) == 3
+
+
+def test_sizes_that_are_tuned_are_not_known_before(tmp_path: Path) -> None:
+    tuned = EXACT + "tune: {budget: 2, parameters: {encoder.depth: {low: 6, high: 8}}}\n"
+    plan = make_plan(load(grid(tmp_path, tuned)), Store(tmp_path / "store"))
+    assert [power.verdict for power in plan.claims] == [None, None, None]

@@ -13,6 +13,9 @@ from study.utils import formats
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
+    tested = bool(analysis.facts.tested_claims)
+    method = f"with {claim_wording.method(analysis)}" if tested else claim_wording.method(analysis)
+    runs = " The runs behind every verdict are listed in claim_runs.csv." if tested else ""
     return Table(
         (
             *columns.verdicts(rows, Unit.signed_with),
@@ -22,10 +25,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("sets", str, rows["sets"]),
             Column.text("note", rows["note"]),
         ),
-        f"{analysis.facts.study}: verdicts on the claims of the grid, with "
-        f"{claim_wording.intervals(analysis)}, {claim_wording.adjustment(analysis.facts)}; n: replicates; sets: "
-        f"matched sets of cells averaged over.{claim_wording.registration(analysis)} The runs behind every verdict "
-        "are listed in claim_runs.csv.",
+        f"{analysis.facts.study}: verdicts on the claims of the grid, {method}; n: replicates; sets: "
+        f"matched sets of cells averaged over.{claim_wording.registration(analysis)}{runs}",
     )
 
 

@@ -12,6 +12,7 @@ from study.utils import formats
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
+    over = "differences over n replicates with half the width of " if analysis.facts.tested_claims else ""
     return Table(
         (
             *columns.verdicts(rows, Unit.plus_minus),
@@ -19,8 +20,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("p", formats.p_value, rows["p_adjusted"]),
             Column("n", [claim_wording.replicates(row) for _, row in rows.iterrows()]),
         ),
-        f"{analysis.facts.study}: verdicts on the claims of the grid; differences over n replicates with "
-        f"half the width of {claim_wording.intervals(analysis)}, {claim_wording.adjustment(analysis.facts)}."
+        f"{analysis.facts.study}: verdicts on the claims of the grid; {over}{claim_wording.method(analysis)}."
         f"{claim_wording.registration(analysis)}",
     )
 
