@@ -113,6 +113,15 @@ def test_what_predict_takes_and_returns(tmp_path: Path, monkeypatch: pytest.Monk
     for missing, pattern in (("nowhere.png", "cannot be read"), ("text.png", "is not an image")):
         with pytest.raises(StudyError, match=rf"{missing}.*{pattern}"):
             model.predict(tmp_path / missing)
+    for wrong, pattern in (
+        ("~nobody-of-this-name/a.png", "is no path"),
+        ("a\0.png", "is no path"),
+        (tmp_path, "cannot"),
+    ):
+        with pytest.raises(StudyError, match=pattern):
+            model.predict(wrong)
+    with pytest.raises(StudyError, match="the image has no pixels"):
+        model.predict(Image.new("L", (0, 8)))
     model.save_pretrained(tmp_path / "copy")
     assert study.load(tmp_path / "copy").predict(file) == one, "names and sizes are saved with the model"
 

@@ -40,13 +40,13 @@ def digest(root: Path, members: Sequence[Member]) -> str:
 
     Raises StudyError with all files that cannot be read.
     """
-    stamp, recent = _stamp(members)
+    stamp, recent = _stamp(root, members)
     if stamp in _known:
         return _known[stamp]
     with alone(f"content-{_place(root).stem}"):
         found = _recorded(root, stamp)
         if found is None:
-            found = _hashed(members)
+            found = _hashed(root, members)
             if not recent:
                 _record(root, stamp, found)
     if not recent:
@@ -54,25 +54,25 @@ def digest(root: Path, members: Sequence[Member]) -> str:
     return found
 
 
-def _stamp(members: Sequence[Member]) -> tuple[str, bool]:
+def _stamp(root: Path, members: Sequence[Member]) -> tuple[str, bool]:
     """Hash of role, path, size and modification time of the files, and whether one of them was just written."""
     total, newest, now = hashlib.sha256(), 0, time.time_ns()
-    for (role, path), status in zip(members, _each(members, Path.stat, map), strict=True):
+    for (role, path), status in zip(members, _each(root, members, Path.stat, map), strict=True):
         total.update(f"{role}\0{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
         if status.st_mtime_ns <= now + RECENT:  # a later time was set on purpose
             newest = max(newest, status.st_mtime_ns)
     return total.hexdigest(), newest > now - RECENT
 
 
-def _hashed(members: Sequence[Member]) -> str:
+def _hashed(root: Path, members: Sequence[Member]) -> str:
     total = hashlib.sha256()
     with ThreadPoolExecutor(THREADS) as pool:
-        for member, found in zip(members, _each(members, _file_hash, pool.map), strict=True):
+        for member, found in zip(members, _each(root, members, _file_hash, pool.map), strict=True):
             total.update(f"{member.role}\0{found}\n".encode(errors="surrogateescape"))
     return total.hexdigest()
 
 
-def _each(members: Sequence[Member], read: Callable[[Path], T], mapped: Mapped[T]) -> list[T]:
+def _each(root: Path, members: Sequence[Member], read: Callable[[Path], T], mapped: Mapped[T]) -> list[T]:
     """What `read` returns for each file. Raises StudyError with all files for which it raises OSError."""
     problems: list[str] = []
 
@@ -85,7 +85,7 @@ def _each(members: Sequence[Member], read: Callable[[Path], T], mapped: Mapped[T
 
     found = [one for result in mapped(attempt, [member.path for member in members]) for one in result]
     if problems:
-        raise unreadable("own data", sorted(problems))
+        raise unreadable(f"data set in {root}", sorted(problems))
     return found
 
 

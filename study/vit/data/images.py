@@ -93,6 +93,8 @@ def _finished(tile: Tile | DeepTile, white: Mapping[str, float] | None) -> Tile:
 
 def _read(image: Image.Image, where: str, size: int) -> Tile | DeepTile:
     own_side = min(image.size)
+    if not own_side:
+        raise StudyError(f"{where} has no pixels: its size is {image.width} x {image.height}")
     image.draft(None, (2 * size, 2 * size))  # a JPEG far larger than needed is decoded at a fraction of its size
     try:
         image.load()

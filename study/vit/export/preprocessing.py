@@ -46,8 +46,10 @@ class Preprocessing:
                 f"an image must be a path or a Pillow image, not {type(image).__name__}; of an array, make one with "
                 "PIL.Image.fromarray"
             )
-        path = Path(image).expanduser()
         try:
+            path = Path(image).expanduser()
             return decode(path.read_bytes(), str(path), size, self.white)
         except OSError as error:
-            raise StudyError(f"{path}: the image cannot be read ({error.strerror})") from error
+            raise StudyError(f"{image}: the image cannot be read ({error.strerror})") from error
+        except (ValueError, RuntimeError) as error:  # a zero byte, an unknown user
+            raise StudyError(f"{image!r} is no path of an image: {error}") from error

@@ -149,7 +149,9 @@ def test_a_file_behind_a_table_of_paths_belongs_to_the_data(tmp_path: Path) -> N
     assert content(name) != before
     assert load(name, 8).digest != digest
     file.unlink()
-    with pytest.raises(StudyError, match=f"1 image cannot be read.*\n  {file}: No such file"):
+    with pytest.raises(
+        StudyError, match=f"data set in {tmp_path / 'mine'}: 1 image cannot be read.*\n  {file}: No such"
+    ):
         content(name)
 
 
