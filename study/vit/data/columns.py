@@ -1,6 +1,7 @@
 """The image and label columns of a table."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +26,11 @@ class Columns:
 def columns_of(schema: Any, where: str) -> Columns:
     """The image and label columns of an Arrow schema: by the types that `datasets` recorded, else by type and name.
 
-    Raises StudyError if there is no image column, or several without a preferred name, or if the label column has a
-    type that does not encode classes; `where` names the table.
+    Raises StudyError for two columns of one name, if there is no image column, or several without a preferred name, or
+    if the label column has a type that does not encode classes; `where` names the table.
     """
+    if double := [name for name, count in Counter(schema.names).items() if count > 1]:
+        raise StudyError(f"{where} has several columns {double[0]!r}; remove all but one, or rename them")
     features = _features(schema)
     images = [name for name, kind in features.items() if kind.get("_type") == "Image"]
     images = images or [field.name for field in schema if _holds_bytes(field.type)]

@@ -128,3 +128,9 @@ def test_types_of_image_columns(kind: pa.DataType, tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "train.parquet")
     assert describe(f"parquet:{tmp_path}").classes == 10
     assert len(load(f"parquet:{tmp_path}", 8).train) > 20
+
+
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    table = pa.table([pa.array(IMAGES), pa.array(LABELS), pa.array(LABELS)], names=["image", "label", "label"])
+    pq.write_table(table, tmp_path / "train.parquet")
+    refused(f"parquet:{tmp_path}", "has several columns 'label'")
