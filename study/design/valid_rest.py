@@ -108,8 +108,9 @@ def _names_gone(before: Mapping[str, Any], after: Mapping[str, Any], units: Iter
 
 def _sets(spec: Any, path: str) -> bool:
     spec = _mapping(spec)
-    levels = [_mapping(_mapping(level).get("set")) for level in spec.get("levels") or () if isinstance(level, dict)]
-    return any(overlaps(str(own), path) for own in (spec.get("path", ""), *(own for level in levels for own in level)))
+    levels = spec.get("levels")
+    sets = [_mapping(_mapping(level).get("set")) for level in (levels if isinstance(levels, list) else ())]
+    return any(overlaps(str(own), path) for own in (spec.get("path", ""), *(own for one in sets for own in one)))
 
 
 def _kept(items: Any, key: str, units: set[Keys], gone: set[str]) -> list[int]:

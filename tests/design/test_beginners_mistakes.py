@@ -261,6 +261,15 @@ def test_a_mistake_in_a_cell_and_one_in_a_claim_are_reported_at_once(tmp_path: P
     ]
 
 
+@pytest.mark.parametrize("wrong", ["1.5", "null", "text", "{}", "{set: 1}"])
+@pytest.mark.parametrize("key", ["levels: [1, 3]", "{path: encoder.num_kv_heads, levels: [1, 3]}", "[1, 3]"])
+def test_a_value_of_any_type_beside_another_mistake(tmp_path: Path, key: str, wrong: str) -> None:
+    """A factor may be anything when it is compared with a wrong field of the baseline."""
+    text = VALID.replace("epochs: 3", "epochs: 0").replace(key, f"levels: {wrong}" if key[0] == "l" else wrong, 1)
+    found = messages(tmp_path, text)
+    assert {message.split(": ")[1].split(".")[0] for message in found} == {"baseline", "factors"}
+
+
 def test_all_unknown_data_sets_are_reported_at_once(tmp_path: Path) -> None:
     text = TEXT.replace("dataset: digits", "dataset: cifar-10") + (
         "  data:\n    path: finetune.dataset\n    levels:\n      - digit\n      - digits\n      - 'parquet:none'\n"
