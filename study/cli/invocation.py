@@ -1,5 +1,6 @@
 """The invocation of a verb, which all commands that it suggests repeat."""
 
+import os
 from typing import Any
 
 import typer
@@ -7,6 +8,8 @@ from typer.core import TyperCommand
 
 from study.utils.command_line import OPTIONS, Invocation
 from study.utils.errors import StudyError
+
+ENVIRONMENT = {"store": "STUDY_STORE", "tracking_uri": "MLFLOW_TRACKING_URI"}  # the variable of each option
 
 
 class Verb(TyperCommand):
@@ -31,6 +34,9 @@ def invocation(context: typer.Context) -> Invocation:
         for name in names
         if context.params.get(name) is not None and _is_given(context, name)
     }
+    for name, variable in ENVIRONMENT.items():  # which the suggested verb reads, even if this one does not
+        if name not in context.params and os.environ.get(variable):
+            given[name] = os.environ[variable]
     grid = context.params.get("grid")
     return Invocation(str(grid) if grid is not None else "GRID", given)
 

@@ -107,6 +107,16 @@ def test_damage_is_repaired_in_the_same_store(
     assert (arguments["store"], arguments["recompute_damaged"]) == (ODD, True)
 
 
+def test_a_server_in_the_environment_is_repeated_by_verbs_without_that_option(
+    moved: Path, place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    next((place / ODD / "finetune").glob("*/result.json")).write_text("{}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///my runs.db")
+    _, output, _ = command("verify", moved.name, "--store", ODD)
+    verb, arguments = parsed(suggested(output).replace("my runs", "my other runs"))
+    assert (verb, arguments["store"], arguments["tracking_uri"]) == ("run", ODD, "sqlite:///my other runs.db")
+
+
 def test_a_study_without_results_names_its_own_run(moved: Path, place: Path, command: Command) -> None:
     moved.write_text(moved.read_text().replace("ffn_width_last: 4", "ffn_width_last: 6"))
     for verb, more in (("report", ["--reports", "my reports"]), ("export", [])):
