@@ -236,7 +236,7 @@ CLAIMS = [
     (CLAIM, claims(f"{GOOD}, metric: test_acc"), 2, "claims[0].metric", "did you mean 'test_accuracy'?"),
     (CLAIM, claims(f"{GOOD}, metric: accuracy"), 2, "claims[0].metric", "unknown metric 'accuracy'; did you mean"),
     (CLAIM, claims(f"{GOOD}, metric: zzz"), 2, "claims[0].metric", "possible: test_accuracy, val_accuracy, train_sec"),
-    (CLAIM, claims(f"{GOOD}, margin: 0.5"), 2, "claims[0].margin", "did you mean 0.5 points (write `0.5 points`)"),
+    (CLAIM, claims(f"{GOOD}, margin: 0.5"), 2, "claims[0].margin", "did you mean `0.5 points` or `50 points`?"),
     (CLAIM, claims(f"{GOOD}, margin: 2 %"), 2, "claims[0].margin", "write `2 points`"),
     (CLAIM, claims("claim: c, kind: greater, cells: {head: 1}"), 2, "claims[0].cells.head", "did you mean 'heads'?"),
     (CLAIM, claims("claim: c, kind: greater, cells: {heads: 2}"), 2, "claims[0].cells.heads", "no level '2'"),
