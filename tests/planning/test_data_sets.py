@@ -25,7 +25,7 @@ from study.utils.errors import StudyError
 from study.vit.data import load as load_data
 
 DIGITS = (
-    "digits: 10 classes (0, 1, 2, 3, 4, 5, 6, …, 9); images: 1,077 train, 269 validation (15 %, by content), "
+    "digits: 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); images: 1,077 train, 269 validation (15 %, by content), "
     "451 test (25 %, by content); 8 x 8 px, grey"
 )
 

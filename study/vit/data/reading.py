@@ -10,7 +10,7 @@ from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import missing_shares
 from study.vit.data.splits import expected_sizes
 
-MOST = 8  # names of classes, or files that are not read, in a line
+MOST = 10  # names of classes, or files that are not read, in a line
 LONGEST = 24  # characters of a name
 DEEP = {"integer": "with more than 8 bits", "float": "of floats"}  # the kinds of `deep.WHITES`
 
