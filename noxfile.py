@@ -31,6 +31,8 @@ QUICKSTART = "grids/quickstart.yaml"
 EXAMPLES = ROOT / "reports" / "examples"
 SCHEMA = ROOT / "grids" / "grid.schema.json"
 
+TWO_PROCESSES = ["-n", "2", "--dist", "worksteal"]  # each may start a Ray of its own: more would need more memory
+
 RUN, DEV = "run", "dev"  # levels of the environment; DEV is installed on top of RUN
 REQUIREMENTS = {
     RUN: PYPROJECT["project"]["dependencies"],
@@ -69,14 +71,14 @@ def ui(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests, except those that start several drivers, nodes or servers."""
-    two_processes = ["-n", "2", "--dist", "worksteal"]  # each may start a Ray of its own: more would need more memory
-    _python(session, DEV, "-m", "pytest", *(session.posargs or [*two_processes, "-m", "not system"]))
+    """Run the tests, except those of `system`."""
+    _python(session, DEV, "-m", "pytest", *(session.posargs or [*TWO_PROCESSES, "-m", "not system and not slow"]))
 
 
 @nox.session
 def system(session: nox.Session) -> None:
-    """Run the tests that start several drivers, nodes or servers, and kill some of them."""
+    """Run the tests that need several sweeps, or start several drivers, nodes or servers and kill some of them."""
+    _python(session, DEV, "-m", "pytest", *TWO_PROCESSES, "-m", "slow", *session.posargs)
     _python(session, DEV, "-m", "pytest", "-m", "system", *session.posargs)
 
 

@@ -27,11 +27,14 @@ settings.register_profile("thorough", max_examples=5000, deadline=None)  # --hyp
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "system: starts several drivers, nodes or servers; run by `nox -s system`")
+    config.addinivalue_line("markers", "slow: several sweeps or a server; run by `nox -s system`, two at a time")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("system"):  # each start of Ray may take a minute on a busy machine
+        if item.get_closest_marker("system") or item.get_closest_marker(
+            "slow"
+        ):  # each start of Ray may take a minute on a busy machine
             item.add_marker(pytest.mark.timeout(900))
 
 

@@ -45,6 +45,7 @@ def study(folder: Path, encoding: str, *arguments: str) -> str:
     return (ended.stdout + ended.stderr).decode(encoding)
 
 
+@pytest.mark.slow
 def test_every_verb_prints_any_text_in_ascii(odd: Path) -> None:
     planned = study(odd, "ascii", "plan", NAME)
     assert "k\\xf6pfe \\U0001f600=2" in planned

@@ -30,6 +30,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_study_grows_by_a_replicate_and_its_report_is_rebuilt(finished: Path, place: Path, command: Command) -> None:
     """Another replicate runs only its own stages, a second run does nothing, and the report needs only the store."""
     finished.write_text(TINY)
@@ -62,6 +63,7 @@ def test_a_study_grows_by_a_replicate_and_its_report_is_rebuilt(finished: Path, 
     assert rows(report / "results.csv") == trials
 
 
+@pytest.mark.slow
 def test_a_failed_trial_stops_no_other_and_is_retried(tiny: Path, place: Path) -> None:
     """A learning rate with which one cell diverges: its trial fails, all others finish, and the exit code is 1."""
     text = ONE_REPLICATE.replace(
@@ -163,6 +165,7 @@ def test_a_report_is_not_overwritten_by_an_empty_one(tiny: Path, place: Path, co
     assert report.read_text() == "of another machine"
 
 
+@pytest.mark.slow
 def test_replicates_are_added_in_the_same_run_until_claims_are_decided(place: Path, command: Command) -> None:
     """Two rounds in one sweep: MLflow has the trials of both, and the report has the verdict."""
     (place / "grid.yaml").write_text(

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 Command = Callable[..., tuple[int, str, str]]
 
 GRID = """\
@@ -49,6 +51,7 @@ def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_study_that_grows_has_a_true_record(place: Path, command: Command) -> None:
     """Written before any result; a second claim, changed afterwards, and a larger max are recorded with the results."""
     grid, report = place / "grid.yaml", place / "reports" / "registered"

@@ -25,6 +25,7 @@ def environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPat
     return monkeypatch
 
 
+@pytest.mark.slow
 def test_a_study_runs_without_a_writable_home(place: Path) -> None:
     """Ray, MLflow, the notebook and the figures included. Root may write everywhere, except in /proc."""
     (place / "tiny.yaml").write_text(ONE_REPLICATE)

@@ -31,6 +31,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("source", ["the store", "the report"])
 @pytest.mark.parametrize("verb", ["run", "report", "sync"])
+@pytest.mark.slow
 def test_another_question_is_refused(ran: Path, place: Path, command: Command, verb: str, source: str) -> None:
     """Known from the store, and from the report of a store of an earlier version, or of another one."""
     (place / "other.yaml").write_text(OTHER)
@@ -45,6 +46,7 @@ def test_another_question_is_refused(ran: Path, place: Path, command: Command, v
     assert (contents(place / "reports"), contents(place / ".study" / "tracking")) == before
 
 
+@pytest.mark.slow
 def test_another_name_gets_its_own_report_and_experiment(ran: Path, place: Path, command: Command) -> None:
     (place / "other.yaml").write_text(OTHER.replace("study: tiny", "study: probe"))
     assert command("run", "other.yaml")[0] == 0
@@ -57,6 +59,7 @@ def test_another_name_gets_its_own_report_and_experiment(ran: Path, place: Path,
         assert len(client.search_runs([experiment.experiment_id], "tags.stage = 'finetune'")) == 4
 
 
+@pytest.mark.slow
 def test_replace_takes_the_name_over(ran: Path, place: Path, command: Command) -> None:
     """Afterwards it is the name of the new study: no flag is needed again, and the old grid is refused."""
     (place / "other.yaml").write_text(OTHER)
@@ -68,12 +71,14 @@ def test_replace_takes_the_name_over(ran: Path, place: Path, command: Command) -
     assert command("report", ran.name)[0] == 2
 
 
+@pytest.mark.slow
 def test_a_study_grows_in_its_own_file(ran: Path, place: Path, command: Command) -> None:
     """Another replicate, and a clearer question."""
     ran.write_text(TINY.replace("Do all parts work together?", "Do all parts of the model work together?"))
     assert command("report", ran.name)[0] == 0
 
 
+@pytest.mark.slow
 def test_the_grid_of_a_report_is_the_same_study(ran: Path, place: Path, command: Command) -> None:
     """As the report's section on reproduction describes."""
     shutil.copy(place / "reports" / "tiny" / "grid.yaml", place / "again.yaml")

@@ -41,6 +41,7 @@ def statuses(place: Path) -> list[str]:
         return [row["status"] for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_two_folders_of_one_name_are_two_data_sets(places: Path) -> None:
     one, two = places / "one", places / "two"
     first = study("run", one)

@@ -21,6 +21,8 @@ from study.tracking.ledger import Ledger
 Command = Callable[..., tuple[int, str]]
 QUESTION = "Do all parts work together?"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

@@ -113,6 +113,7 @@ def test_a_copy_and_a_link(grid: Path, tiny_results: Path, tmp_path: Path) -> No
     assert len(runs(copy)) == len(runs(original)) + 1
 
 
+@pytest.mark.slow
 def test_the_pages_of_a_moved_store_have_its_artifacts(grid: Path, tiny_results: Path, tmp_path: Path) -> None:
     """`study ui`, without any other command after the move."""
     store = tmp_path / ODD[1]
@@ -145,6 +146,7 @@ def _when_up(address: str, ended: Callable[[], int | None]) -> bytes:
     raise TimeoutError(address)
 
 
+@pytest.mark.slow
 def test_a_sweep_in_an_odd_folder(tiny: Path, place: Path, tmp_path: Path) -> None:
     """Workers write to the relative store of an odd working folder, and the report has the runs."""
     folder = tmp_path / ODD[1]

@@ -19,6 +19,8 @@ from study.tracking import PARENT, Tracker, delivery_queue
 from study.tracking.delivery_queue import DeliveryQueue
 from study.tracking.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
