@@ -1,4 +1,4 @@
-"""A model file is edited between two sweeps, in a copy of the package: results of both codes are told apart."""
+"""A model file is edited between two sweeps, in a copy of the package: the earlier results are marked as outdated."""
 
 import csv
 import json
