@@ -26,6 +26,11 @@ def share_difference(values: Mapping[int, float], baseline: Mapping[int, float])
     return bounded(paired_difference(values, baseline), -1.0, 1.0)
 
 
+def cut(ends: tuple[float, float], most: float = 1.0) -> tuple[float, float]:
+    """The ends of an interval of a difference of shares, cut at -most and most."""
+    return max(ends[0], -most), min(ends[1], most)  # keeps a nan, which is first
+
+
 def any_cut(low: pd.Series, high: pd.Series) -> bool:
     """Whether any interval was cut at 0 or 1; an interval of width 0 is not cut, all its values are equal."""
     return bool((((low <= 0) | (high >= 1)) & (low < high)).any())

@@ -2,12 +2,13 @@
 
 import pandas as pd
 
-from study.analysis.accuracy_intervals import share_difference
+from study.analysis.accuracy_intervals import cut, share_difference
 from study.analysis.facts import CellFacts, FactorFacts, StudyFacts
 from study.analysis.findings import is_distinguishable
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
-from study.analysis.stats.intervals import Difference, bounded, paired_difference
+from study.analysis.stats.contrasts import between
+from study.analysis.stats.intervals import Difference
 
 COLUMNS = [
     *("part", "with", "without", "full", "removed", "added", "bare"),
@@ -52,19 +53,16 @@ def _row(part: FactorFacts, cells: dict[str, CellFacts], results: Results) -> di
     row |= {"part": part.name, "with": cells["full"].labels[part.name], "without": cells["bare"].labels[part.name]}
     row |= _gain("full", share_difference(values["full"], values["removed"]))
     row |= _gain("bare", share_difference(values["added"], values["bare"]))
-    gains = {
-        end: {r: values[more][r] - values[less][r] for r in values[more].keys() & values[less].keys()}
-        for end, more, less in (("full", "full", "removed"), ("bare", "added", "bare"))
-    }
-    found = bounded(paired_difference(gains["full"], gains["bare"]), -2.0, 2.0)
+    found = between([("full", "removed", "added", "bare")], (1, -1, -1, 1), values).estimate()
+    low, high = cut(found.interval(), most=2.0)
     return row | {
         "n": found.n,
         "difference": found.mean,
-        "low": found.low,
-        "high": found.high,
+        "low": low,
+        "high": high,
         "sd": found.sd,
-        "p_value": found.p_value,
-        "distinguishable": is_distinguishable(found.low, found.high),
+        "p_value": found.p_value(),
+        "distinguishable": is_distinguishable(low, high),
     }
 
 

@@ -12,17 +12,19 @@ Its effects come from the least-squares fit of all cells instead, adjusted for t
 import math
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
-from study.analysis.accuracy_intervals import share_difference
+from study.analysis.accuracy_intervals import cut
 from study.analysis.factorial import is_factorial
 from study.analysis.facts import FactorFacts, StudyFacts
 from study.analysis.findings import is_distinguishable
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
+from study.analysis.stats.contrasts import Contrast, between
 from study.analysis.stats.effects import Effects
-from study.analysis.stats.intervals import Difference
+from study.analysis.stats.intervals import hedges_g_av
 
 COLUMNS = [
     *("factor", "level", "baseline", "n", "combinations"),
@@ -120,37 +122,35 @@ def _labels(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _row(factor: FactorFacts, level: str, pairs: Pairs, values: Accuracies) -> dict[str, object]:
-    found, combinations = _average_difference(pairs, values)
+    made = between(pairs, (1, -1), values)
+    found = made.estimate()
+    low, high = cut(found.interval())
     return {
         "factor": factor.name,
         "level": level,
         "baseline": factor.levels[0].label,
         "n": found.n,
-        "combinations": combinations,
+        "combinations": made.sets,
         "difference": found.mean,
-        "low": found.low,
-        "high": found.high,
+        "low": low,
+        "high": high,
         "sd": found.sd,
-        "p_value": found.p_value,
-        "effect_size": found.effect_size,
-        "distinguishable": is_distinguishable(found.low, found.high),
+        "p_value": found.p_value(),
+        "effect_size": _effect_size(made, values),
+        "distinguishable": is_distinguishable(low, high),
         "note": "",
     }
 
 
-def _average_difference(pairs: Pairs, values: Accuracies) -> tuple[Difference, int]:
-    """Averaged over pairs within each replicate, then over replicates; and how many pairs have both sides."""
-    ours: dict[int, list[float]] = {}
-    theirs: dict[int, list[float]] = {}
-    compared = 0
-    for cell, other in pairs:
-        both = values[cell].keys() & values[other].keys()
-        compared += bool(both)
-        for replicate in both:
-            ours.setdefault(replicate, []).append(values[cell][replicate])
-            theirs.setdefault(replicate, []).append(values[other][replicate])
-    return share_difference(_means(ours), _means(theirs)), compared
-
-
-def _means(values: dict[int, list[float]]) -> dict[int, float]:
-    return {replicate: sum(found) / len(found) for replicate, found in values.items()}
+def _effect_size(made: Contrast[str], values: Accuracies) -> float:
+    """Hedges' g_av of the two averages over cells, by replicate."""
+    sides = (
+        np.array(
+            [
+                np.mean([values[cell][replicate] for sign, cell in made.entered if sign == side])
+                for replicate in made.by_replicate
+            ]
+        )
+        for side in (1, -1)
+    )
+    return hedges_g_av(*sides)

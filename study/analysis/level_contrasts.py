@@ -9,10 +9,7 @@ from study.analysis.results import Results
 from study.analysis.stats import exact_rule
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import contrast, results_by_cell
-from study.analysis.stats.intervals import interval
-from study.analysis.stats.verdict_rule import region_p_values
 from study.analysis.verdicts import factors_of
-from study.design.claim_kinds.claim_kind import Region
 from study.design.claim_wording import contrasted
 from study.design.comparison import Selection, select_contrast
 from study.design.metrics import Metric, metric_of
@@ -45,16 +42,11 @@ def _adjusted(p_values: "pd.Series[float]") -> "pd.Series[float]":
 def _tested(results: Results, metric: Metric, found: Selection) -> dict[str, object]:
     factors = factors_of(results)
     made = contrast(found, results_by_cell(results.trials, factors, metric.name), factors)
-    mean, sd = made.moments()
-    low, high, p_value = math.nan, math.nan, math.nan
-    if made.n > 1:
-        estimated = interval(list(made.by_replicate.values()))
-        low, high = estimated.low, estimated.high
-    if sd > 0:
-        beside_zero = Region(0.0, math.inf)
-        p_value = float(min(region_p_values(mean, sd / math.sqrt(made.n), made.n - 1, beside_zero)))
+    estimate = made.estimate()
+    low, high = estimate.interval()
+    p_value = estimate.p_value() if estimate.error > 0 else math.nan
     note = f"{made.lacking} of {made.lacking + made.sets} matched sets left out: no results" if made.lacking else ""
-    numbers = {"estimate": mean, "low": low, "high": high, "p_value": p_value}
+    numbers = {"estimate": estimate.mean, "low": low, "high": high, "p_value": p_value}
     return {**numbers, "n": made.n, "sets": made.sets, "note": note}
 
 

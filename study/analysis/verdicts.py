@@ -104,7 +104,7 @@ def runs(results: Results, made: list[Look]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RUNS)
 
 
-def contrasts(results: Results, made: list[Look]) -> list[Contrast]:
+def contrasts(results: Results, made: list[Look]) -> list[Contrast[Labels]]:
     """The data behind each verdict with an interval: the difference by replicate, and the cells compared."""
     factors, trials = factors_of(results), results.trials
     return [
@@ -149,7 +149,7 @@ def _sides(results: Results, entered: Sequence[tuple[float, Labels]]) -> str:
     return "; ".join(plus) + (f" against {'; '.join(minus)}" if minus else "")
 
 
-def _runs(results: Results, number: int, contrast: Contrast) -> Iterator[dict[str, object]]:
+def _runs(results: Results, number: int, contrast: Contrast[Labels]) -> Iterator[dict[str, object]]:
     claim, names = results.facts.claims[number - 1], names_of(results)
     trials = {(trial["cell"], trial["replicate"]): trial for _, trial in results.done.iterrows()}
     for sign, cell in dict.fromkeys(contrast.entered):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
-from study.design.comparison import labels_by_factor, select
+from study.design.comparison import Labels, labels_by_factor, select
 from study.design.metrics import Source, metric_of
 from study.design.study import Study
 from study.planning.state import StudyState
@@ -77,11 +77,11 @@ def _tested_powers(state: StudyState) -> list[ClaimPower]:
     return list(_claim_powers(study, contrasts, _verdicts(study, data, contrasts)))
 
 
-def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast]") -> "Iterator[Outcome | None]":
+def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast[Labels]]") -> "Iterator[Outcome | None]":
     """Of claims whose trials have all ended, or that an interim analysis has decided; None for others."""
     from study.analysis.stats.contrasts import attempted
     from study.analysis.stats.sequential import looks
-    from study.analysis.stats.verdict_rule import decisive_p_values, verdicts
+    from study.analysis.stats.verdict_rule import verdicts
 
     claims, rule, factors = study.grid.tested_claims, study.grid.adaptive, labels_by_factor(study.factors)
     if rule:
@@ -90,15 +90,14 @@ def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast]") -
             yield found.verdict if found.verdict != "undecided" or last.replicates == rule.max else None
         return
     run, cells = attempted(data, factors), [tuple(cell.labels.values()) for cell in study.included]
-    judged = verdicts(claims, contrasts, decisive_p_values(claims, contrasts))
-    for claim, found in zip(claims, judged, strict=True):
+    for claim, found in zip(claims, verdicts(claims, contrasts), strict=True):
         own = {cell for group in select(claim, factors).sets(cells, factors) for cell in group}
         replicates = range(1, study.grid.least_replicates + 1)
         yield found.verdict if all((cell, replicate) in run for cell in own for replicate in replicates) else None
 
 
 def _claim_powers(
-    study: Study, contrasts: "list[Contrast]", verdicts: "Iterator[Outcome | None]"
+    study: Study, contrasts: "list[Contrast[Labels]]", verdicts: "Iterator[Outcome | None]"
 ) -> Iterator[ClaimPower]:
     from study.analysis.stats.sequential import look_schedule, look_shares
     from study.analysis.stats.verdict_rule import reachable
@@ -107,7 +106,7 @@ def _claim_powers(
     if study.grid.adaptive:  # conservative: only the share of alpha that the last interim analysis spends
         alpha *= look_shares(look_schedule(study.grid.least_replicates, most))[-1]
     for claim, contrast, verdict in zip(study.grid.tested_claims, contrasts, verdicts, strict=True):
-        _, sd = contrast.moments()
+        sd = contrast.estimate().sd
         known = sd if sd > 0 else None  # nan with fewer than two replicates
         region = reachable(claim.region, most, known, alpha=alpha) if known else None
         yield ClaimPower(claim, most, known, region, verdict)

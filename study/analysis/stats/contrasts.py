@@ -1,36 +1,39 @@
 """The difference that a claim is about, as one number per replicate."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from study.analysis.stats.intervals import moments
+from study.analysis.stats.estimate import Estimate
+from study.analysis.stats.intervals import estimate_of
 from study.design.comparison import Factors, Labels, Selection
 from study.utils.errors import StudyError
 
+Cell = TypeVar("Cell", bound=Hashable)
 Values = Mapping[int, float]  # by replicate
 
 
 @dataclass(frozen=True)
-class Contrast:
+class Contrast(Generic[Cell]):
     """A difference by replicate, averaged over the matched sets of cells with results."""
 
     by_replicate: Values
     sets: int  # matched sets that are averaged
     lacking: int  # matched sets left out because a cell has no result
-    cells: tuple[Labels, ...]  # of all matched sets
+    cells: tuple[Cell, ...]  # of all matched sets
     scale: float  # largest absolute value: differences below its rounding error are 0
-    entered: tuple[tuple[float, Labels], ...] = ()  # the cells that are averaged, each with its sign
+    entered: tuple[tuple[float, Cell], ...] = ()  # the cells that are averaged, each with its sign
 
     @property
     def n(self) -> int:
         return len(self.by_replicate)
 
-    def moments(self) -> tuple[float, float]:
-        """Mean and standard deviation over replicates, nan where undefined."""
-        return moments(np.array(list(self.by_replicate.values()), dtype=np.float64), self.scale)
+    def estimate(self) -> Estimate:
+        """The mean difference and its standard error over replicates, nan where undefined."""
+        return estimate_of(np.array(list(self.by_replicate.values()), dtype=np.float64), self.scale)
 
 
 def results_by_cell(data: pd.DataFrame, factors: Factors, metric: str) -> dict[Labels, Values]:
@@ -71,23 +74,29 @@ def _cells(data: pd.DataFrame, factors: Factors) -> list[Labels]:
     return list(zip(*(data[name].astype(str) for name in factors), strict=True))
 
 
-def contrast(selection: Selection, results: Mapping[Labels, Values], factors: Factors) -> Contrast:
+def contrast(selection: Selection, results: Mapping[Labels, Values], factors: Factors) -> Contrast[Labels]:
     """The selected difference in every replicate that all of its cells have."""
-    sets = selection.sets(list(results), factors)
+    signs = [corner.sign for corner in selection.corners]
+    return between(selection.sets(list(results), factors), signs, results, selection.constant)
+
+
+def between(
+    sets: Sequence[Sequence[Cell]], signs: Sequence[float], results: Mapping[Cell, Values], constant: float = 0.0
+) -> Contrast[Cell]:
+    """The sum of each set's cells with these signs, less the constant, averaged over the sets."""
     usable = [group for group in sets if all(results[cell] for cell in group)]
     cells = tuple(dict.fromkeys(cell for group in sets for cell in group))
     replicates = _common([results[cell] for group in usable for cell in group])
-    signs = [corner.sign for corner in selection.corners]
     by_replicate = {
         r: sum(sign * results[cell][r] for group in usable for sign, cell in zip(signs, group, strict=True))
         / len(usable)
-        - selection.constant
+        - constant
         for r in replicates
     }
     scale = max((abs(results[cell][r]) for group in usable for cell in group for r in replicates), default=0.0)
     entered = tuple((sign, cell) for group in usable for sign, cell in zip(signs, group, strict=True))
     lacking = len(sets) - len(usable)
-    return Contrast(by_replicate, len(usable), lacking, cells, max(scale, abs(selection.constant)), entered)
+    return Contrast(by_replicate, len(usable), lacking, cells, max(scale, abs(constant)), entered)
 
 
 def _common(values: Sequence[Values]) -> list[int]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special  # type: ignore[import-untyped]
 
+from study.analysis.stats.estimate import Estimate
 from study.utils.errors import StudyError
 
 Floats = npt.NDArray[np.float64]
@@ -57,10 +58,8 @@ def interval(values: Collection[float], level: float = 0.95) -> Interval:
 
     Raises StudyError for values that are not finite and for a level outside (0, 1).
     """
-    x = _finite(values)
-    mean, sd = moments(x)
-    half = _half_width(len(x), sd, level)
-    return Interval(len(x), mean, mean - half, mean + half, sd)
+    found = estimate_of(_finite(values))
+    return Interval(found.n, found.mean, *found.interval(level), found.sd)
 
 
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float], level: float = 0.95) -> Difference:
@@ -69,10 +68,8 @@ def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]
     Raises StudyError for values that are not finite and for a level outside (0, 1).
     """
     x, y = common(values, baseline)
-    d = x - y
-    mean, sd = moments(d, scale=_scale(x, y))
-    half = _half_width(len(d), sd, level)
-    return Difference(len(d), mean, mean - half, mean + half, _p_value(len(d), mean, sd), hedges_g_av(x, y), sd)
+    found = estimate_of(x - y, scale=_scale(x, y))
+    return Difference(found.n, found.mean, *found.interval(level), found.p_value(), hedges_g_av(x, y), found.sd)
 
 
 Bounded = TypeVar("Bounded", Interval, Difference)
@@ -104,6 +101,12 @@ def moments(x: Floats, scale: float | None = None) -> tuple[float, float]:
     return 0.0 if abs(mean) <= rounding else mean, 0.0 if sd <= rounding else sd
 
 
+def estimate_of(x: Floats, scale: float | None = None) -> Estimate:
+    """The mean of one value per replicate, with standard error sd / sqrt(n); `scale` as for `moments`."""
+    mean, sd = moments(x, scale)
+    return Estimate(mean, sd / math.sqrt(len(x)) if len(x) > 1 else math.nan, len(x) - 1, len(x))
+
+
 def hedges_g_av(x: Floats, y: Floats) -> float:
     """Mean difference in units of the cells' own SD, corrected for small n; nan where that SD is unknown or 0.
 
@@ -121,20 +124,6 @@ def hedges_g_av(x: Floats, y: Floats) -> float:
 def small_sample_factor(df: int) -> float:
     """J(df) = Gamma(df/2) / (sqrt(df/2) Gamma((df-1)/2)), Hedges 1981 eq. 6e; df is at least 2."""
     return math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / math.sqrt(df / 2)
-
-
-def _half_width(n: int, sd: float, level: float) -> float:
-    if not 0 < level < 1:
-        raise StudyError(f"invalid confidence level {level!r}: must be between 0 and 1, such as 0.95")
-    return float(special.stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n) if n > 1 else math.nan
-
-
-def _p_value(n: int, mean: float, sd: float) -> float:
-    if n < 2:
-        return math.nan
-    if sd == 0:
-        return 1.0 if mean == 0 else math.nan
-    return float(2 * special.stdtr(n - 1, -abs(mean) / (sd / math.sqrt(n))))
 
 
 def _finite(values: Collection[float]) -> Floats:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from study.analysis.stats.contrasts import Contrast, attempted
-from study.analysis.stats.verdict_rule import Verdict, contrasts_of, decisive_p_values, verdicts
+from study.analysis.stats.verdict_rule import Verdict, contrasts_of, verdicts
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels
 from study.utils.errors import StudyError
@@ -117,7 +117,7 @@ def _replayed(
         contrasts = contrasts_of(open_claims, data[data["replicate"] <= n], factors)
         if as_reached and not (open_claims and _is_reached(contrasts, data, factors, n)):
             return
-        now = verdicts(open_claims, contrasts, decisive_p_values(open_claims, contrasts), alpha, share)
+        now = verdicts(open_claims, contrasts, alpha, share)
         state = _after(state, contrasts, now, schedule)
         yield state
 
@@ -128,12 +128,12 @@ def _before(
     """The state before the first look: estimates from the available replicates, no verdicts."""
     contrasts = contrasts_of(claims, data[data["replicate"] <= schedule[0]], factors)
     note = f"the first look is after {plural(schedule[0], 'replicate')}"
-    found = verdicts(claims, contrasts, decisive_p_values(claims, contrasts), alpha, look_shares(schedule)[0])
+    found = verdicts(claims, contrasts, alpha, look_shares(schedule)[0])
     undecided = tuple(replace(verdict, verdict="undecided", note=note) for verdict in found)
     return Look(-1, 0, undecided, _cells(contrasts), schedule[0])
 
 
-def _after(state: Look, contrasts: Sequence[Contrast], now: Sequence[Verdict], schedule: Sequence[int]) -> Look:
+def _after(state: Look, contrasts: Sequence[Contrast[Labels]], now: Sequence[Verdict], schedule: Sequence[int]) -> Look:
     """The next look: its verdicts replace those of the undecided claims."""
     index, merged = state.index + 1, list(state.verdicts)
     for i, verdict in zip(state.undecided, now, strict=True):
@@ -144,10 +144,10 @@ def _after(state: Look, contrasts: Sequence[Contrast], now: Sequence[Verdict], s
     return Look(index, schedule[index], tuple(merged), cells, schedule[index if last else index + 1])
 
 
-def _is_reached(contrasts: Sequence[Contrast], data: pd.DataFrame, factors: Factors, n: int) -> bool:
+def _is_reached(contrasts: Sequence[Contrast[Labels]], data: pd.DataFrame, factors: Factors, n: int) -> bool:
     run = attempted(data, factors)
     return all((cell, replicate) in run for cell in _cells(contrasts) for replicate in range(1, n + 1))
 
 
-def _cells(contrasts: Sequence[Contrast]) -> tuple[Labels, ...]:
+def _cells(contrasts: Sequence[Contrast[Labels]]) -> tuple[Labels, ...]:
     return tuple(dict.fromkeys(cell for found in contrasts for cell in found.cells))

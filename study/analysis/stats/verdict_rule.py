@@ -32,10 +32,11 @@ from scipy import optimize, stats  # type: ignore[import-untyped]
 
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import Contrast, contrast, results_by_cell
+from study.analysis.stats.estimate import Estimate
 from study.analysis.stats.power import detectable_effect, inside_power, needed_replicates
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
-from study.design.comparison import Factors, select
+from study.design.comparison import Factors, Labels, select
 
 Floats = npt.NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
@@ -65,11 +66,10 @@ def judge(claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors, alp
     without a result). `factors` maps each factor to its labels, the baseline's first. Raises StudyError for a claim
     with an unknown factor, level or metric, and for data without the needed columns.
     """
-    contrasts = contrasts_of(claims, data, factors)
-    return verdicts(claims, contrasts, decisive_p_values(claims, contrasts), alpha)
+    return verdicts(claims, contrasts_of(claims, data, factors), alpha)
 
 
-def contrasts_of(claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors) -> list[Contrast]:
+def contrasts_of(claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors) -> list[Contrast[Labels]]:
     """Each claim's difference by replicate."""
     results = {metric: results_by_cell(data, factors, metric) for metric in {claim.metric for claim in claims}}
     return [contrast(select(claim, factors), results[claim.metric], factors) for claim in claims]
@@ -122,61 +122,66 @@ class Decisive:
     supports: bool
 
 
-def decisive_p_values(claims: Sequence[ClaimSpec], contrasts: Sequence[Contrast]) -> list[Decisive]:
-    """For each claim; nan if its replicates allow no test (fewer than 2, or all differences equal)."""
-    return [_decisive(claim.region, found) for claim, found in zip(claims, contrasts, strict=True)]
-
-
-def _decisive(region: Region, found: Contrast) -> Decisive:
-    mean, sd = found.moments()
-    if not sd > 0:
+def _decisive(region: Region, found: Estimate) -> Decisive:
+    """nan if the replicates allow no test: fewer than 2, or all differences equal."""
+    if not found.error > 0:
         return Decisive(math.nan, False)
-    support, refute = region_p_values(mean, sd / math.sqrt(found.n), found.n - 1, region)
+    support, refute = region_p_values(found.mean, found.error, found.df, region)
     return Decisive(float(min(support, refute)), bool(support < refute))
 
 
 def verdicts(
     claims: Sequence[ClaimSpec],
-    contrasts: Sequence[Contrast],
-    decisive: Sequence[Decisive],
+    contrasts: Sequence[Contrast[Labels]],
     alpha: float = 0.05,
     share: float = 1.0,
 ) -> list[Verdict]:
-    """Verdicts from p-values, adjusted over these claims. The level of tests and intervals is `share` * alpha."""
-    adjusted = holm([found.p_value / share for found in decisive])
-    return [
-        _verdict(*parts, alpha, share, len(claims)) for parts in zip(claims, contrasts, decisive, adjusted, strict=True)
-    ]
+    """Verdicts, adjusted over these claims. The level of tests and intervals is `share` * alpha."""
+    evidence = gather(claims, contrasts, share)
+    return [_verdict(*parts, alpha, share, len(claims)) for parts in zip(claims, evidence, strict=True)]
 
 
-def _verdict(
-    claim: ClaimSpec, found: Contrast, decisive: Decisive, p_adjusted: float, alpha: float, share: float, claims: int
-) -> Verdict:
+@dataclass(frozen=True)
+class Evidence:
+    """What the verdict on a claim is computed from."""
+
+    contrast: Contrast[Labels]
+    estimate: Estimate
+    decisive: Decisive
+    p_adjusted: float  # over all claims, and divided by the look's share of alpha
+
+
+def gather(claims: Sequence[ClaimSpec], contrasts: Sequence[Contrast[Labels]], share: float = 1.0) -> list[Evidence]:
+    """The one place where a claim's estimate, test and adjustment for the other claims are chosen."""
+    estimates = [found.estimate() for found in contrasts]
+    decisive = [_decisive(claim.region, found) for claim, found in zip(claims, estimates, strict=True)]
+    adjusted = map(float, holm([found.p_value / share for found in decisive]))
+    return [Evidence(*parts) for parts in zip(contrasts, estimates, decisive, adjusted, strict=True)]
+
+
+def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, claims: int) -> Verdict:
     outcome: Outcome = "undecided"
-    if p_adjusted <= alpha:
-        outcome = "supported" if decisive.supports else "refuted"
-    mean, sd = found.moments()
-    half = float(stats.t.isf(alpha * share / 2, found.n - 1)) * sd / math.sqrt(found.n) if found.n > 1 else math.nan
-    notes = [_lack(found)]
+    if found.p_adjusted <= alpha:
+        outcome = "supported" if found.decisive.supports else "refuted"
+    notes = [_lack(found.contrast)]
     if outcome == "undecided":
-        alone = decisive.p_value <= alpha * share
+        alone = found.decisive.p_value <= alpha * share
         notes.append(_alone(claims) if alone else _undecided(claim.region, found, alpha * share / claims))
     return Verdict(
         claim.claim,
         claim.kind,
         outcome,
-        mean,
-        mean - half,
-        mean + half,
-        decisive.p_value,
-        float(p_adjusted),
-        found.n,
-        found.sets,
+        found.estimate.mean,
+        *found.estimate.interval(1 - alpha * share),
+        found.decisive.p_value,
+        found.p_adjusted,
+        found.estimate.n,
+        found.contrast.sets,
         "; ".join(note for note in notes if note),
     )
 
 
-def _lack(found: Contrast) -> str:
+def _lack(found: Contrast[Labels]) -> str:
     if found.lacking and found.sets:
         return f"{found.lacking} of {found.lacking + found.sets} matched comparisons left out: no results"
     return ""
@@ -186,21 +191,21 @@ def _alone(claims: int) -> str:
     return f"decided by its own interval, but not after Holm's correction for {claims} claims"  # never one
 
 
-def _undecided(region: Region, found: Contrast, alpha: float) -> str:
+def _undecided(region: Region, found: Evidence, alpha: float) -> str:
     """Why, and how many replicates would decide it at level alpha if the true difference equals the estimate."""
-    if not found.cells:
+    estimate = found.estimate
+    if not found.contrast.cells:
         return "no cells of this design match in all other factors; compare other cells or change the design"
-    if not found.sets:
+    if not found.contrast.sets:
         return "no results yet for the compared cells"
-    mean, sd = found.moments()
-    if found.n < 2:
-        return f"no interval: at least 2 common replicates are needed, found {found.n}"
-    if sd == 0:
+    if estimate.n < 2:
+        return f"no interval: at least 2 common replicates are needed, found {estimate.n}"
+    if estimate.error == 0:
         return "no test: the difference is the same in all replicates (SD 0)"
-    distance = min(abs(mean - end) for end in (region.low, region.high) if math.isfinite(end))
-    needed = needed_replicates(distance, sd, alpha=alpha, most=1_000)
+    distance = min(abs(estimate.mean - end) for end in (region.low, region.high) if math.isfinite(end))
+    needed = needed_replicates(distance, estimate.sd, alpha=alpha, most=1_000)
     count = f"about {needed} replicates" if needed else "more than 1,000 replicates"  # never one
     return (
-        f"not distinguishable at n = {found.n}: {count} would decide this claim with 80% power if the true "
+        f"not distinguishable at n = {estimate.n}: {count} would decide this claim with 80% power if the true "
         "difference equals the estimate"
     )
