@@ -6,6 +6,7 @@ import pandas as pd
 
 from study.analysis.facts import StudyFacts
 from study.analysis.stats.intervals import Difference, Interval, bounded, interval, paired_difference
+from study.utils.text import points
 
 SMALLEST = 0.005  # half a point: the smallest difference of interest, unless a claim of the study has a margin
 
@@ -14,6 +15,14 @@ def smallest_of_interest(facts: StudyFacts) -> float:
     """The smallest difference of interest: the smallest margin of the study's claims on test accuracy, if any."""
     margins = [claim.margin for claim in facts.claims if claim.metric == "test_accuracy" and claim.margin]
     return min(margins, default=SMALLEST)
+
+
+def named_margin(facts: StudyFacts) -> str:
+    """The smallest difference of interest and where it comes from: 0.5 points (the default: no claim ...)."""
+    smallest = smallest_of_interest(facts)
+    given = any(claim.metric == "test_accuracy" and claim.margin for claim in facts.claims)
+    origin = "the smallest margin of the claims" if given else "the default, as no claim on test accuracy has a margin"
+    return f"{points(smallest)} ({origin})"
 
 
 def share(values: Collection[float]) -> Interval:

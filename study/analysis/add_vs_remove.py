@@ -4,7 +4,6 @@ import pandas as pd
 
 from study.analysis.accuracy_intervals import cut, share_difference
 from study.analysis.facts import CellFacts, FactorFacts, StudyFacts
-from study.analysis.findings import is_distinguishable
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import between
@@ -13,7 +12,7 @@ from study.analysis.stats.intervals import Difference
 COLUMNS = [
     *("part", "with", "without", "full", "removed", "added", "bare"),
     *("full_n", "full_gain", "full_low", "full_high", "bare_n", "bare_gain", "bare_low", "bare_high"),
-    *("n", "difference", "low", "high", "sd", "p_value", "p_adjusted", "distinguishable"),
+    *("n", "difference", "low", "high", "sd", "p_value", "p_adjusted", "df"),
 ]
 
 
@@ -62,7 +61,7 @@ def _row(part: FactorFacts, cells: dict[str, CellFacts], results: Results) -> di
         "high": high,
         "sd": found.sd,
         "p_value": found.p_value(),
-        "distinguishable": is_distinguishable(low, high),
+        "df": found.df,
     }
 
 

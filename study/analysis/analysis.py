@@ -12,6 +12,7 @@ from study.analysis import (
     effects,
     expert_load,
     factorial,
+    findings,
     level_contrasts,
     pretraining,
     registration,
@@ -19,6 +20,7 @@ from study.analysis import (
     tuned_values,
     verdicts,
 )
+from study.analysis.accuracy_intervals import smallest_of_interest
 from study.analysis.facts import StudyFacts
 from study.analysis.failures import reason
 from study.analysis.results import Results
@@ -45,6 +47,11 @@ class Analysis:
         """The study's question, design and provenance."""
         return self.results.facts
 
+    @property
+    def margin(self) -> float:
+        """The smallest difference of interest, a share."""
+        return smallest_of_interest(self.facts)
+
     @cached_property
     def bootstrap(self) -> Bootstrap:
         """A check on the intervals of cells. It is optional: a failure leaves the cells without it."""
@@ -65,8 +72,9 @@ class Analysis:
 
     @cached_property
     def effects(self) -> pd.DataFrame:
-        """One row per factor and level other than the baseline's; see `study.analysis.effects`."""
-        return effects.matched(self.results) if self.is_matched else effects.fitted(self.results, self.fit)
+        """One row per factor and level but the baseline's; see `study.analysis.effects`, `findings.judged`."""
+        rows = effects.matched(self.results) if self.is_matched else effects.fitted(self.results, self.fit)
+        return findings.judged(rows, self.margin)
 
     @cached_property
     def is_factorial(self) -> bool:
@@ -121,7 +129,7 @@ class Analysis:
     @cached_property
     def add_vs_remove(self) -> pd.DataFrame:
         """What each part is worth in the full and in the bare model; see `study.analysis.add_vs_remove`."""
-        return add_vs_remove.add_vs_remove(self.results)
+        return findings.judged(add_vs_remove.add_vs_remove(self.results), self.margin)
 
     @cached_property
     def pretraining(self) -> pd.DataFrame:

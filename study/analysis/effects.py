@@ -19,7 +19,6 @@ from scipy import stats  # type: ignore[import-untyped]
 from study.analysis.accuracy_intervals import cut
 from study.analysis.factorial import is_factorial
 from study.analysis.facts import FactorFacts, StudyFacts
-from study.analysis.findings import is_distinguishable
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import Contrast, between
@@ -28,7 +27,7 @@ from study.analysis.stats.intervals import hedges_g_av
 
 COLUMNS = [
     *("factor", "level", "baseline", "n", "combinations"),
-    *("difference", "low", "high", "sd", "p_value", "p_adjusted", "effect_size", "distinguishable", "note"),
+    *("difference", "low", "high", "sd", "p_value", "p_adjusted", "df", "effect_size", "note"),
 ]
 
 Accuracies = dict[str, dict[int, float]]  # cell -> replicate -> test accuracy
@@ -39,8 +38,8 @@ def matched(results: Results) -> pd.DataFrame:
     """One row per factor and level: difference from the baseline's level with its 95 % interval, in shares.
 
     `n` is the number of replicates, `combinations` how many of the other factors' combinations are averaged over, `sd`
-    the standard deviation of the differences over replicates. `p_adjusted` is Holm's, over all rows. `distinguishable`
-    is whether the interval excludes zero; a single replicate has no interval.
+    the standard deviation of the differences over replicates. `p_adjusted` is Holm's, over all rows. `df` are the
+    degrees of freedom of the interval; a single replicate has none.
     `effect_size` is Hedges' g_av, in units of the mean SD over replicates of the two averages that are compared.
     Levels without a finished pair of trials have n = 0 and nan. `note` is empty.
     """
@@ -70,7 +69,8 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
     the same 95 % interval; `effect_size` is nan; `note` names the effects that are aliased with this one.
     """
     baseline = {factor.name: factor.levels[0].label for factor in results.facts.factors}
-    found = fit.effects
+    found, errors = fit.effects, fit.anova.loc[fit.anova["kind"] == "error", "df"]
+    freedom = int(errors.iloc[0]) if len(errors) else 0
     done = results.done[results.done["test_accuracy"].notna()]
     rows = []
     for _, row in found[found["level"] != found["factor"].map(baseline)].iterrows():
@@ -91,7 +91,7 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
                 "p_value": row["p_value"],
                 "p_adjusted": row["p_adjusted"],
                 "effect_size": float("nan"),
-                "distinguishable": is_distinguishable(row["difference_low"], row["difference_high"]),
+                "df": freedom,
                 "note": row["note"],
             }
         )
@@ -137,7 +137,7 @@ def _row(factor: FactorFacts, level: str, pairs: Pairs, values: Accuracies) -> d
         "sd": found.sd,
         "p_value": found.p_value(),
         "effect_size": _effect_size(made, values),
-        "distinguishable": is_distinguishable(low, high),
+        "df": found.df,
         "note": "",
     }
 

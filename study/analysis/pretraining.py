@@ -7,12 +7,13 @@ import pandas as pd
 from study.analysis.accuracy_intervals import share, share_difference
 from study.analysis.facts import CellFacts
 from study.analysis.results import Results
+from study.analysis.stats.adjust import holm
 
 SCRATCH, SAME, TRANSFER = "from scratch", "same data", "transfer"
 
 COLUMNS = [
     *("group", "cell", "kind", "pretrain_dataset", "finetune_dataset", "n", "mean", "low", "high"),
-    *("reference", "pairs", "difference", "difference_low", "difference_high", "p_value"),
+    *("reference", "pairs", "difference", "difference_low", "difference_high", "p_value", "p_adjusted"),
 ]
 
 
@@ -22,11 +23,15 @@ def pretraining(results: Results) -> pd.DataFrame:
     `group` numbers the sets of matching cells; `kind` is `from scratch`, `same data` (pre-trained on the data set that
     it is fine-tuned on) or `transfer` (pre-trained on another). Differences are paired by replicate, from the group's
     first cell from scratch, or if it has none from its first that is pre-trained on the same data (`reference`).
+    `p_adjusted` is Holm's, over all rows but the references.
     """
     rows: list[dict[str, object]] = []
     for number, group in enumerate(_groups(results.facts.included), start=1):
         rows += _rows(results, number, group)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    compared = found["cell"] != found["reference"]
+    found.loc[compared, "p_adjusted"] = holm(found.loc[compared, "p_value"].to_numpy(dtype=float))
+    return found
 
 
 def kind_of(cell: CellFacts) -> str:

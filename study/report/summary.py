@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from study.analysis.accuracy_intervals import smallest_of_interest
+from study.analysis.accuracy_intervals import named_margin, smallest_of_interest
 from study.analysis.analysis import Analysis
 from study.analysis.failures import attempt
-from study.analysis.findings import ALPHA
+from study.analysis.findings import ALPHA, SMALLER, count_sizes, in_words
 from study.analysis.pretraining import SCRATCH
 from study.analysis.stats.power import detectable_effect, needed_replicates
 from study.analysis.tuned_values import edge_sentences
@@ -143,41 +143,47 @@ def _mean(row: pd.Series) -> str:
 
 
 def _changes(analysis: Analysis) -> Iterator[Answer]:
-    """How many changes are distinguishable from the baseline."""
+    """How many changes are distinguishable from the baseline, after the correction, and how many exceed the margin."""
     if analysis.facts.tuning is not None and analysis.facts.tuning.searches:  # no cells to compare
         return
     compared = analysis.effects[analysis.effects["n"] > 0]
-    clear = compared[compared["distinguishable"]]
-    about = "What matters"
+    about = "Distinguishable changes"
     if compared.empty:
         yield Answer(about, "no level has been compared with the baseline's yet.")
     elif (compared["n"] < 2).all():
         yield Answer(about, "one replicate each, so no interval: no change can be distinguished from chance.")
     else:
-        text = f"{formats.subject(len(clear), len(compared), 'change')} distinguishable from the baseline at 95 %"
-        yield Answer(about, f"{text}{_which_factors(compared, clear)}.")
+        yield Answer(about, " ".join(_counted(compared, named_margin(analysis.facts))))
 
 
-def _which_factors(compared: pd.DataFrame, clear: pd.DataFrame) -> str:
-    if clear.empty:
-        return ""
-    after_holm = int((clear["p_adjusted"] < ALPHA).sum())
-    others = [name for name in compared["factor"].unique() if name not in set(clear["factor"])]
-    text = f", in: {', '.join(clear['factor'].unique())} ({after_holm} after Holm's correction for all comparisons)"
-    return text + (f". Not distinguishable at any level: {', '.join(others)}" if others else "")
+def _counted(compared: pd.DataFrame, margin: str) -> Iterator[str]:
+    """Tested changes first; importance is a comparison with the margin, not a p-value."""
+    clear, others = compared[compared["distinguishable"]], compared[~compared["distinguishable"]]
+    where = f": {', '.join(clear['factor'].unique())}" if len(clear) else ""
+    yield (
+        f"{formats.subject(len(clear), len(compared), 'change')} distinguishable from the baseline after the "
+        f"correction for all comparisons{where}."
+    )
+    if sizes := count_sizes(clear["size"].tolist()):
+        yield f"Compared with {margin}: {sizes}."
+    if within := int((others["size"] == SMALLER).sum()):
+        yield f"Not distinguishable and smaller than {margin if clear.empty else 'that'}: {plural(within, 'change')}."
+    names = [name for name in compared["factor"].unique() if name not in set(clear["factor"])]
+    if names and len(clear):
+        yield f"Not distinguishable at any level: {', '.join(names)}."
 
 
 def _factors(analysis: Analysis) -> Iterator[Answer]:
     for name, levels in analysis.effects.groupby("factor", sort=False):
-        yield _factor(name, levels, analysis.is_matched)
+        yield _factor(name, levels, analysis.is_matched, points(analysis.margin))
 
 
-def _factor(name: object, levels: pd.DataFrame, matched: bool) -> Answer:
+def _factor(name: object, levels: pd.DataFrame, matched: bool, margin: str) -> Answer:
     """A factor's levels, the clearest first."""
-    order = levels.assign(size=levels["difference"].abs()).sort_values(
-        ["distinguishable", "size"], ascending=False, kind="stable"
+    order = levels.assign(extent=levels["difference"].abs()).sort_values(
+        ["distinguishable", "extent"], ascending=False, kind="stable"
     )
-    listed = "; ".join(_level(row) for _, row in order.head(MOST).iterrows())
+    listed = "; ".join(_level(row, margin) for _, row in order.head(MOST).iterrows())
     more = f"; {len(order) - MOST} more in the table of effects" if len(order) > MOST else ""
     counts = sorted({int(number) for number in levels["combinations"] if number})
     averaged = " or ".join(str(number) for number in counts)  # exclusions leave some levels fewer
@@ -186,7 +192,7 @@ def _factor(name: object, levels: pd.DataFrame, matched: bool) -> Answer:
     return Answer(str(name), f"compared with {levels.iloc[0]['baseline']}{over}: {listed}{more}.")
 
 
-def _level(row: pd.Series) -> str:
+def _level(row: pd.Series, margin: str) -> str:
     if row["n"] == 0:
         return f"{row['level']} has not been compared yet"
     change = f"{row['level']} changes accuracy by {formats.points(row['difference'])} points"
@@ -194,10 +200,8 @@ def _level(row: pd.Series) -> str:
         return f"{change} (n = 1, so no interval)"
     if row["low"] == row["high"]:
         return f"{change} (in each of {row['n']} replicates, so no test)"  # never one
-    verdict = "distinguishable" if row["distinguishable"] else "not distinguishable"
-    if row["distinguishable"] and row["p_adjusted"] >= ALPHA:
-        verdict += " before, but not after Holm's correction"
-    return f"{change} ({formats.points(row['low'])} to {formats.points(row['high'])}, n = {row['n']}), {verdict}"
+    interval = f"{formats.points(row['low'])} to {formats.points(row['high'])}, n = {row['n']}"
+    return f"{change} ({interval}), {in_words(row, margin)}"
 
 
 def _variance(analysis: Analysis) -> Iterator[Answer]:
@@ -230,7 +234,7 @@ def _add_vs_remove(analysis: Analysis) -> Iterator[Answer]:
     sentences = [
         f"{row['part']} is worth {formats.points(row['full_gain'])} points in the full model and "
         f"{formats.points(row['bare_gain'])} in the bare one (difference {formats.points(row['difference'])}, p "
-        f"{formats.p_value(row['p_adjusted'])} after Holm's correction)"
+        f"{formats.p_value(row['p_adjusted'])} after Holm's correction; {in_words(row, points(analysis.margin))})"
         for _, row in differ.iterrows()
     ]
     others = [name for name in tested["part"] if name not in set(differ["part"])]
@@ -248,12 +252,13 @@ def _pretraining(analysis: Analysis) -> Iterator[Answer]:
     scratch = {row["cell"] for _, row in table.iterrows() if row["kind"] == SCRATCH}
     compared = table[(table["pairs"] > 0) & (table["reference"] != table["cell"]) & table["reference"].isin(scratch)]
     for kind, rows in compared.groupby("kind", sort=False):
-        better = int((rows["difference_low"] > 0).sum())
-        worse = int((rows["difference_high"] < 0).sum())
+        clear = rows[rows["p_adjusted"] < ALPHA]
+        better, worse = int((clear["difference"] > 0).sum()), int((clear["difference"] < 0).sum())
         yield Answer(
             "Transfer" if kind == "transfer" else "Pre-training on the same data",
             f"{formats.points(rows['difference'].mean())} points compared with training from scratch on average; "
-            f"distinguishably better in {better} and worse in {worse} of {plural(len(rows), 'comparison')}.",
+            f"distinguishably better in {better} and worse in {worse} of {plural(len(rows), 'comparison')}, "
+            "after the correction for all comparisons of pre-training.",
         )
 
 
@@ -281,9 +286,9 @@ def _precision(analysis: Analysis) -> Iterator[Answer]:
     needed = needed_replicates(of_interest, sd)
     paired = "paired by replicate" if analysis.is_matched else "from a fit of all cells"
     text = (
-        f"intervals are 95 %, {paired}, not adjusted for each other. At the median SD of all changes, n = {n} has "
-        f"80 % power to detect a true difference of about {smallest} points; smaller ones mostly go undetected, so not "
-        "distinguishable does not mean equal."
+        f"intervals are 95 %, {paired}, each for its comparison alone and not adjusted for the others. At the median "
+        f"SD of all changes, n = {n} has 80 % power to detect a true difference of about {smallest} points; smaller "
+        "ones mostly go undetected, so not distinguishable does not mean equal."
     )
     if needed is not None and needed > n:
         text += f" The same power for {points(of_interest)} needs about {plural(needed, 'replicate')}."

@@ -144,14 +144,20 @@ def test_a_cell_lists_the_keys_of_its_trials(built: Built) -> None:
         ({"n": 0}, "not compared yet"),
         ({"n": 1}, "n = 1, so no interval"),
         ({"low": 0.0, "high": 0.0}, "identical in every replicate, so no test (SD = 0)"),
-        ({"low": 0.001, "p_adjusted": 0.04}, "distinguishable"),
-        ({"low": 0.001, "p_adjusted": 0.06}, "distinguishable before, but not after Holm's correction"),
-        ({}, "not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points"),
-        ({"sd": 0.002}, "not distinguishable at n = 5, although 4 replicates have 80% power for 0.5 points"),
+        ({"low": 0.001, "p_adjusted": 0.04}, "distinguishable, not clearly larger than 0.5 points"),
+        (
+            {"low": 0.001, "high": 0.006, "p_adjusted": 0.06},
+            "not distinguishable after the correction for all comparisons, only by its own interval",
+        ),
+        ({"high": 0.006}, "not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points"),
+        (
+            {"high": 0.006, "sd": 0.002},
+            "not distinguishable at n = 5, although 4 replicates have 80% power for 0.5 points",
+        ),
     ],
 )
 def test_findings_as_text(row: dict[str, float], finding: str) -> None:
-    whole = {"n": 5, "low": -0.001, "high": 0.004, "sd": 0.0061, "p_adjusted": 0.3}
+    whole = {"n": 5, "difference": 0.003, "low": -0.001, "high": 0.006, "sd": 0.0061, "p_adjusted": 0.3}
     assert findings(pd.DataFrame([whole | row]), SMALLEST) == [finding]
 
 

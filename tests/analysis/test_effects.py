@@ -1,12 +1,14 @@
 """Effects of factors, and cells that differ only in their pre-training: checked by hand."""
 
+import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from helpers.report_samples import BASELINE, KV_HEADS, PHOTOS, PRETRAINING, analysed, make_study, unrun
 
-from study.analysis.effects import matches
-from study.analysis.findings import is_distinguishable
+from study.analysis.effects import fitted, matches
+from study.analysis.findings import LARGER, SMALLER, UNCLEAR, findings, judged
 from study.analysis.pretraining import SAME, SCRATCH, TRANSFER
 from study.design.study import Trial, expand
 
@@ -63,13 +65,51 @@ def test_p_values_are_corrected_over_all_rows(tmp_path: Path) -> None:
     assert effects["p_adjusted"].iloc[1] == pytest.approx(2 * effects["p_value"].iloc[1])
 
 
+def compared(*rows: tuple[float, float, float], n: int = 3) -> pd.DataFrame:
+    """One family of comparisons: difference, half the width of its own interval, adjusted p-value."""
+    table = pd.DataFrame(rows, columns=["difference", "half", "p_adjusted"]).assign(n=n, sd=0.01)
+    return table.assign(low=table["difference"] - table["half"], high=table["difference"] + table["half"])
+
+
+def test_distinguishable_follows_the_adjusted_p_value_and_not_the_interval() -> None:
+    rows = compared((0.2, 0.1, 0.06), (0.2, 0.1, 0.04), (0.2, 0.0, math.nan), (math.nan, math.nan, math.nan))
+    assert judged(rows, 0.005)["distinguishable"].tolist() == [False, True, False, False]
+    assert findings(rows, 0.005)[0] == (
+        "not distinguishable after the correction for all comparisons, only by its own interval"
+    )
+
+
+def test_sizes_come_from_intervals_that_hold_for_all_rows_together() -> None:
+    """Two rows: t(0.9875, 2 df) = 6.2053 against t(0.975, 2 df) = 4.3027, so each interval is 1.4422 times as wide."""
+    margin, factor = 0.01, 6.205346816570705 / 4.302652729911275
+    just = factor * 0.01
+    cases = {margin + just + 1e-6: LARGER, margin + just - 1e-6: UNCLEAR, -margin - just - 1e-6: LARGER}
+    for difference, size in cases.items():
+        assert judged(compared((difference, 0.01, 0.01), (0.0, 0.01, 1.0)), margin)["size"].tolist() == [size, UNCLEAR]
+    assert judged(compared((0.0, margin / factor - 1e-6, 1.0), (0.0, margin, 1.0)), margin)["size"].iloc[0] == SMALLER
+    assert judged(compared((0.02, 0.0, math.nan), (math.nan, math.nan, math.nan)), margin)["size"].tolist() == ["", ""]
+    wide = compared((0.02, 0.01, 0.01), (0.0, 0.01, 1.0)).assign(df=10_000)  # 2.2416 / 1.9602
+    assert judged(wide, 0.02 - 0.0115)["size"].iloc[0] == LARGER
+
+
 @pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [(0.1, 0.2, True), (-0.2, -0.1, True), (-0.1, 0.1, False), (0.0, 0.2, False), (0.1, 0.1, False)],
+    ("row", "finding"),
+    [
+        ((0.05, 0.01, 0.01), "distinguishable, and larger than 1 point"),
+        ((0.004, 0.002, 0.01), "distinguishable, but smaller than 1 point"),
+        ((0.02, 0.015, 0.01), "distinguishable, not clearly larger than 1 point"),
+        ((0.001, 0.002, 0.9), "not distinguishable, and smaller than 1 point"),
+    ],
 )
-def test_distinguishable_is_an_interval_with_width_that_excludes_zero(low: float, high: float, expected: bool) -> None:
-    assert is_distinguishable(low, high) is expected
-    assert is_distinguishable(float("nan"), float("nan")) is False
+def test_a_finding_compares_the_difference_with_the_margin(row: tuple[float, float, float], finding: str) -> None:
+    assert findings(compared(row), 0.01) == [finding]
+
+
+def test_the_error_of_a_fit_has_more_degrees_of_freedom_than_its_replicates(tmp_path: Path) -> None:
+    """2 x 2 cells and 3 replicates have 12 trials: 1 mean, 2 blocks, 2 effects, 1 interaction, so 6 for the error."""
+    analysis = analysed(make_study(tmp_path, TWO_BY_TWO, design="factorial"), tmp_path / "store", additive)
+    assert fitted(analysis.results, analysis.fit)["df"].tolist() == [6, 6]
+    assert analysis.effects["df"].tolist() == [2, 2]  # matched: paired differences
 
 
 def test_cells_that_differ_only_in_pretraining_are_compared_with_scratch(tmp_path: Path) -> None:

@@ -29,15 +29,18 @@ def test_distinguishable_and_other_factors_are_named(tmp_path: Path) -> None:
 
     analysis = analysed(make_study(tmp_path, {**KV_HEADS, **PRETRAINING}), tmp_path / "store", accuracy)
     found = texts(analysis)
-    assert found["What matters"].startswith("1 of 4 changes is distinguishable from the baseline at 95 %, in: kv heads")
-    assert "Not distinguishable at any level: pre-training." in found["What matters"]
+    assert found["Distinguishable changes"] == (
+        "1 of 4 changes is distinguishable from the baseline after the correction for all comparisons: kv heads. "
+        "Compared with 0.5 points (the default, as no claim on test accuracy has a margin): 1 larger. Not "
+        "distinguishable at any level: pre-training."
+    )
     assert found["kv heads"].startswith("compared with 2: 1 changes accuracy by −5.")  # noqa: RUF001
     assert "80 % power" in found["Precision"]
 
 
 def test_one_replicate_has_no_verdicts(tmp_path: Path) -> None:
     found = texts(analysed(make_study(tmp_path, KV_HEADS, replicates=1), tmp_path / "store"))
-    assert "no change can be distinguished from chance" in found["What matters"]
+    assert "no change can be distinguished from chance" in found["Distinguishable changes"]
     assert "(n = 1, so no interval)" in found["Baseline"]
     assert all("distinguishable" not in text for text in found.values())
 
@@ -45,7 +48,9 @@ def test_one_replicate_has_no_verdicts(tmp_path: Path) -> None:
 def test_identical_differences_are_not_distinguishable(tmp_path: Path) -> None:
     found = texts(analysed(make_study(tmp_path, KV_HEADS), tmp_path / "store"))
     assert "in each of 3 replicates, so no test" in found["kv heads"]
-    assert found["What matters"] == "none of the 2 changes is distinguishable from the baseline at 95 %."
+    assert found["Distinguishable changes"] == (
+        "none of the 2 changes is distinguishable from the baseline after the correction for all comparisons."
+    )
 
 
 def test_nothing_finished(tmp_path: Path) -> None:

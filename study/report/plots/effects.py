@@ -46,8 +46,9 @@ PLOT = Plot(
     title="Effect of each factor",
     caption=(
         "Each dot is the change of test accuracy from the baseline's level of a factor (in brackets) to the named "
-        "level, with its 95 % interval. Filled: the interval excludes zero. Open: not distinguishable from no change. "
-        "Open diamonds: a single replicate, so no interval. Arrows, and whiskers that end at the edge, extend beyond "
+        "level, with the 95 % interval of this comparison alone. Filled: distinguishable from no change, after the "
+        "correction for all comparisons. Open: not distinguishable, also where the interval excludes zero. Open "
+        "diamonds: a single replicate, so no interval. Arrows, and whiskers that end at the edge, extend beyond "
         "the axis; the numbers are on the right."
     ),
     compute=compute,

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from study.analysis.accuracy_intervals import any_cut
+from study.analysis.accuracy_intervals import any_cut, named_margin
 from study.analysis.analysis import Analysis
 from study.analysis.cells import skewed
+from study.analysis.facts import StudyFacts
 from study.utils import formats
 
 MOST_CELLS = 5  # listed in a caption
@@ -13,10 +14,23 @@ NEEDED = (
     "of the row and a two-sided level of 5 % for this comparison alone."
 )
 TESTS = (
-    "In brackets: 95 % intervals, paired by replicate. p: paired t-test, alone and with Holm's correction for all "
-    "comparisons in the table. g: standardised effect size (Hedges' g_av), the difference divided by the mean SD of "
-    f"both sides, corrected for small n. {NEEDED}"
+    "In brackets: 95 % intervals, paired by replicate, each for this comparison alone. p: paired t-test, alone and "
+    "with Holm's correction for all comparisons in the table. g: standardised effect size (Hedges' g_av), the "
+    "difference divided by the mean SD of both sides, corrected for small n."
 )
+
+
+def tests(facts: StudyFacts) -> str:
+    """How differences were tested, and what the findings mean."""
+    return f"{TESTS} {finding(facts)}"
+
+
+def finding(facts: StudyFacts) -> str:
+    """What the findings of a table of comparisons mean."""
+    return (
+        "Findings: distinguishable from zero after the correction, and whether the difference is larger or smaller "
+        f"than {named_margin(facts)}, by intervals that hold for all comparisons of the table together. {NEEDED}"
+    )
 
 
 def notices(analysis: Analysis) -> str:

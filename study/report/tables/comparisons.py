@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from study.analysis.accuracy_intervals import smallest_of_interest
 from study.analysis.analysis import Analysis
 from study.analysis.findings import findings
 from study.report.placement import Section
@@ -32,9 +31,9 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             columns.difference(rows),
             *columns.p_values(rows),
             Column.of("g", formats.hundredths, rows["effect_size"]),
-            Column.text("finding", findings(tested, smallest_of_interest(analysis.facts))),
+            Column.text("finding", findings(tested, analysis.margin)),
         ),
-        f"Test accuracy of every cell minus the baseline's, in percentage points. {captions.TESTS}",
+        f"Test accuracy of every cell minus the baseline's, in percentage points. {captions.tests(analysis.facts)}",
         "cells.csv",
     )
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from study.analysis.accuracy_intervals import smallest_of_interest
 from study.analysis.analysis import Analysis
+from study.analysis.facts import StudyFacts
 from study.analysis.findings import findings
 from study.report.placement import Section
 from study.report.tables import captions, columns
@@ -16,16 +16,21 @@ from study.utils import formats
 FITTED = (
     "Few cells, or none, differ in exactly one factor, so this is the least-squares difference from the baseline's "
     "level, adjusted for the other factors. In brackets: 95 % intervals from the error common to all cells, with "
-    "replicates as blocks. p: alone and with Holm's correction for all comparisons in the table. "
-    f"{captions.NEEDED}"
+    "replicates as blocks, each for this comparison alone. p: alone and with Holm's correction for all comparisons in "
+    "the table."
 )
+
+
+def fitted(facts: StudyFacts) -> str:
+    """The caption of effects that come from a fit."""
+    return f"{FITTED} {captions.finding(facts)}"
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     return Table(
         tuple(_columns(analysis, rows)),
         "Change of test accuracy at each level, in percentage points. "
-        f"{captions.TESTS if analysis.is_matched else FITTED}",
+        f"{captions.tests(analysis.facts) if analysis.is_matched else fitted(analysis.facts)}",
         "figures/effects.csv",
     )
 
@@ -41,7 +46,7 @@ def _columns(analysis: Analysis, rows: pd.DataFrame) -> Iterator[Column]:
     yield from columns.p_values(rows)
     if analysis.is_matched:
         yield Column.of("g", formats.hundredths, rows["effect_size"])
-    yield Column.text("finding", findings(rows, smallest_of_interest(analysis.facts)))
+    yield Column.text("finding", findings(rows, analysis.margin))
     if rows["note"].str.len().any():
         yield Column.text("note", rows["note"])
 
