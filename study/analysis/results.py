@@ -12,6 +12,7 @@ import pandas as pd
 from study.analysis.facts import StudyFacts, TuningFacts
 from study.design.factors import RESULT_COLUMNS
 from study.design.metrics import BY_REPLICATE
+from study.utils.csv_cells import unguarded
 from study.utils.errors import Advice, StudyError
 
 Kinds = Mapping[str, str]
@@ -148,7 +149,7 @@ def _read_grid(path: Path) -> str:
 
 def _read_table(path: Path, kinds: Kinds) -> pd.DataFrame:
     """Levels are kept as text, also 'none' or '01'. Numbers are parsed by Python, hence exactly."""
-    found = pd.read_csv(path, dtype=str, keep_default_na=False)
+    found = pd.read_csv(path, dtype=str, keep_default_na=False).rename(columns=unguarded)
     if "code" in kinds and "code" not in found.columns:  # files of earlier versions
         found["code"] = ""
     if missing := [name for name in kinds if name not in found.columns]:
@@ -158,6 +159,6 @@ def _read_table(path: Path, kinds: Kinds) -> pd.DataFrame:
 
 def _as_kind(column: "pd.Series[str]", kind: str) -> "pd.Series[Any]":
     if kind == "str":
-        return column.astype("str")
+        return column.map(unguarded).astype("str")
     number = int if kind == "Int64" else float
     return pd.Series([number(text) if text else None for text in column], dtype=kind)

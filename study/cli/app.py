@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from study import __version__
 from study.cli import home, streams
@@ -26,6 +25,7 @@ from study.design.study import load
 from study.planning.state import StudyState
 from study.store.results import Store
 from study.utils.errors import StudyError
+from study.utils.escape import terminal as escape
 from study.utils.paths import expanded_option
 from study.utils.text import plural
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from study.analysis.stats.power import detectable_effect
 from study.cli.cell_table import cell_table
 from study.planning.cost import Forecast, safe_gpu_share
+from study.utils.escape import terminal as escape
 from study.utils.text import clock_time, plural, points
 
 if TYPE_CHECKING:

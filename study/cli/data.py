@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
+from study.utils.escape import terminal as escape
 from study.utils.paths import expanded
 from study.utils.text import plural
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 from rich.console import Console
-from rich.markup import escape
 from typer.core import TyperGroup
 
 from study.launch.catalogue import KINDS, find
 from study.launch.cluster import Cluster
+from study.utils.escape import terminal as escape
 from study.utils.paths import expanded_option
 
 ALL_KINDS = "Options of all kinds"

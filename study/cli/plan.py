@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from study.cli.cell_table import cell_table
 from study.cli.notices import show_notices
@@ -23,6 +22,7 @@ from study.planning.claim_registration import history, present
 from study.planning.notices import notices
 from study.planning.plan import CellPlan, Plan, how_data_are_read
 from study.planning.state import StudyState
+from study.utils.escape import terminal as escape
 from study.utils.text import plural
 from study.vit import subject
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
@@ -14,6 +13,7 @@ from rich.text import Text
 from study.cli.time_left import TimeLeft
 from study.design.stages import Stage
 from study.planning.events import Listener, Outcome
+from study.utils.escape import terminal as escape
 from study.utils.text import clock_time, plural
 
 STATUS_INTERVAL = 60.0  # seconds without a line, after which long stages print the state of the sweep

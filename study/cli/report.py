@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 
 from study.cli.exit_codes import ExitCode
 from study.cli.places import Places
@@ -12,6 +11,7 @@ from study.design.metrics import Source, metric_of
 from study.planning.state import StudyState
 from study.tracking.ledger import Ledger
 from study.utils.errors import Advice, StudyError
+from study.utils.escape import terminal as escape
 
 if TYPE_CHECKING:
     from study.report import Results

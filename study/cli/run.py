@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 
 from study import BEGAN, tracking
 from study.cli import signals
@@ -30,6 +29,7 @@ from study.planning.stage_source import StageSource
 from study.planning.state import StudyState
 from study.store.results import StoreError
 from study.utils.errors import StudyError
+from study.utils.escape import terminal as escape
 from study.utils.provenance import commit, git_problem
 from study.utils.redact import masked
 from study.utils.text import clock_time, plural

@@ -1,7 +1,6 @@
 """The verb `sync`: delivers the results of a study that are missing in MLflow."""
 
 from rich.console import Console
-from rich.markup import escape
 
 from study import tracking
 from study.cli.exit_codes import ExitCode
@@ -9,6 +8,7 @@ from study.cli.name_conflict import check_experiment, to_add
 from study.cli.places import Places
 from study.planning.state import StudyState
 from study.utils.errors import StudyError
+from study.utils.escape import terminal as escape
 from study.utils.provenance import commit
 from study.utils.redact import masked
 from study.utils.text import plural, readable

@@ -4,7 +4,8 @@ import os
 import sys
 
 from rich.console import Console
-from rich.markup import escape
+
+from study.utils.escape import terminal as escape
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 

@@ -1,7 +1,6 @@
 """The verb `verify`: verifies all stored stages of a study, shows damaged ones and those trained on other data."""
 
 from rich.console import Console
-from rich.markup import escape
 
 from study.cli.exit_codes import ExitCode
 from study.cli.notices import show_notices
@@ -10,6 +9,7 @@ from study.planning.state import StudyState
 from study.store.verify import Verified
 from study.store.verify import verify as verify_stages
 from study.utils.command_line import UNKNOWN, Invocation
+from study.utils.escape import terminal as escape
 from study.utils.text import plural
 
 

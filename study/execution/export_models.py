@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from study.design.stages import Stage
 from study.design.study import Trial
@@ -19,6 +18,7 @@ from study.store import exported_models
 from study.store.exported_models import Measurement
 from study.store.results import Store
 from study.utils.errors import Advice, StudyError
+from study.utils.escape import terminal as escape
 from study.utils.provenance import commit, now, processor, provenance
 from study.vit import model_files
 

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from study.design.resources import Resources
@@ -35,6 +34,7 @@ from study.tracking.sqlite import path_of
 from study.utils.command_line import UNKNOWN, Invocation
 from study.utils.cpus import usable_cpus
 from study.utils.errors import StudyError
+from study.utils.escape import terminal as escape
 from study.utils.provenance import NO_COMMIT, commit, git_problem, versions
 from study.utils.redact import masked
 from study.utils.text import plural

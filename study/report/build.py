@@ -23,6 +23,7 @@ from study.report.summary import Answer, answers
 from study.report.tables import TABLES, captions
 from study.report.tables.report_table import ReportTable
 from study.utils import escape
+from study.utils.csv_cells import csv_text
 from study.utils.errors import StudyError
 from study.utils.provenance import source_digest
 
@@ -183,7 +184,7 @@ def _executed(cells: list[Cell], analysis: Analysis, folder: Path, warnings: lis
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_csv(path, index=False, encoding="utf-8", errors="backslashreplace", lineterminator="\n")
+    path.write_bytes(csv_text(frame).encode("utf-8", "backslashreplace"))
 
 
 def _cells_with_levels(analysis: Analysis) -> pd.DataFrame:

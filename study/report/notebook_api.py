@@ -18,6 +18,7 @@ from study.report.plots.plot import Plot
 from study.report.plots.style import DPI, SCREEN_DPI, style
 from study.report.tables import TABLES
 from study.utils import escape
+from study.utils.csv_cells import csv_text
 from study.utils.errors import StudyError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def figure(analysis: Analysis, name: str, folder: Path | str = FIGURES) -> Shown
     if numbers.empty:
         raise StudyError(f"figure {name!r} is empty: the study has no such results")
     drawn = attempt(failures, what, _draw, PLOTS[name], numbers)
-    files = {"csv": numbers.to_csv(index=False).encode("utf-8", "backslashreplace"), **(drawn.files if drawn else {})}
+    files = {"csv": csv_text(numbers).encode("utf-8", "backslashreplace"), **(drawn.files if drawn else {})}
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     for suffix, data in files.items():

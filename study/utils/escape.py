@@ -1,11 +1,14 @@
 """Escapes untrusted text (names, questions, reasons), so that it is shown literally: one function per markup language.
 
-Every function takes any text and returns a single line. All such text in a report must pass through one of them.
+Every function takes any text, and all but two return a single line. All such text in a report, and on a terminal, must
+pass through one of them.
 """
 
 import html as _html
 import re
 import unicodedata
+
+import rich.markup
 
 # Jupyter and code-hosting sites render $...$ and \(...\) as formulas, in HTML too. They match a pair of delimiters
 # within one text node, so a delimiter in an element of its own is not matched.
@@ -16,6 +19,14 @@ _BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 
 def line(text: str) -> str:
     """The text on one line: white space is collapsed, control and bidi characters are removed."""
     return re.sub(" +", " ", "".join(_printable(character) for character in text)).strip(" ")
+
+
+def terminal(text: str) -> str:
+    """For a terminal, as rich's markup: no character of the text moves the cursor, changes colours or reverses text.
+
+    Unlike the other functions, it keeps line breaks.
+    """
+    return rich.markup.escape("\n".join("".join(map(_printable, row)) for row in text.split("\n")))
 
 
 def html(text: str) -> str:

@@ -37,7 +37,7 @@ KV_HEADS = {"kv heads": {"path": "encoder.num_kv_heads", "levels": [2, 1, 4]}}
 PHOTOS = {"label": "photos", "set": {"pretrain.dataset": "photos"}}
 PRETRAINING = {"pre-training": {"path": "pretrain", "levels": [None, PHOTOS], "baseline": "digits"}}
 
-HOSTILE = 'a|b_c%d$e$&f<i>g</i>"h*i*`j`\\k{l}~^#@x :tada: \U0001f680 é'
+HOSTILE = '=1+a|b_c%d$e$&f<i>g</i>"h*i*`j`\\k{l}~^#@x :tada: \U0001f680 é'
 SCRIPT = "<script>alert('x')</script>"
 QUESTION = f"What matters?\n\n# {HOSTILE}\n- {SCRIPT} ![x](https://example.com/y.png) https://example.com\n"
 COMMITS = ("0123456789abcdef0123456789abcdef01234567", "fedcba9876543210fedcba9876543210fedcba98-dirty")

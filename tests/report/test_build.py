@@ -23,6 +23,7 @@ from study.design.study import expand, load
 from study.report import Results, build, is_current, read
 from study.report.notebook import execute
 from study.store.results import Store
+from study.utils.csv_cells import guarded
 from study.utils.errors import StudyError
 from study.utils.escape import line
 
@@ -92,15 +93,16 @@ def test_levels_that_look_like_numbers_or_none_are_read_back_as_text(tmp_path: P
 
 
 def test_results_csv_has_the_promised_columns(built: Built) -> None:
-    table = pd.read_csv(built.report.folder / "results.csv")
-    assert list(table.columns) == [*RESULT_COLUMNS, *built.results.facts.factor_names]
+    table = pd.read_csv(built.report.folder / "results.csv", keep_default_na=False)
+    assert list(table.columns) == [*RESULT_COLUMNS, *map(guarded, built.results.facts.factor_names)]
+    assert not [cell for cell in table.to_numpy().ravel() if str(cell).startswith(("=", "+", "@"))]
     assert table["status"].value_counts().to_dict() == {"done": 8, "failed": 2, "missing": 2, "excluded": 1}
 
 
 def test_cells_csv_has_the_promised_columns(built: Built) -> None:
     table = pd.read_csv(built.report.folder / "cells.csv")
     promised = {"cell", "n", "mean", "low", "high", "difference", "difference_low", "difference_high", "params", "macs"}
-    assert promised | set(built.results.facts.factor_names) <= set(table.columns)
+    assert promised | set(map(guarded, built.results.facts.factor_names)) <= set(table.columns)
     assert len(table) == 4
 
 

@@ -72,5 +72,5 @@ def test_mixed_provenance_is_the_first_answer_and_the_last_commit_is_checked_out
     assert answers(results)[0].about == "Mixed provenance"
     assert answers(results)[0].text.endswith("may be due to this.")
     again = next(cell.source for cell in outline(results) if isinstance(cell, Text) and "reproduce" in cell.title)
-    assert "git checkout 'a|b_c" in again
+    assert "git checkout '=1+a|b_c" in again
     assert "Copy it to again.yaml in a clone of the project" in again

@@ -2,6 +2,7 @@
 
 import html as html_parser
 import re
+import unicodedata
 from html.parser import HTMLParser
 
 import pytest
@@ -9,6 +10,7 @@ from helpers.report_samples import HOSTILE, QUESTION, SCRIPT
 from hypothesis import given
 from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
+from rich.text import Text
 
 from study.utils import escape
 
@@ -182,3 +184,16 @@ def test_latex_is_ascii_with_balanced_braces_and_nothing_active(text: str) -> No
         depth += {"{": 1, "}": -1}.get(character, 0)
         assert depth >= 0
     assert depth == 0
+
+
+@given(ANYTHING)
+def test_no_text_controls_a_terminal(text: str) -> None:
+    shown = Text.from_markup(escape.terminal(text + "\x1b[2J\x1b]0;x\x07\u202eabc\x9b1m"))
+    assert not [c for c in shown.plain if c != "\n" and unicodedata.category(c) in ("Cc", "Zl", "Zp")]
+    assert not shown.spans
+    assert not set(shown.plain) & set("\u202e\u2066\u200f")
+    assert shown.plain.count("\n") == text.count("\n")
+
+
+def test_a_terminal_shows_plain_text_as_it_is() -> None:
+    assert Text.from_markup(escape.terminal("kv heads=2 [b] über\nline 2")).plain == "kv heads=2 [b] über\nline 2"
