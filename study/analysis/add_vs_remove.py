@@ -41,7 +41,7 @@ def _parts(facts: StudyFacts) -> list[tuple[FactorFacts, dict[str, CellFacts]]]:
     for factor in facts.factors:
         removed = by_labels.get(tuple(sorted({**full.labels, factor.name: bare.labels[factor.name]}.items())))
         added = by_labels.get(tuple(sorted({**bare.labels, factor.name: full.labels[factor.name]}.items())))
-        if removed is not None and added is not None:
+        if removed and added and removed.finetune_dataset == full.finetune_dataset:  # tested on the same images
             found.append((factor, {"full": full, "removed": removed, "added": added, "bare": bare}))
     return found
 

@@ -9,6 +9,7 @@ import pandas as pd
 from study.analysis import (
     add_vs_remove,
     cells,
+    data_sets,
     effects,
     expert_load,
     factorial,
@@ -51,6 +52,11 @@ class Analysis:
     def margin(self) -> float:
         """The smallest difference of interest, a share."""
         return smallest_of_interest(self.facts)
+
+    @cached_property
+    def data_sets(self) -> data_sets.DataSets | None:
+        """What cells are fine-tuned on, if that differs; see `study.analysis.data_sets`."""
+        return data_sets.data_sets_of(self.facts)
 
     @cached_property
     def bootstrap(self) -> Bootstrap:

@@ -1,4 +1,4 @@
-"""One row per included cell: its mean with 95 % intervals, and its difference from the baseline."""
+"""One row per included cell: its mean with 95 % intervals, and its difference from the baseline on its data set."""
 
 import math
 from collections import Counter
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from study.analysis.accuracy_intervals import share, share_difference
+from study.analysis.data_sets import data_sets_of, references
 from study.analysis.facts import CellFacts
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
@@ -34,15 +35,20 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
 
     n, mean, low, high, sd        test accuracy over finished trials, with its 95 % t interval (nan for n = 1)
     bootstrap_low, bootstrap_high its 95 % BCa bootstrap interval, a check on the t interval (`checks`)
-    difference*, p_value, pairs   from the baseline, paired by replicate; nan for the baseline itself
-    p_adjusted                    Holm's, over all comparisons with the baseline
+    data_set                      what it is fine-tuned on, if the study has several data sets; else empty
+    reference                     the cell that it is compared with: the baseline, or its counterpart on the same data
+                                  set (see `study.analysis.data_sets.references`); empty if it is that cell itself
+    difference*, p_value, pairs   from the reference, paired by replicate; nan without one
+    p_adjusted                    Holm's, over all these comparisons
     effect_size                   Hedges' g_av of that difference, in units of the mean SD of the two cells, see
                                   `study.analysis.stats.intervals.hedges_g_av`
     keys                          first digits of the keys of the cell's finished trials
     params* and macs*             of any finished trial (all trials of a cell have the same); NA if there is none
     train_seconds, pretrain_seconds, val_accuracy    means
-    front                         whether no other cell has at most its parameters and at least its mean
+    front                         whether no other cell on its data set has at most its parameters and at least its mean
     """
+    compared_with, found = references(results.facts), data_sets_of(results.facts)
+    data_set = {cell.name: one.name for one in found.sets for cell in one.cells} if found else {}
     facts, done = results.facts, results.done
     values = {cell.name: list(results.accuracies[cell.name].values()) for cell in facts.included}
     trials_of = done.groupby("cell", sort=False).indices
@@ -52,14 +58,20 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
     for number, (cell, interval) in enumerate(zip(facts.included, checks, strict=True), start=1):
         own = {name: column[trials_of.get(cell.name, [])] for name, column in columns.items()}
         row = {"number": number, "cell": cell.name, **_accuracy(values[cell.name], interval)}
-        row |= _difference(results.accuracies, cell, facts.cells[0])
+        reference = compared_with[cell.name]
+        row |= {"data_set": data_set.get(cell.name, ""), "reference": reference.name if reference != cell else ""}
+        row |= _difference(results.accuracies, cell, reference)
         row |= _finished(own)
         row |= {status: counts[cell.name, status] for status in ("failed", "missing")}
         rows.append(row | {"keys": " ".join(key[:KEY_DIGITS] for key in own["key"])})
     table = pd.DataFrame(rows)
     table = table.astype(dict.fromkeys(SIZES, "Int64"))
-    table.loc[1:, "p_adjusted"] = holm(table.loc[1:, "p_value"].to_numpy(dtype=float))
-    return table.assign(front=on_front(table["params"], table["mean"]))
+    compared = table["reference"] != ""
+    table.loc[compared, "p_adjusted"] = holm(table.loc[compared, "p_value"].to_numpy(dtype=float))
+    table["front"] = False
+    for _, own_rows in table.groupby("data_set"):
+        table.loc[own_rows.index, "front"] = on_front(own_rows["params"], own_rows["mean"])
+    return table
 
 
 def skewed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -106,8 +118,8 @@ def _mean(numbers: np.ndarray) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-def _difference(accuracies: Accuracies, cell: CellFacts, baseline: CellFacts) -> dict[str, object]:
-    found = share_difference(accuracies[cell.name], accuracies[baseline.name] if cell.changed else {})
+def _difference(accuracies: Accuracies, cell: CellFacts, reference: CellFacts) -> dict[str, object]:
+    found = share_difference(accuracies[cell.name], accuracies[reference.name] if reference != cell else {})
     return {
         "pairs": found.n,
         "difference": found.mean,

@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
 from study.analysis.accuracy_intervals import cut
+from study.analysis.data_sets import data_sets_of
 from study.analysis.factorial import is_factorial
 from study.analysis.facts import FactorFacts, StudyFacts
 from study.analysis.results import Results
@@ -48,7 +49,7 @@ def matched(results: Results) -> pd.DataFrame:
         _row(factor, level.label, pairs, results.accuracies)
         for factor in results.facts.factors
         for level in factor.levels[1:]
-        if (pairs := pairs_of[factor.name, level.label])
+        if (pairs := pairs_of.get((factor.name, level.label)))
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table.assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))
@@ -69,11 +70,14 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
     the same 95 % interval; `effect_size` is nan; `note` names the effects that are aliased with this one.
     """
     baseline = {factor.name: factor.levels[0].label for factor in results.facts.factors}
+    compared = matches(results.facts).keys()
     found, errors = fit.effects, fit.anova.loc[fit.anova["kind"] == "error", "df"]
     freedom = int(errors.iloc[0]) if len(errors) else 0
     done = results.done[results.done["test_accuracy"].notna()]
     rows = []
-    for _, row in found[found["level"] != found["factor"].map(baseline)].iterrows():
+    for _, row in found.iterrows():
+        if (row["factor"], row["level"]) not in compared:  # the baseline's level, or on another data set
+            continue
         own = done[done[row["factor"]] == row["level"]]
         n = int(own["replicate"].nunique()) if pd.notna(row["difference"]) else 0
         half = (row["difference_high"] - row["difference_low"]) / 2
@@ -95,7 +99,8 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
                 "note": row["note"],
             }
         )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))  # over the rows that are left
 
 
 def _sd_of(half: float, n: int) -> float:
@@ -104,17 +109,28 @@ def _sd_of(half: float, n: int) -> float:
 
 
 def matches(facts: StudyFacts) -> dict[tuple[str, str], Pairs]:
-    """By factor and level (other than the baseline's): its cells, each with the cell to compare it with."""
+    """By factor and level (other than the baseline's): its cells, each with the cell to compare it with.
+
+    Levels on another data set than the baseline's level are left out: their accuracies are of other images.
+    """
+    on_others = _on_other_data_sets(facts)
     by_labels = {_labels(cell.labels): cell.name for cell in facts.included}
     found: dict[tuple[str, str], Pairs] = {}
     for factor in facts.factors:
         base = factor.levels[0].label
-        found |= {(factor.name, level.label): [] for level in factor.levels[1:]}
+        levels = {(factor.name, level.label) for level in factor.levels[1:]} - on_others
+        found |= {(factor.name, level.label): [] for level in factor.levels if (factor.name, level.label) in levels}
         for cell in facts.included:
             other = by_labels.get(_labels({**cell.labels, factor.name: base}))
-            if other is not None and other != cell.name:
+            if other is not None and (factor.name, cell.labels[factor.name]) in levels:
                 found[factor.name, cell.labels[factor.name]].append((cell.name, other))
     return found
+
+
+def _on_other_data_sets(facts: StudyFacts) -> set[tuple[str, str]]:
+    """Factor and level, of the levels that are on another data set than the baseline's."""
+    found = data_sets_of(facts)
+    return {(found.factor, label) for one in found.sets[1:] for label in one.levels} if found else set()
 
 
 def _labels(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:

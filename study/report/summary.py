@@ -263,16 +263,22 @@ def _pretraining(analysis: Analysis) -> Iterator[Answer]:
 
 
 def _front(analysis: Analysis) -> Iterator[Answer]:
-    """The Pareto front by point estimates, the smallest model first."""
-    front = analysis.cells[analysis.cells["front"]].sort_values(["params", "number"])
-    if len(analysis.cells) < 2 or front.empty:
+    """The Pareto front by point estimates, that of each data set on its own."""
+    if len(analysis.cells) > 1:
+        for name, cells in analysis.cells.groupby("data_set", sort=False):
+            yield from _front_of(str(name), cells[cells["front"]].sort_values(["params", "number"]))
+
+
+def _front_of(data_set: str, front: pd.DataFrame) -> Iterator[Answer]:
+    """The smallest model first."""
+    if front.empty:
         return
     shown = [
         f"{row['cell']} ({formats.short(row['params'])}, {formats.percent(row['mean'])}{PERCENT})"
         for _, row in front.head(MOST).iterrows()
     ]
     text = f"{'; '.join(shown)}{_more(len(front))}. Based on means only, without intervals."
-    yield Answer("Pareto front (parameters vs. accuracy)", text)
+    yield Answer(f"Pareto front (parameters vs. accuracy{f', {data_set}' if data_set else ''})", text)
 
 
 def _precision(analysis: Analysis) -> Iterator[Answer]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = ["number", "cell", "params", "n", "mean", "low", "high", "front", "x", "baseline"]
+COLUMNS = ["number", "cell", "data_set", "params", "n", "mean", "low", "high", "front", "x", "baseline"]
+ABOVE, BELOW = 0.25, 0.45  # inches around the axes of a panel
 APART = 0.014  # of the width of the axes: minimum distance of two dots
 NAME_WIDTH, NAME_LINES = 1.2, 3  # inches
 FAR = 4.0  # cells further below the median than this multiple of (best - median) are off the axis
@@ -28,14 +29,32 @@ MOST = 60  # cells that are all labelled
 def compute(analysis: Analysis) -> pd.DataFrame:
     """Cells with results. `x` is the number of parameters, moved slightly if dots would overlap."""
     cells = analysis.cells[analysis.cells["mean"].notna() & analysis.cells["params"].notna()]
-    cells = cells.assign(baseline=cells["number"] == 1, x=_spread(cells["params"].astype(float).to_numpy()))
+    cells = cells.assign(baseline=_is_baseline(cells), x=cells["params"].astype(float))
+    for _, rows in cells.groupby("data_set"):
+        cells.loc[rows.index, "x"] = _spread(rows["x"].to_numpy())
     return cells[COLUMNS].reset_index(drop=True)
 
 
+def _is_baseline(cells: pd.DataFrame) -> "pd.Series[bool]":
+    """The baseline, and the cells that take its place on other data sets."""
+    return (cells["number"] == 1) | cells["cell"].isin(cells["reference"])
+
+
 def draw(cells: pd.DataFrame) -> "Figure":
-    height = 4.2
+    """A panel per data set, one below the other."""
+    panels = list(cells.groupby("data_set", sort=False))
+    each = 4.2 if len(panels) == 1 else 3.4
+    height = each * len(panels)
     figure = new_figure(WIDTH, height)
-    axes = figure.add_axes((0.62 / WIDTH, 0.45 / height, (WIDTH - 0.8) / WIDTH, (height - 0.7) / height))
+    for i, (name, rows) in enumerate(panels, start=1):
+        place = (0.62 / WIDTH, (height - i * each + BELOW) / height)
+        axes = figure.add_axes((*place, (WIDTH - 0.8) / WIDTH, (each - ABOVE - BELOW) / height))
+        axes.set_title(wrapped(str(name), WIDTH / 2, 1, SMALL), fontsize=SMALL, loc="left")
+        _draw_panel(axes, rows.reset_index(drop=True))
+    return figure
+
+
+def _draw_panel(axes: "Axes", cells: pd.DataFrame) -> None:
     light_grid(axes, "y")
     _draw_front(axes, cells[cells["front"]].sort_values(["params", "number"]))
     axes.set_ylim(_limits(cells))
@@ -48,7 +67,6 @@ def draw(cells: pd.DataFrame) -> "Figure":
     axes.margins(x=0.12)
     log_parameters(axes)
     _name(axes, cells)
-    return figure
 
 
 def _spread(params: np.ndarray) -> np.ndarray:
@@ -151,8 +169,9 @@ PLOT = Plot(
     caption=(
         "Mean test accuracy of every cell, with its 95 % interval, by number of parameters (logarithmic). Square: the "
         "baseline. Filled blue dots and dashed staircase: the Pareto front, where no other cell has fewer parameters "
-        "and a higher mean. Long intervals are clipped at the frame; arrows at the bottom are cells far below it. Dots "
-        "with nearly the same number of parameters are moved apart."
+        "and a higher mean. If cells are fine-tuned on several data sets, each data set has a panel. Long intervals "
+        "are clipped at the frame; arrows at the bottom are cells far below it. Dots with nearly the same number of "
+        "parameters are moved apart."
     ),
     compute=compute,
     expected=lambda facts: True,

@@ -8,6 +8,10 @@ from study.analysis.cells import skewed
 from study.analysis.facts import StudyFacts
 from study.utils import formats
 
+ON_ITS_DATA_SET = (
+    "A cell on another data set than the baseline's is compared with the cell there that has the baseline's levels of "
+    "all other factors."
+)
 MOST_CELLS = 5  # listed in a caption
 NEEDED = (
     "Numbers of replicates in the findings are for 80 % power to detect a true difference of the size named, at the SD "
@@ -48,6 +52,8 @@ def basis(analysis: Analysis) -> str:
         return "One replicate (n = 1), so there are no intervals."
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     notes = [f"Means of n = {span} replicates; differences are paired by replicate."]  # never one
+    if analysis.data_sets is not None:
+        notes.append(f"{ON_ITS_DATA_SET} Pareto fronts are those of each data set.")
     if any_cut(rows["low"], rows["high"]):
         notes.append("Intervals are cut at 0 and 100 %, the limits of an accuracy.")
     if analysis.bootstrap.failure:

@@ -12,8 +12,8 @@ from study.utils import formats
 
 
 def compute(analysis: Analysis) -> pd.DataFrame:
-    """All cells but the baseline."""
-    return analysis.cells.iloc[1:]
+    """All cells that are compared with another: the baseline, or its counterpart on the same data set."""
+    return analysis.cells[analysis.cells["reference"] != ""]
 
 
 def adds_to_effects(analysis: Analysis) -> bool:
@@ -24,18 +24,25 @@ def adds_to_effects(analysis: Analysis) -> bool:
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     names = {"pairs": "n", "difference_low": "low", "difference_high": "high", "difference_sd": "sd"}
     tested = rows.drop(columns=["n", "low", "high", "sd"]).rename(columns=names)
+    several = rows["reference"].nunique() > 1
     return Table(
         (
             Column.text("cell", rows["cell"]),
+            *([Column.text("compared with", rows["reference"])] if several else []),
             Column.of("n", str, rows["pairs"]),
             columns.difference(rows),
             *columns.p_values(rows),
             Column.of("g", formats.hundredths, rows["effect_size"]),
             Column.text("finding", findings(tested, analysis.margin)),
         ),
-        f"Test accuracy of every cell minus the baseline's, in percentage points. {captions.tests(analysis.facts)}",
+        f"Test accuracy of every cell minus the baseline's, in percentage points. {_on_its_data_set(analysis)}"
+        f"{captions.tests(analysis.facts)}",
         "cells.csv",
     )
+
+
+def _on_its_data_set(analysis: Analysis) -> str:
+    return "" if analysis.data_sets is None else f"{captions.ON_ITS_DATA_SET} "
 
 
 TABLE = ReportTable(
