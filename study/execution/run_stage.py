@@ -8,6 +8,7 @@ import torch
 from study.design.stages import Stage
 from study.execution.checkpoint import EVERY, Checkpoints
 from study.store import code
+from study.store.predictions import Predictions
 from study.store.results import Result, Store
 from study.utils.errors import StudyError
 from study.utils.provenance import now, processor, provenance
@@ -51,8 +52,17 @@ def run_stage(
     origin |= {"reading": runner.how_data_were_read(stage.settings, device)}
     origin |= {"data": data, "micro_batch": micro_batch, "parts": checkpoints.parts, "notes": checkpoints.notes}
     result = Result(trained.metrics, subject.stage_facts(stage.settings), trained.history, trained.expert_load, origin)
-    store.save(stage, result, safetensors.torch.save(trained.weights), runner.model_config(stage.settings, trained))
+    weights, config = safetensors.torch.save(trained.weights), runner.model_config(stage.settings, trained)
+    store.save(stage, result, weights, config, _predictions(trained))
     return result
+
+
+def _predictions(trained: Trained) -> Predictions | None:
+    found = trained.predictions
+    if found is None:
+        return None
+    names = tuple(trained.data.get("class_names") or ())
+    return Predictions(found.predicted_N.numpy(), found.labels_N.numpy(), found.images, names)
 
 
 def _code_origin(stage: Stage, store: Store, own_code: code.Code) -> dict[str, str]:

@@ -26,7 +26,7 @@ EXCLUDED = (
 )
 ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "pretrain": ("study/vit/models/mae.py", "study/vit/training/pretrain.py"),
-    "finetune": ("study/vit/training/finetune.py", "study/vit/training/probe.py", "study/vit/training/supervision.py"),
+    "finetune": tuple(f"study/vit/training/{name}.py" for name in ("finetune", "predictions", "probe", "supervision")),
 }
 """Files that only one kind of stage depends on."""
 

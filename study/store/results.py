@@ -3,6 +3,7 @@
     STORE/pretrain/KEY/   stage.json     the stage's identity and its full settings
     STORE/finetune/KEY/   result.json    metrics, model facts, history per epoch, expert load, provenance
                           model.safetensors, config.json
+                          predictions.npz the predicted class of every test image (fine-tuning; none in older stores)
                           checksums.json SHA-256 of every other file
     STORE/device/KEY.json size and latency of the exported model (see `study.store.exported_models`)
     STORE/failed/KEY.json the last error of a stage without a result
@@ -25,6 +26,7 @@ from typing import Any
 
 from study.design.stages import Stage
 from study.store.backends import Folder, open_storage
+from study.store.predictions import Predictions, decode, encode
 from study.utils.canonical_json import canonical_json
 from study.utils.errors import Advice, StudyError
 from study.utils.records import from_record, is_newer
@@ -33,6 +35,7 @@ from study.utils.version import __version__
 from study.vit.subject import STAGE_KINDS
 
 WEIGHTS = "model.safetensors"
+PREDICTIONS = "predictions.npz"
 CHECKSUMS = "checksums.json"
 PARTS = (
     *sorted(STAGE_KINDS),
@@ -175,7 +178,20 @@ class Store:
 
     def check(self, stage: Stage) -> None:
         """Verify the checksum of every file of a stored stage. Raises CorruptError or StoreError."""
-        self._read_verified(stage, "stage.json", "result.json", "config.json", WEIGHTS)
+        self._read_verified(stage, "stage.json", "result.json", "config.json", WEIGHTS, optional=PREDICTIONS)
+
+    def predictions(self, stage: Stage) -> Predictions | None:
+        """The predicted class of every test image, verified; None where the stage was stored without them.
+
+        Raises CorruptError if they are damaged, and StoreError.
+        """
+        files = self._read_verified(stage, optional=PREDICTIONS)
+        if not files or PREDICTIONS not in files:
+            return None
+        try:
+            return decode(files[PREDICTIONS])
+        except ValueError as error:
+            raise self._corrupt(stage, f"{PREDICTIONS} cannot be read ({error})") from None
 
     @contextlib.contextmanager
     def folder(self, stage: Stage) -> Iterator[Path]:
@@ -198,7 +214,14 @@ class Store:
         with self.storage.as_local(path) as folder:
             yield folder
 
-    def save(self, stage: Stage, result: Result, weights: bytes, config: Mapping[str, Any]) -> None:
+    def save(
+        self,
+        stage: Stage,
+        result: Result,
+        weights: bytes,
+        config: Mapping[str, Any],
+        predictions: Predictions | None = None,
+    ) -> None:
         """Store a finished stage atomically. If two writers store the same key, the first result is kept.
 
         Raises StoreError.
@@ -208,6 +231,7 @@ class Store:
             "result.json": _json(asdict(result)),
             "config.json": _json(config),
             WEIGHTS: weights,
+            **({PREDICTIONS: encode(predictions)} if predictions is not None else {}),
         }
         files[CHECKSUMS] = _json({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
         with self._storage_errors("written"):
@@ -315,14 +339,21 @@ class Store:
         with self._storage_errors("read"):
             return self.storage.list_files(folder)
 
-    def _read_verified(self, stage: Stage, *names: str) -> dict[str, bytes] | None:
-        """Files of a stored stage, verified by checksum; None where the stage is not stored."""
+    def _read_verified(self, stage: Stage, *names: str, optional: str = "") -> dict[str, bytes] | None:
+        """Files of a stored stage, verified by checksum; None where the stage is not stored.
+
+        The optional one is required if the stage was stored with it.
+        """
+        asked = [name for name in (*names, optional) if name]
         with self._storage_errors("read"):
-            files = self.storage.read_folder(_path(stage), [CHECKSUMS, *names])
+            files = self.storage.read_folder(_path(stage), [CHECKSUMS, *asked])
         if files is None:
             return None
         checksums = self._json(stage, CHECKSUMS, files)
-        for name in names:
+        if optional not in checksums:
+            asked = list(names)
+            files.pop(optional, None)
+        for name in asked:
             if name not in files:
                 raise self._corrupt(stage, f"{name} is missing")
             if hashlib.sha256(files[name]).hexdigest() != checksums.get(name):

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.paths import ROOT, TESTS
 from helpers.store_samples import PRETRAIN, RESULT, STAGE
@@ -17,7 +18,17 @@ from helpers.store_writers import save
 from study import __version__
 from study.design.stages import Stage
 from study.store import results as store_module
-from study.store.results import WEIGHTS, CorruptError, Failure, NewerVersionError, Result, Store, StoreError
+from study.store.predictions import Predictions, decode, encode, packed
+from study.store.results import (
+    PREDICTIONS,
+    WEIGHTS,
+    CorruptError,
+    Failure,
+    NewerVersionError,
+    Result,
+    Store,
+    StoreError,
+)
 from study.utils.errors import StudyError
 from study.vit.settings import Encoder, Finetune
 from study.vit.stages import StageSettings
@@ -97,6 +108,59 @@ def test_nan_metrics_are_stored(store: Store) -> None:
     found = store.find(STAGE)
     assert found is not None
     assert found.metrics["loss"] != found.metrics["loss"]
+
+
+# --- predictions of the test images ---
+
+PREDICTED = Predictions(np.array([0, 2, 1]), np.array([0, 1, 1]), "ab" * 32, ("cat", "dog", "ä ö"))
+
+
+def test_predictions_are_read_back_exactly(store: Store) -> None:
+    store.save(STAGE, RESULT, b"weights", {}, PREDICTED)
+    found = store.predictions(STAGE)
+    assert found is not None
+    assert (found.predicted_N.tolist(), found.labels_N.tolist()) == ([0, 2, 1], [0, 1, 1])
+    assert (found.images, found.class_names) == (PREDICTED.images, PREDICTED.class_names)
+    store.check(STAGE)
+
+
+def test_stages_without_predictions_are_complete(store: Store, folder: Path) -> None:
+    """As stored by earlier versions. A file that was not stored with the stage is not part of it."""
+    assert store.predictions(STAGE) is None
+    assert store.predictions(PRETRAIN) is None
+    (folder / PREDICTIONS).write_bytes(b"someone's own")
+    assert store.predictions(STAGE) is None
+    store.check(STAGE)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], None])
+def test_damaged_predictions_are_detected(store: Store, damage: Callable[[bytes], bytes] | None) -> None:
+    store.save(STAGE, RESULT, b"weights", {}, PREDICTED)
+    path = store.root / "finetune" / STAGE.key / PREDICTIONS
+    if damage:
+        path.write_bytes(damage(path.read_bytes()))
+    else:
+        path.unlink()
+    assert store.find(STAGE) == RESULT  # which does not depend on them
+    for read in (store.check, store.predictions):
+        with pytest.raises(CorruptError, match=PREDICTIONS):
+            read(STAGE)
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x03\x04", packed({"labels": np.zeros(1)})])
+def test_other_content_is_no_predictions(data: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (any message)
+        decode(data)
+
+
+def test_ten_thousand_images_of_a_thousand_classes_take_few_bytes_and_always_the_same() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 1_000, 10_000)
+    wrong = np.where(rng.random(10_000) < 0.3, rng.integers(0, 1_000, 10_000), labels)
+    data = encode(Predictions(wrong, labels, "ab" * 32))
+    assert len(data) < 40_000
+    assert data == encode(decode(data))
+    assert decode(data).predicted_N.dtype == np.uint16
 
 
 # --- damage ---

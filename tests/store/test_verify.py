@@ -15,7 +15,7 @@ from study.design.stages import Stage
 from study.design.study import Study, expand, load
 from study.execution.run_stage import run_stage
 from study.planning.state import StudyState
-from study.store.results import WEIGHTS, Store
+from study.store.results import PREDICTIONS, WEIGHTS, Store
 from study.store.verify import Verified
 
 
@@ -51,7 +51,7 @@ def test_intact_stages_pass(study: Study, store: Store) -> None:
     assert shown(study, store) == (0, "4/4 stages passed verification, 8 not run yet\n")
 
 
-@pytest.mark.parametrize("name", ["stage.json", "result.json", "config.json", WEIGHTS, "checksums.json"])
+@pytest.mark.parametrize("name", ["stage.json", "result.json", "config.json", WEIGHTS, PREDICTIONS, "checksums.json"])
 def test_every_file_is_checked(study: Study, store: Store, name: str) -> None:
     stage = unique_stages(expand(study))[1]
     path = folder(store, stage) / name

@@ -4,6 +4,7 @@ pretrain, finetune, probe         the three ways of training
 loop, execution                   the epoch loop; snapshots and micro-batches
 batches, images, augment          training and evaluation batches
 supervision, metrics              losses and scores on labelled images; means over batches
+predictions                       the predicted class of every test image
 flat_optimizer, parameter_groups, learning_rate   optimization
 device, seeds                     device, precision, compilation; random streams from named axes
 pace                              time and memory of a stage, measured on a few steps

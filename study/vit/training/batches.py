@@ -31,9 +31,9 @@ class Prepared:
     size: int
     channels: int
 
-    @property
-    def test(self) -> Split:
-        return _fitted(self.dataset.test, self.size, self.channels)
+    def fitted(self, split: Split) -> Split:
+        """A split with the image size and channels of the encoder."""
+        return _fitted(split, self.size, self.channels)
 
 
 def prepare(recipe: settings.Recipe, encoder: settings.Encoder, device: torch.device) -> Prepared:

@@ -17,6 +17,7 @@ from study.vit.training.execution import WHOLE, Execution
 from study.vit.training.flat_optimizer import FlatOptimizer
 from study.vit.training.loop import OnEpoch, Task, Trained, fit, on_host
 from study.vit.training.parameter_groups import parameter_groups
+from study.vit.training.predictions import Predictions
 from study.vit.training.probe import probe_task
 from study.vit.training.seeds import own_random_state, seed_global
 from study.vit.training.supervision import Supervision, evaluate, labels_of
@@ -35,7 +36,8 @@ def finetune(
 
     Metrics: `val_accuracy` and `test_accuracy` (from 0 to 1), `val_loss` and `test_loss` (cross-entropy without label
     smoothing), `train_seconds`, `images_per_second`, `best_epoch` if `keep` is best, and on a GPU `peak_memory_mb`.
-    Test data are evaluated once, at the end, with the weights that are kept; without test data there is no `test_*`.
+    Test data are evaluated once, at the end, with the weights that are kept, and the predicted class of every image is
+    returned; without test data there are no `test_*` and no predictions.
     Changes neither files nor the caller's random state. Raises StudyError for a recipe that is invalid for the data set
     or weights of another encoder, Diverged if a loss becomes NaN or inf, torch.OutOfMemoryError.
     """
@@ -59,7 +61,8 @@ def finetune(
     if recipe.keep == "best":
         metrics["best_epoch"] = best.restore()
     final = evaluate(model, data.validation, data.normalization, recipe)
-    test = evaluate(model, data.test, data.normalization, recipe)
+    test_split, predicted = data.dataset.test, list[Tensor]()
+    test = evaluate(model, data.fitted(test_split), data.normalization, recipe, predicted)
     return Trained(
         weights=on_host(model.state_dict()),
         metrics=final.values("val_") | test.values("test_") | metrics,
@@ -67,6 +70,7 @@ def finetune(
         expert_load=final.expert_load(),
         normalization=data.normalization.numbers(),
         data=data.dataset.facts(),
+        predictions=Predictions.of(predicted, test_split),
     )
 
 

@@ -16,6 +16,7 @@ from study.vit.training.execution import WHOLE, Execution, Snapshot
 from study.vit.training.flat_optimizer import FlatOptimizer
 from study.vit.training.learning_rate import learning_rates
 from study.vit.training.metrics import Means
+from study.vit.training.predictions import Predictions
 from study.vit.training.seeds import seed_global
 
 OnEpoch = Callable[[dict[str, float]], None]
@@ -35,6 +36,7 @@ class Trained:
     expert_load: list[list[float]]  # for each encoder block: the share of validation tokens per expert
     normalization: dict[str, list[float]]  # `mean` and `std` of each channel of the encoder's input
     data: dict[str, Any] = field(default_factory=dict)  # see `Dataset.facts`
+    predictions: Predictions | None = None  # of the test images, after fine-tuning
 
 
 class Best(Protocol):

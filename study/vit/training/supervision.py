@@ -75,11 +75,22 @@ def scores(logits_BK: Tensor, labels_B: Tensor) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def evaluate(model: Classifier, split: Split, normalization: Normalization, recipe: settings.Recipe) -> Means:
-    """`accuracy`, `loss` and expert load on all images of a labelled split; `model` is in evaluation mode."""
+def evaluate(
+    model: Classifier,
+    split: Split,
+    normalization: Normalization,
+    recipe: settings.Recipe,
+    predicted: list[Tensor] | None = None,
+) -> Means:
+    """`accuracy`, `loss` and expert load on all images of a labelled split; `model` is in evaluation mode.
+
+    The predicted class of each image is appended to `predicted`, in parts, if it is given.
+    """
     means, labels_N = Means(), labels_of(split)
     for images_BCHW, part in in_parts(split, normalization):
         with precise(recipe, images_BCHW.device):
             made = model(images_BCHW)
         means.add(len(images_BCHW), scores(made.logits_BC, labels_N[part]), made.expert_load)
+        if predicted is not None:
+            predicted.append(made.logits_BC.argmax(dim=1))
     return means

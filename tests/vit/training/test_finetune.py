@@ -15,6 +15,7 @@ from study.vit.data import Dataset, Split, load
 from study.vit.models import Classifier, build_encoder
 from study.vit.training import Trained, finetune, pretrain
 from study.vit.training.finetune import BestWeights
+from study.vit.training.images import fit_images
 
 
 def ignore(record: dict[str, float]) -> None:
@@ -112,6 +113,42 @@ def test_test_data_are_evaluated_once_at_the_end(
     assert events == ["epoch"] * 3 + ["test"]
 
 
+@pytest.mark.parametrize("changes", [{}, {"mode": "probe"}, {"precision": "bfloat16"}, {"keep": "best", "epochs": 3}])
+def test_predictions_are_those_behind_the_test_accuracy(encoder: settings.Encoder, changes: dict[str, Any]) -> None:
+    """451 test digits are evaluated in two parts."""
+    trained, test = run(encoder, build_encoder(encoder).state_dict(), **changes), load("digits", 8).test
+    found = trained.predictions
+    assert found is not None
+    assert test.labels is not None
+    assert torch.equal(found.labels_N, test.labels)
+    right = (found.predicted_N == found.labels_N).double().mean()
+    assert float(right) == pytest.approx(trained.metrics["test_accuracy"], abs=1e-12)
+    model = Classifier(build_encoder(encoder), 10)
+    model.load_state_dict(trained.weights)
+    if "precision" not in changes:
+        images = fit_images(test.images, 8, 1)
+        mean, std = (torch.tensor(trained.normalization[name]).view(1, -1, 1, 1) for name in ("mean", "std"))
+        with torch.no_grad():
+            predicted = model.eval()(images.float().div(255).sub(mean).div(std)).logits_BC.argmax(dim=1)
+        assert (predicted == found.predicted_N).double().mean() > 0.99  # all but ties up to rounding
+
+
+def test_the_digest_of_test_images_is_that_of_these_images_in_this_order(
+    encoder: settings.Encoder, serve: Callable[[Dataset], None]
+) -> None:
+    digits = load("digits", 8)
+    assert digits.test.labels is not None
+    swapped = torch.arange(len(digits.test)).flip(0)
+    digests = []
+    for test in (digits.test, Split(digits.test.images[swapped], digits.test.labels[swapped])):
+        serve(replace(digits, test=test))
+        for size in (8, 16):  # the same images for encoders of any size
+            found = run(encoder.model_copy(update={"image_size": size}), epochs=1, train_images=32).predictions
+            assert found is not None
+            digests.append(found.images)
+    assert digests[0] == digests[1] != digests[2] == digests[3]
+
+
 def test_keep_best_returns_the_weights_of_the_best_epoch(encoder: settings.Encoder) -> None:
     unstable = {"epochs": 8, "learning_rate": 3e-2, "train_images": 300, "batch_size": 32}
     last, best = run(encoder, **unstable), run(encoder, **unstable, keep="best")
@@ -171,7 +208,9 @@ def test_a_data_set_without_test_images_has_no_test_metrics(
     encoder: settings.Encoder, serve: Callable[[Dataset], None]
 ) -> None:
     serve(dataset(random_split(20), random_split(10), random_split(0), 2))
-    metrics = run(encoder, train_images=None).metrics
+    trained = run(encoder, train_images=None)
+    metrics = trained.metrics
+    assert trained.predictions is None
     assert "val_accuracy" in metrics
     assert not any(name.startswith("test_") for name in metrics)
 
