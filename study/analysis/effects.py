@@ -1,9 +1,10 @@
 """The effect of each factor: every level compared with the baseline's level, all other factors being equal.
 
-Matched comparison: within each replicate and each combination of the other factors' levels that has both levels, then
-averaged over these combinations. A `one_factor` design has one such combination, the baseline's; a `factorial` design
-has all of them. The interval comes from the replicates. Since only matched cells are compared, excluded and unfinished
-cells widen the interval of an effect but do not bias it.
+Matched comparison: within each replicate and each combination of the other factors' levels that has both levels,
+averaged over the combination's replicates, then over the combinations (`study.analysis.stats.matched_sets`). A
+`one_factor` design has one such combination, the baseline's; a `factorial` design has all of them. The interval comes
+from the replicates. A missing result widens the interval. If a combination has no common replicate, the effect is that
+of the others, which its note names, and it is not tested.
 
 A design that runs part of a product (fractional, sampled) has few cells that differ in exactly one factor, or none.
 Its effects come from the least-squares fit of all cells instead, adjusted for the other factors.
@@ -12,7 +13,6 @@ Its effects come from the least-squares fit of all cells instead, adjusted for t
 import math
 from collections import Counter
 
-import numpy as np
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
@@ -24,7 +24,9 @@ from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import Contrast, between
 from study.analysis.stats.effects import Effects
-from study.analysis.stats.intervals import hedges_g_av
+from study.analysis.stats.estimate import Estimate
+from study.analysis.stats.intervals import standardised
+from study.analysis.stats.matched_sets import average
 
 COLUMNS = [
     *("factor", "level", "baseline", "n", "combinations"),
@@ -42,7 +44,7 @@ def matched(results: Results) -> pd.DataFrame:
     the standard deviation of the differences over replicates. `p_adjusted` is Holm's, over all rows. `df` are the
     degrees of freedom of the interval; a single replicate has none.
     `effect_size` is Hedges' g_av, in units of the mean SD over replicates of the two averages that are compared.
-    Levels without a finished pair of trials have n = 0 and nan. `note` is empty.
+    Levels without a finished pair of trials have n = 0 and nan. `note` is why an effect is not tested.
     """
     pairs_of = matches(results.facts)
     rows = [
@@ -151,22 +153,25 @@ def _row(factor: FactorFacts, level: str, pairs: Pairs, values: Accuracies) -> d
         "low": low,
         "high": high,
         "sd": found.sd,
-        "p_value": found.p_value(),
-        "effect_size": _effect_size(made, values),
+        "p_value": math.nan if made.obstacle else found.p_value(),
+        "effect_size": _effect_size(made, found, values),
         "df": found.df,
-        "note": "",
+        "note": made.obstacle,
     }
 
 
-def _effect_size(made: Contrast[str], values: Accuracies) -> float:
-    """Hedges' g_av of the two averages over cells, by replicate."""
-    sides = (
-        np.array(
+def _effect_size(made: Contrast[str], difference: Estimate, values: Accuracies) -> float:
+    """Hedges' g_av, from the standard deviations of the two averages over cells."""
+    sd_of = {
+        side: average(
             [
-                np.mean([values[cell][replicate] for sign, cell in made.entered if sign == side])
-                for replicate in made.by_replicate
-            ]
-        )
+                {r: values[cell][r] for r in own.differences}
+                for own in made.matched
+                for sign, cell in own.cells
+                if sign == side
+            ],
+            made.scale,
+        ).sd
         for side in (1, -1)
-    )
-    return hedges_g_av(*sides)
+    }
+    return standardised(difference.mean, sd_of[1], sd_of[-1], difference.n) if difference.n > 1 else math.nan

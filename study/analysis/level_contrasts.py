@@ -44,10 +44,9 @@ def _tested(results: Results, metric: Metric, found: Selection) -> dict[str, obj
     made = contrast(found, results_by_cell(results.trials, factors, metric.name), factors)
     estimate = made.estimate()
     low, high = estimate.interval()
-    p_value = estimate.p_value() if estimate.error > 0 else math.nan
-    note = f"{made.lacking} of {made.lacking + made.sets} matched sets left out: no results" if made.lacking else ""
+    p_value = estimate.p_value() if estimate.error > 0 and not made.obstacle else math.nan
     numbers = {"estimate": estimate.mean, "low": low, "high": high, "p_value": p_value}
-    return {**numbers, "n": made.n, "sets": made.sets, "note": note}
+    return {**numbers, "n": estimate.n, "sets": made.sets, "note": made.obstacle}
 
 
 def _exact(results: Results, metric: Metric, found: Selection) -> dict[str, object]:

@@ -94,7 +94,7 @@ def runs(results: Results, made: list[Look]) -> pd.DataFrame:
     """One row per claim and trial in its estimate: the trial's side, value, key and MLflow run.
 
     Claims that are judged by arithmetic have none: their numbers do not differ by trial.
-    A replicate is included only if all cells of the claim have it.
+    A replicate is included only if all cells of its matched set have it.
     """
     rows = [
         row
@@ -152,17 +152,19 @@ def _sides(results: Results, entered: Sequence[tuple[float, Labels]]) -> str:
 def _runs(results: Results, number: int, contrast: Contrast[Labels]) -> Iterator[dict[str, object]]:
     claim, names = results.facts.claims[number - 1], names_of(results)
     trials = {(trial["cell"], trial["replicate"]): trial for _, trial in results.done.iterrows()}
-    for sign, cell in dict.fromkeys(contrast.entered):
-        for replicate in contrast.by_replicate:
-            trial = trials[names[cell], replicate]
-            yield {
-                "number": number,
-                "claim": claim.claim,
-                "side": "cells" if sign > 0 else "against",
-                "cell": names[cell],
-                "replicate": replicate,
-                "metric": claim.metric,
-                "value": trial[claim.metric],
-                "key": trial["key"],
-                "run_id": trial["run_id"],
-            }
+    used = (
+        (sign, cell, replicate) for own in contrast.matched for sign, cell in own.cells for replicate in own.differences
+    )
+    for sign, cell, replicate in dict.fromkeys(used):
+        trial = trials[names[cell], replicate]
+        yield {
+            "number": number,
+            "claim": claim.claim,
+            "side": "cells" if sign > 0 else "against",
+            "cell": names[cell],
+            "replicate": replicate,
+            "metric": claim.metric,
+            "value": trial[claim.metric],
+            "key": trial["key"],
+            "run_id": trial["run_id"],
+        }

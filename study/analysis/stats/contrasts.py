@@ -1,4 +1,4 @@
-"""The difference that a claim is about, as one number per replicate."""
+"""The difference that a claim is about, by matched set of cells and replicate."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,32 +8,56 @@ import numpy as np
 import pandas as pd
 
 from study.analysis.stats.estimate import Estimate
-from study.analysis.stats.intervals import estimate_of
+from study.analysis.stats.matched_sets import Values, average
 from study.design.comparison import Factors, Labels, Selection
 from study.utils.errors import StudyError
 
 Cell = TypeVar("Cell", bound=Hashable)
-Values = Mapping[int, float]  # by replicate
+
+
+@dataclass(frozen=True)
+class MatchedSet(Generic[Cell]):
+    """Cells that are compared with each other, each with its sign, and their difference in common replicates."""
+
+    cells: tuple[tuple[float, Cell], ...]
+    differences: Values
 
 
 @dataclass(frozen=True)
 class Contrast(Generic[Cell]):
-    """A difference by replicate, averaged over the matched sets of cells with results."""
+    """A difference by matched set and replicate."""
 
-    by_replicate: Values
-    sets: int  # matched sets that are averaged
-    lacking: int  # matched sets left out because a cell has no result
-    cells: tuple[Cell, ...]  # of all matched sets
+    matched: tuple[MatchedSet[Cell], ...]  # those with a common replicate
+    lost: tuple[tuple[Cell, ...], ...]  # matched sets without one
     scale: float  # largest absolute value: differences below its rounding error are 0
-    entered: tuple[tuple[float, Cell], ...] = ()  # the cells that are averaged, each with its sign
 
     @property
-    def n(self) -> int:
-        return len(self.by_replicate)
+    def sets(self) -> int:
+        """The number of matched sets that are averaged."""
+        return len(self.matched)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells of all matched sets."""
+        found = [cell for own in self.matched for _, cell in own.cells]
+        return tuple(dict.fromkeys([*found, *(cell for own in self.lost for cell in own)]))
+
+    @property
+    def entered(self) -> tuple[tuple[float, Cell], ...]:
+        """The cells that are averaged, each with its sign."""
+        return tuple(pair for own in self.matched for pair in own.cells)
+
+    @property
+    def obstacle(self) -> str:
+        """Why no verdict and no test can rest on it; empty if one can."""
+        if self.matched and self.lost:
+            total = len(self.matched) + len(self.lost)
+            return f"{len(self.lost)} of {total} matched comparisons without a common replicate: no verdict on the rest"
+        return ""
 
     def estimate(self) -> Estimate:
         """The mean difference and its standard error over replicates, nan where undefined."""
-        return estimate_of(np.array(list(self.by_replicate.values()), dtype=np.float64), self.scale)
+        return average([own.differences for own in self.matched], self.scale)
 
 
 def results_by_cell(data: pd.DataFrame, factors: Factors, metric: str) -> dict[Labels, Values]:
@@ -75,7 +99,7 @@ def _cells(data: pd.DataFrame, factors: Factors) -> list[Labels]:
 
 
 def contrast(selection: Selection, results: Mapping[Labels, Values], factors: Factors) -> Contrast[Labels]:
-    """The selected difference in every replicate that all of its cells have."""
+    """The selected difference, by matched set and replicate."""
     signs = [corner.sign for corner in selection.corners]
     return between(selection.sets(list(results), factors), signs, results, selection.constant)
 
@@ -83,21 +107,15 @@ def contrast(selection: Selection, results: Mapping[Labels, Values], factors: Fa
 def between(
     sets: Sequence[Sequence[Cell]], signs: Sequence[float], results: Mapping[Cell, Values], constant: float = 0.0
 ) -> Contrast[Cell]:
-    """The sum of each set's cells with these signs, less the constant, averaged over the sets."""
-    usable = [group for group in sets if all(results[cell] for cell in group)]
-    cells = tuple(dict.fromkeys(cell for group in sets for cell in group))
-    replicates = _common([results[cell] for group in usable for cell in group])
-    by_replicate = {
-        r: sum(sign * results[cell][r] for group in usable for sign, cell in zip(signs, group, strict=True))
-        / len(usable)
-        - constant
-        for r in replicates
-    }
-    scale = max((abs(results[cell][r]) for group in usable for cell in group for r in replicates), default=0.0)
-    entered = tuple((sign, cell) for group in usable for sign, cell in zip(signs, group, strict=True))
-    lacking = len(sets) - len(usable)
-    return Contrast(by_replicate, len(usable), lacking, cells, max(scale, abs(constant)), entered)
-
-
-def _common(values: Sequence[Values]) -> list[int]:
-    return sorted(set.intersection(*(set(v) for v in values))) if values else []
+    """The sum of each set's cells with these signs, less the constant, in the replicates that all of them have."""
+    matched, lost, scale = [], [], abs(constant)
+    for group in sets:
+        replicates = sorted(set.intersection(*(set(results[cell]) for cell in group)))
+        if not replicates:
+            lost.append(tuple(group))
+            continue
+        pairs = tuple(zip(signs, group, strict=True))
+        by_replicate = {r: sum(sign * results[cell][r] for sign, cell in pairs) - constant for r in replicates}
+        matched.append(MatchedSet(pairs, by_replicate))
+        scale = max(scale, *(abs(results[cell][r]) for cell in group for r in replicates))
+    return Contrast(tuple(matched), tuple(lost), scale)

@@ -95,10 +95,15 @@ def moments(x: Floats, scale: float | None = None) -> tuple[float, float]:
 
     Results that are 0 up to rounding, relative to `scale` (default: the largest absolute value), are exactly 0.
     """
-    rounding = _ROUNDING * (_scale(x) if scale is None else scale)
+    largest = _scale(x) if scale is None else scale
     mean = float(x.mean()) if len(x) else math.nan
     sd = float(x.std(ddof=1)) if len(x) > 1 else math.nan
-    return 0.0 if abs(mean) <= rounding else mean, 0.0 if sd <= rounding else sd
+    return rounded(mean, largest), rounded(sd, largest)
+
+
+def rounded(number: float, scale: float) -> float:
+    """0 for a number that is 0 up to rounding, relative to `scale`."""
+    return 0.0 if abs(number) <= _ROUNDING * scale else number
 
 
 def estimate_of(x: Floats, scale: float | None = None) -> Estimate:
@@ -114,11 +119,13 @@ def hedges_g_av(x: Floats, y: Floats) -> float:
     and its Hedges correction, here with the exact J of Hedges 1981 and not its approximation). Standardised by the
     SD of the cells rather than of the differences (d_z), it does not grow merely because pairing is effective.
     """
-    n = len(x)
-    if n < 2:
-        return math.nan
-    spread = (moments(x)[1] + moments(y)[1]) / 2
-    return float((x - y).mean()) / spread * small_sample_factor(2 * (n - 1)) if spread > 0 else math.nan
+    return standardised(float((x - y).mean()), moments(x)[1], moments(y)[1], len(x)) if len(x) > 1 else math.nan
+
+
+def standardised(difference: float, sd_x: float, sd_y: float, n: int) -> float:
+    """Hedges' g_av from its parts; n is at least 2."""
+    spread = (sd_x + sd_y) / 2
+    return difference / spread * small_sample_factor(2 * (n - 1)) if spread > 0 else math.nan
 
 
 def small_sample_factor(df: int) -> float:

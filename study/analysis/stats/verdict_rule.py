@@ -16,8 +16,9 @@ supported or refuted, is at most alpha (Holm 1979; Shaffer 1980, Ann. Statist. 8
 for independent tests; `calibrate` shows it for tests that share cells). The reported interval is not adjusted for the
 other claims; a note marks claims that it would decide and the adjusted p-value does not.
 
-The t-test uses the differences within replicates. It does not assume equal variances of the cells, and its n is the
-number of replicates that all cells of the claim have.
+The t-test uses the differences within replicates and matched sets of cells (`matched_sets`). It does not assume equal
+variances of the cells. If a matched set has no common replicate, the claim gets no verdict: the mean over the others is
+another quantity.
 """
 
 import math
@@ -122,10 +123,13 @@ class Decisive:
     supports: bool
 
 
+UNTESTED = Decisive(math.nan, False)
+
+
 def _decisive(region: Region, found: Estimate) -> Decisive:
     """nan if the replicates allow no test: fewer than 2, or all differences equal."""
     if not found.error > 0:
-        return Decisive(math.nan, False)
+        return UNTESTED
     support, refute = region_p_values(found.mean, found.error, found.df, region)
     return Decisive(float(min(support, refute)), bool(support < refute))
 
@@ -154,7 +158,10 @@ class Evidence:
 def gather(claims: Sequence[ClaimSpec], contrasts: Sequence[Contrast[Labels]], share: float = 1.0) -> list[Evidence]:
     """The one place where a claim's estimate, test and adjustment for the other claims are chosen."""
     estimates = [found.estimate() for found in contrasts]
-    decisive = [_decisive(claim.region, found) for claim, found in zip(claims, estimates, strict=True)]
+    decisive = [
+        UNTESTED if contrast.obstacle else _decisive(claim.region, found)
+        for claim, contrast, found in zip(claims, contrasts, estimates, strict=True)
+    ]
     adjusted = map(float, holm([found.p_value / share for found in decisive]))
     return [Evidence(*parts) for parts in zip(contrasts, estimates, decisive, adjusted, strict=True)]
 
@@ -163,8 +170,8 @@ def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, clai
     outcome: Outcome = "undecided"
     if found.p_adjusted <= alpha:
         outcome = "supported" if found.decisive.supports else "refuted"
-    notes = [_lack(found.contrast)]
-    if outcome == "undecided":
+    notes = [found.contrast.obstacle]
+    if outcome == "undecided" and not found.contrast.obstacle:
         alone = found.decisive.p_value <= alpha * share
         notes.append(_alone(claims) if alone else _undecided(claim.region, found, alpha * share / claims))
     return Verdict(
@@ -181,12 +188,6 @@ def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, clai
     )
 
 
-def _lack(found: Contrast[Labels]) -> str:
-    if found.lacking and found.sets:
-        return f"{found.lacking} of {found.lacking + found.sets} matched comparisons left out: no results"
-    return ""
-
-
 def _alone(claims: int) -> str:
     return f"decided by its own interval, but not after Holm's correction for {claims} claims"  # never one
 
@@ -199,7 +200,7 @@ def _undecided(region: Region, found: Evidence, alpha: float) -> str:
     if not found.contrast.sets:
         return "no results yet for the compared cells"
     if estimate.n < 2:
-        return f"no interval: at least 2 common replicates are needed, found {estimate.n}"
+        return f"no interval: every matched comparison needs 2 common replicates, found {estimate.n}"
     if estimate.error == 0:
         return "no test: the difference is the same in all replicates (SD 0)"
     distance = min(abs(estimate.mean - end) for end in (region.low, region.high) if math.isfinite(end))

@@ -145,12 +145,14 @@ def test_only_common_replicates_are_used():
     assert one(spec(kind="greater", cells={"drug": "second"}), data).n == 10
 
 
-def test_failed_trials_are_left_out_with_a_note():
+def test_without_a_matched_set_there_is_no_verdict():
+    """The estimate is that of the other set, which is not what the claim is about."""
     factors = {"a": ["a0", "a1"], "c": ["c0", "c1"]}
     cells = {("a0", "c0"): [0, 0, 1], ("a1", "c0"): [1, 2, 3], ("a0", "c1"): [1, 1, 1], ("a1", "c1"): [math.nan] * 3}
     found = one(spec(kind="greater", cells={"a": "a1"}), rows(cells, factors), factors)
     assert (found.estimate, found.sets) == (pytest.approx(5 / 3), 1)
-    assert "1 of 2 matched comparisons left out: no results" in found.note
+    assert (found.verdict, math.isnan(found.p_value)) == ("undecided", True)
+    assert found.note == "1 of 2 matched comparisons without a common replicate: no verdict on the rest"
 
 
 def test_excluded_cells_are_ignored():
@@ -163,7 +165,7 @@ def test_excluded_cells_are_ignored():
     ("second", "note"),
     [
         ([], "no results yet"),
-        ([1.0], "no interval: at least 2 common replicates are needed, found 1"),
+        ([1.0], "no interval: every matched comparison needs 2 common replicates, found 1"),
         ([1.2, 2.2, 3.2], "the difference is the same in all replicates"),
     ],
 )
