@@ -10,6 +10,8 @@ from study.design.claims import ClaimSpec
 from study.design.contrasts import ContrastSpec
 from study.design.registration import Entry
 
+COVERED = ("initialisation", "the order of training images")  # in reports that do not record it
+NOT_COVERED = ("the test images", "the split into training, validation and test images")
 IMPORTANCE_METHODS = {"fanova": "fANOVA", "ped_anova": "PED-ANOVA"}  # in `study.json`: in print
 
 
@@ -139,6 +141,8 @@ class StudyFacts(Facts):
     claims: tuple[ClaimSpec, ...] = ()
     compare: tuple[ContrastSpec, ...] = ()
     registered: tuple[Entry, ...] = ()  # the history of the claims in the store, the oldest first
+    covered: tuple[str, ...] = COVERED  # sources of chance that differ between replicates
+    not_covered: tuple[str, ...] = NOT_COVERED  # and those that do not
     data: tuple[str, ...] = ()  # how each data set was read for the results, one line each
     notices: tuple[str, ...] = ()  # what to know before any number, see `study.planning.notices`
     tuning: TuningFacts | None = None

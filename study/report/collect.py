@@ -29,6 +29,7 @@ from study.planning.notices import notices
 from study.planning.other_data import OTHER_DATA
 from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
+from study.report import coverage
 from study.report.design_notes import design_facts
 from study.store import exported_models
 from study.store.results import Result, Store, UnusableError
@@ -260,6 +261,8 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         claims=tuple(study.grid.claims),
         compare=tuple(study.grid.compare),
         registered=history(study, stored.state.store),
+        covered=coverage.covered(study),
+        not_covered=coverage.not_covered(study),
         data=tuple(dict.fromkeys(_how_read(stage, result) for stage, result in stored.finished)),
         notices=tuple(notices(stored.state)),
         tuning=_tuning_facts(study, stored),

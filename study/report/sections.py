@@ -16,7 +16,7 @@ from study.analysis.facts import IMPORTANCE_METHODS, FactorFacts, Origin, StudyF
 from study.analysis.failures import attempt
 from study.analysis.results import GRID_FILE
 from study.analysis.tuned_values import edge_sentences
-from study.report import claim_wording, design_notes, notebook_api
+from study.report import claim_wording, coverage, design_notes, notebook_api
 from study.report.mixed_provenance import mixture, short_commit
 from study.report.notebook_api import FIGURES, Shown
 from study.report.placement import Section
@@ -83,7 +83,16 @@ def _title(analysis: Analysis) -> Text:
         f"{(statuses == 'done').sum():,} of {plural(int((statuses != 'excluded').sum()), 'trial')} finished. "
         f"Design `{facts.design_name}`: {escape.markdown(facts.description)}."
     )
-    return Text(f"# {escape.markdown(facts.study)}\n\n**{escape.markdown(facts.question)}**\n\n{size}")
+    text = f"# {escape.markdown(facts.study)}\n\n**{escape.markdown(facts.question)}**\n\n{size}"
+    return Text("\n\n".join([text, *_coverage(facts)]))
+
+
+def _coverage(facts: StudyFacts) -> Iterator[str]:
+    """What the intervals cover, if any cell is to have some."""
+    if (facts.replicates_until or facts.replicates) > 1:
+        yield escape.markdown(coverage.sentence(facts))
+        if facts.replicates_until:
+            yield coverage.after_stopping(facts)
 
 
 def _notices(analysis: Analysis) -> Iterator[Cell]:
@@ -140,7 +149,7 @@ def _plot(analysis: Analysis, name: str, level: int) -> list[Cell]:
         return [_failed(failures[0], plot.title, level)]
     if shown:
         code = Code(f'figure(analysis, "{name}")', lambda made, to: notebook_api.figure(made, name, to / FIGURES))
-        return [Text(plot.caption, plot.title, level), code]
+        return [Text(plot.caption_for(analysis), plot.title, level), code]
     if plot.expected(analysis.facts):
         return [Text("Nothing to draw yet: no trial for this figure has finished.", plot.title, level)]
     return []
@@ -285,7 +294,7 @@ def _factors(analysis: Analysis) -> str:
     rows = [_factor_line(factor) for factor in facts.factors]
     listed = ["Factors and their levels, the baseline level first:\n\n" + "\n".join(rows)] if rows else []
     design, *notes = design_notes.paragraphs(facts)
-    return "\n\n".join([design, *listed, *notes, *_data(facts)])
+    return "\n\n".join([design, *listed, *notes, *_coverage(facts), *_data(facts)])
 
 
 def _data(facts: StudyFacts) -> Iterator[str]:

@@ -17,10 +17,15 @@ from study.design.metrics import Source, unit_of
 from study.planning.other_data import OTHER_DATA
 from study.report import claim_wording
 from study.report.mixed_provenance import mixture
+from study.report.tables import captions
 from study.utils import formats
 from study.utils.formats import PERCENT
 from study.utils.text import plural, points
 
+INTERVALS_AFTER_STOPPING = (
+    "The 95 % intervals of cells, effects and comparisons allow for a fixed number of replicates only, so their "
+    "coverage is not exactly 95 %; those of the claims allow for the looks."
+)
 MOST = 6  # levels, cells or interactions listed one by one
 
 
@@ -75,10 +80,11 @@ def _search(analysis: Analysis) -> Iterator[Answer]:
     failed = tuning[tuning["status"] == "failed"]
     lost = f", {len(failed)} failed (the first: {failed['reason'].iloc[0]})" if len(failed) else ""
     what = f"on the Pareto front of {' and '.join(facts.objectives)}" if len(facts.objectives) > 1 else "the best"
+    biased = " As the best of many, their validation accuracies are too high by chance." if trials else ""
     yield Answer(
         "Search",
-        f"{len(found)} of {plural(facts.budget, 'trial')} finished{early}{lost}; {what}: "
-        f"{'; '.join(trials) or 'none yet'}{_more(len(front))}.",
+        f"{len(found)} of {plural(facts.budget, 'trial')} finished{early}{lost}; {what}, selected on validation data: "
+        f"{'; '.join(trials) or 'none yet'}{_more(len(front))}.{biased}",
     )
 
 
@@ -120,7 +126,8 @@ def _looks(analysis: Analysis) -> Iterator[Answer]:
     by_cell = trials[trials["status"] != "excluded"].groupby("cell")["replicate"].max()
     counts = sorted(Counter(by_cell.astype(int).tolist()).items())
     cells = "; ".join(f"{plural(count, 'cell')} with {plural(replicates, 'replicate')}" for replicates, count in counts)
-    yield Answer("Replicates", f"added until claims are decided; {plural(len(made), 'look')}, {after}; {cells}.")
+    text = f"added until claims are decided; {plural(len(made), 'look')}, {after}; {cells}. {INTERVALS_AFTER_STOPPING}"
+    yield Answer("Replicates", text)
 
 
 def _baseline(analysis: Analysis) -> Iterator[Answer]:
@@ -263,13 +270,13 @@ def _pretraining(analysis: Analysis) -> Iterator[Answer]:
 
 
 def _front(analysis: Analysis) -> Iterator[Answer]:
-    """The Pareto front by point estimates, that of each data set on its own."""
+    """The Pareto front of each data set by means: selected on validation, reported on test data."""
     if len(analysis.cells) > 1:
         for name, cells in analysis.cells.groupby("data_set", sort=False):
-            yield from _front_of(str(name), cells[cells["front"]].sort_values(["params", "number"]))
+            yield from _front_of(analysis, str(name), cells[cells["front"]].sort_values(["params", "number"]))
 
 
-def _front_of(data_set: str, front: pd.DataFrame) -> Iterator[Answer]:
+def _front_of(analysis: Analysis, data_set: str, front: pd.DataFrame) -> Iterator[Answer]:
     """The smallest model first."""
     if front.empty:
         return
@@ -277,7 +284,9 @@ def _front_of(data_set: str, front: pd.DataFrame) -> Iterator[Answer]:
         f"{row['cell']} ({formats.short(row['params'])}, {formats.percent(row['mean'])}{PERCENT})"
         for _, row in front.head(MOST).iterrows()
     ]
-    text = f"{'; '.join(shown)}{_more(len(front))}. Based on means only, without intervals."
+    text = (
+        f"{'; '.join(shown)}{_more(len(front))}. {captions.front(analysis)} Selected by means only, without intervals."
+    )
     yield Answer(f"Pareto front (parameters vs. accuracy{f', {data_set}' if data_set else ''})", text)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,9 @@ from study.analysis.cells import RESAMPLES, on_front, skewed
 from study.analysis.findings import findings
 from study.analysis.stats.bootstrap import bootstrap_interval
 from study.design.study import Trial
+from study.report import Analysis, analyse
+from study.report.plots import PLOTS
+from study.report.summary import answers
 from study.report.tables import TABLES
 
 VALUES = {"2": (0.90, 0.92, 0.94), "1": (0.91, 0.92, 0.96), "4": (0.80, 0.80, 0.80)}
@@ -76,6 +80,39 @@ def test_the_front_equals_the_plain_definition(
     known = [(p, m) for p, m in points if m is not None]
     plain = [m is not None and all((q, n) == (p, m) or not (q <= p and n >= m) for q, n in known) for p, m in points]
     assert on_front(params, means) == plain
+
+
+def with_validation(analysis: Analysis, validation: dict[str, float]) -> Analysis:
+    """The same results with these validation accuracies, by cell."""
+    trials = analysis.results.trials
+    return analyse(replace(analysis.results, trials=trials.assign(val_accuracy=trials["cell"].map(validation))))
+
+
+def test_the_front_is_selected_on_validation_and_reported_on_test(tmp_path: Path) -> None:
+    """Test means 0.92 (51,840 parameters), 0.93 (43,200) and 0.80 (69,120); on validation the order is reversed."""
+    tested = analysed(make_study(tmp_path, KV_HEADS), tmp_path / "store", by_level)
+    names = ["baseline", "kv heads=1", "kv heads=4"]
+    analysis = with_validation(tested, dict(zip(names, (0.91, 0.90, 0.95), strict=True)))
+    assert analysis.cells["front"].tolist() == [True, True, True]
+    one = with_validation(tested, dict(zip(names, (0.91, 0.95, 0.90), strict=True)))
+    assert one.cells["front"].tolist() == [False, True, False]
+    (answer,) = [found for found in answers(analysis) if found.about.startswith("Pareto front")]
+    assert answer.text == (
+        "kv heads=1 (43.2 k, 93.00\u00a0%); baseline (51.8 k, 92.00\u00a0%); kv heads=4 (69.1 k, 80.00\u00a0%). The "
+        "Pareto front was selected on validation accuracy; test accuracies are only reported. Selected by means "
+        "only, without intervals."
+    )
+    assert "selected on validation accuracy" in TABLES["cells"].table(analysis).caption
+    assert "has a higher validation accuracy" in PLOTS["parameters"].caption_for(analysis)
+
+
+def test_without_validation_accuracies_the_front_is_marked(tmp_path: Path) -> None:
+    tested = analysed(make_study(tmp_path, KV_HEADS), tmp_path / "store", by_level)
+    analysis = with_validation(tested, {})
+    assert analysis.cells["front"].tolist() == [False, True, False]
+    (answer,) = [found for found in answers(analysis) if found.about.startswith("Pareto front")]
+    assert "selected on test accuracy, since no validation accuracy is stored" in answer.text
+    assert "Pareto front (test)" in [column.title for column in TABLES["cells"].table(analysis).columns]
 
 
 def test_bootstrap_effect_size_and_holm_equal_the_plain_computation(tmp_path: Path) -> None:

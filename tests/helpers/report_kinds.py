@@ -13,6 +13,7 @@ WIDTHS = {
     "first": {"path": "encoder.ffn_width_first", "levels": [48, *range(50, 90, 2)]},
     "last": {"path": "encoder.ffn_width_last", "levels": [16, *range(18, 58, 2)]},
 }
+CLAIM = {"claim": "fewer heads lose", "kind": "less", "cells": {"kv heads": 1}}
 STUDY_KINDS: dict[str, Callable[[Path], Study]] = {
     "one factor": lambda folder: make_study(folder, {**KV_HEADS, **PRETRAINING}),
     "factorial": lambda folder: make_study(folder, {**KV_HEADS, **PRETRAINING}, design="factorial", replicates=2),
@@ -24,6 +25,9 @@ STUDY_KINDS: dict[str, Callable[[Path], Study]] = {
         exclude=[{"when": {"x": "1", "y": "on"}, "reason": "no"}, {"when": {"x": "2", "y": "off"}, "reason": "no"}],
     ),
     "cifar": lambda folder: make_study(folder, KV_HEADS, baseline=CIFAR),
+    "adaptive": lambda folder: make_study(
+        folder, {**KV_HEADS, **PRETRAINING}, replicates={"min": 2, "max": 3, "until": "claims"}, claims=[CLAIM]
+    ),
     "41 cells": lambda folder: make_study(folder, WIDTHS, replicates=2),
 }
 

@@ -70,4 +70,5 @@ PLOT = Plot(
     ),
     compute=compute,
     draw=draw,
+    intervals=True,
 )

@@ -54,4 +54,5 @@ PLOT = Plot(
     compute=compute,
     expected=lambda facts: bool(facts.factors),
     draw=draw,
+    intervals=True,
 )

@@ -150,4 +150,5 @@ PLOT = Plot(
     ),
     compute=compute,
     draw=draw,
+    intervals=True,
 )

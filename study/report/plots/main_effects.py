@@ -52,4 +52,5 @@ PLOT = Plot(
     ),
     compute=compute,
     draw=draw,
+    intervals=True,
 )

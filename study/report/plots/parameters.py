@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 
 from study.analysis.analysis import Analysis
+from study.analysis.cells import selected_on
 from study.report.placement import Section
 from study.report.plots.labels import Box, Mark, annotate, mark, staircase
 from study.report.plots.panels import padded
 from study.report.plots.plot import Plot
 from study.report.plots.scales import log_parameters
 from study.report.plots.style import BLACK, BLUE, GREY, LIGHT, SMALL, WIDTH, light_grid, new_figure, wrapped
+from study.report.tables import captions
 from study.utils import formats
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def _spread(params: np.ndarray) -> np.ndarray:
 
 
 def _draw_front(axes: "Axes", front: pd.DataFrame) -> None:
-    """A staircase: the best mean for a number of parameters."""
+    """A staircase: the mean of the cell that is selected if at most a number of parameters is allowed."""
     if len(front):
         axes.step(front["x"], 100 * front["mean"], where="post", color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
 
@@ -163,17 +165,23 @@ def _name_front(axes: "Axes", cells: pd.DataFrame, marks: list[Mark], front: lis
     annotate(axes, [marks[i] for i in labelled], [str(cells["number"].iloc[i]) for i in labelled], [*front, *others])
 
 
+def caption(analysis: Analysis) -> str:
+    """How to read the plot, and what the front was selected on."""
+    return (
+        "Mean test accuracy of every cell, with its 95 % interval, by number of parameters (logarithmic). Square: "
+        f"the baseline. Filled blue dots and dashed line: the Pareto front. {captions.front(analysis)} No cell with "
+        f"at most as many parameters as one on the front has a higher {selected_on(analysis.cells)} accuracy. Long "
+        "intervals are clipped at the frame; arrows at the bottom are cells far below it. Dots with nearly the same "
+        "number of parameters are moved apart."
+    )
+
+
 PLOT = Plot(
     section=Section.PARAMETERS,
     title="Parameters versus accuracy",
-    caption=(
-        "Mean test accuracy of every cell, with its 95 % interval, by number of parameters (logarithmic). Square: the "
-        "baseline. Filled blue dots and dashed staircase: the Pareto front, where no other cell has fewer parameters "
-        "and a higher mean. If cells are fine-tuned on several data sets, each data set has a panel. Long intervals "
-        "are clipped at the frame; arrows at the bottom are cells far below it. Dots with nearly the same number of "
-        "parameters are moved apart."
-    ),
+    caption=caption,
     compute=compute,
     expected=lambda facts: True,
     draw=draw,
+    intervals=True,
 )

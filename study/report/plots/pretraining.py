@@ -64,4 +64,5 @@ PLOT = Plot(
     ),
     compute=compute,
     draw=draw,
+    intervals=True,
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from study.analysis.analysis import Analysis
+from study.analysis.cells import selected_on
 from study.report.placement import Section
 from study.report.plots.labels import annotate, mark
 from study.report.plots.plot import Plot
@@ -90,12 +91,14 @@ def _name(axes: "Axes", points: pd.DataFrame) -> None:
 PLOT = Plot(
     section=Section.REFERENCES,
     title="Comparison with published results",
-    caption=(
-        "The study's baseline and Pareto front (filled, with 95 % intervals) and published results on the same data "
+    caption=lambda analysis: (
+        f"The study's baseline and Pareto front (filled, test accuracy with 95 % intervals; the front was selected on "
+        f"{selected_on(analysis.cells)} accuracy) and published results on the same data "
         "set (open; single numbers from their sources, not reproduced here). Recipes, epochs and image sizes differ, "
         "so this is context, not a comparison of designs."
     ),
     compute=compute,
     expected=lambda facts: dataset_of(facts) is not None,
     draw=draw,
+    intervals=True,
 )

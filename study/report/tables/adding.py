@@ -47,4 +47,5 @@ TABLE = ReportTable(
     write,
     applies=has_gain,
     files=("tables/adding.tex",),
+    intervals=True,
 )

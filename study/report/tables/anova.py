@@ -51,4 +51,6 @@ def _fit_notes(analysis: Analysis) -> str:
     return " ".join(f"{note[0].upper()}{note[1:]}." for note in notes)
 
 
-TABLE = ReportTable(Section.INTERACTIONS, lambda analysis: analysis.anova, write, order=5, files=("tables/anova.tex",))
+TABLE = ReportTable(
+    Section.INTERACTIONS, lambda analysis: analysis.anova, write, order=5, files=("tables/anova.tex",), intervals=True
+)

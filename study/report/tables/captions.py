@@ -4,7 +4,7 @@ import pandas as pd
 
 from study.analysis.accuracy_intervals import any_cut, named_margin
 from study.analysis.analysis import Analysis
-from study.analysis.cells import skewed
+from study.analysis.cells import VALIDATION, selected_on, skewed
 from study.analysis.facts import StudyFacts
 from study.utils import formats
 
@@ -40,6 +40,18 @@ def finding(facts: StudyFacts) -> str:
 def notices(analysis: Analysis) -> str:
     """The notices on the study, before the rest of a caption."""
     return "".join(f"{sentence} " for sentence in analysis.facts.notices)
+
+
+def front(analysis: Analysis) -> str:
+    """How the Pareto front was selected; empty without one."""
+    if not analysis.cells["front"].any():
+        return ""
+    if selected_on(analysis.cells) == VALIDATION:
+        return "The Pareto front was selected on validation accuracy; test accuracies are only reported."
+    return (
+        "The Pareto front was selected on test accuracy, since no validation accuracy is stored: the accuracies on "
+        "it are too high by chance."
+    )
 
 
 def basis(analysis: Analysis) -> str:

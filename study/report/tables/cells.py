@@ -3,6 +3,7 @@
 import pandas as pd
 
 from study.analysis.analysis import Analysis
+from study.analysis.cells import selected_on
 from study.report.placement import Section
 from study.report.tables import captions, columns
 from study.report.tables.report_table import ReportTable
@@ -21,12 +22,12 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("n", str, rows["n"]),
             columns.accuracy(rows),
             columns.difference(rows, "difference from baseline, points"),
-            Column.text("Pareto front", ["yes" if front else "" for front in rows["front"]]),
+            Column.text(f"Pareto front ({selected_on(rows)})", ["yes" if front else "" for front in rows["front"]]),
         ),
         f"{captions.notices(analysis)}{analysis.facts.study}: size and test accuracy of every cell, with 95 % "
-        f"intervals. {captions.basis(analysis)}",
+        f"intervals. {f'{captions.front(analysis)} '.lstrip()}{captions.basis(analysis)}",
         "cells.csv",
     )
 
 
-TABLE = ReportTable(Section.PARAMETERS, lambda analysis: analysis.cells, write, files=("table.md",))
+TABLE = ReportTable(Section.PARAMETERS, lambda analysis: analysis.cells, write, files=("table.md",), intervals=True)

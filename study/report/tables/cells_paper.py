@@ -25,4 +25,4 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     )
 
 
-TABLE = ReportTable(None, lambda analysis: analysis.cells, write, files=("table.tex",))
+TABLE = ReportTable(None, lambda analysis: analysis.cells, write, files=("table.tex",), intervals=True)

@@ -52,4 +52,5 @@ TABLE = ReportTable(
     title="Every cell compared with the baseline",
     applies=adds_to_effects,
     files=("tables/comparisons.tex",),
+    intervals=True,
 )

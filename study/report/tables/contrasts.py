@@ -34,4 +34,5 @@ TABLE = ReportTable(
     write,
     title="Contrasts",
     files=("tables/contrasts.tex",),
+    intervals=True,
 )

@@ -51,4 +51,6 @@ def _columns(analysis: Analysis, rows: pd.DataFrame) -> Iterator[Column]:
         yield Column.text("note", rows["note"])
 
 
-TABLE = ReportTable(Section.EFFECTS, lambda analysis: analysis.effects, write, files=("tables/effects.tex",))
+TABLE = ReportTable(
+    Section.EFFECTS, lambda analysis: analysis.effects, write, files=("tables/effects.tex",), intervals=True
+)

@@ -35,4 +35,5 @@ TABLE = ReportTable(
     lambda analysis: analysis.pretraining,
     write,
     applies=lambda analysis: bool(len(comparable(analysis.pretraining))),
+    intervals=True,
 )

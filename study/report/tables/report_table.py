@@ -1,11 +1,12 @@
 """A table of the report: its numbers, how they are written, and where it is shown."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from study.analysis.analysis import Analysis
+from study.report.coverage import after_stopping
 from study.report.placement import Section
 from study.report.tables.table import Table
 
@@ -18,6 +19,7 @@ class ReportTable:
     order    position within the section, lowest first (plots default to 10, tables to 20)
     title    heading above the table, if the section's own heading is not enough
     applies  whether a study has it; by default, whether it has any rows
+    intervals  whether it has 95 % intervals or tests that allow for a fixed number of replicates only
     files    files written besides, relative to the report's folder: .md as Markdown, .tex as LaTeX
     """
 
@@ -28,6 +30,7 @@ class ReportTable:
     title: str = ""
     applies: Callable[[Analysis], bool] | None = None
     files: tuple[str, ...] = ()
+    intervals: bool = False
 
     def is_shown(self, analysis: Analysis) -> bool:
         """Whether the report of this study shows the table."""
@@ -35,4 +38,6 @@ class ReportTable:
 
     def table(self, analysis: Analysis) -> Table:
         """The table as text."""
-        return self.write(analysis, self.compute(analysis))
+        made = self.write(analysis, self.compute(analysis))
+        mark = after_stopping(analysis.facts) if self.intervals else ""
+        return replace(made, caption=f"{made.caption} {mark}".rstrip())

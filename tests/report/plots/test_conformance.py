@@ -12,6 +12,7 @@ from helpers.report_kinds import STUDY_KINDS, varied
 from helpers.report_samples import SCRIPT, Built, analysed, unrun
 
 from study.report import Analysis, figure
+from study.report.coverage import AFTER_STOPPING
 from study.report.plots import PLOTS
 from study.report.plots.style import style
 from study.report.sections import outline
@@ -42,9 +43,18 @@ def test_every_file_with_a_plot_is_registered() -> None:
 
 
 @pytest.mark.parametrize("name", PLOTS)
-def test_a_plot_has_a_title_and_a_caption(name: str) -> None:
+def test_a_plot_has_a_title_and_a_caption(name: str, tmp_path: Path) -> None:
     assert PLOTS[name].title
-    assert PLOTS[name].caption.endswith(".")
+    caption = PLOTS[name].caption_for(unrun(STUDY_KINDS["one factor"](tmp_path), tmp_path / "store"))
+    assert caption.endswith(".")
+    assert AFTER_STOPPING not in caption
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_intervals_that_ignore_adaptive_stopping_are_marked(name: str, tmp_path: Path) -> None:
+    """Whatever shows 95 % intervals, in a study that added replicates until its claims were decided."""
+    caption = PLOTS[name].caption_for(unrun(STUDY_KINDS["adaptive"](tmp_path), tmp_path / "store"))
+    assert ("95 % interval" in caption.replace(AFTER_STOPPING, "")) == (AFTER_STOPPING in caption)
 
 
 @pytest.mark.parametrize("name", PLOTS)

@@ -11,6 +11,7 @@ from helpers.report_kinds import STUDY_KINDS, varied
 from helpers.report_samples import SCRIPT, Built, analysed, unrun
 
 from study.report import Analysis, table
+from study.report.coverage import AFTER_STOPPING
 from study.report.sections import outline
 from study.report.tables import TABLES
 from study.report.tables.table import Table
@@ -58,6 +59,17 @@ def test_a_table_is_in_the_report_if_it_applies(name: str, built: Built) -> None
         assert output[0].data["text/html"] == table(built.analysis, name).forms["text/html"]
         caption = output[0].data["text/html"].partition("</p>")[0]
         assert unescape(caption) in unescape(built.text("report.html"))
+
+
+@pytest.mark.parametrize("name", sorted(TABLES.keys() - {"claims", "claims_paper"}))  # their intervals allow for looks
+def test_intervals_that_ignore_adaptive_stopping_are_marked(name: str, tmp_path: Path) -> None:
+    """Whatever shows 95 % intervals or tests, in a study that added replicates until its claims were decided."""
+    table = TABLES[name].table(analysed(STUDY_KINDS["adaptive"](tmp_path), tmp_path / "store", varied))
+    titles = {column.title for column in table.columns}
+    shows = "95 % interval" in table.caption.replace(AFTER_STOPPING, "") or bool({"p", "p, Holm"} & titles)
+    assert shows == (AFTER_STOPPING in table.caption)
+    fixed = TABLES[name].table(unrun(STUDY_KINDS["one factor"](tmp_path), tmp_path / "other"))
+    assert AFTER_STOPPING not in fixed.caption
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -1,0 +1,86 @@
+"""What the intervals of a study cover: which sources of chance differ between its replicates, and which do not.
+
+A new source is a line in `SOURCES`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from study.analysis.facts import StudyFacts
+from study.design.study import Study
+from study.vit import subject
+
+AFTER_STOPPING = (
+    "Replicates were added until claims were decided, so the coverage of these 95 % intervals is not exactly 95 % "
+    "(reports/calibration has measured values); those of the claims allow for it."
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source of chance; `present`: whether results of the study depend on it; `varies`: whether replicates do."""
+
+    name: str
+    present: Callable[[Study], bool]
+    varies: Callable[[Study], bool]
+
+
+def _always(study: Study) -> bool:
+    return True
+
+
+def _never(study: Study) -> bool:
+    return False
+
+
+def _any_cell(test: Callable[[subject.Settings], bool]) -> Callable[[Study], bool]:
+    return lambda study: any(cell.settings is not None and test(cell.settings) for cell in study.included)
+
+
+def _any_stage(test: Callable[[subject.StageSettings], bool]) -> Callable[[Study], bool]:
+    return _any_cell(lambda settings: any(test(stage) for stage in subject.stages_of(settings)))
+
+
+def _routes_with_noise(settings: subject.Settings) -> bool:
+    """Whether any layer that is trained chooses between experts with noise."""
+    decoder = [settings.pretrain.decoder.num_experts] if settings.pretrain else []
+    return settings.encoder.router_noise and max([*settings.encoder.num_experts, *decoder]) > 1
+
+
+SOURCES = (
+    Source("initialisation", _always, _always),
+    Source("the order of training images", _always, _always),
+    Source("augmentation", _any_stage(lambda stage: bool(stage.recipe.augment.changed())), _always),
+    Source("masks", _any_cell(lambda settings: settings.pretrain is not None), _always),
+    Source("router noise", _any_cell(_routes_with_noise), _always),
+    Source("the test images", _always, _never),
+    Source("the split into training, validation and test images", _always, _never),
+    Source("the training subset", _any_stage(lambda stage: stage.recipe.train_images is not None), _never),
+    Source("the tuning run", lambda study: study.space is not None and not study.space.searches, _never),
+)
+
+
+def covered(study: Study) -> tuple[str, ...]:
+    """The sources of chance that differ between replicates."""
+    return tuple(source.name for source in SOURCES if source.present(study) and source.varies(study))
+
+
+def not_covered(study: Study) -> tuple[str, ...]:
+    """The sources of chance that are the same in all replicates."""
+    return tuple(source.name for source in SOURCES if source.present(study) and not source.varies(study))
+
+
+def sentence(facts: StudyFacts) -> str:
+    """What the study's intervals cover."""
+    differ, same = _listed(facts.covered, "and"), _listed(facts.not_covered, "or")
+    beyond = f", and not that of {same}, which all replicates share" if same else ""
+    return f"Intervals over replicates cover the chance of {differ}{beyond}."
+
+
+def _listed(names: Sequence[str], last: str) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}" if names else ""
+
+
+def after_stopping(facts: StudyFacts) -> str:
+    """The mark on ordinary intervals of a study with adaptive replicates; empty for other studies."""
+    return AFTER_STOPPING if facts.replicates_until else ""

@@ -1,0 +1,78 @@
+"""What intervals cover, derived from the settings of a study."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.report_samples import BASELINE, ENCODER, KV_HEADS, PRETRAINING, Built, make_study, unrun
+
+from study.analysis.facts import StudyFacts
+from study.report.coverage import AFTER_STOPPING, sentence
+from study.report.sections import outline
+
+DENSE = {**ENCODER, "experts_by_depth": [1], "top_k": 1}
+BARE: dict[str, Any] = {"encoder": DENSE, "pretrain": None, "finetune": {"dataset": "digits", "epochs": 8}}
+SPLIT = "the split into training, validation and test images"
+TUNE = {"budget": 3, "parameters": {"finetune.learning_rate": {"low": 1e-4, "high": 1e-2}}}
+
+
+def facts(folder: Path, baseline: dict[str, Any], factors: dict[str, Any] = KV_HEADS, **keys: Any) -> StudyFacts:
+    return unrun(make_study(folder, factors, baseline=baseline, **keys), folder / "store").facts
+
+
+def test_a_dense_model_without_pretraining_and_augmentation(tmp_path: Path) -> None:
+    assert sentence(facts(tmp_path, BARE)) == (
+        "Intervals over replicates cover the chance of initialisation and the order of training images, and not that "
+        f"of the test images or {SPLIT}, which all replicates share."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "source"),
+    [
+        ({"finetune": {**BARE["finetune"], "augment": {"flip": True}}}, "augmentation"),
+        ({"pretrain": {"dataset": "photos", "decoder": {"num_experts": 1, "top_k": 1}}}, "masks"),
+        ({"encoder": ENCODER}, "router noise"),
+        ({"pretrain": {"dataset": "photos"}}, "router noise"),  # of the decoder's experts
+    ],
+)
+def test_a_source_is_named_if_the_study_has_it(changes: dict[str, Any], source: str, tmp_path: Path) -> None:
+    assert source not in facts(tmp_path, BARE).covered
+    assert source in facts(tmp_path, {**BARE, **changes}).covered
+
+
+def test_a_source_that_only_a_level_has_is_named(tmp_path: Path) -> None:
+    noiseless = {**ENCODER, "router_noise": False}
+    assert "masks" not in facts(tmp_path, BARE).covered
+    assert "masks" in facts(tmp_path, {**BASELINE, "encoder": noiseless}, PRETRAINING).covered
+    assert "router noise" not in facts(tmp_path, {**BASELINE, "encoder": noiseless}, PRETRAINING).covered
+
+
+def test_what_all_replicates_share_is_named(tmp_path: Path) -> None:
+    assert facts(tmp_path, BARE).not_covered == ("the test images", SPLIT)
+    subset = {**BARE, "finetune": {**BARE["finetune"], "train_images": 100}}
+    assert facts(tmp_path, subset, tune=TUNE).not_covered == (
+        *("the test images", SPLIT, "the training subset", "the tuning run"),
+    )
+
+
+def test_a_report_begins_and_ends_with_it(built: Built) -> None:
+    said = sentence(built.analysis.facts)
+    assert built.text("report.html").count(said) == 2  # below the title, and in the design
+    assert said in outline(built.analysis)[0].written
+
+
+def test_one_replicate_has_no_intervals(tmp_path: Path) -> None:
+    analysis = unrun(make_study(tmp_path, KV_HEADS, replicates=1), tmp_path / "store")
+    assert "Intervals over replicates" not in outline(analysis)[0].written
+
+
+def test_intervals_after_adaptive_stopping_are_marked_at_the_top(tmp_path: Path) -> None:
+    claim = {"claim": "x", "kind": "less", "cells": {"kv heads": 1}}
+    adaptive = make_study(tmp_path, KV_HEADS, replicates={"min": 2, "max": 5, "until": "claims"}, claims=[claim])
+    assert AFTER_STOPPING in outline(unrun(adaptive, tmp_path / "store"))[0].written
+
+
+def test_a_report_of_an_older_version_has_the_sources_that_every_study_has(tmp_path: Path) -> None:
+    old = facts(tmp_path, BARE).model_dump(mode="json", exclude={"covered", "not_covered"})
+    assert sentence(StudyFacts.model_validate(old)) == sentence(facts(tmp_path, BARE))
