@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from study.analysis.facts import StudyFacts, TuningFacts
+from study.analysis.predictions import Predicted, decode
 from study.design.factors import RESULT_COLUMNS
 from study.design.metrics import BY_REPLICATE
 from study.utils.csv_cells import unguarded
@@ -55,6 +56,7 @@ SEARCH_KINDS: Kinds = {
     "latency": "float64",
     "epochs": "Int64",
 }
+PREDICTIONS_FILE = "predictions.npz"
 LOAD_KINDS: Kinds = {"stage": "str", "key": "str", "block": "Int64", "expert": "Int64", "share": "float64"}
 
 
@@ -69,6 +71,8 @@ class Results:
     tuning       one row per tuning trial: `TUNING_KINDS` and a column per parameter (its value as JSON)
     expert_load  one row per expert of a block (both from 1): its share of the routed tokens, after the last epoch
     device       one row per cell whose model was exported: sizes, latencies, validation accuracies (`study export`)
+    predictions  the predicted class of every test image by trial, one entry per test split; trials that were stored
+                 without predictions are in none
     """
 
     facts: StudyFacts
@@ -78,6 +82,7 @@ class Results:
     grid: str = ""  # the grid file's text; empty for reports of older versions
     tuning: pd.DataFrame = field(default_factory=lambda: table([], TUNING_KINDS))
     device: pd.DataFrame = field(default_factory=lambda: table([], DEVICE_KINDS))
+    predictions: tuple[Predicted, ...] = ()
 
     @cached_property
     def accuracies(self) -> dict[str, dict[int, float]]:
@@ -115,6 +120,7 @@ def read(folder: Path | str = ".") -> Results:
             _read_grid(folder / GRID_FILE),
             _read_table(folder / "tuning.csv", tuning_kinds(facts.tuning)) if facts.tuning else table([], TUNING_KINDS),
             _read_device(folder / DEVICE_FILE),
+            _read_predictions(folder / PREDICTIONS_FILE),
         )
     except FileNotFoundError as error:
         name = Path(error.filename).name
@@ -141,6 +147,11 @@ def table(rows: list[dict[str, object]], kinds: Kinds) -> pd.DataFrame:
 
 def _read_device(path: Path) -> pd.DataFrame:
     return _read_table(path, DEVICE_KINDS) if path.is_file() else table([], DEVICE_KINDS)
+
+
+def _read_predictions(path: Path) -> tuple[Predicted, ...]:
+    """None in reports of older versions."""
+    return decode(path.read_bytes()) if path.is_file() else ()
 
 
 def _read_grid(path: Path) -> str:

@@ -15,7 +15,8 @@ import pandas as pd
 
 from study.analysis.analysis import Analysis, analyse
 from study.analysis.failures import attempt
-from study.analysis.results import FACTS_FILE, GRID_FILE, Results
+from study.analysis.predictions import encode
+from study.analysis.results import FACTS_FILE, GRID_FILE, PREDICTIONS_FILE, Results
 from study.report.notebook import execute, failures_in, fill, notebook
 from study.report.page import page
 from study.report.sections import Cell, Text, outline
@@ -95,7 +96,7 @@ def fingerprint(results: Results) -> str:
     digest = hashlib.sha256(results.facts.model_dump_json(exclude={"grid"}).encode())
     for name, frame in results.tables().items():
         digest.update(name.encode() + frame.to_csv(index=False).encode("utf-8", "backslashreplace"))
-    digest.update(results.grid.encode())
+    digest.update(results.grid.encode() + encode(results.predictions))
     digest.update(_code().encode())
     return digest.hexdigest()
 
@@ -111,6 +112,8 @@ def _write(analysis: Analysis, folder: Path, warnings: list[str]) -> list[str]:
     results = analysis.results
     for name, frame in results.tables().items():
         _write_csv(frame, folder / name)
+    if results.predictions:
+        (folder / PREDICTIONS_FILE).write_bytes(encode(results.predictions))
     _write_analyses(analysis, folder, warnings)
     for name, table in TABLES.items():
         _write_table(name, table, analysis, folder, warnings)

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from study.analysis.facts import CellFacts, FactorFacts, LevelFacts, Origin, ParameterFacts, StudyFacts, TuningFacts
+from study.analysis.predictions import Predicted
 from study.analysis.results import (
     DEVICE_KINDS,
     HISTORY_KINDS,
@@ -32,6 +35,7 @@ from study.planning.tuning_state import Tuning, TuningTrial
 from study.report import coverage
 from study.report.design_notes import design_facts
 from study.store import exported_models
+from study.store.predictions import Predictions
 from study.store.results import Result, Store, UnusableError
 from study.utils.canonical_json import canonical_json
 from study.utils.text import plural, readable
@@ -59,6 +63,7 @@ def collect(state: StudyState, run_ids: Mapping[str, str] | None = None) -> Resu
         grid=_without_modeline(study.source.text),
         tuning=table(tuning_rows, tuning_kinds(facts.tuning) if facts.tuning else TUNING_KINDS),
         device=table(list(_device_rows(stored)), DEVICE_KINDS),
+        predictions=tuple(_predictions(stored)),
     )
 
 
@@ -236,6 +241,22 @@ def _device_rows(stored: _Stored) -> Iterator[Row]:
                 "commit": str(found.provenance.get("commit", "")),
                 "measured": str(found.provenance.get("finished", "")),
             }
+
+
+def _predictions(stored: _Stored) -> Iterator[Predicted]:
+    """The predictions of finished trials, by test split. Damaged ones are left out: `verify` reports them."""
+    found: dict[str, dict[str, Predictions]] = {}
+    for trial in stored.state.trials:
+        last = stored.state.stages_of(trial)[-1]
+        if stored.status(trial)[0] != "done" or last.key not in stored.found:
+            continue
+        with contextlib.suppress(UnusableError):
+            if (one := stored.state.store.predictions(last)) is not None:
+                found.setdefault(one.images, {})[last.key] = one
+    for images, by_key in found.items():
+        first = next(iter(by_key.values()))
+        predicted_TN = np.stack([one.predicted_N for one in by_key.values()])
+        yield Predicted(images, first.labels_N, first.class_names, tuple(by_key), predicted_TN)
 
 
 def _facts(study: Study, stored: _Stored) -> StudyFacts:

@@ -3,15 +3,13 @@
 Shapes: N test images.
 """
 
-import io
-import zipfile
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from study.utils.npz import packed, smallest, unpacked
 
 Classes = npt.NDArray[np.integer[Any]]
 
@@ -47,24 +45,3 @@ def decode(data: bytes) -> Predictions:
         return Predictions(found["predicted"], found["labels"], str(found["images"]), names)
     except KeyError as error:
         raise ValueError(f"no array {error} in it") from None
-
-
-def smallest(largest: int) -> type[np.unsignedinteger[Any]]:
-    """The smallest unsigned type that holds this number, which is below 2^32."""
-    return next(kind for kind in (np.uint8, np.uint16, np.uint32) if largest <= np.iinfo(kind).max)
-
-
-def packed(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """A compressed .npz of these arrays: the same bytes for the same arrays, as it has no times."""
-    file = io.BytesIO()
-    np.savez_compressed(file, **dict(arrays))  # type: ignore[arg-type]
-    return file.getvalue()
-
-
-def unpacked(data: bytes) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a .npz. Raises ValueError if it is none."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            return dict(stored)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, AttributeError, TypeError) as error:
-        raise ValueError(f"not a .npz file ({error})") from None

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import pandas as pd
 import pytest
 from helpers.looks import collect
 from helpers.paths import ROOT
+from helpers.predicted_samples import with_predictions
 from helpers.report_samples import HOSTILE, KV_HEADS, SCRIPT, Built, fill, make_study, put, unrun
 from nbformat import v4
 
+from study.analysis.predictions import encode
 from study.design.factors import RESULT_COLUMNS
 from study.design.study import expand, load
 from study.report import Results, build, is_current, read
@@ -77,6 +80,19 @@ def test_csv_files_are_read_back_unchanged(built: Built) -> None:
     assert again.facts == built.results.facts
     for name, frame in built.results.tables().items():
         pd.testing.assert_frame_equal(again.tables()[name], frame)
+
+
+def test_predictions_are_read_back_unchanged_and_reports_without_them_are_valid(tmp_path: Path) -> None:
+    results = with_predictions(small(tmp_path))
+    folder = build(results, tmp_path / "report").folder
+    assert encode(read(folder).predictions) == encode(results.predictions)
+    assert is_current(results, folder)
+    assert not is_current(replace(results, predictions=()), folder)
+    (folder / "predictions.npz").write_bytes(b"no archive")
+    with pytest.raises(StudyError, match="invalid report files"):
+        read(folder)
+    (folder / "predictions.npz").unlink()  # as in reports of older versions
+    assert read(folder).predictions == ()
 
 
 def test_levels_that_look_like_numbers_or_none_are_read_back_as_text(tmp_path: Path) -> None:

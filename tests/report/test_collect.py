@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from helpers.distinct_stages import unique_stages
 from helpers.looks import collect
 from helpers.report_samples import (
@@ -23,6 +24,7 @@ from study.design.factors import RESULT_COLUMNS
 from study.design.stages import stages_of
 from study.design.study import Study, expand
 from study.report import Results
+from study.store.predictions import Predictions
 from study.store.results import Store
 
 
@@ -108,6 +110,24 @@ def test_history_and_load_have_the_rows_of_every_distinct_stage(study: Study, tm
     assert set(results.expert_load["key"]) == {stage.key for stage in stages}
     shares = results.expert_load.groupby(["key", "block"])["share"].sum()
     assert (shares.sub(1).abs() < 1e-12).all()
+
+
+def test_predictions_of_finished_trials_are_collected_by_test_split(tmp_path: Path) -> None:
+    """One trial was stored without; the predictions of another are damaged; a third has other test images."""
+    study = make_study(tmp_path, KV_HEADS)
+    store, labels = Store(tmp_path / "store"), np.array([0, 1, 2])
+    stages = [stages_of(trial)[-1] for trial in expand(study)]
+    for i, (trial, stage) in enumerate(zip(expand(study), stages, strict=True)):
+        for parent in stages_of(trial)[:-1]:
+            store.save(parent, made_up(parent, 0.9), b"", {})
+        own = Predictions(np.array([0, 1, i % 3]), labels, "other" if i == 4 else "same", ("a", "b", "c"))
+        store.save(stage, made_up(stage, 0.9), b"", {}, None if i == 0 else own)
+    (store.root / "finetune" / stages[1].key / "predictions.npz").write_bytes(b"damaged")
+    first, second = collect(study, store).predictions
+    assert first.keys == tuple(stage.key for i, stage in enumerate(stages) if i not in (0, 1, 4))
+    assert first.predicted_TN[:, 2].tolist() == [2, 0, 2, 0, 1, 2]
+    assert (first.labels_N.tolist(), first.class_names) == ([0, 1, 2], ("a", "b", "c"))
+    assert second.keys == (stages[4].key,)
 
 
 def test_origins_group_stages_by_provenance_and_list_their_cells(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from study.report.notebook_api import answers
 from study.report.sections import Text, outline
 
 EXAMPLES = ROOT / "reports" / "examples"
-COMMITTED = {"report.ipynb", "report.html", "study.json", "grid.yaml", "table.md", "effects.png"}
+COMMITTED = {"report.ipynb", "report.html", "study.json", "grid.yaml", "table.md", "predictions.npz", "effects.png"}
 LIMIT = 6_000_000  # bytes of all committed reports
 
 

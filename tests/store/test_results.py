@@ -18,7 +18,7 @@ from helpers.store_writers import save
 from study import __version__
 from study.design.stages import Stage
 from study.store import results as store_module
-from study.store.predictions import Predictions, decode, encode, packed
+from study.store.predictions import Predictions, decode, encode
 from study.store.results import (
     PREDICTIONS,
     WEIGHTS,
@@ -30,6 +30,7 @@ from study.store.results import (
     StoreError,
 )
 from study.utils.errors import StudyError
+from study.utils.npz import packed
 from study.vit.settings import Encoder, Finetune
 from study.vit.stages import StageSettings
 
