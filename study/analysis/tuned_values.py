@@ -1,6 +1,5 @@
 """The hyper-parameters that tuning selected for each cell, and whether a range was too narrow."""
 
-import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +8,7 @@ import pandas as pd
 
 from study.analysis.facts import ParameterFacts, TuningFacts
 from study.analysis.results import Results
+from study.utils import json_text
 
 EDGE = 0.05  # share of a range, linear or logarithmic: a value this close to an end is at its edge
 COLUMNS = ["cell", "budget", "ended", "failed", "trial", "val_accuracy", "values", "edges"]
@@ -68,4 +68,4 @@ def edge_sentences(facts: TuningFacts, table: pd.DataFrame) -> Iterator[str]:
 
 
 def _values(row: pd.Series, parameters: tuple[ParameterFacts, ...]) -> dict[str, Any]:
-    return {p.name: json.loads(row[p.name]) for p in parameters if row[p.name]}
+    return {p.name: json_text.parse(row[p.name]) for p in parameters if row[p.name]}

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from study.design.stages import Stage
 from study.store.code import present_code
 from study.store.results import Store
+from study.utils import json_text
 from study.utils.canonical_json import canonical_json
 from study.vit.runner import Snapshot
 
@@ -97,7 +98,7 @@ class Checkpoints:
 def _metadata(data: bytes) -> dict[str, Any]:
     """The metadata of a safetensors file: its first eight bytes are the length of the JSON header that follows."""
     length = int.from_bytes(data[:8], "little")
-    return {name: json.loads(text) for name, text in json.loads(data[8 : 8 + length])["__metadata__"].items()}
+    return {name: json_text.parse(text) for name, text in json_text.parse(data[8 : 8 + length])["__metadata__"].items()}
 
 
 @cache

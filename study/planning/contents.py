@@ -16,6 +16,7 @@ from functools import cached_property
 from study.design.stages import Stage, stages_of
 from study.design.study import Trial
 from study.store.results import Store, UnusableError
+from study.utils import json_text
 from study.utils.errors import StudyError
 from study.vit import subject
 
@@ -118,7 +119,7 @@ class Contents:
 
     def _recorded_digest(self, name: str, size: int) -> str | None:
         try:
-            record = json.loads(self._store.read(f"{FOLDER}/{_hash(name)}.{self.of(name)}") or b"{}")
+            record = json_text.parse(self._store.read(f"{FOLDER}/{_hash(name)}.{self.of(name)}") or b"{}")
             digest = record["decoded"][str(size)]
             return digest if isinstance(digest, str) else None
         except (ValueError, KeyError, TypeError):

@@ -11,6 +11,7 @@ from typing import Any
 
 from study.design.study import Study
 from study.store.results import Store
+from study.utils import json_text
 from study.utils.text import plural
 
 SameData = Callable[[str, str], bool]  # whether two names of data sets are of the same data
@@ -117,7 +118,7 @@ def _short(value: Any) -> str:
 
 def _mapping(data: bytes | None) -> dict[str, Any] | None:
     try:
-        found = json.loads(data or b"null")
+        found = json_text.parse(data or b"null")
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

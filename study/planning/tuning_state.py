@@ -19,6 +19,7 @@ from study.design.overrides import InvalidError
 from study.design.search_space import Parameter, Space, Values, distinct, is_small, outcome, suggested
 from study.design.study import Cell, Study, Trial, tuning_seed
 from study.store.results import Store
+from study.utils import json_text
 from study.utils.canonical_json import canonical_json
 from study.utils.errors import StudyError
 from study.utils.records import from_record
@@ -236,7 +237,7 @@ def _loaded(tuning: Tuning, store: Store) -> Tuning:
     if data is None:
         return tuning
     try:
-        record = json.loads(data)
+        record = json_text.parse(data)
         trials = tuple(map(_trial, record["trials"]))
         # older records have no importances, or none with a reason
         importances = Importances(record.get("importances", {}), record.get("importances_unavailable", {}))

@@ -23,7 +23,7 @@ from study.report.sections import Cell, Text, outline
 from study.report.summary import Answer, answers
 from study.report.tables import TABLES, captions
 from study.report.tables.report_table import ReportTable
-from study.utils import escape
+from study.utils import escape, json_text
 from study.utils.csv_cells import csv_text
 from study.utils.errors import StudyError
 from study.utils.provenance import source_digest
@@ -223,7 +223,7 @@ def _remove(folder: Path, name: str) -> None:
 
 def _stamp(folder: Path) -> dict[str, Any]:
     try:
-        written = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+        written = json_text.parse((folder / FACTS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     files = written.get("files") if isinstance(written, dict) else None

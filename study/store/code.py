@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from study.store.results import Store
-from study.utils import provenance
+from study.utils import json_text, provenance
 from study.utils.canonical_json import canonical_json
 from study.utils.source_code import content_digest
 
@@ -68,7 +68,7 @@ def record(store: Store, code: Code) -> None:
 def read(store: Store, digest: str) -> Code | None:
     """The code with this digest; None if its files are not recorded, or the record is damaged. Raises StoreError."""
     try:
-        found = Code(json.loads(store.read(_path(digest)) or b"null"))
+        found = Code(json_text.parse(store.read(_path(digest)) or b"null"))
         return found if found.digest == digest else None
     except (ValueError, AttributeError, TypeError):
         return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from study.design.stages import Stage
 from study.store.results import Store
+from study.utils import json_text
 from study.utils.errors import Advice, StudyError
 from study.utils.records import from_record
 from study.vit.subject import Form
@@ -39,7 +40,7 @@ def read(store: Store, stage: Stage) -> Measurement | None:
     if data is None:
         return None
     try:
-        found = json.loads(data)
+        found = json_text.parse(data)
         forms = {name: from_record(Form, found[name]) for name in ("fp32", "int8")}
         return from_record(Measurement, {**found, **forms})
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -5,8 +5,9 @@
                                     over by creating the next generation, so of several drivers exactly one succeeds
 
 A driver counts as dead if its process has ended (same machine only), or if its heartbeat is EXPIRY seconds older than
-one's own. Both times are by the store's clock, so clock skew between machines does not matter. If a driver was only
-suspended and continues, the stage is computed twice at worst, and the first result is kept.
+one's own, or newer: then a clock was wrong, or the file was copied. Both times are by the store's clock, so clock skew
+between machines does not matter. If a driver was only suspended and continues, the stage is computed twice at worst,
+and the first result is kept.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from types import TracebackType
 
 from study.design.stages import Stage
 from study.store.results import Store
+from study.utils import json_text
 from study.utils.errors import StudyError
 from study.utils.process import current_process, has_ended
 
@@ -123,12 +125,12 @@ class Leases:
         if driver not in heartbeats:
             return False
         now = heartbeats.get(self._driver, heartbeats[driver])
-        return now - heartbeats[driver] <= self._expiry and not self._has_exited(driver)
+        return abs(now - heartbeats[driver]) <= self._expiry and not self._has_exited(driver)
 
     def _has_exited(self, driver: str) -> bool:
         """Whether the driver was a process on this machine that has ended."""
         try:
-            record = json.loads(self._store.read(f"{DRIVERS}/{driver}") or b"{}")
+            record = json_text.parse(self._store.read(f"{DRIVERS}/{driver}") or b"{}")
             return bool(record["machine"] == machine() and has_ended(record["owner"]))
         except (ValueError, KeyError, TypeError, AttributeError):
             return False

@@ -27,6 +27,7 @@ from typing import Any
 from study.design.stages import Stage
 from study.store.backends import Folder, open_storage
 from study.store.predictions import Predictions, decode, encode
+from study.utils import json_text
 from study.utils.canonical_json import canonical_json
 from study.utils.errors import Advice, StudyError
 from study.utils.records import from_record, is_newer
@@ -408,7 +409,7 @@ def _failure_path(stage: Stage) -> str:
 
 def _mapping(data: bytes) -> dict[str, Any]:
     """Parse a JSON object. Raises ValueError."""
-    found = json.loads(data.decode())
+    found = json_text.parse(data.decode())
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")
     return found

@@ -19,6 +19,7 @@ from study.design.stages import Stage
 from study.store.results import Store
 from study.tracking.artifact_locations import is_own
 from study.tracking.sqlite import path_of
+from study.utils import json_text
 
 OWN = "own"  # in place of the digest of a URI: the store's own database, wherever the store is
 
@@ -88,7 +89,7 @@ class Ledger:
 def _read_line(line: str) -> dict[str, Any]:
     """Empty for a truncated line: its run is delivered again."""
     try:
-        entry = json.loads(line)
+        entry = json_text.parse(line)
     except ValueError:
         return {}
     return entry if isinstance(entry, dict) else {}

@@ -6,7 +6,6 @@ lost, arrives at the same suggestions, whose results are already stored. This do
 trials are stopped, and what is suggested afterwards, depends on the order in which trials report.
 """
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from study.design.search_space import VAL_ACCURACY, Parameter, Values
 from study.design.study import named_seed
 from study.planning.tuning_state import Tuning, TuningTrial
+from study.utils import json_text
 from study.utils.canonical_json import canonical_json
 
 POPULATION_SIZE = 10  # trials per generation of NSGA-II
@@ -122,7 +122,7 @@ def _to_optuna(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def _from_optuna(distribution: BaseDistribution, value: Any) -> Any:
-    return json.loads(value) if isinstance(distribution, CategoricalDistribution) else value
+    return json_text.parse(value) if isinstance(distribution, CategoricalDistribution) else value
 
 
 def _to_frozen_trial(

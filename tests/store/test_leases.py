@@ -80,6 +80,17 @@ def test_an_expired_heartbeat_releases_the_stage(store: Store) -> None:
     assert store.list_files(STAGES) == {}
 
 
+def test_a_heartbeat_from_the_future_counts_as_dead(tmp_path: Path) -> None:
+    """As after a copy of the store from a machine with a wrong clock: its modification time never expires."""
+    store = Store(tmp_path / "store")
+    other_driver(store, "early")
+    in_a_year = time.time() + 365 * 86_400
+    os.utime(store.root / DRIVERS / "early", (in_a_year, in_a_year))
+    with Leases(store) as mine:
+        assert mine.take(STAGE)
+    assert store.list_files(DRIVERS) == {}
+
+
 def test_heartbeats_keep_the_lease(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with Leases(store, heartbeat=0.1, expiry=1.0) as one, Leases(store, heartbeat=0.1, expiry=1.0) as two:

@@ -1,5 +1,6 @@
 """The store: results are complete or absent, verified when read, and never lost by a failed write."""
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -193,6 +194,53 @@ def test_damaged_files_are_detected(
     with pytest.raises(CorruptError, match="--recompute-damaged") as caught:
         store.find(STAGE)
     assert str(folder) in str(caught.value)
+
+
+OTHER_ENTRIES: dict[str, Callable[[Path], object]] = {
+    "file": lambda path: path.write_bytes(b"x"),
+    "empty folder": lambda path: path.mkdir(),
+    "fifo": lambda path: os.mkfifo(path),
+    "broken link": lambda path: path.symlink_to("nowhere"),
+    "loop": lambda path: path.symlink_to(path.name),
+}
+
+
+@pytest.mark.parametrize("entry", OTHER_ENTRIES)
+def test_anything_else_in_place_of_a_stage_is_damage_and_can_be_removed(store: Store, folder: Path, entry: str) -> None:
+    store.discard(STAGE)
+    OTHER_ENTRIES[entry](folder)
+    assert store.has(STAGE)
+    assert store.keys() == {STAGE.key}
+    with pytest.raises(CorruptError, match="--recompute-damaged"):
+        store.find(STAGE)
+    with pytest.raises(CorruptError):
+        store.check(STAGE)
+    store.discard(STAGE)
+    assert not store.has(STAGE)
+    assert list(folder.parent.iterdir()) == []
+    store.save(STAGE, RESULT, b"", {})
+    assert store.find(STAGE) == RESULT
+
+
+@pytest.mark.parametrize("name", ["stage.json", "result.json", "checksums.json", WEIGHTS])
+@pytest.mark.parametrize("entry", [name for name in OTHER_ENTRIES if name != "file"])
+def test_anything_else_in_place_of_a_file_is_damage(store: Store, folder: Path, name: str, entry: str) -> None:
+    (folder / name).unlink()
+    OTHER_ENTRIES[entry](folder / name)
+    with pytest.raises(CorruptError, match=name.replace(".", r"\.")):
+        store.check(STAGE)
+
+
+@pytest.mark.parametrize("depth", [101, 990, 100_000])
+@pytest.mark.parametrize("name", ["stage.json", "result.json", "checksums.json"])
+def test_deep_json_is_damage(store: Store, folder: Path, name: str, depth: int) -> None:
+    (folder / name).write_text('{"history": ' + "[" * depth + "]" * depth + "}")
+    if name != "checksums.json":
+        checksums = json.loads((folder / "checksums.json").read_text())
+        checksums[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        (folder / "checksums.json").write_text(json.dumps(checksums))
+    with pytest.raises(CorruptError, match=f"{name} cannot be read \\(nested too deeply"):
+        store.find(STAGE)
 
 
 @pytest.mark.parametrize("position", [0, 3, -1])

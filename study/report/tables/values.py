@@ -1,9 +1,7 @@
 """Values of hyper-parameters, as text."""
 
-import json
-
 from study.design.factors import label_of
-from study.utils import formats
+from study.utils import formats, json_text
 
 
 def value(found: object) -> str:
@@ -13,4 +11,4 @@ def value(found: object) -> str:
 
 def json_value(text: str) -> str:
     """The same for a value stored as JSON; empty text is no value."""
-    return value(json.loads(text) if text else None)
+    return value(json_text.parse(text) if text else None)

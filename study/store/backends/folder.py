@@ -6,11 +6,13 @@ import math
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 _PARTIAL = re.compile(r"\.(.+)-[0-9a-f]{32}")
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV}  # ENXIO: a socket
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
@@ -71,7 +73,8 @@ class Folder:
         return [entry.name for entry in _scan(self.local / parent) if not entry.name.startswith(".")]
 
     def has_folder(self, folder: str) -> bool:
-        return (self.local / folder).is_dir()
+        # anything at its place, also a file or a broken link: it is listed, and it is in the way of a new folder
+        return os.path.lexists(self.local / folder)
 
     def read_folder(self, folder: str, names: Sequence[str]) -> dict[str, bytes] | None:
         if not self.has_folder(folder):
@@ -79,7 +82,7 @@ class Folder:
         found = {}
         for name in names:
             with contextlib.suppress(FileNotFoundError):
-                found[name] = (self.local / folder / name).read_bytes()
+                found[name] = _read_regular(self.local / folder / name)
         return found
 
     def write_folder(self, folder: str, files: Mapping[str, bytes]) -> None:
@@ -102,11 +105,12 @@ class Folder:
         with contextlib.suppress(FileNotFoundError):
             temporary = _temporary_path(self.local / folder)
             os.rename(self.local / folder, temporary)  # atomic: the folder is never half removed
-            shutil.rmtree(temporary, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                _remove(temporary)
 
     @contextlib.contextmanager
     def as_local(self, folder: str) -> Iterator[Path]:
-        if not self.has_folder(folder):
+        if not (self.local / folder).is_dir():
             raise FileNotFoundError(errno.ENOENT, "no such folder", str(self.local / folder))
         yield self.local / folder
 
@@ -148,6 +152,21 @@ class Folder:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def _read_regular(path: Path) -> bytes:
+    """The content of a file. Raises FileNotFoundError for anything else, which might block (a FIFO) or have no end."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", str(path))
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
 
 
 def _temporary_path(path: Path) -> Path:

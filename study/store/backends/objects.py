@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from study.store.backends import address as addresses
+from study.utils import json_text
 from study.utils.redact import masked
 
 _FOLDER = re.compile(r"[^/]+\.[0-9a-f]{32}")
@@ -165,7 +166,7 @@ class Objects:
     def _marked_folder(self, folder: str) -> str | None:
         """The path of the folder that the marker names; None if the marker is damaged. Raises FileNotFoundError."""
         try:
-            name = json.loads(self.read(folder))["folder"]
+            name = json_text.parse(self.read(folder))["folder"]
         except (ValueError, KeyError, TypeError):
             return None
         parent, _, key = folder.rpartition("/")

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
+from study.utils import json_text
 from study.vit.data.arrays import SPLITS, Decoded, Labels, Pixels
 from study.vit.data.checked import read
 from study.vit.data.dataset import DatasetInfo
@@ -53,7 +54,7 @@ def known(source: Source, size: int) -> DatasetInfo | None:
     """The description of a data set as it was decoded for `size`; None if it is not cached."""
     found = _find(_key(source), size)
     metadata = None if found is None else info_of(found)
-    return None if metadata is None else DatasetInfo.from_record(json.loads(metadata["info"]))
+    return None if metadata is None else DatasetInfo.from_record(json_text.parse(metadata["info"]))
 
 
 def holds(source: Source) -> bool:
@@ -111,7 +112,7 @@ def _place(key: str, size: int | None) -> Path:
 
 def _find(key: str, size: int) -> Path | None:
     own = info_of(_place(key, None))
-    if own is not None and json.loads(own["info"])["image_size"] <= size:
+    if own is not None and json_text.parse(own["info"])["image_size"] <= size:
         return _place(key, None)
     return _place(key, size) if info_of(_place(key, size)) is not None else None
 

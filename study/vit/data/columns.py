@@ -1,6 +1,5 @@
 """The image and label columns of a table."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from study.utils import json_text
 from study.utils.errors import StudyError
 
 IMAGE_NAMES = ("image", "img")  # preferred among several image columns
@@ -66,7 +66,7 @@ def _encodes_classes(kind: Any) -> bool:
 def _features(schema: Any) -> dict[str, dict[str, Any]]:
     """What `datasets` recorded about columns in a table's metadata; empty for tables of other programs."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = json_text.parse((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {name: kind for name, kind in features.items() if name in schema.names and isinstance(kind, dict)}
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from study.utils import json_text
 from study.vit.data.cache import alone, folder
 from study.vit.data.unchanged import RECENT
 from study.vit.data.unreadable import unreadable
@@ -100,7 +101,7 @@ def _place(root: Path) -> Path:
 
 def _recorded(root: Path, stamp: str) -> str | None:
     try:
-        record = json.loads(_place(root).read_bytes())
+        record = json_text.parse(_place(root).read_bytes())
         return str(record["digest"]) if record["stamp"] == stamp else None
     except (OSError, ValueError, TypeError, KeyError):
         return None

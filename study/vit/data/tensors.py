@@ -1,11 +1,11 @@
 """From decoded images to tensors on a device, once per process."""
 
-import json
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 
+from study.utils import json_text
 from study.vit.data import cache
 from study.vit.data.arrays import SPLITS, Decoded, Labels, Pixels
 from study.vit.data.dataset import Dataset, DatasetInfo, Split
@@ -38,7 +38,7 @@ def _from_file(file: Path, device: str) -> Dataset:
             )
             for split in SPLITS
         }
-    return Dataset(DatasetInfo.from_record(json.loads(metadata["info"])), **splits, digest=metadata["digest"])
+    return Dataset(DatasetInfo.from_record(json_text.parse(metadata["info"])), **splits, digest=metadata["digest"])
 
 
 def _from_memory(decoded: Decoded, device: str) -> Dataset:

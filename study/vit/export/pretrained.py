@@ -8,7 +8,6 @@
 With the Hugging Face Hub: `model.push_to_hub("NAME/MODEL")`, `Model.from_pretrained("NAME/MODEL")`.
 """
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
+from study.utils import json_text
 from study.utils.errors import StudyError
 from study.utils.text import plural
 from study.vit import settings
@@ -143,15 +143,14 @@ def _listed(images: ImageLike | Images) -> Sequence[ImageLike]:
 def load_folder(folder: Path) -> Model:
     """Load a model from a folder with `model.safetensors` and `config.json`; in evaluation mode, on the CPU.
 
-    Raises StudyError if a file is missing or invalid, or if the checksum recorded in the folder does not match.
+    Raises StudyError if a file is missing or invalid, or if a checksum recorded in the folder does not match.
     """
     config = _read_config(folder / CONFIG)
     path = folder / WEIGHTS
     try:
-        weights = path.read_bytes()
-        _check(weights, folder)
+        _check(folder)
         model = Model(config["encoder"], config["num_classes"], config["normalization"])
-        model.model.load_state_dict(safetensors.torch.load(weights))
+        model.model.load_state_dict(safetensors.torch.load(path.read_bytes()))
         model.class_names, model.preprocessing = config["class_names"], config["preprocessing"]
     except OSError as error:
         raise StudyError(f"{path}: cannot read the weights ({error.strerror})") from error
@@ -160,12 +159,19 @@ def load_folder(folder: Path) -> Model:
     return model.eval()
 
 
-def _check(weights: bytes, folder: Path) -> None:
-    """Verify the SHA-256 of the weights if the folder has `checksums.json`, as those of stored stages do."""
-    with contextlib.suppress(FileNotFoundError):
-        expected = json.loads((folder / CHECKSUMS).read_text()).get(WEIGHTS)
-        if hashlib.sha256(weights).hexdigest() != expected:
-            raise StudyError(f"{folder / WEIGHTS}: checksum mismatch: the file has changed since it was stored")
+def _check(folder: Path) -> None:
+    """Verify the SHA-256 of both files if the folder has `checksums.json`, as those of stored stages do."""
+    path = folder / CHECKSUMS
+    try:
+        checksums = json_text.parse(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read ({error}); the model cannot be verified") from None
+    for name in (CONFIG, WEIGHTS):
+        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        if not isinstance(checksums, dict) or checksums.get(name) != found:
+            raise StudyError(f"{folder / name}: checksum mismatch: the file has changed since it was stored")
 
 
 def save(predictor: Predictor, folder: str | Path, data: Mapping[str, Any] | None = None) -> None:
@@ -235,7 +241,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     The last two are missing in models of earlier versions.
     """
     try:
-        raw = json.loads(path.read_text())
+        raw = json_text.parse(path.read_text())
         encoder = settings.Encoder.model_validate(raw["encoder"])
         images = raw.get("images") or {}
         preprocessing = Preprocessing(images.get("side"), images.get("channels"), dict(images.get("white") or {}))

@@ -1,6 +1,8 @@
 """Trained models are saved, loaded and pushed to the Hub; errors for folders without a valid model."""
 
+import hashlib
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -127,8 +129,29 @@ def test_pushing_uploads_the_three_files(tmp_path: Path, monkeypatch: pytest.Mon
     assert sent == {"somebody/something": ["README.md", "config.json", "model.safetensors"]}
 
 
-def test_weights_with_a_wrong_checksum(tmp_path: Path) -> None:
-    save(predictor(), tmp_path)
-    (tmp_path / "checksums.json").write_text(json.dumps({"model.safetensors": "0" * 64}))
-    with pytest.raises(StudyError, match="checksum mismatch"):
+def checked_folder(folder: Path) -> Path:
+    """A saved model with the checksums of its files, as a stored stage has them."""
+    save(predictor(), folder)
+    files = ("config.json", "model.safetensors")
+    sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
+    (folder / "checksums.json").write_text(json.dumps(sums))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("config.json", b"mean", b"mean"), ("config.json", b"0.5", b"0.6"), ("model.safetensors", b"F32", b"F16")],
+)
+def test_files_that_changed_after_they_were_stored(tmp_path: Path, name: str, old: bytes, new: bytes) -> None:
+    path = checked_folder(tmp_path) / name
+    assert load_folder(tmp_path)
+    path.write_bytes(path.read_bytes().replace(old, new, 1) + b" ")
+    with pytest.raises(StudyError, match=f"{re.escape(name)}: checksum mismatch: the file has changed"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b"{}", b"null", b"\xff", b"[" * 100_000])
+def test_damaged_checksums(tmp_path: Path, damaged: bytes) -> None:
+    (checked_folder(tmp_path) / "checksums.json").write_bytes(damaged)
+    with pytest.raises(StudyError, match=r"checksums\.json: cannot be read|checksum mismatch"):
         load_folder(tmp_path)
