@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
-from study.analysis.stats.power import not_distinguishable
+from study.analysis.stats.forecast import Spread, not_distinguishable
 from study.utils.text import points
 
 ALPHA = 0.05
@@ -49,16 +49,21 @@ def _simultaneous(rows: pd.DataFrame) -> tuple[Floats, Floats]:
 def findings(rows: pd.DataFrame, margin: float) -> list[str]:
     """What each row of `judged` shows, in a few words; `sd` is the standard deviation of the differences.
 
-    If a difference is not distinguishable from zero, the finding has the number of replicates needed to detect one as
+    If a difference is not distinguishable from zero, the finding has the range of replicates needed to detect one as
     large as the margin (power 0.8, two-sided level 0.05, this comparison alone).
     """
     rows = judged(rows, margin)
     found = [_found(row, margin) for _, row in rows.iterrows()]
     others = rows.loc[[text is None for text in found]]
-    undetected = iter(
-        not_distinguishable(others["n"].astype(int).tolist(), others["sd"].tolist(), margin, points(margin))
-    )
+    spreads = [_spread(row) for _, row in others.iterrows()]
+    undetected = iter(not_distinguishable(others["n"].astype(int).tolist(), spreads, margin, points(margin)))
     return [next(undetected) if text is None else text for text in found]
+
+
+def _spread(row: pd.Series) -> Spread | None:
+    """The row's standard deviation with its interval; None if it is not known, or 0."""
+    df = row.get("df", row["n"] - 1)
+    return Spread.of(row["sd"], df, 1.0) if df > 0 and row["sd"] > 0 else None
 
 
 def _found(row: pd.Series, margin: float) -> str | None:

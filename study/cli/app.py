@@ -313,10 +313,10 @@ def _measure(made: "Plan", show: bool) -> dict[str, object]:
     with console.status("measuring models") as status:
         forecast = cost.make_forecast(made, lambda done, of: status.update(f"measuring model {done + 1}/{of}"))
     trials = collect(made.state).trials
-    sd = cost.difference_sd(trials[trials["status"] == "done"], made.study.baseline.name)
+    spread = cost.difference_spread(trials[trials["status"] == "done"], made.study.baseline.name)
     if show:
-        view.show(forecast, sd, console)
-    return view.as_json(forecast, sd)
+        view.show(forecast, spread, console)
+    return view.as_json(forecast, spread)
 
 
 def _look(grid: Path, store: Store, accept_mixed_data: bool = False) -> StudyState:

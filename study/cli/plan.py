@@ -4,10 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from study.cli import look_lines
 from study.cli.cell_table import cell_table
 from study.cli.notices import show_notices
 from study.design import claim_wording
@@ -25,6 +26,9 @@ from study.planning.state import StudyState
 from study.utils.escape import terminal as escape
 from study.utils.text import plural
 from study.vit import subject
+
+if TYPE_CHECKING:
+    from study.analysis.stats.forecast import Spread
 
 SIZES = [field.name for field in fields(subject.ModelSize)]
 COLUMNS = ("params", "active", "MACs", "active MACs", "done")
@@ -49,6 +53,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "claims": [_claim(power, judged) for power, judged in zip(plan.claims, judged_as(study), strict=True)],
         "compare": estimated_as(study),
         "registration": sentence(present(plan.state), history(study, plan.state.store)),
+        **look_lines.as_json(plan),
         "data": how_data_are_read(study),
         "trials": len(plan.trials),
         "stages": [
@@ -125,8 +130,7 @@ def show_registration(state: StudyState, console: Console) -> None:
 
 
 def _claim(power: ClaimPower, judged: str) -> dict[str, Any]:
-    region = power.supported
-    ends = [end if math.isfinite(end) else None for end in (region.low, region.high)] if region else None
+    supported = [_region(region) for region in power.supported] or [None] * 3
     return {
         "claim": power.claim.claim,
         "kind": power.claim.kind,
@@ -134,9 +138,18 @@ def _claim(power: ClaimPower, judged: str) -> dict[str, Any]:
         "verdict": power.verdict,
         "difference": power.exact,
         "replicates": power.replicates,
-        "sd": power.sd,
-        "supported_if": {"low": ends[0], "high": ends[1], "between": region.inside} if region and ends else None,
+        "sd": power.spread and power.spread.sd,
+        "sd_interval": power.spread and [power.spread.low, power.spread.high],
+        "supported_if": supported[1],
+        "supported_if_interval": [supported[0], supported[2]],
     }
+
+
+def _region(region: Region | None) -> dict[str, Any] | None:
+    if region is None:
+        return None
+    low, high = (end if math.isfinite(end) else None for end in (region.low, region.high))
+    return {"low": low, "high": high, "between": region.inside}
 
 
 def show(plan: Plan, console: Console) -> None:
@@ -158,6 +171,10 @@ def show(plan: Plan, console: Console) -> None:
     show_registration(plan.state, console)
     if note := missing_estimates(plan.claims):
         console.print(note, highlight=False)
+    for line in look_lines.lines(plan):
+        console.print(escape(line), highlight=False)
+    for warning in look_lines.warnings(plan):
+        console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
     console.print(summary(plan))
 
 
@@ -232,25 +249,31 @@ def claim_line(power: ClaimPower) -> str:
         return f"{power.claim.claim}: {power.verdict}; the difference is {_difference(power.exact, power.claim.metric)}"
     if power.decided:
         return f"{power.claim.claim}: {power.verdict}"
-    return f"{power.claim.claim}: {_power(power)}" if power.sd is not None else power.claim.claim
+    return f"{power.claim.claim}: {_power(power, power.spread)}" if power.spread else power.claim.claim
 
 
 def missing_estimates(powers: list[ClaimPower]) -> str:
     """One note on all claims without a power estimate; empty where every claim has one."""
-    count = sum(power.claim.by_replicate and power.sd is None and not power.decided for power in powers)
+    count = sum(power.claim.by_replicate and power.spread is None and not power.decided for power in powers)
     if not count:
         return ""
     which = "" if count == len(powers) else f" for {count} of these claims"
     return f"power estimates{which} appear after two replicates"
 
 
-def _power(power: ClaimPower) -> str:
+def _power(power: ClaimPower, spread: "Spread") -> str:
+    """What the replicates can decide over the interval of the SD."""
     metric, replicates = power.claim.metric, plural(power.replicates, "replicate")
     so_far = f"{power.verdict}; " if power.verdict else ""
-    sd = f"(SD {_difference(power.sd or 0.0, metric).lstrip('+')})"
-    if power.supported is None:
-        return f"{so_far}{replicates} cannot reach 80% power at this margin {sd}"
-    return f"{so_far}80% power with {replicates} if the true difference {_condition(power.supported, metric)} {sd}"
+    low, sd, high = (_difference(end, metric).lstrip("+") for end in spread.ends)
+    least, _, most = power.supported
+    if least is None:
+        return f"{so_far}{replicates} cannot support it with 80% power (SD {sd}, 80% interval {low} to {high})"
+    worst = _condition(most, metric) if most else "has no such value"
+    return (
+        f"{so_far}80% power with {replicates} if the true difference {_condition(least, metric)} (SD {low}) or {worst} "
+        f"(SD {high}): the SD is {sd}, and these are the ends of its 80% interval"
+    )
 
 
 def _condition(region: Region, metric: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.design.comparison import Labels, labels_by_factor, select
-from study.design.metrics import Source, metric_of
+from study.design.metrics import Source, metric_of, unit_of
 from study.design.study import Study
 from study.planning.state import StudyState
 from study.vit.subject import ModelSize
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from study.analysis.stats.contrasts import Contrast
+    from study.analysis.stats.forecast import Spread
+    from study.analysis.stats.look_power import LookPower
     from study.analysis.stats.verdict_rule import Outcome
 
 
@@ -27,8 +29,9 @@ class ClaimPower:
 
     claim: ClaimSpec
     replicates: int
-    sd: float | None  # of its difference over the stored replicates; None with fewer than two
-    supported: Region | None  # true differences at which it is supported with 80% power; None: at none, or no sd
+    spread: "Spread | None" = None  # of its difference over the stored replicates; None with fewer than two
+    supported: tuple[Region | None, ...] = ()  # true differences at which it is supported with 80% power, at each of
+    # `spread.ends`; None: at none
     verdict: "Outcome | None" = None  # None while trials that it rests on are missing
     exact: float | None = None  # the difference of a claim on sizes
 
@@ -51,7 +54,7 @@ def claim_powers(state: StudyState, sizes: Mapping[str, ModelSize] | None = None
 def _exact(claim: ClaimSpec, study: Study, sizes: Mapping[str, ModelSize]) -> ClaimPower:
     most = study.grid.most_replicates
     if metric_of(claim.metric).source != Source.SETTINGS:
-        return ClaimPower(claim, most, None, None)
+        return ClaimPower(claim, most)
     from study.analysis.stats import exact_rule  # slow to import
 
     cells = {tuple(cell.labels.values()): cell.name for cell in study.included}
@@ -61,7 +64,9 @@ def _exact(claim: ClaimSpec, study: Study, sizes: Mapping[str, ModelSize]) -> Cl
         if name in sizes
     }
     verdict, found = exact_rule.judge(claim, cells, values, labels_by_factor(study.factors))
-    return ClaimPower(claim, most, None, None, *(() if math.isnan(found.value) else (verdict.verdict, found.value)))
+    if math.isnan(found.value):
+        return ClaimPower(claim, most)
+    return ClaimPower(claim, most, verdict=verdict.verdict, exact=found.value)
 
 
 def _tested_powers(state: StudyState) -> list[ClaimPower]:
@@ -69,7 +74,7 @@ def _tested_powers(state: StudyState) -> list[ClaimPower]:
     study, claims = state.study, state.study.grid.tested_claims
     done = Counter(trial.cell.name for trial in state.trials if state.observed.is_done(trial)) if claims else Counter()
     if max(done.values(), default=0) < 2:
-        return [ClaimPower(claim, study.grid.most_replicates, None, None) for claim in claims]
+        return [ClaimPower(claim, study.grid.most_replicates) for claim in claims]
     from study.analysis.stats.verdict_rule import contrasts_of
 
     data = state.observed.table(state.trials, {claim.metric for claim in claims})
@@ -100,13 +105,50 @@ def _claim_powers(
     study: Study, contrasts: "list[Contrast[Labels]]", verdicts: "Iterator[Outcome | None]"
 ) -> Iterator[ClaimPower]:
     from study.analysis.stats.sequential import look_schedule, look_shares
-    from study.analysis.stats.verdict_rule import reachable
 
     most, alpha = study.grid.most_replicates, 0.05 / len(contrasts)
     if study.grid.adaptive:  # conservative: only the share of alpha that the last interim analysis spends
         alpha *= look_shares(look_schedule(study.grid.least_replicates, most))[-1]
     for claim, contrast, verdict in zip(study.grid.tested_claims, contrasts, verdicts, strict=True):
-        sd = contrast.estimate().sd
-        known = sd if sd > 0 else None  # nan with fewer than two replicates
-        region = reachable(claim.region, most, known, alpha=alpha) if known else None
-        yield ClaimPower(claim, most, known, region, verdict)
+        spread = _spread(study, claim, contrast)
+        supported = _supported(study, claim, spread, alpha) if spread else ()
+        yield ClaimPower(claim, most, spread, supported, verdict)
+
+
+def _spread(study: Study, claim: ClaimSpec, contrast: "Contrast[Labels]") -> "Spread | None":
+    from study.analysis.stats.forecast import Spread
+
+    found = contrast.estimate()  # its sd is nan with fewer than two replicates
+    return Spread.of(found.sd, found.df, largest_difference(study, claim)) if found.sd > 0 else None
+
+
+def _supported(study: Study, claim: ClaimSpec, spread: "Spread", alpha: float) -> tuple[Region | None, ...]:
+    """At each end of the spread. Differences that are larger than the metric allows count as none."""
+    from study.analysis.stats.verdict_rule import reachable
+
+    most, largest = study.grid.most_replicates, largest_difference(study, claim)
+    found = (reachable(claim.region, most, sd, alpha=alpha) for sd in spread.ends)
+    return tuple(region if region and _is_possible(region, largest) else None for region in found)
+
+
+def _is_possible(region: Region, largest: float) -> bool:
+    if region.inside:
+        return region.low < largest and region.high > -largest
+    return region.high < largest or region.low > -largest
+
+
+def largest_difference(study: Study, claim: ClaimSpec) -> float:
+    """The largest absolute value of a claim's difference that is possible: of accuracies 1, of their differences 2."""
+    if not unit_of(claim.metric).is_share:
+        return math.inf
+    return sum(corner.sign for corner in select(claim, labels_by_factor(study.factors)).corners if corner.sign > 0)
+
+
+def looks(study: Study) -> "list[LookPower]":
+    """What each look at adaptive replicates can decide; empty for a fixed number."""
+    rule = study.grid.adaptive
+    if rule is None:
+        return []
+    from study.analysis.stats.look_power import look_powers
+
+    return look_powers(rule.min, rule.max, len(study.grid.tested_claims))

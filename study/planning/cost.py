@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.analysis.stats.forecast import Spread
 from study.design.resources import Resources
 from study.design.stages import Stage
 from study.design.study import Cell
@@ -118,8 +119,12 @@ def machine(resources: Resources) -> Machine:
     return Machine("cuda", max(1.0, slots), torch.cuda.get_device_properties(0).total_memory, share)
 
 
-def difference_sd(trials: pd.DataFrame, baseline: str) -> float | None:
-    """Standard deviation of paired differences from the baseline, pooled over cells; None below two pairs."""
+def difference_spread(trials: pd.DataFrame, baseline: str) -> Spread | None:
+    """Standard deviation of paired differences from the baseline, pooled over cells; None below two pairs.
+
+    The cells share the baseline, so their differences are not independent. The degrees of freedom are those of one
+    cell, which makes the interval wide rather than too narrow.
+    """
     wide = trials.dropna(subset=["test_accuracy"]).pivot(index="replicate", columns="cell", values="test_accuracy")
     if baseline not in wide:
         return None
@@ -127,7 +132,7 @@ def difference_sd(trials: pd.DataFrame, baseline: str) -> float | None:
     squares, freedom = ((others - others.mean()) ** 2).sum(), others.count() - 1
     freedom = freedom[freedom > 0]
     pooled = float(squares[freedom.index].sum() / freedom.sum()) if len(freedom) else 0.0
-    return math.sqrt(pooled) or None
+    return Spread.of(math.sqrt(pooled), float(freedom.max()), 1.0) if pooled > 0 else None
 
 
 def safe_gpu_share(peak_bytes: int, gpu_bytes: int) -> float:

@@ -11,11 +11,10 @@ from study.analysis.analysis import Analysis
 from study.analysis.failures import attempt
 from study.analysis.findings import ALPHA, SMALLER, count_sizes, in_words
 from study.analysis.pretraining import SCRATCH
-from study.analysis.stats.power import detectable_effect, needed_replicates
 from study.analysis.tuned_values import edge_sentences
 from study.design.metrics import Source, unit_of
 from study.planning.other_data import OTHER_DATA
-from study.report import claim_wording
+from study.report import claim_wording, precision
 from study.report.mixed_provenance import mixture
 from study.report.tables import captions
 from study.utils import formats
@@ -291,23 +290,16 @@ def _front_of(analysis: Analysis, data_set: str, front: pd.DataFrame) -> Iterato
 
 
 def _precision(analysis: Analysis) -> Iterator[Answer]:
-    """The smallest difference that the study can detect."""
+    """What the replicates can detect."""
     compared = analysis.effects[analysis.effects["sd"] > 0]
     if compared.empty:
         return
-    n, sd = int(compared["n"].median()), float(compared["sd"].median())
-    smallest = formats.points(detectable_effect(n, sd)).lstrip("+")
-    of_interest = smallest_of_interest(analysis.facts)
-    needed = needed_replicates(of_interest, sd)
     paired = "paired by replicate" if analysis.is_matched else "from a fit of all cells"
-    text = (
-        f"intervals are 95 %, {paired}, each for its comparison alone and not adjusted for the others. At the median "
-        f"SD of all changes, n = {n} has 80 % power to detect a true difference of about {smallest} points; smaller "
-        "ones mostly go undetected, so not distinguishable does not mean equal."
+    yield Answer(
+        "Precision",
+        f"intervals are 95 %, {paired}, each for its comparison alone and not adjusted for the others. "
+        f"{precision.sentences(compared, smallest_of_interest(analysis.facts))}",
     )
-    if needed is not None and needed > n:
-        text += f" The same power for {points(of_interest)} needs about {plural(needed, 'replicate')}."
-    yield Answer("Precision", text)
 
 
 def _tuning(analysis: Analysis) -> Iterator[Answer]:

@@ -186,10 +186,10 @@ def test_a_cell_lists_the_keys_of_its_trials(built: Built) -> None:
             {"low": 0.001, "high": 0.006, "p_adjusted": 0.06},
             "not distinguishable after the correction for all comparisons, only by its own interval",
         ),
-        ({"high": 0.006}, "not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points"),
+        ({"high": 0.006}, "not distinguishable at n = 5: 9 to 46 replicates would be needed to see 0.5 points"),
         (
-            {"high": 0.006, "sd": 0.002},
-            "not distinguishable at n = 5, although 4 replicates have 80% power for 0.5 points",
+            {"high": 0.006, "sd": 0.001},
+            "not distinguishable at n = 5, although 3 to 4 replicates have 80% power for 0.5 points",
         ),
     ],
 )

@@ -14,6 +14,7 @@ from study.design.claim_kinds.claim_kind import Region
 from study.design.stages import stages_of
 from study.design.study import Study, expand, load
 from study.planning.claim_power import ClaimPower, claim_powers
+from study.planning.plan import Plan
 from study.planning.state import StudyState
 from study.store.results import Result, Store
 
@@ -52,7 +53,7 @@ def test_estimates_appear_after_two_replicates(tmp_path: Path) -> None:
     study = load(grid(tmp_path))
     for stored in (0, 1):
         store = store_of(tmp_path, stored)
-        assert [power.sd for power in powers(study, store)] == [None, None]
+        assert [power.spread for power in powers(study, store)] == [None, None]
     plan = make_plan(study, store)
     assert [claim_line(power) for power in plan.claims] == ["one is enough", "one is the same"]
     assert missing_estimates(plan.claims) == "power estimates appear after two replicates"
@@ -70,7 +71,7 @@ def test_a_claim_decided_by_all_replicates_has_its_verdict(tmp_path: Path) -> No
     enough, same = powers(study, store_of(tmp_path, 5))
     assert (enough.verdict, same.verdict) == ("supported", "undecided")
     assert claim_line(enough) == "one is enough: supported"
-    assert claim_line(same).startswith("one is the same: undecided; 5 replicates cannot reach 80% power at this margin")
+    assert claim_line(same).startswith("one is the same: undecided; 5 replicates cannot support it with 80% power (SD ")
     assert missing_estimates([enough, same]) == ""
     assert [claim["verdict"] for claim in as_json(make_plan(study, store))["claims"]] == ["supported", "undecided"]
 
@@ -86,21 +87,79 @@ def test_a_claim_decided_by_an_interim_analysis_has_its_verdict(tmp_path: Path) 
 
 
 def test_the_true_differences_that_would_be_supported(tmp_path: Path) -> None:
-    """Two claims share alpha = 0.05; 5 replicates; SD 1.41 points, so a margin of 0.1 points is out of reach."""
+    """Two claims share alpha = 0.05; 5 replicates; SD 1.41 points, so a margin of 0.1 points is out of reach.
+
+    With one degree of freedom the SD's interval is 0.608 to 7.958 times the estimate: 0.86 to 11.25 points.
+    """
     study, store = load(grid(tmp_path)), store_of(tmp_path, 2)
     enough, same = powers(study, store)
     sd = 0.01 * 2**0.5
-    assert enough.sd == pytest.approx(sd)
-    assert enough.supported is not None
-    assert enough.supported.low == pytest.approx(-0.02 + detectable_effect(5, sd, alpha=0.025))
-    assert same.supported is None
-    assert "5 replicates cannot reach 80% power at this margin (SD 1.41 points)" in claim_line(same)
-    low = 100 * enough.supported.low
-    text = f"80% power with 5 replicates if the true difference exceeds {low:+.2f} points (SD 1.41 points)"
-    assert claim_line(enough) == f"one is enough: {text}"
+    assert enough.spread is not None
+    assert enough.spread.ends == pytest.approx((0.608 * sd, sd, 7.958 * sd), rel=1e-3)
+    ends = [-0.02 + detectable_effect(5, one, alpha=0.025) for one in enough.spread.ends]
+    assert [region and region.low for region in enough.supported] == pytest.approx(ends)
+    assert same.supported == (None, None, None)
+    assert claim_line(same).endswith(
+        "5 replicates cannot support it with 80% power (SD 1.41 points, 80% interval 0.86 points to 11.25 points)"
+    )
+    low, high = (f"exceeds {100 * end:+.2f} points".replace("-", "\N{MINUS SIGN}") for end in (ends[0], ends[2]))
+    assert claim_line(enough) == (
+        f"one is enough: 80% power with 5 replicates if the true difference {low} (SD 0.86 points) or {high} "
+        "(SD 11.25 points): the SD is 1.41 points, and these are the ends of its 80% interval"
+    )
     found = as_json(make_plan(study, store))["claims"]
-    assert found[0]["supported_if"] == {"low": enough.supported.low, "high": None, "between": True}
+    assert found[0]["supported_if"] == {"low": pytest.approx(ends[1]), "high": None, "between": True}
+    assert found[0]["supported_if_interval"][1]["low"] == pytest.approx(ends[2])
     assert found[1]["supported_if"] is None
+
+
+def test_differences_that_accuracies_cannot_have_are_not_printed(tmp_path: Path) -> None:
+    """2 replicates that differ by -40 and 40 points: SD 57 points, of at most 100; two of them detect nothing below
+    several hundred points."""
+    study, store = load(grid(tmp_path, GRID.replace("replicates: 5", "replicates: 2"))), Store(tmp_path / "store")
+    for trial in expand(study):
+        gain = 0.4 * (-1) ** trial.replicate if trial.cell.changed else 0.0
+        store.save(stages_of(trial)[-1], Result({"test_accuracy": 0.5 + gain}, {}, [], []), b"", {})
+    enough, _ = powers(study, store)
+    assert enough.supported == (None, None, None)
+    assert (
+        "2 replicates cannot support it with 80% power (SD 56.57 points, 80% interval 34.39 points to 100.00 points)"
+        in (claim_line(enough))
+    )
+
+
+def test_the_plan_has_what_each_look_needs(tmp_path: Path) -> None:
+    """3 to 12 replicates and 2 claims: the first look's level is 0.05 / 16 / 2, with 2 degrees of freedom t = 25.3."""
+    text = GRID.replace("replicates: 5", "replicates: {min: 3, max: 12, until: claims}")
+    study = load(grid(tmp_path, text))
+    assert "25.3" in shown(make_plan(study, Store(tmp_path / "none")))
+    plan = make_plan(study, store_of(tmp_path, 2))
+    lines = shown(plan)
+    assert "the look at 3 needs |t| > 25.3, the look at 6 needs |t| > 4.85, the look at 12 needs |t| > " in lines
+    assert "for the first decision among 2 claims" in lines
+    assert 25.3 * 11.25 / 3**0.5 > 100  # points: the upper end is not printed
+    assert "claim 1: distance from the margin that decides it (80% interval of the SD): 12.5" in lines
+    assert "12.54 points or more at 3, 1.70 to 22.27 points at 6" in lines
+    assert (
+        "the look at 3 is decorative: less than 2% power for a true difference that the look at 12 detects with 80% "
+        "power; a new study can have 'replicates: {min: 4, max: 12, until: claims}'"
+    ) in lines
+    found = as_json(plan)
+    assert [look["replicates"] for look in found["looks"]] == [3, 6, 12]
+    assert found["suggested_replicates"] == "{min: 4, max: 12, until: claims}"
+
+
+def test_a_fixed_number_of_replicates_has_no_looks(tmp_path: Path) -> None:
+    plan = make_plan(load(grid(tmp_path)), Store(tmp_path / "none"))
+    assert "needs |t|" not in shown(plan)
+    assert as_json(plan)["looks"] is None
+
+
+def shown(plan: Plan) -> str:
+    console = Console(file=io.StringIO(), width=500)
+    show(plan, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
 def test_power_is_that_of_the_maximum_of_adaptive_replicates(tmp_path: Path) -> None:
@@ -109,11 +168,11 @@ def test_power_is_that_of_the_maximum_of_adaptive_replicates(tmp_path: Path) -> 
     text = GRID.replace("replicates: 5", "replicates: {min: 3, max: 8, until: claims}")
     study = load(grid(tmp_path, text))
     enough, _ = powers(study, store)
-    assert enough.sd is not None
-    assert enough.supported is not None
+    assert enough.spread is not None
     assert enough.replicates == 8
     alpha = 0.025 * (1 - 9 / 64)
-    assert enough.supported.low == pytest.approx(-0.02 + detectable_effect(8, enough.sd, alpha=alpha))
+    ends = [-0.02 + detectable_effect(8, sd, alpha=alpha) for sd in enough.spread.ends]
+    assert [region and region.low for region in enough.supported] == pytest.approx(ends)
 
 
 INF = float("inf")

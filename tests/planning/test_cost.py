@@ -12,10 +12,11 @@ from helpers.looks import make_plan
 from rich.console import Console
 from typer.testing import CliRunner
 
+from study.analysis.stats.forecast import Spread
 from study.cli.app import app
 from study.cli.cost import as_json, detectable, show
 from study.design.study import load
-from study.planning.cost import Forecast, Machine, difference_sd, safe_gpu_share, shapes
+from study.planning.cost import Forecast, Machine, difference_spread, safe_gpu_share, shapes
 from study.planning.plan import Plan
 from study.store.results import Result, Store
 from study.vit.stages import StageSettings
@@ -81,26 +82,42 @@ def test_stages_that_differ_only_in_epochs_and_learning_rate_share_a_shape(plan:
 
 
 def test_the_sd_is_that_of_paired_differences() -> None:
-    """Differences 1, 3 and 2, 2: squares about their means 1 + 1 + 0 + 0, over one degree of freedom each."""
+    """Differences 1, 3 and 2, 2 points: squares about their means 1 + 1 + 0 + 0, over one degree of freedom each.
+
+    One degree of freedom: the quantiles 0.1 and 0.9 of chi-square are 0.01579 and 2.70554.
+    """
     rows = [("baseline", 1, 10), ("baseline", 2, 20), ("a", 1, 11), ("a", 2, 23), ("b", 1, 12), ("b", 2, 22)]
     trials = pd.DataFrame(rows, columns=["cell", "replicate", "test_accuracy"])
-    assert difference_sd(trials, "baseline") == 1.0
-    assert difference_sd(trials[trials["replicate"] == 1], "baseline") is None
-    assert difference_sd(trials[trials["cell"] != "baseline"], "baseline") is None
+    trials["test_accuracy"] /= 100
+    found = difference_spread(trials, "baseline")
+    assert found is not None
+    assert found.ends == pytest.approx((0.01 / 2.70554**0.5, 0.01, 0.01 / 0.01579**0.5), rel=1e-3)
+    assert difference_spread(trials[trials["replicate"] == 1], "baseline") is None
+    assert difference_spread(trials[trials["cell"] != "baseline"], "baseline") is None
 
 
 def test_the_difference_that_the_replicates_can_detect() -> None:
-    assert detectable(1, 0.01) == "one replicate cannot detect any difference; at least two are needed"
-    # Cohen's d of a paired t-test with n = 5, power 0.8, alpha 0.05: 1.68
-    assert detectable(5, 0.01) == (
-        "5 replicates: 80% power if a cell's true difference from the baseline is at least 1.7 points (SD 1 point)"
+    assert detectable(1, Spread.of(0.01, 4)) == "one replicate cannot detect any difference; at least two are needed"
+    # Cohen's d of a paired t-test with n = 5, power 0.8, alpha 0.05: 1.68; the SD's interval is 0.717 to 1.939 points
+    assert detectable(5, Spread.of(0.01, 4)) == (
+        "5 replicates: 80% power if a cell's true difference from the baseline is at least 1.2 points to 3.3 points "
+        "(SD 1 point, 80% interval 0.72 points to 1.9 points)"
     )
     assert detectable(5, None).endswith("at least 1.7 SD; the SD can be estimated after two replicates")
 
 
+def test_no_difference_is_printed_that_accuracies_cannot_have() -> None:
+    """2 replicates have 80% power from about 11.5 SD on, and an SD of 20 points is at least 12 points."""
+    assert detectable(2, Spread.of(0.2, 1, 1.0)) == (
+        "2 replicates: less than 80% power for any difference of accuracies (SD 20 points)"
+    )
+    assert "100 points" not in detectable(2, Spread.of(0.05, 1, 1.0))
+    assert "to more than accuracies can differ" in detectable(2, Spread.of(0.05, 1, 1.0))
+
+
 def test_for_people_and_for_programs(plan: Plan) -> None:
     console = Console(file=io.StringIO(), width=120)
-    show(forecast(plan, GPU), 0.01, console)
+    show(forecast(plan, GPU), Spread.of(0.01, 4), console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "12 stages will take about 31.0 s (4 at a time, 0.0086 GPU-hours; 2:04 sequentially)" in text
@@ -108,7 +125,9 @@ def test_for_people_and_for_programs(plan: Plan) -> None:
     assert [line.split()[-4:] for line in text.splitlines() if line.startswith("kv heads=2")] == [
         ["s", "1.0", "GiB", "0.20"]
     ]
-    found = json.loads(json.dumps(as_json(forecast(plan, GPU), 0.01)))
+    found = json.loads(json.dumps(as_json(forecast(plan, GPU), Spread.of(0.01, 4))))
+    assert found["spread_interval"] == pytest.approx([0.00717, 0.01939], rel=1e-3)
+    assert found["detectable_difference_interval"][0] < found["detectable_difference"]
     assert found["cells"][1] == {"cell": "kv heads=2", "seconds": 22.0, "peak_bytes": 2**30, "gpu_share": 0.2}
 
 

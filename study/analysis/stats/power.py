@@ -4,6 +4,7 @@
 mean difference, both in the metric's unit. If m claims share alpha, use alpha / m: a conservative estimate.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -80,32 +81,17 @@ def inside_power(n: int, effect: float, sd: float, low: float, high: float, alph
     _check(sd, alpha)
     if n < 2:
         return 0.0
-    points, weights = np.polynomial.legendre.leggauss(400)
+    points, weights = _quadrature()
     sample_sd = sd * np.sqrt(stats.chi2.ppf((points + 1) / 2, n - 1) / (n - 1))
     half, error = stats.t.isf(alpha / 2, n - 1) * sample_sd / math.sqrt(n), sd / math.sqrt(n)
     inside = special.ndtr((high - half - effect) / error) - special.ndtr((low + half - effect) / error)
     return float((weights / 2 * np.maximum(inside, 0.0)).sum())
 
 
-def not_distinguishable(ns: Sequence[int], sds: Sequence[float], effect: float, effect_text: str) -> list[str]:
-    """A message for each difference that n replicates do not show; `effect_text` is how it names `effect`.
-
-    For example: not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points.
-    """
-    known = [n >= 2 and sd > 0 for n, sd in zip(ns, sds, strict=True)]
-    needed = iter(needed_by_sd(effect, [sd for sd, one in zip(sds, known, strict=True) if one]))
-    return [
-        f"not distinguishable at n = {n}{_needs(n, next(needed), effect_text) if one else ': SD unknown'}"
-        for n, one in zip(ns, known, strict=True)
-    ]
-
-
-def _needs(n: int, needed: int | None, effect_text: str) -> str:
-    if needed is None:
-        return f": more than 10,000 replicates would be needed to see {effect_text}"
-    if needed <= n:
-        return f", although {needed} replicates have 80% power for {effect_text}"  # never one
-    return f": about {needed} replicates would be needed to see {effect_text}"  # never one
+@functools.cache
+def _quadrature() -> tuple[Floats, Floats]:
+    """Points between -1 and 1 and weights of Gauss-Legendre; slow to compute."""
+    return np.polynomial.legendre.leggauss(400)
 
 
 def _powers(n_R: Integers, effect: float, sd_R: Floats, alpha: float) -> Floats:

@@ -34,7 +34,8 @@ from scipy import optimize, stats  # type: ignore[import-untyped]
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import Contrast, contrast, results_by_cell
 from study.analysis.stats.estimate import Estimate
-from study.analysis.stats.power import detectable_effect, inside_power, needed_replicates
+from study.analysis.stats.forecast import Spread, would_decide
+from study.analysis.stats.power import detectable_effect, inside_power
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels, select
@@ -173,7 +174,7 @@ def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, clai
     notes = [found.contrast.obstacle]
     if outcome == "undecided" and not found.contrast.obstacle:
         alone = found.decisive.p_value <= alpha * share
-        notes.append(_alone(claims) if alone else _undecided(claim.region, found, alpha * share / claims))
+        notes.append(_alone(claims) if alone else _undecided(claim.region, found, alpha / claims))
     return Verdict(
         claim.claim,
         claim.kind,
@@ -193,7 +194,7 @@ def _alone(claims: int) -> str:
 
 
 def _undecided(region: Region, found: Evidence, alpha: float) -> str:
-    """Why, and how many replicates would decide it at level alpha if the true difference equals the estimate."""
+    """Why, and how many replicates of a new study would decide it at level alpha."""
     estimate = found.estimate
     if not found.contrast.cells:
         return "no cells of this design match in all other factors; compare other cells or change the design"
@@ -203,10 +204,5 @@ def _undecided(region: Region, found: Evidence, alpha: float) -> str:
         return f"no interval: every matched comparison needs 2 common replicates, found {estimate.n}"
     if estimate.error == 0:
         return "no test: the difference is the same in all replicates (SD 0)"
-    distance = min(abs(estimate.mean - end) for end in (region.low, region.high) if math.isfinite(end))
-    needed = needed_replicates(distance, estimate.sd, alpha=alpha, most=1_000)
-    count = f"about {needed} replicates" if needed else "more than 1,000 replicates"  # never one
-    return (
-        f"not distinguishable at n = {estimate.n}: {count} would decide this claim with 80% power if the true "
-        "difference equals the estimate"
-    )
+    needed = would_decide(region, estimate.mean, Spread.of(estimate.sd, estimate.df), alpha)
+    return f"not distinguishable at n = {estimate.n}: {needed}"

@@ -14,8 +14,8 @@ ON_ITS_DATA_SET = (
 )
 MOST_CELLS = 5  # listed in a caption
 NEEDED = (
-    "Numbers of replicates in the findings are for 80 % power to detect a true difference of the size named, at the SD "
-    "of the row and a two-sided level of 5 % for this comparison alone."
+    "Numbers of replicates in the findings are for 80 % power to detect a true difference of the size named, at a "
+    "two-sided level of 5 % for this comparison alone; they range over the 80 % interval of the row's SD."
 )
 TESTS = (
     "In brackets: 95 % intervals, paired by replicate, each for this comparison alone. p: paired t-test, alone and "

@@ -96,8 +96,8 @@ def test_intervals_and_findings(study):
         assert mean.n < 3 or ends[0] <= ends[1] or math.isnan(ends[0])
     differences = [paired_difference(values, cells[0]) for values in cells[1:]]
     rows = pd.DataFrame(
-        [(found.n, found.low, found.high, found.sd, found.p_value) for found in differences],
-        columns=["n", "low", "high", "sd", "p_adjusted"],
+        [(found.n, found.mean, found.low, found.high, found.sd, found.p_value) for found in differences],
+        columns=["n", "difference", "low", "high", "sd", "p_adjusted"],
     )
     assert all(findings(rows, 0.005))
 

@@ -13,7 +13,6 @@ from study.analysis.stats.power import (
     inside_power,
     needed_by_sd,
     needed_replicates,
-    not_distinguishable,
     paired_power,
 )
 from study.utils.errors import StudyError
@@ -70,20 +69,6 @@ def test_equivalence_power_agrees_with_a_simulation():
     half = 2.200985 * x.std(axis=1, ddof=1) / math.sqrt(12)  # t(0.975, df 11) of any t table: 2.201
     inside = ((x.mean(axis=1) - half > -0.8) & (x.mean(axis=1) + half < 0.8)).mean()
     assert inside_power(12, 0.1, 1.0, -0.8, 0.8) == pytest.approx(inside, abs=0.01)
-
-
-def test_message_with_the_replicates_needed():
-    sentence = "not distinguishable at n = 5: about 14 replicates would be needed to see 0.5 points"
-    assert not_distinguishable([5], [0.6], effect=0.5, effect_text="0.5 points") == [sentence]
-
-
-def test_messages_of_the_other_cases():
-    single, unknown, enough = not_distinguishable([1, 5, 20], [math.nan, 0.0, 1.0], effect=1.0, effect_text="1")
-    assert single == "not distinguishable at n = 1: SD unknown"
-    assert unknown == "not distinguishable at n = 5: SD unknown"
-    assert "although 10 replicates have 80% power for 1" in enough
-    assert "more than 10,000 replicates" in not_distinguishable([5], [1.0], effect=1e-6, effect_text="0.1 s")[0]
-    assert not_distinguishable([], [], effect=1.0, effect_text="1") == []
 
 
 def test_vectorised_search_agrees_with_a_linear_search():

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
 
+from study.analysis.stats.forecast import Spread
 from study.analysis.stats.power import needed_replicates
 from study.analysis.stats.verdict_rule import judge
 from study.design.claims import ClaimSpec
@@ -87,15 +88,18 @@ def test_non_inferior_allows_differences_up_to_the_margin():
 def test_greater_with_the_margin_inside_the_interval_is_undecided():
     found = one(spec(kind="greater", cells={"drug": "second"}, margin=1.0))
     assert found.verdict == "undecided"
-    needed = needed_replicates(0.58, 1.229995, alpha=0.05)
-    expected = (
-        f"not distinguishable at n = 10: about {needed} replicates would decide this claim with 80% power if the true "
-        "difference equals the estimate"
+    sds = Spread.of(1.229995, 9).ends[::2]
+    low, high = (needed_replicates(0.58, sd, alpha=0.05) for sd in sds)
+    assert found.note == (
+        f"not distinguishable at n = 10: {low} to {high} new replicates in a study of their own (study replicate) "
+        "would decide this claim with 80% power if the true difference equals the estimate"
     )
-    assert found.note == expected
     claims = [spec(kind="greater", cells={"drug": "second"}, margin=1.0)] * 2
-    needed = needed_replicates(0.58, 1.229995, alpha=0.025)
-    assert f"about {needed} replicates" in judge(claims, SLEEP, FACTORS)[0].note
+    low, high = (needed_replicates(0.58, sd, alpha=0.025) for sd in sds)
+    assert (
+        f": {low} to {f'{high}' if high <= 100 else 'more than 100'} new replicates"
+        in judge(claims, SLEEP, FACTORS)[0].note
+    )
 
 
 def test_against_a_number():

@@ -1,0 +1,136 @@
+"""Forecasts from few replicates, as ranges: the standard deviation is itself an estimate.
+
+With df degrees of freedom, df s^2 / sigma^2 has a chi-square distribution, which gives an interval for sigma. A needed
+number of replicates is forecast at both of its ends. The level is 80 %, so the upper end exceeds sigma in 90 % of
+studies; for sample sizes from pilot data Browne (1995, Statist. Med. 14:1933-1940) recommends such a one-sided bound
+instead of s itself, with which about half of all studies would be too small.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scipy import stats  # type: ignore[import-untyped]
+
+from study.analysis.stats.power import inside_power, needed_by_sd, paired_power
+from study.design.claim_kinds.claim_kind import Region
+from study.utils.text import plural
+
+LEVEL = 0.8  # of the interval of a standard deviation
+REASONABLE = 100  # replicates; more are not decidable at any reasonable cost
+POWER = 0.8
+UNREASONABLE = f"at any reasonable cost (more than {plural(REASONABLE, 'replicate')})"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """An estimated standard deviation, and the ends of its interval."""
+
+    sd: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, sd: float, df: float, most: float = math.inf) -> "Spread":
+        """The chi-square interval of a standard deviation that has df degrees of freedom; all of it at most `most`."""
+        tail = (1 - LEVEL) / 2
+        low, high = (sd * math.sqrt(df / float(stats.chi2.isf(p, df))) for p in (tail, 1 - tail))
+        return cls(*(min(end, most) for end in (sd, low, high)))
+
+    @property
+    def ends(self) -> tuple[float, float, float]:
+        """Lower end, estimate, upper end."""
+        return self.low, self.sd, self.high
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A needed number of replicates: at the lower end of the SD's interval, its estimate, and the upper end.
+
+    None: more than `REASONABLE`.
+    """
+
+    low: int | None
+    middle: int | None
+    high: int | None
+
+    @property
+    def is_reasonable(self) -> bool:
+        """Whether the number is at most `REASONABLE` at the estimated SD."""
+        return self.low is not None and self.middle is not None
+
+    def text(self, noun: str = "replicate") -> str:
+        """As in `6 to 34 replicates`, `12 to more than 100 replicates`. Only for a reasonable number."""
+        assert self.low is not None
+        if self.low == self.high:
+            return plural(self.low, noun)
+        return f"{self.low} to {plural(self.high, noun) if self.high else f'more than {plural(REASONABLE, noun)}'}"
+
+
+def replicates_to_decide(region: Region, difference: float, spread: Spread, alpha: float = 0.05) -> Forecast:
+    """The replicates with which a claim is decided with 80 % power if this is the true difference.
+
+    Supported by a difference in the region, refuted by one outside. A bounded region needs the interval to be between
+    both of its ends, which takes more than its distance from the nearer end suggests.
+    """
+    return Forecast(*(_fewest(region, difference, sd, alpha) for sd in spread.ends))
+
+
+def _fewest(region: Region, difference: float, sd: float, alpha: float) -> int | None:
+    if region.low < difference < region.high:
+        return _first(lambda n: inside_power(n, difference, sd, region.low, region.high, alpha))
+    distance = max(region.low - difference, difference - region.high)
+    return _first(lambda n: paired_power(n, distance, sd, alpha)) if distance > 0 else None
+
+
+def _first(power: Callable[[int], float]) -> int | None:
+    """The fewest replicates with the power, which grows with n; None if more than `REASONABLE`."""
+    low, high = 1, REASONABLE  # not enough at low, enough at high
+    if power(high) < POWER:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high
+
+
+def replicates_to_detect(effect: float, spreads: Sequence[Spread]) -> list[Forecast]:
+    """The replicates whose paired t-test at level 5 % detects a true difference with 80 % power, by spread."""
+    needed = iter(needed_by_sd(effect, [sd for spread in spreads for sd in spread.ends], POWER, most=REASONABLE))
+    return [Forecast(next(needed), next(needed), next(needed)) for _ in spreads]
+
+
+def would_decide(region: Region, difference: float, spread: Spread, alpha: float = 0.05) -> str:
+    """How many replicates of a new study would decide a claim, as the end of a sentence.
+
+    New ones, because an undecided claim that is tested again with more replicates of the same study has a higher error
+    rate (measured in `calibrate`).
+    """
+    needed = replicates_to_decide(region, difference, spread, alpha)
+    if not needed.is_reasonable:
+        return f"this claim is not decidable {UNREASONABLE} if the true difference equals the estimate"
+    return (
+        f"{needed.text('new replicate')} in a study of their own (study replicate) would decide this claim with 80% "
+        "power if the true difference equals the estimate"
+    )
+
+
+def not_distinguishable(ns: Sequence[int], spreads: Sequence[Spread | None], effect: float, name: str) -> list[str]:
+    """A message for each difference that n replicates do not show; `name` is that of the `effect`, as in 0.5 points.
+
+    For example: not distinguishable at n = 5: 9 to 47 replicates would be needed to see 0.5 points.
+    """
+    found = iter(replicates_to_detect(effect, [spread for spread in spreads if spread is not None]))
+    needs = (
+        ": SD unknown" if spread is None else _needs(n, next(found), name)
+        for n, spread in zip(ns, spreads, strict=True)
+    )
+    return [f"not distinguishable at n = {n}{need}" for n, need in zip(ns, needs, strict=True)]
+
+
+def _needs(n: int, needed: Forecast, name: str) -> str:
+    if not needed.is_reasonable:
+        return f", and {name} cannot be detected {UNREASONABLE}"
+    if needed.high is not None and needed.high <= n:
+        return f", although {needed.text()} have 80% power for {name}"  # at least two
+    return f": {needed.text()} would be needed to see {name}"  # at least two

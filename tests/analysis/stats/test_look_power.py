@@ -1,0 +1,43 @@
+"""What each look of adaptive replicates needs, and which looks are decorative."""
+
+import numpy as np
+import pytest
+
+from study.analysis.stats.look_power import look_powers, useful_schedule
+
+
+def test_the_t_that_each_look_needs() -> None:
+    """Six claims, 3 to 8 replicates: the look at 3 spends (3/8)^2 of alpha, hence its level 0.05 (3/8)^2 / 6.
+
+    With 2 degrees of freedom P(|t| > x) = 1 - x / sqrt(x^2 + 2), so x = (1 - p) sqrt(2 / (p (2 - p))).
+    """
+    first, last = look_powers(3, 8, claims=6)
+    p = 0.05 * (3 / 8) ** 2 / 6
+    assert first.t == pytest.approx((1 - p) * (2 / (p * (2 - p))) ** 0.5)
+    assert first.t == pytest.approx(29.2, abs=0.05)
+    assert first.distance(0.01) == pytest.approx(29.2 * 0.01 / 3**0.5, rel=2e-3)
+    assert (first.replicates, last.replicates) == (3, 8)
+    assert (first.is_decorative, last.is_decorative) == (True, False)
+
+
+def test_the_power_of_a_look_agrees_with_a_simulation() -> None:
+    """At the difference that 80% of studies detect at the last look; each look alone, at its own level."""
+    looks = look_powers(4, 8, claims=1)
+    effect = next(d for d in np.arange(0.5, 3, 0.02) if decided(8, d, looks[-1].t) >= 0.8)
+    for look in looks:
+        assert decided(look.replicates, effect, look.t) == pytest.approx(look.power, abs=0.02)
+
+
+def decided(n: int, effect: float, t: float) -> float:
+    """The share of simulated studies with t above this value."""
+    x = np.random.default_rng(3).standard_normal((20_000, n)) + effect
+    return float((x.mean(axis=1) * n**0.5 / x.std(axis=1, ddof=1) > t).mean())
+
+
+@pytest.mark.parametrize(("least", "most", "claims"), [(3, 8, 6), (3, 10, 4), (5, 20, 7), (2, 3, 40), (2, 4, 1)])
+def test_the_suggested_schedule_has_no_decorative_look(least: int, most: int, claims: int) -> None:
+    start, end = useful_schedule(least, most, claims)
+    assert least <= start <= end == most
+    assert start == most or not any(look.is_decorative for look in look_powers(start, end, claims))
+    if start > least:
+        assert any(look.is_decorative for look in look_powers(start - 1, end, claims))
