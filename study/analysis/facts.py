@@ -100,7 +100,8 @@ class ParameterFacts(Facts):
 class TuningFacts(Facts):
     """How all cells were tuned, or the settings of a search."""
 
-    budget: int  # trials of every cell
+    budget: int  # trials of every tuning
+    tunings: int = 1  # of every cell: one for all replicates, or one for each of them
     warm_start: bool
     parameters: tuple[ParameterFacts, ...]
     searches: bool = False
@@ -144,6 +145,7 @@ class StudyFacts(Facts):
     covered: tuple[str, ...] = COVERED  # sources of chance that differ between replicates
     not_covered: tuple[str, ...] = NOT_COVERED  # and those that do not
     data: tuple[str, ...] = ()  # how each data set was read for the results, one line each
+    resample: tuple[str, ...] = ()  # what is drawn anew for each replicate: split, train_images
     notices: tuple[str, ...] = ()  # what to know before any number, see `study.planning.notices`
     tuning: TuningFacts | None = None
 

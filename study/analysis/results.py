@@ -68,7 +68,8 @@ class Results:
                  accuracies are shares from 0 to 1; `status` is done, failed, missing, other data or
                  excluded, `reason` explains it
     history      one row per epoch of a finished stage; `key` is a trial's `key` or `pretrain_key`
-    tuning       one row per tuning trial: `TUNING_KINDS` and a column per parameter (its value as JSON)
+    tuning       one row per tuning trial: `TUNING_KINDS` and a column per parameter (its value as JSON);
+                 `replicate` if each replicate has its own tuning
     expert_load  one row per expert of a block (both from 1): its share of the routed tokens, after the last epoch
     device       one row per cell whose model was exported: sizes, latencies, validation accuracies (`study export`)
     predictions  the predicted class of every test image by trial, one entry per test split; trials that were stored
@@ -133,7 +134,8 @@ def read(folder: Path | str = ".") -> Results:
 def tuning_kinds(facts: TuningFacts) -> Kinds:
     """The columns of `Results.tuning`."""
     values = dict.fromkeys((parameter.name for parameter in facts.parameters), "str")
-    return {**TUNING_KINDS, **(SEARCH_KINDS if facts.searches else {}), **values}
+    own: Kinds = {"replicate": "Int64"} if facts.tunings > 1 else {}
+    return {"cell": "str", **own, **TUNING_KINDS, **(SEARCH_KINDS if facts.searches else {}), **values}
 
 
 def table(rows: list[dict[str, object]], kinds: Kinds) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The hyper-parameters that tuning selected for each cell, and whether a range was too narrow."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -11,11 +12,12 @@ from study.analysis.results import Results
 from study.utils import json_text
 
 EDGE = 0.05  # share of a range, linear or logarithmic: a value this close to an end is at its edge
-COLUMNS = ["cell", "budget", "ended", "failed", "trial", "val_accuracy", "values", "edges"]
+COLUMNS = ["cell", "replicate", "budget", "ended", "failed", "trial", "val_accuracy", "values", "edges"]
 
 
 def tuned(results: Results) -> pd.DataFrame:
-    """One row per tuned cell: its trials, the best trial (0 if none), its values by parameter, and `edges`.
+    """One row per tuning: its cell and replicate (0: all), its trials, the best trial (0 if none), the values of that
+    by parameter, and `edges`.
 
     `edges` are the parameters whose best value is at an edge of the range although the field accepts values beyond it.
     """
@@ -23,13 +25,16 @@ def tuned(results: Results) -> pd.DataFrame:
     if facts is None:
         return pd.DataFrame(columns=COLUMNS)
     rows = []
-    for cell in results.facts.included:
+    replicates = range(1, facts.tunings + 1) if facts.tunings > 1 else [0]
+    for cell, replicate in itertools.product(results.facts.included, replicates):
         trials = results.tuning[results.tuning["cell"] == cell.name]
+        trials = trials[trials["replicate"] == replicate] if replicate else trials
         best = trials[trials["best"] == "yes"]
         values = _values(best.iloc[0], facts.parameters) if len(best) else {}
         rows.append(
             {
                 "cell": cell.name,
+                "replicate": replicate,
                 "budget": facts.budget,
                 "ended": int(trials["status"].isin(["done", "failed"]).sum()),
                 "failed": int((trials["status"] == "failed").sum()),
@@ -58,7 +63,7 @@ def edge_sentences(facts: TuningFacts, table: pd.DataFrame) -> Iterator[str]:
     for parameter in facts.parameters:
         for end, word in (("low", "lower"), ("high", "upper")):
             cells = [
-                row["cell"]
+                row["cell"] + (f" (replicate {row['replicate']})" if row["replicate"] else "")
                 for _, row in table.iterrows()
                 if parameter.name in row["values"] and edge(parameter, row["values"][parameter.name]) == end
             ]

@@ -50,6 +50,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "paired": [[part.name for part in factor.parts] for factor in study.factors if factor.parts],
         "only": [spec.reason for spec in study.grid.only],
         "replicates": study.grid.model_dump(mode="json")["replicates"],
+        "resample": list(study.grid.resample),
         "claims": [_claim(power, judged) for power, judged in zip(plan.claims, judged_as(study), strict=True)],
         "compare": estimated_as(study),
         "registration": sentence(present(plan.state), history(study, plan.state.store)),
@@ -69,9 +70,11 @@ def as_json(plan: Plan) -> dict[str, Any]:
         ],
         "tuning": study.space and {
             "budget": study.space.budget,
+            "tunings": study.space.tunings,
             "to_run": plan.tuning_left,
             "cells": [
-                {"cell": one.cell.name, "key": one.key, "ended": one.ended, "failed": one.failed,
+                {"cell": one.cell.name, "replicate": one.replicate or None, "key": one.key,
+                 "ended": one.ended, "failed": one.failed,
                  "best": one.best and dict(one.best.values), "val_accuracy": one.best and one.best.val_accuracy}
                 for one in plan.tunings
             ],
@@ -214,11 +217,11 @@ def summary(plan: Plan) -> str:
 
 def _tuning_summary(plan: Plan) -> str:
     assert plan.study.space is not None
-    budget, number, searches = plan.study.space.budget, len(plan.study.included), plan.study.space.searches
+    budget, number, searches = plan.study.space.budget, tuning_state.num_tunings(plan.study), plan.study.space.searches
     failed = sum(one.failed for one in plan.tunings)
     _, waiting = tuning_state.num_remaining(plan.study, plan.tunings)
     trials = plural(budget, "trial")
-    text = f"search: {trials}; " if searches else f"tuning: {plural(number, 'cell')} x {trials} = {number * budget}; "
+    text = f"search: {trials}; " if searches else f"tuning: {_tunings(plan.study)} x {trials} = {number * budget}; "
     text += f"{number * budget - plan.tuning_left} ended{f' ({failed} failed)' if failed else ''}, "
     text += f"{plan.tuning_left} to run"
     text += f"; then {plural(waiting, 'replicate')} of the tuned cells" if waiting else ""
@@ -231,6 +234,13 @@ def _tuning_summary(plan: Plan) -> str:
     return text + (
         f"; {plural(failed_cells, 'cell')} without a successful trial will be tuned again" if failed_cells else ""
     )
+
+
+def _tunings(study: Study) -> str:
+    """As in `4 cells`, or `4 cells x 3 replicates`."""
+    cells = plural(len(study.included), "cell")
+    each = study.space.tunings if study.space else 1
+    return cells if each == 1 else f"{cells} x {plural(each, 'replicate')}"
 
 
 def _replicates(plan: Plan) -> str:

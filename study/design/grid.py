@@ -92,6 +92,24 @@ Sample = Annotated[
 ]
 
 
+def _written_as_mapping(value: Any) -> Any:
+    """`{split, train_images}` in YAML is a mapping without values."""
+    if isinstance(value, dict) and all(one is None or one is True for one in value.values()):
+        return list(value)
+    return value
+
+
+Redrawn = Literal["split", "train_images"]
+
+
+def _each_once(names: tuple[Redrawn, ...]) -> tuple[Redrawn, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"invalid value {list(names)}: each of split and train_images can be named once")
+    return names
+
+
+Resample = Annotated[tuple[Redrawn, ...], BeforeValidator(_written_as_mapping), AfterValidator(_each_once)]
+
 Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
@@ -111,6 +129,9 @@ class TuneSpec(Frozen):
     budget: PositiveInt = Field(description="tuning trials per cell")
     parameters: Annotated[dict[Text, ParameterSpec], Field(min_length=1)] = Field(
         description="dotted path: {low, high, log, step}, or {choices}"
+    )
+    seeds: PositiveInt = Field(
+        1, description="tunings of each cell: 1, used by all replicates, or one for each of the replicates"
     )
     warm_start: StrictBool = Field(False, description="whether other cells start from the best values of the baseline")
     parallel: PositiveInt = Field(
@@ -171,6 +192,11 @@ class Grid(Frozen):
         3,
         description="independent runs of every cell, each with its own seed; {min, max, until: claims} adds replicates "
         "only to cells of undecided claims",
+    )
+    resample: Resample = Field(
+        (),
+        description="what is drawn anew for each replicate: split (train, validation and test images), train_images "
+        "(the subset of training images)",
     )
     tune: TuneSpec | None = Field(None, description="hyper-parameters that are tuned for every cell")
     search: SearchSpec | None = Field(None, description="objectives and space of design: search")

@@ -97,7 +97,7 @@ class Space:
     """The parameters that are tuned or searched, and the budget."""
 
     parameters: tuple[Parameter, ...]
-    budget: int  # trials per cell; at most the number of distinct settings
+    budget: int  # trials of a tuning; at most the number of distinct settings
     parallel: int  # concurrent trials per cell
     warm_start: bool = False
     objectives: tuple[Objective, ...] = (VAL_ACCURACY,)
@@ -105,6 +105,7 @@ class Space:
     searches: bool = False  # for Pareto-optimal settings, instead of the best values of each cell
     early_stopping: SuccessiveHalving | None = None  # of the trials of a search
     requested: int = 0  # trials per cell, as written in the grid
+    tunings: int = 1  # of each cell: one that all replicates use, or one for each replicate
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def read_tune(spec: TuneSpec, factors: tuple[Factor, ...], cells: Mapping[str, S
     mistakes.check()
     sizes = {tuple(p.belongs_to(cell) for p in parameters): cell for cell in cells.values()}
     budget = _budget(spec.budget, (_size(p for p in parameters if p.belongs_to(cell)) for cell in sizes.values()))
-    return Space(parameters, budget, spec.parallel, spec.warm_start, requested=spec.budget)
+    return Space(parameters, budget, spec.parallel, spec.warm_start, requested=spec.budget, tunings=spec.seeds)
 
 
 def read_search(spec: SearchSpec, factors: tuple[Factor, ...], baseline: Settings | None, at: Place) -> Space | None:

@@ -71,7 +71,7 @@ class Stage:
 
 def stages_of(trial: Trial, content: Content = by_name) -> list[Stage]:
     """A trial's stages, parents before children; the last stage gives the trial's result."""
-    *before, last = subject.stages_of(trial.settings)
+    *before, last = subject.stages_of(trial.settings, trial.resampling)
     stages: list[Stage] = []
     for settings in before:
         stages.append(_shared(settings, trial.seed, stages[-1] if stages else None, content(settings.dataset)))

@@ -28,12 +28,13 @@ from study.design.labels import conflict, covered, mismatches
 from study.design.level_ranges import expand_ranges
 from study.design.mistakes import Mistakes
 from study.design.overrides import SECTIONS, InvalidError, longer, overlaps, settings, with_overrides
+from study.design.resample import check_resampling
 from study.design.search_space import BIASED, Space, read_search, read_tune
 from study.design.tied_factors import pair
 from study.design.valid_rest import has_all_cells, valid_rest
 from study.design.validation_errors import describe_errors
 from study.design.yaml_file import GridError, GridFile, Place, read
-from study.vit.subject import Settings
+from study.vit.subject import FIXED, Resampling, Settings
 
 CHANGE_OR_EXCLUDE = "change the level, or exclude the cell with a reason"
 
@@ -59,14 +60,16 @@ class Trial:
 
     cell: Cell
     settings: Settings
-    replicate: int  # from 1; 0 for a tuning trial
+    replicate: int  # from 1; 0 for a trial of a tuning that all replicates share
     seed: int
     tuning: int = 0  # the number of a tuning trial, from 1; 0 for a replicate
+    resampling: Resampling = FIXED
 
     @property
     def tag(self) -> str:
-        """r2 for a replicate, t7 for a tuning trial."""
-        return f"t{self.tuning}" if self.tuning else f"r{self.replicate}"
+        """r2 for a replicate, t7 for a tuning trial, r2t7 for one of replicate 2's own tuning."""
+        own = f"r{self.replicate}" if self.replicate else ""
+        return f"{own}t{self.tuning}" if self.tuning else own
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,8 @@ def _study(source: GridFile) -> Study | None:
     check_contrasts(grid.compare, lookup, top / "compare", mistakes)
     space = None
     with mistakes.collect():
+        check_resampling(grid, [cell.settings for cell in included if cell.settings], top)
+    with mistakes.collect():
         space = _space(grid, factors, {cell.name: cell.settings for cell in included if cell.settings}, top)
     mistakes.check()
     return Study(grid, design, factors, cells, source, space) if cells else None
@@ -230,7 +235,7 @@ def _check_keys(grid: Grid, design: Design, source: GridFile) -> None:
     kinds.check_keys(design, grid, top)
     if design.compares_cells and not grid.factors and has_all_cells(source):
         raise (top / "factors").error("no factors: at least one is required")
-    for key in ("tune", "claims", "compare", "only", "exclude"):
+    for key in ("tune", "resample", "claims", "compare", "only", "exclude"):
         if not design.compares_cells and getattr(grid, key):
             raise (top / key).error(f"not supported with design: {design.name}, which compares no cells; leave it out")
 
@@ -239,12 +244,12 @@ def expand(study: Study) -> list[Trial]:
     """All trials that a study may have, replicate by replicate, so that an interrupted run has complete replicates.
 
     With adaptive replicates `study.planning.trials` selects among them. All cells of a replicate share its seed, so
-    that they can be compared pairwise.
+    that they can be compared pairwise, and its split and training subset where these are drawn anew.
     """
     replicates = range(1, study.grid.most_replicates + 1)
     seeds = {replicate: replicate_seed(study.grid.seed, replicate) for replicate in replicates}
     return [
-        Trial(cell, cell.settings, replicate, seed)
+        Trial(cell, cell.settings, replicate, seed, resampling=resampling_of(study.grid, replicate))
         for replicate, seed in seeds.items()
         for cell in study.cells
         if cell.excluded is None and cell.settings is not None
@@ -256,9 +261,19 @@ def replicate_seed(base: int, replicate: int) -> int:
     return named_seed(f"seed={base}/replicate={replicate}")
 
 
-def tuning_seed(base: int) -> int:
-    """The seed shared by the tuning trials of all cells; distinct from the seed of every replicate."""
-    return named_seed(f"seed={base}/tuning")
+def tuning_seed(base: int, replicate: int = 0) -> int:
+    """The seed shared by the tuning trials of all cells; distinct from the seed of every replicate.
+
+    `replicate`: whose tuning it is; 0 for all. The first one's is the tuning of all replicates.
+    """
+    return named_seed(f"seed={base}/tuning" if replicate <= 1 else f"seed={base}/tuning={replicate}")
+
+
+def resampling_of(grid: Grid, replicate: int) -> Resampling:
+    """The seeds of what `resample` draws anew for a replicate: the same for all of its cells."""
+    return Resampling(
+        **{drawn: named_seed(f"seed={grid.seed}/replicate={replicate}/{drawn}") for drawn in grid.resample}
+    )
 
 
 def named_seed(axes: str) -> int:

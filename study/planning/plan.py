@@ -10,7 +10,7 @@ from study.design.stages import Stage
 from study.design.study import Cell, Study, Trial
 from study.planning.claim_power import ClaimPower, claim_powers
 from study.planning.state import StudyState
-from study.planning.tuning_state import Tuning
+from study.planning.tuning_state import Tuning, num_tunings
 from study.utils.errors import StudyError
 from study.utils.frozen_model import FieldError
 from study.vit import subject
@@ -81,7 +81,7 @@ class Plan:
     def tuning_left(self) -> int:
         """Tuning trials that have not ended."""
         ended = sum(one.ended for one in self.tunings)
-        return self.study.space.budget * len(self.study.included) - ended if self.study.space else 0
+        return self.study.space.budget * num_tunings(self.study) - ended if self.study.space else 0
 
 
 def make_plan(state: StudyState) -> Plan:
@@ -107,7 +107,8 @@ def decoded_data(study: Study) -> list[tuple[str, int]]:
 
 def how_data_are_read(study: Study) -> list[str]:
     """One line per data set and image size. Raises StudyError for a data set that cannot be described."""
-    return [subject.how_read(name, size) for name, size in decoded_data(study)]
+    split = "split" in study.grid.resample
+    return [subject.how_read(name, size) + subject.how_resampled(name, split) for name, size in decoded_data(study)]
 
 
 def _stage_settings(study: Study) -> Iterator[tuple[Cell, subject.StageSettings]]:
@@ -134,6 +135,12 @@ def _describe_all(study: Study) -> dict[str, subject.DatasetInfo]:
                 raise study.error(cell, f"{stage.kind}.dataset", unknown[name])
             _check_data(study, cell, stage, infos[name])
     mistakes.check()
+    if "split" in study.grid.resample and not any(map(subject.drawn_splits, infos)):
+        raise study.source.error(
+            ("resample",),
+            f"'split' has no effect: {', '.join(infos)} {'gives' if len(infos) == 1 else 'give'} all splits, which "
+            "stay as they are; leave split out, or use a data set without test or validation images of its own",
+        )
     return infos
 
 

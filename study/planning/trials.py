@@ -12,7 +12,7 @@ from study.planning.tuning_state import Tuning
 def requested_trials(study: Study, tunings: list[Tuning], observed: Observations) -> list[Trial]:
     """All trials requested now, replicate by replicate, done or not; later results may add more.
 
-    Where hyper-parameters are tuned, a cell's replicates are added when its tuning has ended, at its best values.
+    Where hyper-parameters are tuned, a cell's replicates are added when their tuning has ended, at its best values.
     """
     trials, rule = expand(study), study.grid.adaptive
     if study.space is not None and not study.space.searches:
@@ -26,9 +26,10 @@ def requested_trials(study: Study, tunings: list[Tuning], observed: Observations
 
 
 def _at_best_values(trials: list[Trial], tunings: list[Tuning]) -> list[Trial]:
-    """The trials of cells whose tuning has ended."""
-    best = {one.cell.name: one.best_settings for one in tunings}
-    settings = ((trial, best.get(trial.cell.name)) for trial in trials)
+    """The trials whose tuning has ended: that of their replicate, or the one of all replicates."""
+    best = {one.name: one.best_settings for one in tunings}
+    found = ((trial, best.get((trial.cell.name, trial.replicate))) for trial in trials)
+    settings = ((trial, own or best.get((trial.cell.name, 0))) for trial, own in found)
     return [replace(trial, settings=found) for trial, found in settings if found is not None]
 
 

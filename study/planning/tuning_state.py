@@ -1,4 +1,4 @@
-"""The state of each cell's tuning: one small file per cell, rewritten after every trial.
+"""The state of each tuning of a cell: one small file per tuning, rewritten after every trial.
 
     STORE/tuning/KEY.json    the suggested trials, in order, and how each ended
 
@@ -9,7 +9,7 @@ file is rebuilt from them without training, except for trials that were stopped 
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -17,13 +17,13 @@ from typing import Any, Literal
 from study.design.keys import Content, by_content, by_name
 from study.design.overrides import InvalidError
 from study.design.search_space import Parameter, Space, Values, distinct, is_small, outcome, suggested
-from study.design.study import Cell, Study, Trial, tuning_seed
+from study.design.study import Cell, Study, Trial, resampling_of, tuning_seed
 from study.store.results import Store
 from study.utils import json_text
 from study.utils.canonical_json import canonical_json
 from study.utils.errors import StudyError
 from study.utils.records import from_record
-from study.vit.subject import Settings
+from study.vit.subject import FIXED, Resampling, Settings
 
 VERSION = 1  # raised when a change to the code changes what is suggested
 
@@ -59,7 +59,7 @@ class Importances:
 
 @dataclass(frozen=True)
 class Tuning:
-    """The tuning of one cell."""
+    """The tuning of one cell, for all of its replicates or for one of them."""
 
     cell: Cell
     space: Space
@@ -68,6 +68,13 @@ class Tuning:
     trials: tuple[TuningTrial, ...] = ()
     importances: Importances = Importances()  # of a finished search
     content: Content = by_name
+    replicate: int = 0  # the only one that uses it; 0: all replicates
+    resampling: Resampling = FIXED
+
+    @property
+    def name(self) -> tuple[str, int]:
+        """The cell and the replicate; unique within a study."""
+        return self.cell.name, self.replicate
 
     @cached_property
     def settings(self) -> Settings:
@@ -101,6 +108,8 @@ class Tuning:
             **(
                 {"repeats": False} if is_small(self.parameters) else {}
             ),  # since then, settings of a small space are tried once
+            **({"replicate": self.replicate} if self.replicate > 1 else {}),
+            **self.resampling.changed(),
         }
         return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
 
@@ -174,7 +183,8 @@ class Tuning:
     def trial(self, trial: TuningTrial) -> Trial:
         """What to run for a tuning trial. Raises InvalidError for values that exclude each other."""
         settings = suggested(self.settings, self.parameters, trial.values)
-        return Trial(self.cell, settings, 0, tuning_seed(self.seed), trial.number)
+        seed = tuning_seed(self.seed, self.replicate)
+        return Trial(self.cell, settings, self.replicate, seed, trial.number, self.resampling)
 
     def with_trial(self, trial: TuningTrial) -> "Tuning":
         """A copy in which `trial` replaces the one of the same number."""
@@ -182,20 +192,30 @@ class Tuning:
 
 
 def load(study: Study, store: Store, content: Content = by_name) -> list[Tuning]:
-    """The tunings of all cells that can start, in order of cells; empty if nothing is tuned.
+    """The tunings that can start, replicate by replicate and in order of cells; empty if nothing is tuned.
 
     With a warm start, the other cells follow once the tuning of the baseline has finished. Raises StudyError for a
     damaged record.
     """
     if study.space is None:
         return []
-    baseline = _loaded(Tuning(study.baseline, study.space, study.grid.seed, None, content=content), store)
+    replicates = range(1, study.space.tunings + 1) if study.space.tunings > 1 else [0]
+    return [tuning for replicate in replicates for tuning in _of_replicate(study, replicate, store, content)]
+
+
+def _of_replicate(study: Study, replicate: int, store: Store, content: Content) -> Iterator[Tuning]:
+    assert study.space is not None
+    resampling = resampling_of(study.grid, replicate) if replicate else FIXED
+    first = Tuning(
+        study.baseline, study.space, study.grid.seed, None, (), Importances(), content, replicate, resampling
+    )
+    baseline = _loaded(first, store)
+    yield baseline
     if study.space.warm_start and not baseline.finished:
-        return [baseline]
+        return
     warm = baseline.best.values if study.space.warm_start and baseline.best else None
-    others = [cell for cell in study.cells[1:] if cell.excluded is None]
-    tunings = (Tuning(cell, study.space, study.grid.seed, warm, content=content) for cell in others)
-    return [baseline, *(_loaded(tuning, store) for tuning in tunings)]
+    for cell in study.included[1:]:
+        yield _loaded(replace(first, cell=cell, warm=warm), store)
 
 
 def save(tuning: Tuning, store: Store) -> None:
@@ -225,10 +245,16 @@ def num_remaining(study: Study, tunings: Iterable[Tuning]) -> tuple[int, int]:
     """How many tuning trials have not been suggested yet, and how many replicates wait for a tuning to finish."""
     if study.space is None:
         return 0, 0
-    known = {one.cell.name: one for one in tunings}
-    suggested = sum(len(one.within_budget) for one in known.values())
-    unfinished = 0 if study.space.searches else len(study.included) - sum(one.finished for one in known.values())
-    return len(study.included) * study.space.budget - suggested, unfinished * study.grid.least_replicates
+    known = list(tunings)
+    total = num_tunings(study)
+    suggested = sum(len(one.within_budget) for one in known)
+    unfinished = 0 if study.space.searches else total - sum(one.finished for one in known)
+    return total * study.space.budget - suggested, unfinished * study.grid.least_replicates // study.space.tunings
+
+
+def num_tunings(study: Study) -> int:
+    """How many tunings a study has: one per cell, or one per cell and replicate."""
+    return len(study.included) * study.space.tunings if study.space else 0
 
 
 def _loaded(tuning: Tuning, store: Store) -> Tuning:

@@ -135,15 +135,21 @@ def _trial_rows(study: Study, stored: _Stored, run_ids: Mapping[str, str]) -> li
     for trial in stored.state.trials:
         of_cell[trial.cell.name].append(_trial_row(trial, stored, run_ids))
     for tuning in stored.state.tunings if study.space and not study.space.searches else ():
-        of_cell[tuning.cell.name] = of_cell[tuning.cell.name] or list(_untuned_rows(study, tuning))
+        if tuning.best_settings is None:
+            of_cell[tuning.cell.name].extend(_untuned_rows(study, tuning))
     for cell in study.cells:
         if cell.excluded is not None:
             of_cell[cell.name] = [{"status": "excluded", "reason": cell.excluded}]
     return [
         {"study": study.name, "cell": cell.name, **cell.labels, **row}
         for cell in study.cells
-        for row in of_cell[cell.name]
+        for row in sorted(of_cell[cell.name], key=_replicate)
     ]
+
+
+def _replicate(row: Row) -> int:
+    found = row.get("replicate")
+    return found if isinstance(found, int) else 0
 
 
 def _trial_row(trial: Trial, stored: _Stored, run_ids: Mapping[str, str]) -> Row:
@@ -164,14 +170,14 @@ def _trial_row(trial: Trial, stored: _Stored, run_ids: Mapping[str, str]) -> Row
 
 
 def _untuned_rows(study: Study, tuning: Tuning) -> Iterator[Row]:
-    """Replicates that cannot run before their tuning is finished."""
+    """The replicates of a cell that cannot run before this tuning is finished."""
     status, reason = "missing", f"its tuning is not finished ({tuning.ended} of {plural(tuning.space.budget, 'trial')})"
     if tuning.all_failed:
         status, reason = (
             "failed",
             f"0 of {plural(tuning.space.budget, 'tuning trial')} succeeded; last error: {tuning.trials[-1].error}",
         )
-    for replicate in range(1, study.grid.least_replicates + 1):
+    for replicate in [tuning.replicate] if tuning.replicate else range(1, study.grid.least_replicates + 1):
         seed = replicate_seed(study.grid.seed, replicate)
         yield {"replicate": replicate, "seed": seed, "status": status, "reason": reason}
 
@@ -180,6 +186,7 @@ def _tuning_rows(stored: _Stored, run_ids: Mapping[str, str]) -> Iterator[Row]:
     for tuning in stored.state.tunings:
         for trial in tuning.within_budget:
             row: Row = {"cell": tuning.cell.name, "trial": trial.number, "status": trial.status, "reason": trial.error}
+            row["replicate"] = tuning.replicate or None
             row |= {"best": "yes" if tuning.best is trial else "", "val_accuracy": trial.val_accuracy}
             if trial.status == "stopped":
                 row |= {"epochs": trial.epochs, "reason": "pruned by early stopping"}
@@ -286,6 +293,7 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         not_covered=coverage.not_covered(study),
         data=tuple(dict.fromkeys(_how_read(stage, result) for stage, result in stored.finished)),
         notices=tuple(notices(stored.state)),
+        resample=study.grid.resample,
         tuning=_tuning_facts(study, stored),
     )
 
@@ -307,6 +315,7 @@ def _tuning_facts(study: Study, stored: _Stored) -> TuningFacts | None:
     importances = stored.state.tunings[0].importances
     return TuningFacts(
         budget=study.space.budget,
+        tunings=study.space.tunings,
         warm_start=study.space.warm_start,
         parameters=parameters,
         searches=study.space.searches,

@@ -268,10 +268,17 @@ def _tuning(analysis: Analysis) -> str:
     start = "the cells were tuned independently"
     if facts.warm_start:
         start = "the baseline was tuned first, and its best values were the first trial of all other cells"
+    each, use = "Every cell", "Replicates use the best values, with seeds that no tuning trial had."
+    if facts.tunings > 1:
+        each = "Every replicate of every cell"
+        use = (
+            "Each replicate had a tuning of its own, with other suggestions and seeds than the other replicates, and "
+            "used the best values of that, with a seed that no tuning trial had. So the spread over replicates "
+            "includes that of tuning."
+        )
     return (
-        f"Every cell had the same budget, {plural(facts.budget, 'tuning trial')}, and was tuned on validation data "
-        f"only; {start}. Replicates use the best values, with seeds that no tuning trial had. Failed trials count "
-        "towards the budget. `tuning.csv` has every tuning trial."
+        f"{each} had the same budget, {plural(facts.budget, 'tuning trial')}, and was tuned on validation data "
+        f"only; {start}. {use} Failed trials count towards the budget. `tuning.csv` has every tuning trial."
     )
 
 

@@ -307,9 +307,9 @@ def _tuning(analysis: Analysis) -> Iterator[Answer]:
     if facts is None or facts.searches:
         return
     warnings = "".join(f"; {sentence}" for sentence in edge_sentences(facts, analysis.tuned))
-    yield Answer(
-        "Tuning", f"every cell was tuned with {plural(facts.budget, 'trial')}, on validation data only{warnings}."
-    )
+    each = "every replicate of every cell" if facts.tunings > 1 else "every cell"
+    trials = plural(facts.budget, "trial")
+    yield Answer("Tuning", f"{each} was tuned with {trials}, on validation data only{warnings}.")
 
 
 def _unfinished(analysis: Analysis) -> Iterator[Answer]:

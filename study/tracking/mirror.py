@@ -209,7 +209,8 @@ class Mirror:
             "parent_key": stage.parent.key if stage.parent else "",
             "cell": "; ".join(trial.cell.name for trial in users)[:4000],
             "role": "tuning" if all(trial.tuning for trial in users) else "replicate",
-            **({"tuning": str(users[0].tuning)} if users[0].tuning else {"replicate": str(users[0].replicate)}),
+            **({"tuning": str(users[0].tuning)} if users[0].tuning else {}),
+            **({"replicate": str(users[0].replicate)} if users[0].replicate else {}),
         }
 
 

@@ -18,6 +18,8 @@ from study.store.results import Result, Store
 from study.tuning.importance import importances
 from study.tuning.sampler import suggest
 
+Name = tuple[str, int]  # of a tuning: its cell and its replicate
+
 
 class TuningStageSource(StageSource):
     """Suggests trials as earlier ones end, and records every step in the store."""
@@ -27,12 +29,12 @@ class TuningStageSource(StageSource):
         self._study, self._store, self._contents = study, store, contents or Contents(store)
         self._searches = study.space is not None and study.space.searches
         self._given: set[str] = set()  # keys of stages
-        self._waiting: dict[str, list[tuple[str, int]]] = {}  # key of a stage -> cells and numbers of its trials
-        self._tunings: dict[str, Tuning] = {}  # by cell
+        self._waiting: dict[str, list[tuple[Name, int]]] = {}  # key of a stage -> its tunings and numbers of trials
+        self._tunings: dict[Name, Tuning] = {}
         self._changed = True  # whether a trial has ended since the last call of `more`
         self._latencies: dict[str, float] = {}  # milliseconds by shape of the model
         for tuning in tuning_state.load(study, store, self._contents.of):
-            self._tunings[tuning.cell.name] = tuning
+            self._tunings[tuning.name] = tuning
             if tuning.all_failed:  # failed trials are retried by the next run
                 self._save(replace(tuning, trials=()))
 
@@ -45,18 +47,18 @@ class TuningStageSource(StageSource):
         if not self._changed:
             return []
         self._changed = False
-        if len(self._tunings) < len(self._study.included):
+        if len(self._tunings) < tuning_state.num_tunings(self._study):
             for tuning in tuning_state.load(self._study, self._store, self._contents.of):
-                self._tunings.setdefault(tuning.cell.name, tuning)
-        stages = [stage for cell in self._tunings for stage in self._advance(cell)]
+                self._tunings.setdefault(tuning.name, tuning)
+        stages = [stage for name in self._tunings for stage in self._advance(name)]
         if self._searches or any(tuning.finished for tuning in self._tunings.values()):
             stages += StudyState.look(self._study, self._store, self._contents).stages.values()
         return self._new(stages)
 
     def ended(self, outcome: Outcome) -> None:
-        for cell, number in self._waiting.pop(outcome.stage.key, []):
-            trial = self._tunings[cell].trials[number - 1]
-            self._end(cell, self._with_outcome(trial, outcome))
+        for name, number in self._waiting.pop(outcome.stage.key, []):
+            trial = self._tunings[name].trials[number - 1]
+            self._end(name, self._with_outcome(trial, outcome))
             self._changed = True
 
     @property
@@ -78,34 +80,34 @@ class TuningStageSource(StageSource):
                     curves.append({int(row["epoch"]): row["val_accuracy"] for row in result.history})
         return curves
 
-    def _advance(self, cell: str) -> Iterator[Stage]:
+    def _advance(self, name: Name) -> Iterator[Stage]:
         """Suggest trials until some have to run; yields their stages. Trials with a known ending need no run."""
         while True:
-            for trial in self._tunings[cell].open:
-                yield from self._start(cell, trial)
-            tuning = self._tunings[cell]
+            for trial in self._tunings[name].open:
+                yield from self._start(name, trial)
+            tuning = self._tunings[name]
             if not tuning.num_to_suggest:
                 return
             self._save(replace(tuning, trials=(*tuning.trials, *suggest(tuning))))
 
-    def _start(self, cell: str, trial: TuningTrial) -> list[Stage]:
+    def _start(self, name: Name, trial: TuningTrial) -> list[Stage]:
         """The stages of a trial; none if its result is stored or its values exclude each other, which ends it."""
-        tuning = self._tunings[cell]
+        tuning = self._tunings[name]
         try:
             stages = self._contents.stages_of(tuning.trial(trial), self._store.has)
         except InvalidError as error:
-            self._end(cell, _failed(trial, f"{error.path}: {error.message}"))
+            self._end(name, _failed(trial, f"{error.path}: {error.message}"))
             return []
         last = stages[-1]
         if self._store.has(last):
-            self._end(cell, self._with_result(trial, last))
+            self._end(name, self._with_result(trial, last))
             return []
         if twin := tuning.duplicate_of(trial):
-            self._end(cell, replace(twin, number=trial.number, attributes=trial.attributes))
+            self._end(name, replace(twin, number=trial.number, attributes=trial.attributes))
             return []
         waiting = self._waiting.setdefault(last.key, [])
-        if (cell, trial.number) not in waiting:
-            waiting.append((cell, trial.number))
+        if (name, trial.number) not in waiting:
+            waiting.append((name, trial.number))
         return stages
 
     def _with_outcome(self, trial: TuningTrial, outcome: Outcome) -> TuningTrial:
@@ -140,13 +142,13 @@ class TuningStageSource(StageSource):
                 self._latencies[shape] = latency_ms(folder)
         return self._latencies[shape]
 
-    def _end(self, cell: str, trial: TuningTrial) -> None:
-        self._save(self._tunings[cell].with_trial(trial))
+    def _end(self, name: Name, trial: TuningTrial) -> None:
+        self._save(self._tunings[name].with_trial(trial))
 
     def _save(self, tuning: Tuning) -> None:
         if self._searches and tuning.finished:
             tuning = replace(tuning, importances=importances(tuning))
-        self._tunings[tuning.cell.name] = tuning
+        self._tunings[tuning.name] = tuning
         tuning_state.save(tuning, self._store)
 
     def _new(self, stages: list[Stage]) -> list[Stage]:

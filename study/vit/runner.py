@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import Tensor
 
+from study.vit import subject
 from study.vit.data import combined, describe, how_read, load
 from study.vit.settings import Pretrain
 from study.vit.stages import StageSettings
-from study.vit.subject import num_classes
 from study.vit.training import Diverged, Execution, Snapshot, Trained, finetune, pace, pretrain
 from study.vit.training.loop import OnEpoch
 from study.vit.training.pace import Pace
@@ -38,8 +38,9 @@ def load_data(stage: StageSettings, device: str) -> str:
 
 def how_data_were_read(stage: StageSettings, device: str) -> str:
     """How a stage's data set was read, in one line with exact numbers; loads it if `load_data` has not."""
-    size = stage.encoder.image_size
-    return how_read(combined(describe(stage.dataset), load(stage.dataset, size, device).info), size)
+    name, size = stage.data
+    found = combined(describe(name), load(name, size, device, stage.resampling.split).info)
+    return how_read(found, size) + subject.how_resampled(name, stage.resampling.split is not None)
 
 
 def train(
@@ -56,8 +57,8 @@ def train(
     torch.OutOfMemoryError.
     """
     if isinstance(stage.recipe, Pretrain):
-        return pretrain(stage.encoder, stage.recipe, seed, device, on_epoch, execution)
-    return finetune(stage.encoder, stage.recipe, parent, seed, device, on_epoch, execution)
+        return pretrain(stage.encoder, stage.recipe, seed, device, on_epoch, execution, stage.resampling)
+    return finetune(stage.encoder, stage.recipe, parent, seed, device, on_epoch, execution, stage.resampling)
 
 
 def model_config(stage: StageSettings, trained: Trained) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def model_config(stage: StageSettings, trained: Trained) -> dict[str, Any]:
         **trained.data,
     }
     if not isinstance(stage.recipe, Pretrain):
-        config["num_classes"] = num_classes(stage)
+        config["num_classes"] = subject.num_classes(stage)
     return config
 
 

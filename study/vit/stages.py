@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal, Self
 
 from study.utils.canonical_json import canonical_json
+from study.vit.resampling import FIXED, Resampling
 from study.vit.settings import Encoder, Finetune, Pretrain, Settings
 
 Kind = Literal["pretrain", "finetune"]
@@ -25,6 +26,7 @@ class StageSettings:
 
     encoder: Encoder
     recipe: Pretrain | Finetune
+    resampling: Resampling = FIXED
 
     RECIPES: ClassVar[dict[Kind, type[Pretrain] | type[Finetune]]] = {"pretrain": Pretrain, "finetune": Finetune}
 
@@ -43,7 +45,7 @@ class StageSettings:
 
     @property
     def data(self) -> tuple[str, int]:
-        """The data set and the image size to which it is decoded: stages with equal values use the same tensors."""
+        """The data set and the image size to which it is decoded: stages with equal values use the same images."""
         return self.recipe.dataset, self.encoder.image_size
 
     @property
@@ -60,21 +62,24 @@ class StageSettings:
 
     def changed(self) -> dict[str, Any]:
         """The settings that differ from their defaults, by section, as plain JSON."""
-        return {"encoder": self.encoder.changed(), self.kind: self.recipe.changed()}
+        return {"encoder": self.encoder.changed(), self.kind: self.recipe.changed(), **self.resampling.changed()}
 
     def by_section(self) -> dict[str, Any]:
         """All settings by section, defaults included, as plain JSON."""
-        return {"encoder": self.encoder.model_dump(mode="json"), self.kind: self.recipe.model_dump(mode="json")}
+        own = {"encoder": self.encoder.model_dump(mode="json"), self.kind: self.recipe.model_dump(mode="json")}
+        return {**own, **self.resampling.changed()}
 
     def dump(self) -> dict[str, Any]:
-        """All settings as they are stored: `encoder` and `recipe`."""
-        return {"encoder": self.encoder.model_dump(mode="json"), "recipe": self.recipe.model_dump(mode="json")}
+        """All settings as they are stored: `encoder`, `recipe`, and `resample` where data are drawn anew."""
+        own = {"encoder": self.encoder.model_dump(mode="json"), "recipe": self.recipe.model_dump(mode="json")}
+        return {**own, **self.resampling.changed()}
 
     @classmethod
     def load(cls, kind: str, data: dict[str, Any]) -> Self:
         """The inverse of `dump`. Raises pydantic's ValidationError for invalid settings, KeyError for missing ones."""
         recipe = cls.RECIPES[kind]  # type: ignore[index]  # an unknown kind is a KeyError
-        return cls(Encoder.model_validate(data["encoder"]), recipe.model_validate(data["recipe"]))
+        encoder = Encoder.model_validate(data["encoder"])
+        return cls(encoder, recipe.model_validate(data["recipe"]), Resampling.of(data))
 
     @property
     def model_shape(self) -> str:
@@ -88,18 +93,21 @@ class StageSettings:
         return canonical_json({"kind": self.kind, "encoder": self.encoder.changed(), "recipe": recipe.changed()})
 
 
-def stages_of(settings: Settings) -> tuple[StageSettings, ...]:
-    """A trial's stages in order. Each starts from the weights of the previous one; the last has the trial's result."""
-    finetune = StageSettings(settings.encoder, settings.finetune)
+def stages_of(settings: Settings, resampling: Resampling = FIXED) -> tuple[StageSettings, ...]:
+    """A trial's stages in order. Each starts from the weights of the previous one; the last has the trial's result.
+
+    All stages of a trial have the same split: no image that it is tested on was seen in pre-training.
+    """
+    finetune = StageSettings(settings.encoder, settings.finetune, resampling)
     if settings.pretrain is None:
         return (finetune,)
-    return _pretraining(settings.encoder, settings.pretrain), finetune
+    return _pretraining(settings.encoder, settings.pretrain, resampling), finetune
 
 
 @lru_cache(maxsize=10_000)
-def _pretraining(encoder: Encoder, recipe: Pretrain) -> StageSettings:
+def _pretraining(encoder: Encoder, recipe: Pretrain, resampling: Resampling) -> StageSettings:
     """One object for all trials that share it."""
-    return StageSettings(encoder, recipe)
+    return StageSettings(encoder, recipe, resampling)
 
 
 def without_pretraining(settings: Settings) -> dict[str, Any]:

@@ -4,7 +4,8 @@ Settings, StageSettings, stages_of   settings of a trial, and its stages
 describe, available, is_own_data     data sets
 content, check_content               the digest of own data
 data_digest, decoded_digest          the digest of a data set's images and labels
-how_read                             classes, splits, resizing and what is left out, in one line
+how_read, how_resampled              classes, splits, resizing and what is left out, in one line; what is drawn anew
+Resampling, FIXED, drawn_splits      seeds of a replicate's split and subset; which splits can be drawn anew
 check_data, model_size, stage_facts  validation of a stage's data set, and the size of its model
 """
 
@@ -16,19 +17,30 @@ from pathlib import Path
 from study.utils.errors import StudyError
 from study.utils.frozen_model import FieldError
 from study.vit import counts, data
-from study.vit.data import DatasetInfo, available, content, decoded_digest, describe, described_after_decoding
+from study.vit.data import (
+    DatasetInfo,
+    available,
+    content,
+    decoded_digest,
+    describe,
+    described_after_decoding,
+    drawn_splits,
+)
 from study.vit.data import convert as convert_data
 from study.vit.data import digest as data_digest
 from study.vit.data import is_own as is_own_data
 from study.vit.export.form import Form
+from study.vit.resampling import FIXED, Resampling
 from study.vit.settings import Encoder, Pretrain, Settings
 from study.vit.stages import VERSIONS, StageSettings, stages_of, without_pretraining
 
 __all__ = [
+    "FIXED",
     "STAGE_KINDS",
     "DatasetInfo",
     "Form",
     "ModelSize",
+    "Resampling",
     "Settings",
     "StageSettings",
     "available",
@@ -40,8 +52,10 @@ __all__ = [
     "decoded_digest",
     "describe",
     "described_after_decoding",
+    "drawn_splits",
     "epoch_macs",
     "how_read",
+    "how_resampled",
     "is_own_data",
     "model_size",
     "stage_facts",
@@ -110,6 +124,15 @@ def how_read(name: str, size: int) -> str:
     """
     info, decoded = describe(name), described_after_decoding(name, size)
     return data.how_read(data.combined(info, decoded) if decoded else info, size)
+
+
+def how_resampled(name: str, split: bool) -> str:
+    """What to add to `how_read` where `split` is drawn anew; empty if it is not, or if the data give all splits.
+
+    Raises StudyError as `describe` does.
+    """
+    drawn = drawn_splits(name) if split else ()
+    return f"; {', '.join(drawn[:-1])} and {drawn[-1]} are drawn anew for each replicate" if drawn else ""
 
 
 def check_content(dataset: str, expected: str) -> None:

@@ -23,9 +23,10 @@ def is_tuned(analysis: Analysis) -> bool:
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     facts = analysis.facts.tuning
     trials = plural(facts.budget if facts else 0, "trial")
+    each = "cell and replicate" if facts and facts.tunings > 1 else "cell"
     return Table(
         tuple(_columns(rows, [parameter.name for parameter in facts.parameters] if facts else [])),
-        f"Best hyper-parameters of every cell, selected on validation data from {trials} per cell. An edge is the "
+        f"Best hyper-parameters of every cell, selected on validation data from {trials} per {each}. An edge is the "
         f"outer {100 * EDGE:.0f} % of a range beyond which the field accepts values.",
         "tuning.csv",
     )
@@ -33,6 +34,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
 
 def _columns(rows: pd.DataFrame, parameters: list[str]) -> Iterator[Column]:
     yield Column.text("cell", rows["cell"])
+    if rows["replicate"].any():
+        yield Column.of("replicate", formats.count, rows["replicate"])
     yield Column.of("trials", str, [f"{row.ended}/{row.budget}" for row in rows.itertuples()])
     if rows["failed"].any():
         yield Column.of("failed", str, rows["failed"])

@@ -13,7 +13,7 @@ unreadable             the files that cannot be read, in one message
 unchanged              what is known of folders until they change
 examples, encoded      encoded images and labels; from them to a whole data set
 images, deep, arrays   decoding and resizing; images with more than 8 bits; decoded images in memory
-splits                 train, validation and test by content
+splits, resplit        train, validation and test by content; drawn anew
 conversion, converters data sets of other formats to Parquet files
 reading, checked       how a data set is read, in one line; whether what was read is what was described
 cache, tensors         decoded data on disk; tensors on a device
@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from study.utils.errors import StudyError
+from study.vit.data.arrays import SPLITS
 from study.vit.data.catalogue import OWN, find, names
 from study.vit.data.dataset import Dataset, DatasetInfo, Split
 from study.vit.data.reading import combined, how_read, split_sizes
@@ -42,6 +43,7 @@ __all__ = [
     "describe",
     "described_after_decoding",
     "digest",
+    "drawn_splits",
     "how_read",
     "is_own",
     "load",
@@ -59,6 +61,13 @@ def describe(name: str) -> DatasetInfo:
         return find(name).describe()
 
 
+def drawn_splits(name: str) -> tuple[str, ...]:
+    """The splits that `split_seed` draws anew, train included; none if all of them are given. Raises StudyError."""
+    with _naming(name):
+        shares = find(name).shares()
+        return tuple(split for split in SPLITS if split == "train" or split in shares) if shares else ()
+
+
 def available(name: str) -> None:
     """Raise StudyError, within seconds and with suggestions, if `load` could not read the data set."""
     from study.vit.data import cache
@@ -69,19 +78,21 @@ def available(name: str) -> None:
             source.available()
 
 
-def load(name: str, size: int, device: str = "cpu") -> Dataset:
+def load(name: str, size: int, device: str = "cpu", split_seed: int | None = None) -> Dataset:
     """A data set as uint8 tensors on `device`. Calls within a process share the tensors: never write to them.
 
     Images keep their own size if all are squares of one size of at most `size` pixels. Otherwise the centre square of
     each image is resized to `size` x `size`. Images are therefore never larger than `size`; upscaling is left to
     training, which does it in batches on the device. The number of channels is that of the data set.
 
+    With `split_seed`, the splits of `drawn_splits` are drawn anew, see `resplit`.
+
     Raises StudyError if the data set is unknown or unavailable, or if its files are invalid.
     """
     from study.vit.data.tensors import load as load_tensors
 
     with _naming(name):
-        return load_tensors(find(name), size, device)
+        return load_tensors(find(name), size, device, split_seed)
 
 
 def described_after_decoding(name: str, size: int) -> DatasetInfo | None:

@@ -3,6 +3,7 @@
 Shapes: N images, C channels, H height, W width.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from study.vit.data.dataset import DatasetInfo
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 LEVELS = 16
+PRINT = 32  # bytes of a fingerprint
 SPLITS = ("train", "validation", "test")
 
 
@@ -22,6 +24,7 @@ class Part:
 
     images: Pixels  # (N, C, H, W)
     labels: Labels | None  # (N,)
+    prints: Pixels | None = None  # (N, 32) fingerprints of the images as read; None if no split is by content
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,18 @@ def uniform(images_NCHW: Pixels) -> int:
     return int((range_NC.max(1) < LEVELS).sum())
 
 
-def select(images_NCHW: Pixels, labels_N: Labels | None, indices: dict[str, NDArray[np.intp]]) -> dict[str, Part]:
+def rows_of(prints: Sequence[bytes]) -> Pixels:
+    """Fingerprints as an array, one row each."""
+    return np.frombuffer(bytearray(b"".join(prints)), np.uint8).reshape(len(prints), PRINT)
+
+
+def select(
+    images_NCHW: Pixels, labels_N: Labels | None, indices: dict[str, NDArray[np.intp]], prints: Sequence[bytes]
+) -> dict[str, Part]:
     """One part per split, with the images at its `indices`; a split without indices is empty."""
-    none = np.empty(0, np.intp)
+    none, prints_NB = np.empty(0, np.intp), rows_of(prints)
     return {
-        split: Part(images_NCHW[chosen], None if labels_N is None else labels_N[chosen])
+        split: Part(images_NCHW[chosen], None if labels_N is None else labels_N[chosen], prints_NB[chosen])
         for split in SPLITS
         for chosen in [indices.get(split, none)]
     }

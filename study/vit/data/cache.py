@@ -127,6 +127,7 @@ def _write(decoded: Decoded, place: Path) -> Path | None:
 
     arrays: dict[str, Pixels | Labels] = {f"{split}.images": part.images for split, part in decoded.parts.items()}
     arrays |= {f"{split}.labels": part.labels for split, part in decoded.parts.items() if part.labels is not None}
+    arrays |= {f"{split}.prints": part.prints for split, part in decoded.parts.items() if part.prints is not None}
     metadata = {"info": json.dumps(asdict(decoded.info)), "digest": digest(decoded)}
     try:
         with _temporary(place) as file:

@@ -45,14 +45,21 @@ class Split:
 
     images: torch.Tensor  # (N, C, H, W) uint8
     labels: torch.Tensor | None  # (N,) int64 from 0 to classes - 1; None if the data set has no labels
+    prints: torch.Tensor | None = None  # (N, 32) uint8 fingerprints on the CPU; None if no split is by content
 
     def __len__(self) -> int:
         return len(self.images)
 
+    def take(self, rows: torch.Tensor) -> Split:
+        """The images at these rows, in this order."""
+        near = rows.to(self.images.device)
+        labels = None if self.labels is None else self.labels[near]
+        return Split(self.images[near], labels, None if self.prints is None else self.prints[rows.cpu()])
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set on a device. Splits are the same for every trial.
+    """A data set on a device. Splits are the same for every trial, unless they are drawn anew by replicate.
 
     A split that was taken from train has no file in common with it. Given splits may: `info.in_train` has the number,
     which `plan`, `run` and the report show. Models are selected on validation data and reported on test data. Without
@@ -63,7 +70,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    digest: str  # SHA-256 of all images and labels as loaded, in hexadecimal; identifies the data in records
+    digest: str  # SHA-256 of all images and labels as loaded, in hexadecimal, before splits are drawn anew
 
     def facts(self) -> dict[str, Any]:
         """What using a trained model needs to know, as plain JSON: names of the classes, and how images were loaded."""

@@ -11,7 +11,7 @@ from study.vit.data.images import fit
 from study.vit.data.source import Source
 from study.vit.data.splits import fingerprints, percent, split_by_content
 
-SHARES = {"validation": Fraction(15, 100), "test": Fraction(25, 100)}
+SHARES: dict[str, Fraction] = {"validation": Fraction(15, 100), "test": Fraction(25, 100)}
 
 
 class Digits(Source):
@@ -34,6 +34,9 @@ class Digits(Source):
     def fingerprint(self) -> str:
         return f"1, scikit-learn {version('scikit-learn')}"
 
+    def shares(self) -> dict[str, Fraction]:
+        return SHARES
+
     def read(self, size: int) -> Decoded:
         from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
@@ -41,4 +44,4 @@ class Digits(Source):
         images_NCHW = ((255 * values_NV.astype(np.int64) + 8) // 16).astype(np.uint8).reshape(-1, 1, 8, 8)
         prints = fingerprints(image.tobytes() for image in images_NCHW)
         chosen = split_by_content(prints, labels_N.tolist(), SHARES)
-        return Decoded(self.describe(), select(fit(images_NCHW, size), labels_N.astype(np.int64), chosen))
+        return Decoded(self.describe(), select(fit(images_NCHW, size), labels_N.astype(np.int64), chosen, prints))

@@ -8,7 +8,7 @@ import numpy as np
 
 from study.utils.errors import StudyError
 from study.utils.text import plural
-from study.vit.data.arrays import SPLITS, Decoded, Labels, Part, uniform
+from study.vit.data.arrays import SPLITS, Decoded, Labels, Part, rows_of, uniform
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.deep import white_values
 from study.vit.data.examples import Example
@@ -60,7 +60,10 @@ def assemble(info: DatasetInfo, encoded: Mapping[str, Iterable[Example]], size: 
     own_sides = {tile.own_side for tile in tiles}
     side = min(own_sides) if len(own_sides) == 1 and min(own_sides) <= size else size
     channels = 3 if any(tile.pixels.ndim == 3 for tile in tiles) else 1
-    parts = {split: Part(stack(plain[split], side, channels), part.labels) for split, part in rows.items()}
+    parts = {
+        split: Part(stack(plain[split], side, channels), part.labels, rows_of(part.prints))
+        for split, part in rows.items()
+    }
     known = replace(
         info,
         image_size=info.image_size if len(own_sides) == 1 else None,

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from study.utils.errors import StudyError
@@ -61,21 +62,26 @@ def known(
         raise StudyError(f"data set {name!r} contains no images")
     headers = list(_headers(first))
     sides = {side for image in headers for side in (image.width, image.height)}
-    taken = missing_shares(counts.keys(), class_names is not None)
+    shares = missing_shares(counts.keys(), class_names is not None)
     return DatasetInfo(
         name=name,
         image_size=sides.pop() if len(sides) == 1 else None,
         channels=max(image.channels for image in headers),
         classes=None if class_names is None else len(class_names),
-        splits=None if taken else {split: sum(counts.get(split, ())) for split in SPLITS},
+        splits=None if shares else {split: sum(counts.get(split, ())) for split in SPLITS},
         description="own data" + (", no labels: for pre-training only" if class_names is None else ""),
         source=str(existing(name)),
         licence="unknown",
         class_names=class_names,
         counts=counts,
-        origins={**origins, **{split: f"{percent(share)} of train, by content" for split, share in taken.items()}},
+        origins={**origins, **{split: f"{percent(share)} of train, by content" for split, share in shares.items()}},
         left_out=tuple(left_out),
     )
+
+
+def taken(described: DatasetInfo) -> dict[str, Fraction]:
+    """The splits of own data that are taken from train, and their shares of it."""
+    return missing_shares((described.counts or {}).keys(), described.classes is not None)
 
 
 def _headers(images: Sequence[Example]) -> Iterator[Header]:

@@ -7,13 +7,14 @@ no validation split, a stratified tenth of its training images is used.
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from study.utils.errors import StudyError
 from study.vit.data.arrays import SPLITS, Decoded
 from study.vit.data.dataset import DatasetInfo
-from study.vit.data.encoded import MISSING_SHARES, assemble
+from study.vit.data.encoded import assemble, missing_shares
 from study.vit.data.examples import Example, from_files, from_splits, literal, quiet_datasets
 from study.vit.data.hub_classes import CIFAR10, CIFAR100, DIGITS, FASHION_MNIST
 from study.vit.data.source import Source
@@ -145,6 +146,9 @@ class Hub(Source):
         known = SETS[self.name]
         return f"1, {known.repository} {known.config} {known.revision}"
 
+    def shares(self) -> dict[str, Fraction]:
+        return _shares(SETS[self.name])
+
     def available(self) -> None:
         if not cached(SETS[self.name]):
             self._check_hub()
@@ -197,9 +201,11 @@ class Hub(Source):
 
 def _origins(known: HubSet) -> dict[str, str]:
     origins = {split: f"official {split} split" for split in SPLITS}
-    if not known.has_validation:
-        origins["validation"] = f"{percent(MISSING_SHARES['validation'])} of train, by content"
-    return origins
+    return origins | {split: f"{percent(share)} of train, by content" for split, share in _shares(known).items()}
+
+
+def _shares(known: HubSet) -> dict[str, Fraction]:
+    return missing_shares(("train", "test", *(["validation"] if known.has_validation else [])), labelled=True)
 
 
 def cached(known: HubSet) -> dict[str, list[str]] | None:

@@ -6,6 +6,7 @@ used for pre-training only.
 """
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from itertools import islice
 
 from study.utils.errors import StudyError
@@ -15,7 +16,7 @@ from study.vit.data.content_digest import Member, digest
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import assemble
 from study.vit.data.examples import Example
-from study.vit.data.folders import PEEK, existing, known
+from study.vit.data.folders import PEEK, existing, known, taken
 from study.vit.data.source import Source
 
 
@@ -46,6 +47,9 @@ class ImageFolder(Source):
             for file, name in folders[split].class_names.items()
         ]
         return digest(existing(self.name), members)
+
+    def shares(self) -> dict[str, Fraction]:
+        return taken(self.describe())
 
     def read(self, size: int) -> Decoded:
         info, folders = self.describe(), self._folders()

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from study.vit.data.content_digest import Member, digest
 from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import assemble
 from study.vit.data.examples import Example, example
-from study.vit.data.folders import PEEK, SPLIT_WORDS, existing, known
+from study.vit.data.folders import PEEK, SPLIT_WORDS, existing, known, taken
 from study.vit.data.label_values import Encoding, are_secret, check_column, encoding
 from study.vit.data.shards import left_out, split_files
 from study.vit.data.source import Source
@@ -69,6 +70,9 @@ class Parquet(Source):
             for member in members_of(file, f"{split}\0{number}", column)
         ]
         return digest(existing(self.name), members)
+
+    def shares(self) -> dict[str, Fraction]:
+        return taken(self.describe())
 
     def read(self, size: int) -> Decoded:
         tables = self._tables()

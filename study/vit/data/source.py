@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from study.vit.data.dataset import DatasetInfo
@@ -32,6 +34,13 @@ class Source(ABC):
     def content(self) -> str | None:
         """SHA-256 of the files of own data, whatever their path; None for data sets that their name identifies."""
         return None
+
+    def shares(self) -> Mapping[str, Fraction]:
+        """The splits that are taken from train by content, and their shares of it; without one that the data give.
+
+        `resample` draws these splits anew. Their images need fingerprints.
+        """
+        return {}
 
     @abstractmethod
     def read(self, size: int) -> Decoded:

@@ -19,6 +19,11 @@ def fingerprints(images: Iterable[bytes]) -> list[bytes]:
     return [hashlib.sha256(image).digest() for image in images]
 
 
+def reordered(prints: Iterable[bytes], seed: int) -> list[bytes]:
+    """Fingerprints in another random order for each seed; those of copies stay equal."""
+    return [hashlib.sha256(f"split={seed}\0".encode() + image).digest() for image in prints]
+
+
 def split_by_content(
     prints: Sequence[bytes], labels: Sequence[int] | None, shares: Mapping[str, Fraction]
 ) -> dict[str, NDArray[np.intp]]:

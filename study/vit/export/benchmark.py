@@ -24,7 +24,7 @@ def export_and_measure(stage: StageSettings, folder: Path, fp32: Path, int8: Pat
     assert isinstance(stage.recipe, Finetune), "the last stage of a trial is fine-tuning"
     onnx.export_onnx(load_folder(folder), fp32)
     onnx.quantize_onnx(fp32, int8)
-    images = prepare(stage.recipe, stage.encoder, torch.device("cpu")).validation
+    images = prepare(stage.recipe, stage.encoder, torch.device("cpu"), stage.resampling).validation
     return _measure(fp32, images), _measure(int8, images)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from study.utils.errors import StudyError
 from study.vit import settings
 from study.vit.data import Dataset, Split, load
+from study.vit.resampling import FIXED, Resampling
 from study.vit.training.augment import Draws, augment
 from study.vit.training.images import Normalization, fit_images, shares
 from study.vit.training.seeds import generator
@@ -36,17 +37,18 @@ class Prepared:
         return _fitted(split, self.size, self.channels)
 
 
-def prepare(recipe: settings.Recipe, encoder: settings.Encoder, device: torch.device) -> Prepared:
+def prepare(
+    recipe: settings.Recipe, encoder: settings.Encoder, device: torch.device, resampling: Resampling = FIXED
+) -> Prepared:
     """Load a recipe's data set with the encoder's image size and channels.
 
     Raises StudyError for an unknown data set, one without validation images, or one with fewer training images than
     `train_images`.
     """
-    dataset = load(recipe.dataset, encoder.image_size, str(device))
+    dataset = load(recipe.dataset, encoder.image_size, str(device), resampling.split)
     if not len(dataset.validation):
         raise StudyError(f"data set {recipe.dataset!r} has no validation images; training requires some")
-    chosen = dataset.train if recipe.train_images is None else draw(dataset.train, recipe.train_images, recipe.dataset)
-    train = _fitted(chosen, encoder.image_size, encoder.channels)
+    train = _fitted(_subset(dataset, recipe, resampling.train_images or 0), encoder.image_size, encoder.channels)
     validation = _fitted(dataset.validation, encoder.image_size, encoder.channels)
     normalization = Normalization.of(train.images)
     return Prepared(dataset, train, validation, normalization, encoder.image_size, encoder.channels)
@@ -56,18 +58,23 @@ def _fitted(split: Split, size: int, channels: int) -> Split:
     return Split(fit_images(split.images, size, channels), split.labels)
 
 
-def draw(split: Split, count: int, name: str) -> Split:
-    """A stratified subset of `count` images: the same in every trial, and contained in every larger subset.
+def _subset(dataset: Dataset, recipe: settings.Recipe, seed: int) -> Split:
+    if recipe.train_images is None:
+        return dataset.train
+    return draw(dataset.train, recipe.train_images, recipe.dataset, seed)
+
+
+def draw(split: Split, count: int, name: str, seed: int = 0) -> Split:
+    """A stratified subset of `count` images: the same in every trial with this seed, and contained in every larger one.
 
     Raises StudyError if the split is smaller; `name` is the name of the data set, for the message.
     """
     if count > len(split):
         raise StudyError(f"train_images {count} exceeds the {len(split)} training images of data set {name!r}")
-    order_N = torch.randperm(len(split), generator=generator(torch.device("cpu"), 0, "train images"))
+    order_N = torch.randperm(len(split), generator=generator(torch.device("cpu"), seed, "train images"))
     if split.labels is not None:
         order_N = _by_class(order_N, split.labels.cpu())
-    rows = order_N[:count].sort().values.to(split.images.device)
-    return Split(split.images[rows], None if split.labels is None else split.labels[rows])
+    return split.take(order_N[:count].sort().values)
 
 
 def _by_class(order_N: Tensor, labels_N: Tensor) -> Tensor:

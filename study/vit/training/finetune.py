@@ -11,6 +11,7 @@ from torch import Tensor
 from study.utils.errors import StudyError
 from study.vit import settings
 from study.vit.models import Classifier, build_encoder
+from study.vit.resampling import FIXED, Resampling
 from study.vit.training.batches import Prepared, TrainingBatches, prepare
 from study.vit.training.device import chosen, compiled, peak_memory, reset_peak
 from study.vit.training.execution import WHOLE, Execution
@@ -31,6 +32,7 @@ def finetune(
     device: str,
     on_epoch: OnEpoch,
     execution: Execution = WHOLE,
+    resampling: Resampling = FIXED,
 ) -> Trained:
     """Train a classifier from an encoder's pre-trained `weights`, or from scratch (None), and return its weights.
 
@@ -42,7 +44,7 @@ def finetune(
     or weights of another encoder, Diverged if a loss becomes NaN or inf, torch.OutOfMemoryError.
     """
     place = chosen(device)
-    data = prepare(recipe, encoder, place)
+    data = prepare(recipe, encoder, place, resampling)
     classes = data.dataset.info.classes
     if classes is None:
         raise StudyError(f"data set {recipe.dataset!r} has no labels; it can be used for pre-training only")

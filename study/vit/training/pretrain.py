@@ -10,6 +10,7 @@ from torch import Tensor
 
 from study.vit import settings
 from study.vit.models import MaskedAutoencoder, build_encoder
+from study.vit.resampling import FIXED, Resampling
 from study.vit.training.batches import Prepared, TrainingBatches, in_parts, prepare
 from study.vit.training.device import chosen, compiled, peak_memory, precise, reset_peak
 from study.vit.training.execution import WHOLE, Execution
@@ -27,6 +28,7 @@ def pretrain(
     device: str,
     on_epoch: OnEpoch,
     execution: Execution = WHOLE,
+    resampling: Resampling = FIXED,
 ) -> Trained:
     """Train an encoder from random weights to reconstruct masked patches, and return the encoder's weights.
 
@@ -36,7 +38,7 @@ def pretrain(
     torch.OutOfMemoryError.
     """
     place = chosen(device)
-    data = prepare(recipe, encoder, place)
+    data = prepare(recipe, encoder, place, resampling)
     reset_peak(place)
     with own_random_state(place):
         seed_global(place, seed, "parameters")
