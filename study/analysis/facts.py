@@ -145,7 +145,6 @@ class StudyFacts(Facts):
     covered: tuple[str, ...] = COVERED  # sources of chance that differ between replicates
     not_covered: tuple[str, ...] = NOT_COVERED  # and those that do not
     data: tuple[str, ...] = ()  # how each data set was read for the results, one line each
-    resample: tuple[str, ...] = ()  # what is drawn anew for each replicate: split, train_images
     notices: tuple[str, ...] = ()  # what to know before any number, see `study.planning.notices`
     tuning: TuningFacts | None = None
 

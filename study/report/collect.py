@@ -293,7 +293,6 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         not_covered=coverage.not_covered(study),
         data=tuple(dict.fromkeys(_how_read(stage, result) for stage, result in stored.finished)),
         notices=tuple(notices(stored.state)),
-        resample=study.grid.resample,
         tuning=_tuning_facts(study, stored),
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from study.analysis.facts import StudyFacts
 from study.design.study import Study
+from study.utils.errors import StudyError
 from study.vit import subject
 
 AFTER_STOPPING = (
@@ -47,16 +48,54 @@ def _routes_with_noise(settings: subject.Settings) -> bool:
     return settings.encoder.router_noise and max([*settings.encoder.num_experts, *decoder]) > 1
 
 
+def _drawn(split: str) -> Callable[[Study], bool]:
+    """Whether the images of a split are drawn anew for each replicate, in every cell."""
+    return lambda study: (
+        "split" in study.grid.resample
+        and all(
+            split in _drawn_splits(subject.stages_of(cell.settings)[-1].dataset)
+            for cell in study.included
+            if cell.settings
+        )
+    )
+
+
+def _drawn_splits(name: str) -> tuple[str, ...]:
+    """Where the data are not at hand, those that are drawn of most data: a test split is usually given."""
+    try:
+        return subject.drawn_splits(name)
+    except StudyError:
+        return "train", "validation"
+
+
+def _draws_subsets(study: Study) -> bool:
+    return "train_images" in study.grid.resample or _drawn("train")(study)
+
+
+def _only_validation_drawn(study: Study) -> bool:
+    return _drawn("validation")(study) and not _drawn("test")(study)
+
+
 SOURCES = (
     Source("initialisation", _always, _always),
     Source("the order of training images", _always, _always),
     Source("augmentation", _any_stage(lambda stage: bool(stage.recipe.augment.changed())), _always),
     Source("masks", _any_cell(lambda settings: settings.pretrain is not None), _always),
     Source("router noise", _any_cell(_routes_with_noise), _always),
-    Source("the test images", _always, _never),
-    Source("the split into training, validation and test images", _always, _never),
-    Source("the training subset", _any_stage(lambda stage: stage.recipe.train_images is not None), _never),
-    Source("the tuning run", lambda study: study.space is not None and not study.space.searches, _never),
+    Source("the test images", lambda study: not _drawn("test")(study), _never),
+    Source("the images of the data set", _drawn("test"), _never),
+    Source("the split into training and validation images", _only_validation_drawn, _always),
+    Source(
+        "the split into training, validation and test images",
+        lambda study: not _only_validation_drawn(study),
+        _drawn("test"),
+    ),
+    Source("the training subset", _any_stage(lambda stage: stage.recipe.train_images is not None), _draws_subsets),
+    Source(
+        "the tuning run",
+        lambda study: study.space is not None and not study.space.searches,
+        lambda study: study.space is not None and study.space.tunings > 1,
+    ),
 )
 
 

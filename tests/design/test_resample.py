@@ -31,7 +31,7 @@ def seen(stage: Stage) -> dict[str, set[bytes]]:
     """The contents of the images of each split, those of train before a subset is drawn."""
     settings = stage.settings
     data = prepare(settings.recipe, settings.encoder, CPU, settings.resampling)
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    parts = {"train": data.train, "validation": data.validation, "test": data.fitted(data.dataset.test)}
     parts["all train"] = data.dataset.train
     return {name: {image.numpy().tobytes() for image in part.images} for name, part in parts.items()}
 

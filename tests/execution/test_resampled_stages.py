@@ -41,7 +41,6 @@ def test_the_report_states_once_how_data_were_read_and_what_was_drawn(state: Stu
     assert list(results.facts.data) == how_data_are_read(state.study)
     assert len(results.facts.data) == 1
     assert results.facts.data[0].endswith("; train, validation and test are drawn anew for each replicate")
-    assert results.facts.resample == ("split", "train_images")
     assert results.trials["status"].tolist() == ["done"] * 4
 
 
@@ -60,7 +59,8 @@ def test_a_model_has_its_accuracy_on_the_split_of_its_replicate_only(state: Stud
 
 def accuracy(state: StudyState, stage: Stage, on: Stage) -> float:
     """The accuracy of a stored model on the test images of a stage."""
-    split = data_of(on).test
+    data = data_of(on)
+    split = data.fitted(data.dataset.test)
     with state.store.folder(stage) as folder:
         return float((load_folder(folder)(split.images).argmax(1) == split.labels).double().mean())
 

@@ -1,9 +1,11 @@
 """What intervals cover, derived from the settings of a study."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.data_samples import digits, save_table
 from helpers.report_samples import BASELINE, ENCODER, KV_HEADS, PRETRAINING, Built, make_study, unrun
 
 from study.analysis.facts import StudyFacts
@@ -76,3 +78,42 @@ def test_intervals_after_adaptive_stopping_are_marked_at_the_top(tmp_path: Path)
 def test_a_report_of_an_older_version_has_the_sources_that_every_study_has(tmp_path: Path) -> None:
     old = facts(tmp_path, BARE).model_dump(mode="json", exclude={"covered", "not_covered"})
     assert sentence(StudyFacts.model_validate(old)) == sentence(facts(tmp_path, BARE))
+
+
+SUBSET = {**BARE, "finetune": {**BARE["finetune"], "train_images": 100}}
+
+
+@pytest.mark.parametrize(
+    ("keys", "covered", "shared"),
+    [
+        ({"resample": ["split"]}, (SPLIT, "the training subset"), ("the images of the data set",)),
+        ({"resample": ["train_images"]}, ("the training subset",), ("the test images", SPLIT)),
+        (
+            {"tune": {**TUNE, "seeds": 3}, "replicates": 3},
+            ("the tuning run",),
+            ("the test images", SPLIT, "the training subset"),
+        ),
+    ],
+)
+def test_what_is_drawn_or_tuned_by_replicate_is_covered(
+    keys: dict[str, Any], covered: tuple[str, ...], shared: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = facts(tmp_path, SUBSET, **keys)
+    assert found.covered == ("initialisation", "the order of training images", *covered)
+    assert found.not_covered == shared
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_a_given_test_split_is_not_drawn(present: bool, tmp_path: Path) -> None:
+    """Also where the data are not at hand, as for a report on another machine."""
+    images, labels = digits()
+    folder = tmp_path / "mine"
+    save_table(folder / "train.parquet", images[:150], labels[:150])
+    save_table(folder / "test.parquet", images[150:], labels[150:])
+    baseline = {**BARE, "finetune": {"dataset": f"parquet:{folder}", "epochs": 1}}
+    study = make_study(tmp_path, KV_HEADS, baseline=baseline, resample=["split"])
+    if not present:
+        shutil.rmtree(folder)
+    found = unrun(study, tmp_path / "store").facts
+    assert found.covered[-1] == "the split into training and validation images"
+    assert found.not_covered == ("the test images",)

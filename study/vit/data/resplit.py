@@ -4,16 +4,19 @@ Only splits that this package takes from train are drawn: those that a data set 
 data) are part of its definition. They may differ from train by design, as in other writers, and stay as they are.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from study.vit.data.arrays import SPLITS
 from study.vit.data.dataset import Dataset, DatasetInfo, Split
 from study.vit.data.splits import reordered, split_by_content
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def resplit(data: Dataset, shares: Mapping[str, Fraction], seed: int) -> Dataset:
@@ -23,6 +26,8 @@ def resplit(data: Dataset, shares: Mapping[str, Fraction], seed: int) -> Dataset
     `seed`. It depends on the images as read, not on the size to which they are decoded. Raises ValueError for images
     without fingerprints.
     """
+    import torch
+
     fixed = {"train": data.train, "validation": data.validation, "test": data.test}
     pool = _joined([fixed[split] for split in SPLITS if split == "train" or split in shares])
     if pool.prints is None:
@@ -34,12 +39,16 @@ def resplit(data: Dataset, shares: Mapping[str, Fraction], seed: int) -> Dataset
 
 
 def _joined(parts: list[Split]) -> Split:
+    import torch
+
     return Split(
         torch.cat([part.images for part in parts]), _cat([p.labels for p in parts]), _cat([p.prints for p in parts])
     )
 
 
 def _cat(tensors: list[Tensor | None]) -> Tensor | None:
+    import torch
+
     found = [tensor for tensor in tensors if tensor is not None]
     return torch.cat(found) if len(found) == len(tensors) else None
 
@@ -59,7 +68,7 @@ def _described(info: DatasetInfo, parts: Mapping[str, Split]) -> DatasetInfo:
 def _per_class(part: Split, classes: int | None) -> list[int]:
     if part.labels is None or classes is None:
         return [len(part)]
-    return [int(count) for count in torch.bincount(part.labels, minlength=classes)]
+    return [int(count) for count in part.labels.bincount(minlength=classes)]
 
 
 def _also_in(train: Split, part: Split) -> int:
