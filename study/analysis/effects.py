@@ -73,15 +73,14 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
     """
     baseline = {factor.name: factor.levels[0].label for factor in results.facts.factors}
     compared = matches(results.facts).keys()
-    found, errors = fit.effects, fit.anova.loc[fit.anova["kind"] == "error", "df"]
-    freedom = int(errors.iloc[0]) if len(errors) else 0
+    found = fit.effects
     done = results.done[results.done["test_accuracy"].notna()]
     rows = []
     for _, row in found.iterrows():
         if (row["factor"], row["level"]) not in compared:  # the baseline's level, or on another data set
             continue
         own = done[done[row["factor"]] == row["level"]]
-        n = int(own["replicate"].nunique()) if pd.notna(row["difference"]) else 0
+        n = int(min(own["replicate"].nunique(), row["replicates"])) if pd.notna(row["difference"]) else 0
         half = (row["difference_high"] - row["difference_low"]) / 2
         rows.append(
             {
@@ -97,7 +96,7 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
                 "p_value": row["p_value"],
                 "p_adjusted": row["p_adjusted"],
                 "effect_size": float("nan"),
-                "df": freedom,
+                "df": row["df"],
                 "note": row["note"],
             }
         )

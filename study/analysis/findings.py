@@ -68,8 +68,10 @@ def _spread(row: pd.Series) -> Spread | None:
 
 def _found(row: pd.Series, margin: float) -> str | None:
     """The finding; None if the difference is not distinguishable from zero, and may be as large as the margin."""
-    if row["n"] < 2:
-        return "not compared yet" if row["n"] == 0 else "n = 1, so no interval"
+    if row["n"] == 0:
+        return "not compared yet"
+    if pd.isna(row["low"]):
+        return no_interval(row["n"])
     if row["low"] == row["high"]:
         return "identical in every replicate, so no test (SD = 0)"
     if row["distinguishable"] or row["size"] == SMALLER:
@@ -77,6 +79,11 @@ def _found(row: pd.Series, margin: float) -> str | None:
     if row["low"] > 0 or row["high"] < 0:
         return "not distinguishable after the correction for all comparisons, only by its own interval"
     return None
+
+
+def no_interval(n: int) -> str:
+    """Why a difference has no interval."""
+    return "n = 1, so no interval" if n == 1 else "no estimate of the error, so no interval"
 
 
 def in_words(row: pd.Series, margin: str) -> str:

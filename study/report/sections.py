@@ -16,7 +16,7 @@ from study.analysis.facts import IMPORTANCE_METHODS, FactorFacts, Origin, StudyF
 from study.analysis.failures import attempt
 from study.analysis.results import GRID_FILE
 from study.analysis.tuned_values import edge_sentences
-from study.report import claim_wording, coverage, design_notes, notebook_api
+from study.report import claim_wording, coverage, design_notes, fit_sentences, notebook_api
 from study.report.mixed_provenance import mixture, short_commit
 from study.report.notebook_api import FIGURES, Shown
 from study.report.placement import Section
@@ -212,11 +212,9 @@ def _claims(analysis: Analysis) -> Iterator[Cell]:
 
 
 def _interactions(analysis: Analysis) -> str:
-    common = "Unlike the matched comparisons above, all cells" if analysis.is_matched else "All cells"
     return (
         "From a least-squares fit of all finished trials: replicates, factors and two-factor interactions. "
-        f"{common} share one error estimate, which is more precise with few replicates and assumes equal "
-        "variance in all cells."
+        f"{fit_sentences.section(analysis)}"
     )
 
 

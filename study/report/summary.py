@@ -9,12 +9,12 @@ import pandas as pd
 from study.analysis.accuracy_intervals import named_margin, smallest_of_interest
 from study.analysis.analysis import Analysis
 from study.analysis.failures import attempt
-from study.analysis.findings import ALPHA, SMALLER, count_sizes, in_words
+from study.analysis.findings import ALPHA, SMALLER, count_sizes, in_words, no_interval
 from study.analysis.pretraining import SCRATCH
 from study.analysis.tuned_values import edge_sentences
 from study.design.metrics import Source, unit_of
 from study.planning.other_data import OTHER_DATA
-from study.report import claim_wording, precision
+from study.report import claim_wording, fit_sentences, precision
 from study.report.mixed_provenance import mixture
 from study.report.tables import captions
 from study.utils import formats
@@ -156,7 +156,9 @@ def _changes(analysis: Analysis) -> Iterator[Answer]:
     about = "Distinguishable changes"
     if compared.empty:
         yield Answer(about, "no level has been compared with the baseline's yet.")
-    elif (compared["n"] < 2).all():
+    elif compared["low"].isna().all() and (compared["n"] > 1).any():
+        yield Answer(about, "no estimate of the error, so no change can be distinguished from chance.")
+    elif compared["low"].isna().all():
         yield Answer(about, "one replicate each, so no interval: no change can be distinguished from chance.")
     else:
         yield Answer(about, " ".join(_counted(compared, named_margin(analysis.facts))))
@@ -202,8 +204,8 @@ def _level(row: pd.Series, margin: str) -> str:
     if row["n"] == 0:
         return f"{row['level']} has not been compared yet"
     change = f"{row['level']} changes accuracy by {formats.points(row['difference'])} points"
-    if row["n"] == 1:
-        return f"{change} (n = 1, so no interval)"
+    if pd.isna(row["low"]):
+        return f"{change} ({no_interval(row['n'])})"
     if row["low"] == row["high"]:
         return f"{change} (in each of {row['n']} replicates, so no test)"  # never one
     interval = f"{formats.points(row['low'])} to {formats.points(row['high'])}, n = {row['n']}"
@@ -228,6 +230,12 @@ def _variance(analysis: Analysis) -> Iterator[Answer]:
     found = f": {', '.join(terms)}; the effect of one factor depends on the other" if terms else ""
     which = formats.subject(len(clear), len(pairs), "two-factor interaction")
     yield Answer("Interactions", f"{which} distinguishable from chance after Holm's correction{found}.")
+
+
+def _fit_error(analysis: Analysis) -> Iterator[Answer]:
+    """Which error main effects were tested with, and whether its assumptions held."""
+    for text in fit_sentences.answer(analysis):
+        yield Answer("Assumptions of the fit", text)
 
 
 def _add_vs_remove(analysis: Analysis) -> Iterator[Answer]:
@@ -341,6 +349,7 @@ FINDINGS: Mapping[str, Callable[[Analysis], Iterator[Answer]]] = {
     "changes": _changes,
     "factors": _factors,
     "variance": _variance,
+    "error of the fit": _fit_error,
     "adding versus removing": _add_vs_remove,
     "pre-training": _pretraining,
     "Pareto front": _front,

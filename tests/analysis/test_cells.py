@@ -179,7 +179,8 @@ def test_a_cell_lists_the_keys_of_its_trials(built: Built) -> None:
     ("row", "finding"),
     [
         ({"n": 0}, "not compared yet"),
-        ({"n": 1}, "n = 1, so no interval"),
+        ({"n": 1, "low": math.nan, "high": math.nan}, "n = 1, so no interval"),
+        ({"low": math.nan, "high": math.nan}, "no estimate of the error, so no interval"),
         ({"low": 0.0, "high": 0.0}, "identical in every replicate, so no test (SD = 0)"),
         ({"low": 0.001, "p_adjusted": 0.04}, "distinguishable, not clearly larger than 0.5 points"),
         (

@@ -3,7 +3,8 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,32 +12,25 @@ import pandas as pd
 from scipy import linalg, stats  # type: ignore[import-untyped]
 
 from study.analysis.stats.adjust import holm
-from study.analysis.stats.model import Fit, Floats, Residual, Term, Trials
+from study.analysis.stats.by_replicate import ByReplicate
+from study.analysis.stats.fit_error import Source, choose
+from study.analysis.stats.model import Explained, Fit, Floats, Residual, Term, Trials
+from study.analysis.stats.spread import spread
 
 TIMES = "\u00d7"
+TOGETHER = "two-factor interactions together"
 MAX_CONTRASTS = 3_000  # fitted at once: takes 1 s and 0.3 GiB
 COLUMNS = ["term", "kind", "ss", "df", "ms", "f", "p_value", "p_adjusted", "eta_squared", "omega_squared", "note"]
 
 
-@dataclass(frozen=True)
-class Explained:
-    """What a term adds to a fit: sum of squares and degrees of freedom (0: not estimable)."""
-
-    ss: float
-    df: int
-    note: str = ""
-
-    @property
-    def ms(self) -> float:
-        return self.ss / self.df if self.df else math.nan
-
-
 class Anova:
-    """The fits behind the table, from at least one trial. Effects are tested against the mean square of `error`.
+    """The fits behind the table, from at least one trial.
 
-    The error is the variation within cells and replicates. With one replicate per cell there is none; then the
-    interactions of three and more factors are used instead. If the interactions have more than `MAX_CONTRASTS`
-    contrasts together, the largest ones are not fitted (`left_out`).
+    Interactions are tested against the mean square of `error`, the variation within cells and replicates. With one
+    replicate per cell there is none; then the interactions of three and more factors are used instead. Main effects
+    have an error of their own, `of_effects`. They are estimated with `terms`: all, or if interactions leave a mean
+    undetermined, the main effects alone. If the interactions have more than `MAX_CONTRASTS` contrasts together, the
+    largest ones are not fitted (`left_out`).
     """
 
     def __init__(self, trials: Trials) -> None:
@@ -47,24 +41,49 @@ class Anova:
         self.pairs = _affordable(together, trials)
         self.left_out = [pair for pair in together if pair not in self.pairs]
         self._fits: dict[frozenset[Term], Fit] = {}
+        self._by_replicate: dict[tuple[Term, ...], ByReplicate] = {}
         self._cells = trials.within_cells()
         self._whole = self.fit([*self.mains, *self.pairs]).residual
-        self.error = self._error()
+        left = self._cells if self._cells.df else self._whole
+        self.error = Explained(left.ss, left.df)
+        self.others = [self._weights(count) for count in trials.num_levels]
+        self.terms = [*self.mains, *self.pairs] if self._is_determined() else self.mains
+        self.of_effects = choose(
+            Explained(self._cells.ss, self._cells.df),
+            _difference(self.fit(self.terms).residual, self._cells),
+            spread(trials.by_cell),
+            share=trials.num_cells / math.prod(trials.num_levels),
+            interactions=self.terms != self.mains or not (self.pairs or self.left_out),
+            replicates=trials.num_blocks,
+        )
+
+    def _weights(self, count: int) -> Floats:
+        """Weights of a factor's levels in a mean: equal, or the first level only (see `effects.Effects`)."""
+        return np.full(count, 1 / count) if self.pairs or self.left_out else np.eye(count)[0]
+
+    def _is_determined(self) -> bool:
+        """Whether the mean at every level can be estimated with all interactions."""
+        terms, levels = [*self.mains, *self.pairs], self.trials.num_levels
+        places = [{i: code} for i, count in enumerate(levels) for code in range(count)]
+        weights = [self.trials.mean_weights(terms, at, self.others) for at in places]
+        return bool(self.fit(terms).estimable(np.array(weights)).all())
 
     def table(self) -> pd.DataFrame:
-        """One row per term; then higher order, error and total. See `effects.Effects` for the columns."""
+        """One row per term; then lack of fit, error and total. See `effects.Effects` for the columns."""
         total = float(((self.trials.values_T - self.trials.values_T.mean()) ** 2).sum())
         replicates = _difference(self.trials.within_cells(blocked=False), self._cells)
         base = total - replicates.ss
         rows = [self._row("replicate", "replicate", replicates, base)] if self.trials.num_blocks > 1 else []
-        rows += [self._row(self.name(term), "main", self.main(term), base) for term in self.mains]
-        rows += [self._row(self.name(term), "interaction", self.pair(term), base) for term in self.pairs]
-        rows += [self._row(name, "interaction", found, base) for name, found in self._joint().items()]
+        rows += [self._main_row(term, base) for term in self.mains]
+        rows += [self._row(self.name(term), "interaction", found, base) for term, found in self._pairs.items()]
+        rows += [self._row(self._sum(group), "interaction", found, base) for group, found in self._joint.items()]
         rows += [self._row(self.name(term), "interaction", self._too_large(term), base) for term in self.left_out]
-        rest = _difference(self._whole, self._cells)
-        if rest.df and self._cells.df:
-            rows.append(self._row(self._rest, "higher order", rest, base))
-        rows.append(_plain("error", self.error))
+        if (together := self._together()).df:
+            rows.append(self._row(TOGETHER, "interactions", together, base))
+        lack = self.of_effects.lack
+        if lack.df and self._cells.df:
+            rows.append(self._row(self._rest, "lack of fit", lack, base))
+        rows.append(_plain("error", replace(self.error, note=self._error_note())))
         rows.append(_plain("total", Explained(total, len(self.trials.values_T) - 1)))
         table = pd.DataFrame(rows, columns=COLUMNS)
         tested = table["kind"].isin(["main", "interaction"])
@@ -107,19 +126,33 @@ class Anova:
             return replace(found, note=f"{found.df} of {self.trials.width(term)} contrasts: no results at {empty}")
         return self._lacking(term, found, others)
 
-    def _joint(self) -> Mapping[str, Explained]:
-        """Sums of interactions that cannot be estimated separately, by name."""
-        found: dict[str, Explained] = {}
+    @cached_property
+    def _pairs(self) -> Mapping[Term, Explained]:
+        return {term: self.pair(term) for term in self.pairs}
+
+    @cached_property
+    def _joint(self) -> Mapping[tuple[Term, ...], Explained]:
+        """Sums of interactions that cannot be estimated separately."""
+        found: dict[tuple[Term, ...], Explained] = {}
         for term in self.pairs:
             aliases = self._aliases(term, [*self.mains, *(other for other in self.pairs if other != term)])
-            group = sorted({term, *aliases})
+            group = tuple(sorted({term, *aliases}))
             if aliases and all(other in self.pairs for other in group):
                 rest = [other for other in self.pairs if other not in group]
                 joint = _difference(self.fit([*self.mains, *rest]).residual, self._whole)
-                found[" + ".join(self.name(other) for other in group)] = Explained(
-                    joint.ss, joint.df, "sum of aliased interactions"
-                )
+                found[group] = replace(joint, note="sum of aliased interactions")
         return found
+
+    def _sum(self, group: Iterable[Term]) -> str:
+        return " + ".join(self.name(term) for term in group)
+
+    def _together(self) -> Explained:
+        """The interactions without degrees of freedom of their own or in a sum, if effects are adjusted for them."""
+        shown = {term for term, found in self._pairs.items() if found.df}.union(*self._joint)
+        if self.terms == self.mains or len(shown) == len(self.pairs):
+            return Explained(0.0, 0)
+        found = _difference(self.fit([*self.mains, *shown]).residual, self._whole)
+        return replace(found, note="cannot be separated")
 
     def _added(self, term: Term, others: Iterable[Term]) -> Explained:
         others = list(others)
@@ -146,7 +179,9 @@ class Anova:
 
     @property
     def _rest(self) -> str:
-        """Name of the variation between cells beyond the fitted terms."""
+        """Name of the variation between cells beyond the terms that effects are estimated with."""
+        if self.terms == self.mains and (self.pairs or self.left_out):
+            return "lack of fit of the main effects"
         return "all other interactions" if self.left_out else "three or more factors"
 
     def _lacking(self, term: Term, found: Explained, others: list[Term]) -> Explained:
@@ -170,30 +205,52 @@ class Anova:
         first = ", ".join(f"{self.trials.names[i]}={self.trials.labels[i][code]}" for i, code in named)
         return first + (f" and {len(empty) - 1} more" if len(empty) > 1 else "")
 
-    def _error(self) -> Explained:
-        left = self._cells if self._cells.df else self._whole
-        if not left.df:
-            note = "no degrees of freedom left for the error: run more replicates"
-        elif left is self._whole:
-            which = "all other interactions" if self.left_out else "interactions of three or more factors"
-            note = f"one replicate per cell: {which} are used as the error"
-        else:
-            note = "" if left.ss else "no variation within cells and replicates: no test"
-        return Explained(left.ss, left.df, note)
+    def _error_note(self) -> str:
+        """Which rows the error row is the error of, if not of all."""
+        own = {Source.BETWEEN: "variation between cells", Source.REPLICATES: "variation between replicates"}
+        used = own.get(self.of_effects.source)
+        return f"of interactions; main effects are tested against the {used}" if used and self._cells.df else ""
+
+    def _main_row(self, term: Term, base: float) -> dict[str, Any]:
+        """A main effect, tested against the error of effects."""
+        found = self.main(term)
+        row = self._row(self.name(term), "main", found, base)
+        if not found.df:
+            return row
+        if self.of_effects.source is not Source.REPLICATES:
+            return row | _test(found, self.of_effects.used.ms, self.of_effects.used.df)
+        f, p_value = self.by_replicate(tuple(self.terms)).test(self._changes(term))
+        return row | {"f": f, "p_value": p_value}
+
+    def by_replicate(self, terms: tuple[Term, ...]) -> ByReplicate:
+        """The fits of each replicate by itself."""
+        if terms not in self._by_replicate:
+            self._by_replicate[terms] = ByReplicate(self.trials, terms)
+        return self._by_replicate[terms]
+
+    def _changes(self, term: Term) -> Floats:
+        """(levels - 1, P) weights of the differences of a factor's levels from its first."""
+        codes = range(self.trials.num_levels[term[0]])
+        means = np.array([self.trials.mean_weights(self.terms, {term[0]: code}, self.others) for code in codes])
+        return np.asarray(means[1:] - means[0])
 
     def _row(self, term: str, kind: str, found: Explained, base: float) -> dict[str, Any]:
         row = _plain(term, found) | {"kind": kind}
         if not found.df:
             return row | {"ss": math.nan}
-        if self.error.df and self.error.ss:
-            f = found.ms / self.error.ms
-            row |= {"f": f, "p_value": float(stats.f.sf(f, found.df, self.error.df))}
+        row |= _test(found, self.error.ms if self.error.ss else math.nan, self.error.df)
         if base > 0 and self.error.df:
             omega = (found.ss - found.df * self.error.ms) / (base + self.error.ms)
             row |= {"omega_squared": max(omega, 0.0)}
         if base > 0:
             row |= {"eta_squared": found.ss / base}
         return row | ({"eta_squared": math.nan, "omega_squared": math.nan} if kind == "replicate" else {})
+
+
+def _test(found: Explained, error: float, df: float) -> dict[str, float]:
+    """F and its p-value against a mean square, nan without one."""
+    f = found.ms / error if df else math.nan
+    return {"f": f, "p_value": float(stats.f.sf(f, found.df, df)) if df else math.nan}
 
 
 def _difference(smaller: Residual, larger: Residual) -> Explained:

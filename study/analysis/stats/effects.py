@@ -14,20 +14,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats  # type: ignore[import-untyped]
 
 from study.analysis.stats import anova
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.anova import Anova
 from study.analysis.stats.contrasts import results_by_cell
-from study.analysis.stats.model import Fit, Floats, Term, Trials
+from study.analysis.stats.estimate import Estimate
+from study.analysis.stats.fit_error import FitError, Source
+from study.analysis.stats.model import Floats, Term, Trials
 from study.design.comparison import Factors
 from study.utils.errors import StudyError
 from study.utils.text import plural
 
 EFFECT_COLUMNS = [
     *("factor", "level", "n", "mean", "low", "high"),
-    *("difference", "difference_low", "difference_high", "p_value", "p_adjusted", "note"),
+    *("replicates", "difference", "difference_low", "difference_high", "df", "p_value", "p_adjusted", "note"),
 ]
 INTERACTION_COLUMNS = ["factor_a", "level_a", "factor_b", "level_b", "n", "mean", "low", "high", "note"]
 
@@ -36,25 +37,28 @@ INTERACTION_COLUMNS = ["factor_a", "level_a", "factor_b", "level_b", "n", "mean"
 class Effects:
     """The tables of a fit; what cannot be estimated is nan, with the reason in the `note` of its row.
 
-    anova, a row per term (kinds: replicate, main, interaction, higher order, error, total): `ss`, `df`, `ms`, `f`,
-    `p_value`, Holm-adjusted over main effects and interactions (`p_adjusted`), and the share of variance.
+    anova, a row per term (kinds: replicate, main, interaction, interactions, lack of fit, error, total): `ss`, `df`,
+    `ms`, `f`, `p_value`, Holm-adjusted over main effects and interactions (`p_adjusted`), and the share of variance.
     `eta_squared` is ss / (total less replicates). `omega_squared` corrects it for the share expected by chance:
     (ss - df ms_error) / (that total + ms_error), at least 0 (Hays 1963; Olejnik & Algina 2003, Psychol. Methods
     8:434-447). In an unbalanced design shares need not sum to 1.
 
     effects, a row per level of each factor: the least-squares mean (over equally weighted levels of the other factors;
     if no cell changes two factors, at their first levels) and its `difference` from the factor's first level,
-    adjusted for the other main effects; p-values Holm-adjusted over all differences. `n` counts trials.
+    adjusted for the other effects; p-values Holm-adjusted over all differences. `n` counts trials. `replicates` are
+    those behind the difference, `df` the degrees of freedom of its error.
 
     interactions, a row per pair of levels of any two factors that vary together: least-squares means.
 
-    Intervals hold the replicates fixed: they are for comparisons within a table. `notes` are caveats of the whole fit.
+    Intervals hold the replicates fixed, unless the error is the variation between replicates: they are for comparisons
+    within a table. `error` is what effects are tested against, None without a fit. `notes` are caveats of the fit.
     """
 
     anova: pd.DataFrame
     effects: pd.DataFrame
     interactions: pd.DataFrame
     notes: tuple[str, ...]
+    error: FitError | None = None
 
 
 def estimate(
@@ -113,33 +117,27 @@ class _Tables:
     def __init__(self, trials: Trials, factors: Factors, level: float) -> None:
         self.trials, self.factors, self.level = trials, factors, level
         self.anova = Anova(trials)
-        self.others = [self._weights(count) for count in trials.num_levels]
 
     def effects(self) -> Effects:
         effects = pd.DataFrame(self._main_rows(), columns=EFFECT_COLUMNS)
         compared = np.array([label != labels[0] for labels in self.factors.values() for label in labels])
         effects.loc[compared, "p_adjusted"] = holm(effects.loc[compared, "p_value"].to_numpy(dtype=np.float64))
         interactions = pd.DataFrame(self._pair_rows(), columns=INTERACTION_COLUMNS)
-        return Effects(self.anova.table(), effects, interactions, tuple(self._notes()))
-
-    def _weights(self, count: int) -> Floats:
-        """Weights of a factor's levels in a mean: equal, or the first level only (see `Effects`)."""
-        together = self.anova.pairs or self.anova.left_out
-        return np.full(count, 1 / count) if together else np.eye(count)[0]
+        return Effects(self.anova.table(), effects, interactions, tuple(self._notes()), self.anova.of_effects)
 
     def _main_rows(self) -> Iterator[dict[str, Any]]:
-        fit = self.anova.fit(self.anova.mains)
+        terms = self.anova.terms
         for i, (name, labels) in enumerate(self.factors.items()):
             note = self.anova.main((i,)).note
-            weights = [self._mean_weights(self.anova.mains, {i: label}) for label in labels]
+            weights = [self._mean_weights(terms, {i: label}) for label in labels]
             first = weights[0]
             changes = [None if own is None or first is None else own - first for own in weights]
-            means, differences = self._with_intervals(fit, weights), self._with_intervals(fit, changes)
+            means, differences = self._with_intervals(terms, weights), self._with_intervals(terms, changes)
             for label, own, mean, difference in zip(labels, weights, means, differences, strict=True):
                 row = {"factor": name, "level": label, "n": self._count({i: label})}
                 row |= zip(("mean", "low", "high"), mean, strict=False)
                 if label != labels[0]:
-                    columns = ("difference", "difference_low", "difference_high", "p_value")
+                    columns = ("difference", "difference_low", "difference_high", "p_value", "replicates", "df")
                     row |= zip(columns, difference, strict=True)
                 yield row | {"note": "no results" if own is None else note}
 
@@ -149,7 +147,7 @@ class _Tables:
             note, names = self.anova.pair(pair).note, [self.trials.names[i] for i in pair]
             levels = list(itertools.product(*(self.factors[name] for name in names)))
             places = [dict(zip(pair, labels, strict=True)) for labels in levels]
-            means = self._with_intervals(self.anova.fit(terms), [self._mean_weights(terms, at) for at in places])
+            means = self._with_intervals(terms, [self._mean_weights(terms, at) for at in places])
             for labels, at, mean in zip(levels, places, means, strict=True):
                 n = self._count(at)
                 values = (names[0], labels[0], names[1], labels[1], n, *mean[:3], note if n else "no results")
@@ -167,28 +165,33 @@ class _Tables:
         if any(label not in self.trials.labels[i] for i, label in at.items()):
             return None
         codes = {i: self.trials.labels[i].index(label) for i, label in at.items()}
-        return self.trials.mean_weights(terms, codes, self.others)
+        return self.trials.mean_weights(terms, codes, self.anova.others)
 
-    def _with_intervals(self, fit: Fit, weights: Sequence[Floats | None]) -> list[list[float]]:
-        """Estimate, low, high and two-sided p-value against zero, of each; nan if not estimable."""
-        found_R4 = np.full((len(weights), 4), math.nan)
+    def _with_intervals(self, terms: Sequence[Term], weights: Sequence[Floats | None]) -> list[list[float]]:
+        """Estimate, low, high, two-sided p-value against zero, replicates and df, of each; nan if unknown."""
+        fit, found_R6 = self.anova.fit(terms), np.full((len(weights), 6), math.nan)
         known = [i for i, own in enumerate(weights) if own is not None]
         weights_RP = np.array([own for own in weights if own is not None]).reshape(len(known), fit.num_columns)
         estimable = fit.estimable(weights_RP)
-        rows, (means, variances) = np.array(known, dtype=int)[estimable], fit.estimate(weights_RP[estimable])
-        found_R4[rows, 0] = means
-        error = self.anova.error
-        if error.df and error.ss:
-            spread = np.sqrt(variances * error.ms)
-            half = spread * float(stats.t.isf((1 - self.level) / 2, error.df))
-            tested = spread > 0
-            found_R4[rows, 1], found_R4[rows, 2] = means - half, means + half
-            found_R4[rows[tested], 3] = 2 * stats.t.sf(np.abs(means[tested]) / spread[tested], error.df)
-        return [[float(number) for number in row] for row in found_R4]
+        for i, estimate in zip(
+            np.array(known, dtype=int)[estimable], self._estimates(terms, weights_RP[estimable]), strict=True
+        ):
+            found_R6[i] = estimate.mean, *estimate.interval(self.level), estimate.p_value(), estimate.n, estimate.df
+        return [[float(number) for number in row] for row in found_R6]
+
+    def _estimates(self, terms: Sequence[Term], weights_RP: Floats) -> list[Estimate]:
+        """Combinations of coefficients, with the error of effects."""
+        error, n = self.anova.of_effects, self.trials.num_blocks
+        if error.source is Source.REPLICATES:
+            return self.anova.by_replicate(tuple(terms)).estimates(weights_RP)
+        means, variances = self.anova.fit(terms).estimate(weights_RP)
+        errors = np.sqrt(variances * error.used.ms)
+        return [
+            Estimate(float(mean), float(own) if own > 0 else math.nan, error.used.df, n)
+            for mean, own in zip(means, errors, strict=True)
+        ]
 
     def _notes(self) -> Iterator[str]:
-        if self.anova.error.note:
-            yield self.anova.error.note
         if self.anova.left_out:
             named = ", ".join(map(self.anova.name, self.anova.left_out))
             yield f"not fitted (too many contrasts): {named}; main effects are estimated without them"

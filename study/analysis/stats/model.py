@@ -9,7 +9,7 @@ Shapes: T trials, F factors, P columns.
 import contextlib
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,19 @@ class Residual:
 
     ss: float
     df: int
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a term adds to a fit: sum of squares and degrees of freedom (0: not estimable)."""
+
+    ss: float
+    df: int
+    note: str = ""
+
+    @property
+    def ms(self) -> float:
+        return self.ss / self.df if self.df else math.nan
 
 
 class Fit:
@@ -63,6 +76,10 @@ class Fit:
         """(R,) combinations of coefficients, and their variances in units of the error variance."""
         variances_R = ((weights_RP @ self._covariance_PP) * weights_RP).sum(axis=1)
         return weights_RP @ self._coefficients_P + weights_RP[:, 0] * self._offset, variances_R
+
+    def covariance(self, weights_RP: Floats) -> Floats:
+        """(R, R) covariances of combinations of coefficients, in units of the error variance."""
+        return np.asarray(weights_RP @ self._covariance_PP @ weights_RP.T)
 
     def null_of(self, term: Term) -> Floats:
         """(columns of the term, K) its rows in a basis of the null space."""
@@ -111,6 +128,28 @@ class Trials:
     def num_levels(self) -> tuple[int, ...]:
         return tuple(len(labels) for labels in self.labels)
 
+    @property
+    def num_cells(self) -> int:
+        return int(self._cells().max()) + 1
+
+    @property
+    def by_cell(self) -> list[Floats]:
+        """The values of each cell."""
+        cells_T = self._cells()
+        return [self.values_T[cells_T == cell] for cell in range(self.num_cells)]
+
+    def by_replicate(self) -> list["Trials"]:
+        """The trials of each replicate, as a design of their own without replicates."""
+        kept = (self.blocks_T == block for block in range(self.num_blocks))
+        return [
+            replace(self, values_T=self.values_T[own], blocks_T=0 * self.blocks_T[own], codes_TF=self.codes_TF[own])
+            for own in kept
+        ]
+
+    def _cells(self) -> Integers:
+        """(T,) the number of the cell of each trial."""
+        return np.asarray(np.unique(self.codes_TF, axis=0, return_inverse=True)[1]).reshape(-1)
+
     def width(self, term: Term) -> int:
         """Number of columns of a term: its degrees of freedom if all of it can be estimated."""
         return math.prod(self.num_levels[i] - 1 for i in term)
@@ -127,7 +166,7 @@ class Trials:
         There may be thousands of cells, so values and blocks are centred per cell first and then regressed on each
         other (Frisch & Waugh 1933).
         """
-        cells_T = np.asarray(np.unique(self.codes_TF, axis=0, return_inverse=True)[1]).reshape(-1)
+        cells_T = self._cells()
         values_T1, count = _within(self.values_T[:, None], cells_T), int(cells_T.max()) + 1
         blocks = _within(_indicators(self.blocks_T, self.num_blocks if blocked else 1), cells_T)
         found, _, rank, _ = np.linalg.lstsq(blocks, values_T1)

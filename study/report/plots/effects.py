@@ -37,7 +37,7 @@ def _row(level: pd.Series) -> Row:
         numbers=formats.points_with(level["difference"], level["low"], level["high"]),
         colour=BLUE if level["distinguishable"] else BLACK,
         filled=bool(level["distinguishable"]),
-        marker="D" if level["n"] == 1 else "o",
+        marker="D" if pd.isna(level["low"]) else "o",
     )
 
 
@@ -48,7 +48,7 @@ PLOT = Plot(
         "Each dot is the change of test accuracy from the baseline's level of a factor (in brackets) to the named "
         "level, with the 95 % interval of this comparison alone. Filled: distinguishable from no change, after the "
         "correction for all comparisons. Open: not distinguishable, also where the interval excludes zero. Open "
-        "diamonds: a single replicate, so no interval. Arrows, and whiskers that end at the edge, extend beyond "
+        "diamonds: no interval. Arrows, and whiskers that end at the edge, extend beyond "
         "the axis; the numbers are on the right."
     ),
     compute=compute,

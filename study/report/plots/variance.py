@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 LEFT, RIGHT, TOP, BOTTOM = 2.35, 1.75, 0.12, 0.5  # inches around the axes, as in `whiskers`
 LINE, GAP = 0.145, 0.1
 MOST = 30  # bars, so that the figure stays readable; its CSV file is complete
-STYLES = {"main": (BLUE, ""), "interaction": (ORANGE, "////"), "higher order": (GREY, "...."), "error": (LIGHT, "")}
+STYLES = {
+    "main": (BLUE, ""),
+    "interaction": (ORANGE, "////"),
+    "interactions": (ORANGE, "////"),
+    "lack of fit": (GREY, "...."),
+    "error": (LIGHT, ""),
+}
 
 
 def compute(analysis: Analysis) -> pd.DataFrame:
@@ -86,7 +92,7 @@ PLOT = Plot(
     title="Shares of variance",
     caption=(
         "Shares of the variance between trials (replicates excluded): factors (plain bars), two-factor interactions "
-        "(hatched), all higher-order interactions together (dotted) and chance (grey). Bold: distinguishable from "
+        "(hatched), what remains between cells (dotted) and chance (grey). Bold: distinguishable from "
         "chance after Holm's correction. With missing cells, shares need not sum to 100 %."
     ),
     compute=compute,

@@ -6,6 +6,7 @@ import pandas as pd
 
 from study.analysis import factorial
 from study.analysis.analysis import Analysis
+from study.report import fit_sentences
 from study.report.placement import Section
 from study.report.tables import columns
 from study.report.tables.report_table import ReportTable
@@ -27,10 +28,10 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             *columns.p_values(rows),
             *([Column.text("note", notes)] if any(notes) else []),
         ),
-        "Analysis of variance of test accuracy: type II sums of squares, replicates as blocks, F against the error "
-        "within cells, p alone and with Holm's correction for all factors and interactions. Eta squared is the share "
-        "of the variance between trials (replicates excluded); omega squared is the same minus what is expected from "
-        f"chance alone. {_fit_notes(analysis)}".rstrip(),
+        "Analysis of variance of test accuracy: type II sums of squares, replicates as blocks, p alone and with Holm's "
+        "correction for all factors and interactions. Eta squared is the share of the variance between trials "
+        "(replicates excluded); omega squared is the same minus what is expected from chance alone. "
+        f"{_fit_notes(analysis)}".rstrip(),
     )
 
 
@@ -46,9 +47,10 @@ def _note(row: pd.Series, aliases: Mapping[str, str]) -> str:
 
 
 def _fit_notes(analysis: Analysis) -> str:
-    """The fit's own notes, as sentences."""
-    notes = analysis.fit.notes if analysis.is_factorial else ()
-    return " ".join(f"{note[0].upper()}{note[1:]}." for note in notes)
+    """The error and the fit's own notes, as sentences."""
+    return (
+        fit_sentences.sentences([*fit_sentences.error(analysis), *analysis.fit.notes]) if analysis.is_factorial else ""
+    )
 
 
 TABLE = ReportTable(

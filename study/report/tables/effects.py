@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from study.analysis.analysis import Analysis
-from study.analysis.facts import StudyFacts
 from study.analysis.findings import findings
+from study.report import fit_sentences
 from study.report.placement import Section
 from study.report.tables import captions, columns
 from study.report.tables.report_table import ReportTable
@@ -15,22 +15,22 @@ from study.utils import formats
 
 FITTED = (
     "Few cells, or none, differ in exactly one factor, so this is the least-squares difference from the baseline's "
-    "level, adjusted for the other factors. In brackets: 95 % intervals from the error common to all cells, with "
-    "replicates as blocks, each for this comparison alone. p: alone and with Holm's correction for all comparisons in "
-    "the table."
+    "level, adjusted for the other factors, with replicates as blocks. In brackets: 95 % intervals, each for this "
+    "comparison alone. p: alone and with Holm's correction for all comparisons in the table."
 )
 
 
-def fitted(facts: StudyFacts) -> str:
+def fitted(analysis: Analysis) -> str:
     """The caption of effects that come from a fit."""
-    return f"{FITTED} {captions.finding(facts)}"
+    error = fit_sentences.sentences(fit_sentences.error(analysis))
+    return f"{FITTED} {error} {captions.finding(analysis.facts)}"
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     return Table(
         tuple(_columns(analysis, rows)),
         "Change of test accuracy at each level, in percentage points. "
-        f"{captions.tests(analysis.facts) if analysis.is_matched else fitted(analysis.facts)}",
+        f"{captions.tests(analysis.facts) if analysis.is_matched else fitted(analysis)}",
         "figures/effects.csv",
     )
 

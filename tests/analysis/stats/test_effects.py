@@ -286,12 +286,14 @@ def test_one_replicate_per_cell_uses_higher_interactions_as_the_error():
     factors = {"a": ["p", "q"], "b": ["s", "t"], "c": ["u", "v"]}
     found = fitted(simulated(factors, replicates=1), factors)
     assert by_term(found.anova).loc["error", "df"] == 1
-    assert found.notes == ("one replicate per cell: interactions of three or more factors are used as the error",)
+    assert found.error.sentences == (
+        "one replicate per cell: interactions of three or more factors are used as the error (1 degree of freedom)",
+    )
 
 
 def test_no_degrees_of_freedom_left_for_the_error():
     found = fitted({("a0",): [1.0], ("a1",): [2.0]}, ["a"])
-    assert found.notes == ("no degrees of freedom left for the error: run more replicates",)
+    assert found.error.sentences == ("no degrees of freedom left for the error: run more replicates",)
     assert found.effects.loc[1, "difference"] == pytest.approx(1.0)
     assert math.isnan(found.effects.loc[1, "p_value"])
     assert math.isnan(by_term(found.anova).loc["a", "f"])
@@ -303,7 +305,7 @@ def test_a_metric_without_variation_has_no_test():
     found = fitted(cells, ["a"])
     assert found.effects.loc[1, "difference"] == pytest.approx(555_956.0)
     assert math.isnan(found.effects.loc[1, "p_value"])
-    assert found.notes == ("no variation within cells and replicates: no test",)
+    assert found.error.sentences == ("no variation within cells and replicates: no test",)
 
 
 def test_no_results_at_all():
@@ -382,8 +384,10 @@ def test_one_empty_cell_among_hundreds_costs_one_degree_of_freedom():
     factors = {"a": [f"a{i}" for i in range(12)], "b": [f"b{i}" for i in range(30)]}
     found = fitted(simulated(factors, keep=lambda labels: labels != ("a3", "b7")), factors)
     table = by_term(found.anova)
-    assert list(table.index) == ["replicate", "a", "b", f"a {TIMES} b", "error", "total"]
-    assert table["df"].to_list() == [2, 11, 29, 11 * 29 - 1, 358 * 2, 359 * 3 - 1]
+    lack = "lack of fit of the main effects"
+    assert list(table.index) == ["replicate", "a", "b", f"a {TIMES} b", lack, "error", "total"]
+    assert table["df"].to_list() == [2, 11, 29, 11 * 29 - 1, 11 * 29 - 1, 358 * 2, 359 * 3 - 1]
+    assert found.error.used.ms == pytest.approx(359 / 360 * table.loc["error", "ms"] + table.loc[lack, "ms"] / 360)
 
 
 def test_interactions_of_too_many_contrasts_are_left_out_with_a_note(monkeypatch):
