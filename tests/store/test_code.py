@@ -24,6 +24,8 @@ WITHOUT_INFLUENCE = {  # imported by training; they find, check and store stages
     "study/store/": "stores results",
     "study/utils/__init__.py": "imports nothing",
     "study/utils/frozen_model.py": "checks settings, and changes none",
+    "study/utils/json_text.py": "reads records",
+    "study/utils/npz.py": "writes predictions",
     **dict.fromkeys(
         (
             *("study/utils/canonical_json.py", "study/utils/provenance.py", "study/utils/source_code.py"),
