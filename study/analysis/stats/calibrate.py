@@ -10,7 +10,7 @@ import argparse
 import itertools
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,10 +18,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from study.analysis.stats import calibrate_fits
 from study.analysis.stats.bootstrap import bootstrap_interval
 from study.analysis.stats.effects import estimate
 from study.analysis.stats.intervals import Difference, Floats, Interval, interval, paired_difference
 from study.analysis.stats.power import inside_power, needed_replicates, paired_power
+from study.analysis.stats.question import INFINITY, Question
 from study.analysis.stats.sequential import look_schedule, look_shares
 from study.analysis.stats.simulate import (
     SUPPORTED,
@@ -38,19 +40,6 @@ from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels
 
 CHUNK = 5_000  # studies drawn at once, to bound memory
-INFINITY = math.inf
-
-
-@dataclass(frozen=True)
-class Question:
-    """One line of the table: what is measured, in which setting, and its bounds (none: for information only)."""
-
-    measure: str
-    setting: str
-    share: int  # 1 / share of the requested studies are simulated: some questions are slow
-    hits: Callable[[int, np.random.Generator], Floats]  # studies -> (studies,) 0 to 1 each
-    low: float = -INFINITY
-    high: float = INFINITY
 
 
 @dataclass(frozen=True)
@@ -78,6 +67,7 @@ def questions() -> Iterator[Question]:
     yield from _coverage()
     yield from _errors()
     yield from _power()
+    yield from calibrate_fits.questions()
 
 
 def _answer(question: Question, studies: int, seed: int, index: int) -> Answer:
