@@ -1,5 +1,7 @@
 """Adding versus removing: what a part is worth in the full model, and in the bare one."""
 
+import math
+
 import pandas as pd
 
 from study.analysis.accuracy_intervals import cut, share_difference
@@ -12,7 +14,7 @@ from study.analysis.stats.intervals import Difference
 COLUMNS = [
     *("part", "with", "without", "full", "removed", "added", "bare"),
     *("full_n", "full_gain", "full_low", "full_high", "bare_n", "bare_gain", "bare_low", "bare_high"),
-    *("n", "difference", "low", "high", "sd", "p_value", "p_adjusted", "df"),
+    *("n", "difference", "low", "high", "sd", "p_value", "p_adjusted", "df", "note"),
 ]
 
 
@@ -23,7 +25,8 @@ def add_vs_remove(results: Results) -> pd.DataFrame:
     that of the cell with the part `added` minus that of the `bare` one. Each has its 95 % interval, paired by
     replicate. `difference` is full_gain - bare_gain, with interval and paired t-test over the replicates that all four
     cells have. If it is not zero, the part's worth depends on the other parts (it is the sum of its interactions with
-    them). `p_adjusted` is Holm's, over all parts. All in shares from 0 to 1; empty for other designs.
+    them). `p_adjusted` is Holm's, over all parts. `note` names failed replicates. All in shares from 0 to 1; empty for
+    other designs.
     """
     rows = [_row(part, cells, results) for part, cells in _parts(results.facts)]
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -52,7 +55,9 @@ def _row(part: FactorFacts, cells: dict[str, CellFacts], results: Results) -> di
     row |= {"part": part.name, "with": cells["full"].labels[part.name], "without": cells["bare"].labels[part.name]}
     row |= _gain("full", share_difference(values["full"], values["removed"]))
     row |= _gain("bare", share_difference(values["added"], values["bare"]))
-    found = between([("full", "removed", "added", "bare")], (1, -1, -1, 1), values).estimate()
+    failed = {name: results.failed[cell.name] for name, cell in cells.items() if cell.name in results.failed}
+    made = between([("full", "removed", "added", "bare")], (1, -1, -1, 1), values, 0.0, failed, results.facts.failures)
+    found = made.estimate()
     low, high = cut(found.interval(), most=2.0)
     return row | {
         "n": found.n,
@@ -60,7 +65,8 @@ def _row(part: FactorFacts, cells: dict[str, CellFacts], results: Results) -> di
         "low": low,
         "high": high,
         "sd": found.sd,
-        "p_value": found.p_value(),
+        "p_value": math.nan if made.obstacle else found.p_value(),
+        "note": made.note,
         "df": found.df,
     }
 

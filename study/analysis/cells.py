@@ -13,6 +13,7 @@ from study.analysis.facts import CellFacts
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.bootstrap import bootstrap_intervals
+from study.analysis.stats.contrasts import between
 
 SIZES = ("params", "params_active", "macs", "macs_active")
 MEANS = ("val_accuracy", "train_seconds", "pretrain_seconds")
@@ -41,6 +42,7 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
                                   set (see `study.analysis.data_sets.references`); empty if it is that cell itself
     difference*, p_value, pairs   from the reference, paired by replicate; nan without one
     p_adjusted                    Holm's, over all these comparisons
+    note                          failed replicates of the cell and of the reference, and how they count
     effect_size                   Hedges' g_av of that difference, in units of the mean SD of the two cells, see
                                   `study.analysis.stats.intervals.hedges_g_av`
     keys                          first digits of the keys of the cell's finished trials
@@ -62,7 +64,7 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
         row = {"number": number, "cell": cell.name, **_accuracy(values[cell.name], interval)}
         reference = compared_with[cell.name]
         row |= {"data_set": data_set.get(cell.name, ""), "reference": reference.name if reference != cell else ""}
-        row |= _difference(results.accuracies, cell, reference)
+        row |= _difference(results, cell, reference)
         row |= _finished(own)
         row |= {status: counts[cell.name, status] for status in ("failed", "missing")}
         rows.append(row | {"keys": " ".join(key[:KEY_DIGITS] for key in own["key"])})
@@ -131,15 +133,18 @@ def _mean(numbers: np.ndarray) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-def _difference(accuracies: Accuracies, cell: CellFacts, reference: CellFacts) -> dict[str, object]:
-    found = share_difference(accuracies[cell.name], accuracies[reference.name] if reference != cell else {})
+def _difference(results: Results, cell: CellFacts, reference: CellFacts) -> dict[str, object]:
+    sets = [(cell.name, reference.name)] if cell != reference else []
+    made = between(sets, (1, -1), results.accuracies, 0.0, results.failed, results.facts.failures)
+    found = share_difference(results.accuracies[cell.name], results.accuracies[reference.name] if sets else {})
     return {
         "pairs": found.n,
         "difference": found.mean,
         "difference_low": found.low,
         "difference_high": found.high,
         "difference_sd": found.sd,
-        "p_value": found.p_value,
+        "p_value": math.nan if made.obstacle else found.p_value,
         "p_adjusted": math.nan,  # computed over all cells, in `cells`
         "effect_size": found.effect_size,
+        "note": made.note,
     }

@@ -44,11 +44,12 @@ def matched(results: Results) -> pd.DataFrame:
     the standard deviation of the differences over replicates. `p_adjusted` is Holm's, over all rows. `df` are the
     degrees of freedom of the interval; a single replicate has none.
     `effect_size` is Hedges' g_av, in units of the mean SD over replicates of the two averages that are compared.
-    Levels without a finished pair of trials have n = 0 and nan. `note` is why an effect is not tested.
+    Levels without a finished pair of trials have n = 0 and nan. `note` names failed replicates, and why an effect is
+    not tested.
     """
     pairs_of = matches(results.facts)
     rows = [
-        _row(factor, level.label, pairs, results.accuracies)
+        _row(factor, level.label, pairs, results)
         for factor in results.facts.factors
         for level in factor.levels[1:]
         if (pairs := pairs_of.get((factor.name, level.label)))
@@ -138,8 +139,8 @@ def _labels(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(labels.items()))
 
 
-def _row(factor: FactorFacts, level: str, pairs: Pairs, values: Accuracies) -> dict[str, object]:
-    made = between(pairs, (1, -1), values)
+def _row(factor: FactorFacts, level: str, pairs: Pairs, results: Results) -> dict[str, object]:
+    made = between(pairs, (1, -1), results.accuracies, 0.0, results.failed, results.facts.failures)
     found = made.estimate()
     low, high = cut(found.interval())
     return {
@@ -153,9 +154,9 @@ def _row(factor: FactorFacts, level: str, pairs: Pairs, values: Accuracies) -> d
         "high": high,
         "sd": found.sd,
         "p_value": math.nan if made.obstacle else found.p_value(),
-        "effect_size": _effect_size(made, found, values),
+        "effect_size": _effect_size(made, found, results.accuracies),
         "df": found.df,
-        "note": made.obstacle,
+        "note": made.note,
     }
 
 

@@ -1,11 +1,15 @@
 """Main effects and two-factor interactions, for designs whose cells change several factors at once."""
 
+import math
+from dataclasses import replace
+
 import pandas as pd
 
 from study.analysis.facts import StudyFacts
 from study.analysis.results import Results
 from study.analysis.stats.anova import COLUMNS, TIMES
 from study.analysis.stats.effects import EFFECT_COLUMNS, INTERACTION_COLUMNS, Effects, estimate
+from study.analysis.stats.failed import note
 
 ALPHA = 0.05
 MOST = 8  # interactions that are drawn
@@ -21,9 +25,28 @@ def is_factorial(facts: StudyFacts) -> bool:
 
 
 def fit(results: Results) -> Effects:
-    """The least-squares fit of test accuracy to all finished trials; see `study.analysis.stats.effects`."""
+    """The least-squares fit of test accuracy to all trials that count; see `study.analysis.stats.effects`.
+
+    If trials failed and the study does not state how they count, nothing is tested: every row rests on all trials.
+    """
     factors = {factor.name: [level.label for level in factor.levels] for factor in results.facts.factors}
-    return estimate(results.trials, factors, "test_accuracy")
+    rule, failed = results.facts.failures, list(results.failed.values())
+    found = estimate(results.counted, factors, "test_accuracy")
+    if not failed:
+        return found
+    reason = note(failed, rule)
+    found = replace(found, notes=(*found.notes, reason), effects=_noted(found.effects, reason))
+    return (
+        replace(found, anova=_untested(found.anova), effects=_untested(found.effects)) if rule == "undecided" else found
+    )
+
+
+def _noted(rows: pd.DataFrame, reason: str) -> pd.DataFrame:
+    return rows.assign(note=["; ".join(filter(None, (own, reason))) for own in rows["note"]])
+
+
+def _untested(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(**{name: math.nan for name in ("p_value", "p_adjusted") if name in rows})
 
 
 def anova(fit: Effects) -> pd.DataFrame:

@@ -5,9 +5,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from study.analysis.stats.sequential import look_schedule
+from study.analysis.stats.sequential import FailedAt, look_schedule
 from study.design.claims import ClaimSpec
+from study.design.comparison import Labels
 from study.design.contrasts import ContrastSpec
+from study.design.failures import DEFAULT, FailureRule
 from study.design.registration import Entry
 
 COVERED = ("initialisation", "the order of training images")  # in reports that do not record it
@@ -112,6 +114,14 @@ class TuningFacts(Facts):
     unavailable_importances: Mapping[str, Mapping[str, str]] = {}  # objective, method: why it could not be computed
 
 
+class FailedLook(Facts):
+    """A trial that had failed when the look after this number of replicates was made; it may have a result now."""
+
+    looked: int
+    labels: tuple[str, ...]  # of its cell
+    replicate: int
+
+
 def _without_better(claim: Any) -> Any:
     return {key: value for key, value in claim.items() if key != "better"} if isinstance(claim, dict) else claim
 
@@ -141,6 +151,8 @@ class StudyFacts(Facts):
     origins: tuple[Origin, ...]
     claims: tuple[ClaimSpec, ...] = ()
     compare: tuple[ContrastSpec, ...] = ()
+    failures: FailureRule = DEFAULT  # how failed replicates count
+    failed_looks: tuple[FailedLook, ...] = ()  # trials that had failed when a look at the claims was made
     registered: tuple[Entry, ...] = ()  # the history of the claims in the store, the oldest first
     covered: tuple[str, ...] = COVERED  # sources of chance that differ between replicates
     not_covered: tuple[str, ...] = NOT_COVERED  # and those that do not
@@ -176,6 +188,14 @@ class StudyFacts(Facts):
     def tested_claims(self) -> list[ClaimSpec]:
         """The claims that are judged with an interval over replicates."""
         return [claim for claim in self.claims if claim.by_replicate]
+
+    @property
+    def failed_at(self) -> FailedAt:
+        """The trials that had failed, by the replicates of the look."""
+        found: dict[int, set[tuple[Labels, int]]] = {}
+        for one in self.failed_looks:
+            found.setdefault(one.looked, set()).add((one.labels, one.replicate))
+        return found
 
     @property
     def look_schedule(self) -> tuple[int, ...]:

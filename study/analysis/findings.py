@@ -18,6 +18,8 @@ from study.utils.text import points
 ALPHA = 0.05
 LARGER, SMALLER, UNCLEAR = "larger", "smaller", "unclear"  # than the margin
 
+NOT_TESTED = "not tested, see the note"
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -30,7 +32,7 @@ def judged(rows: pd.DataFrame, margin: float) -> pd.DataFrame:
     has a false size is at most 5 %.
     """
     low, high = _simultaneous(rows)
-    known = (rows["low"] < rows["high"]).to_numpy()
+    known = ((rows["low"] < rows["high"]) & rows["p_adjusted"].notna()).to_numpy(dtype=bool)
     larger, smaller = (low > margin) | (high < -margin), (low > -margin) & (high < margin)
     sizes = np.select([~known, larger, smaller], ["", LARGER, SMALLER], UNCLEAR)
     distinguishable = (rows["p_adjusted"].astype(float) < ALPHA).to_numpy(dtype=bool)
@@ -74,6 +76,8 @@ def _found(row: pd.Series, margin: float) -> str | None:
         return no_interval(row["n"])
     if row["low"] == row["high"]:
         return "identical in every replicate, so no test (SD = 0)"
+    if pd.isna(row["p_adjusted"]):
+        return NOT_TESTED
     if row["distinguishable"] or row["size"] == SMALLER:
         return in_words(row, points(margin))
     if row["low"] > 0 or row["high"] < 0:

@@ -9,6 +9,7 @@ from study.analysis.results import Results
 from study.analysis.stats import exact_rule
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import contrast, results_by_cell
+from study.analysis.stats.failed import failed_by_cell
 from study.analysis.verdicts import factors_of
 from study.design.claim_wording import contrasted
 from study.design.comparison import Selection, select_contrast
@@ -40,13 +41,14 @@ def _adjusted(p_values: "pd.Series[float]") -> "pd.Series[float]":
 
 
 def _tested(results: Results, metric: Metric, found: Selection) -> dict[str, object]:
-    factors = factors_of(results)
-    made = contrast(found, results_by_cell(results.trials, factors, metric.name), factors)
+    factors, rule = factors_of(results), results.facts.failures
+    values = results_by_cell(results.counted, factors, metric.name)
+    made = contrast(found, values, factors, failed_by_cell(results.trials, factors), rule)
     estimate = made.estimate()
     low, high = estimate.interval()
     p_value = estimate.p_value() if estimate.error > 0 and not made.obstacle else math.nan
     numbers = {"estimate": estimate.mean, "low": low, "high": high, "p_value": p_value}
-    return {**numbers, "n": estimate.n, "sets": made.sets, "note": made.obstacle}
+    return {**numbers, "n": estimate.n, "sets": made.sets, "note": made.note}
 
 
 def _exact(results: Results, metric: Metric, found: Selection) -> dict[str, object]:

@@ -24,5 +24,5 @@ def _present(results: Results, factors: Factors) -> Entry:
         results=int((~results.trials["status"].isin(without)).sum()),
         minimum=facts.replicates,
         maximum=facts.replicates_until or facts.replicates,
-        claims=tuple(registration.registered(claim, factors) for claim in facts.claims),
+        claims=tuple(registration.registered(claim, factors, facts.failures) for claim in facts.claims),
     )

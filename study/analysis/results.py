@@ -11,6 +11,7 @@ import pandas as pd
 
 from study.analysis.facts import StudyFacts, TuningFacts
 from study.analysis.predictions import Predicted, decode
+from study.analysis.stats.failed import Failed, counted, failed_by_cell
 from study.design.factors import RESULT_COLUMNS
 from study.design.metrics import BY_REPLICATE
 from study.utils.csv_cells import unguarded
@@ -87,13 +88,25 @@ class Results:
 
     @cached_property
     def accuracies(self) -> dict[str, dict[int, float]]:
-        """Test accuracy by cell and replicate, of the trials that have one."""
+        """Test accuracy by cell and replicate, of the trials that have one, failed ones as the study counts them."""
         found: dict[str, dict[int, float]] = {cell.name: {} for cell in self.facts.included}
-        columns = (self.done[name].tolist() for name in ("cell", "replicate", "test_accuracy"))
+        rows = self.counted[self.counted["status"] != "excluded"]
+        columns = (rows[name].tolist() for name in ("cell", "replicate", "test_accuracy"))
         for cell, replicate, accuracy in zip(*columns, strict=True):
-            if math.isfinite(accuracy):
+            if not pd.isna(accuracy) and math.isfinite(accuracy):
                 found[cell][int(replicate)] = accuracy
         return found
+
+    @cached_property
+    def counted(self) -> pd.DataFrame:
+        """The trials, with the worst value in place of failed ones if the study counts them so."""
+        return counted(self.trials, self.facts.failures)
+
+    @cached_property
+    def failed(self) -> dict[str, Failed]:
+        """The included cells with failed trials, by name."""
+        factors = {factor.name: [level.label for level in factor.levels] for factor in self.facts.factors}
+        return {found.cell: found for found in failed_by_cell(self.trials, factors).values()}
 
     @cached_property
     def done(self) -> pd.DataFrame:

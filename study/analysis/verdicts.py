@@ -11,7 +11,7 @@ from study.analysis.exact_values import exact_values, names_of
 from study.analysis.results import Results
 from study.analysis.stats import exact_rule
 from study.analysis.stats.contrasts import Contrast
-from study.analysis.stats.sequential import Look, look_shares, looks
+from study.analysis.stats.sequential import Look, at_look, look_shares, looks
 from study.analysis.stats.verdict_rule import Verdict, contrasts_of, judge
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels
@@ -32,7 +32,14 @@ def looks_of(results: Results) -> list[Look]:
     if facts.replicates_until is None or not facts.tested_claims:
         return []
     return looks(
-        facts.tested_claims, results.trials, factors_of(results), facts.replicates, facts.replicates_until, ALPHA
+        facts.tested_claims,
+        results.trials,
+        factors_of(results),
+        facts.replicates,
+        facts.replicates_until,
+        ALPHA,
+        facts.failures,
+        facts.failed_at,
     )
 
 
@@ -75,7 +82,9 @@ def verdicts(results: Results, made: list[Look]) -> pd.DataFrame:
 def _tested(results: Results, made: list[Look]) -> list[dict[str, object]]:
     """The rows of the claims that are judged with an interval."""
     claims = results.facts.tested_claims
-    found = made[-1].verdicts if made else judge(claims, results.trials, factors_of(results), ALPHA)
+    found = (
+        made[-1].verdicts if made else judge(claims, results.trials, factors_of(results), ALPHA, results.facts.failures)
+    )
     parts = zip(found, _levels(results, made), _looked(results, made), contrasts(results, made), strict=True)
     return [
         {**asdict(verdict), "level": level, "looked": looked, "cells": _sides(results, contrast.entered)}
@@ -106,9 +115,9 @@ def runs(results: Results, made: list[Look]) -> pd.DataFrame:
 
 def contrasts(results: Results, made: list[Look]) -> list[Contrast[Labels]]:
     """The data behind each verdict with an interval: the difference by replicate, and the cells compared."""
-    factors, trials = factors_of(results), results.trials
+    factors, facts = factors_of(results), results.facts
     return [
-        contrasts_of([claim], trials[(trials["replicate"] <= most).fillna(False)], factors)[0]
+        contrasts_of([claim], at_look(results.trials, factors, most, facts.failed_at), factors, facts.failures)[0]
         for claim, most in zip(results.facts.tested_claims, _looked(results, made), strict=True)
     ]
 

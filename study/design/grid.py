@@ -7,6 +7,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from study.design.claims import Adaptive, ClaimSpec
 from study.design.contrasts import ContrastSpec
+from study.design.failures import DEFAULT, DESCRIPTION, FailureRule
 from study.design.resources import Resources
 from study.utils.frozen_model import Frozen, NonNegativeInt, PositiveInt, Refusal, StrictBool, whole
 
@@ -198,6 +199,7 @@ class Grid(Frozen):
         description="what is drawn anew for each replicate: split (train, validation and test images), train_images "
         "(the subset of training images)",
     )
+    failures: FailureRule = Field(DEFAULT, description=DESCRIPTION)
     tune: TuneSpec | None = Field(None, description="hyper-parameters that are tuned for every cell")
     search: SearchSpec | None = Field(None, description="objectives and space of design: search")
     early_stopping: Refused = None

@@ -119,6 +119,7 @@ class Metric:
     better: Literal["higher", "lower"]
     source: Source
     meaning: str
+    worst: float | None = None  # the worst possible value, if there is one
 
     @property
     def by_replicate(self) -> bool:
@@ -129,8 +130,8 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("test_accuracy", POINTS, "higher", Source.TRIALS, "share of test images classified correctly"),
-        Metric("val_accuracy", POINTS, "higher", Source.TRIALS, "share of validation images classified correctly"),
+        Metric("test_accuracy", POINTS, "higher", Source.TRIALS, "share of test images classified correctly", 0.0),
+        Metric("val_accuracy", POINTS, "higher", Source.TRIALS, "share of validation images classified correctly", 0.0),
         Metric("train_seconds", SECONDS, "lower", Source.TRIALS, "time of fine-tuning"),
         Metric("pretrain_seconds", SECONDS, "lower", Source.TRIALS, "time of pre-training"),
         Metric("params", PARAMETERS, "lower", Source.SETTINGS, "parameters"),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, select
+from study.design.failures import DEFAULT, FailureRule
 from study.utils.text import plural
 
 How = Literal["before", "anew", "after", "changed", "again", "found", "edited", "open", "unknown"]
@@ -67,7 +68,7 @@ class Standing:
     results: int | None = None  # stored at that time
 
 
-def registered(claim: ClaimSpec, factors: Factors) -> RegisteredClaim:
+def registered(claim: ClaimSpec, factors: Factors, failures: FailureRule = DEFAULT) -> RegisteredClaim:
     """A claim as it is judged, with the levels of both sides written out."""
     found = select(claim, factors)
     corners = [corner.levels for corner in found.corners]
@@ -81,6 +82,8 @@ def registered(claim: ClaimSpec, factors: Factors) -> RegisteredClaim:
         "direction": claim.direction,
         "better": "higher" if claim.higher_is_better else "lower",
     }
+    if claim.by_replicate and failures != DEFAULT:
+        judged["failures"] = failures
     return RegisteredClaim(claim=claim.claim, judged=judged)
 
 

@@ -21,6 +21,7 @@ from study.design import kinds
 from study.design.comparison import CellLookup, check_claims, check_contrasts, labels_by_factor
 from study.design.constraints import Conditions
 from study.design.factors import Factor, Level, read_factor, read_levels
+from study.design.failures import check_worst
 from study.design.grid import FactorSpec, Grid, SampleSpec
 from study.design.kinds.aliases import Aliases
 from study.design.kinds.design import Codes, Design, DesignRequest
@@ -198,6 +199,7 @@ def _study(source: GridFile) -> Study | None:
     lookup = CellLookup(names, pretrained if cells else None, functools.partial(layout.excluded_by, cells))
     check_claims(grid.claims, lookup, top / "claims", mistakes)
     check_contrasts(grid.compare, lookup, top / "compare", mistakes)
+    check_worst(grid.failures, {"claims": grid.claims, "compare": grid.compare}, top, mistakes)
     space = None
     with mistakes.collect():
         check_resampling(grid, [cell.settings for cell in included if cell.settings], top)

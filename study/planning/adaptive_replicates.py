@@ -28,6 +28,6 @@ def replicates_by_cell(study: Study, rule: Adaptive, trials: list[Trial], observ
     names = {tuple(cell.labels.values()): cell.name for cell in study.cells}
     claims = study.grid.tested_claims
     data = observed.table(trials, {claim.metric for claim in claims})
-    for look in looks(claims, data, factors, rule.min, rule.max):
+    for look in looks(claims, data, factors, rule.min, rule.max, failures=study.grid.failures):
         replicates |= Counter({names[cell]: look.requested for cell in look.cells})  # the larger of both
     return replicates

@@ -78,7 +78,7 @@ def _tested_powers(state: StudyState) -> list[ClaimPower]:
     from study.analysis.stats.verdict_rule import contrasts_of
 
     data = state.observed.table(state.trials, {claim.metric for claim in claims})
-    contrasts = contrasts_of(claims, data, labels_by_factor(study.factors))
+    contrasts = contrasts_of(claims, data, labels_by_factor(study.factors), study.grid.failures)
     return list(_claim_powers(study, contrasts, _verdicts(study, data, contrasts)))
 
 
@@ -90,7 +90,7 @@ def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast[Labe
 
     claims, rule, factors = study.grid.tested_claims, study.grid.adaptive, labels_by_factor(study.factors)
     if rule:
-        last = looks(claims, data, factors, rule.min, rule.max)[-1]
+        last = looks(claims, data, factors, rule.min, rule.max, failures=study.grid.failures)[-1]
         for found in last.verdicts:
             yield found.verdict if found.verdict != "undecided" or last.replicates == rule.max else None
         return

@@ -37,7 +37,7 @@ def present(state: StudyState) -> Entry:
         results=sum(state.observed.is_done(trial) for trial in state.trials),
         minimum=study.grid.least_replicates,
         maximum=study.grid.most_replicates,
-        claims=tuple(registered(claim, factors) for claim in study.grid.claims),
+        claims=tuple(registered(claim, factors, study.grid.failures) for claim in study.grid.claims),
     )
 
 

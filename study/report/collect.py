@@ -288,6 +288,7 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         origins=tuple(_origins(stored)),
         claims=tuple(study.grid.claims),
         compare=tuple(study.grid.compare),
+        failures=study.grid.failures,
         registered=history(study, stored.state.store),
         covered=coverage.covered(study),
         not_covered=coverage.not_covered(study),

@@ -14,7 +14,7 @@ from study.analysis.pretraining import SCRATCH
 from study.analysis.tuned_values import edge_sentences
 from study.design.metrics import Source, unit_of
 from study.planning.other_data import OTHER_DATA
-from study.report import claim_wording, fit_sentences, precision
+from study.report import claim_wording, failed_trials, fit_sentences, precision
 from study.report.mixed_provenance import mixture
 from study.report.tables import captions
 from study.utils import formats
@@ -320,12 +320,18 @@ def _tuning(analysis: Analysis) -> Iterator[Answer]:
     yield Answer("Tuning", f"{each} was tuned with {trials}, on validation data only{warnings}.")
 
 
+def _failed(analysis: Analysis) -> Iterator[Answer]:
+    """Which cells have failed trials, and how these count."""
+    if text := failed_trials.sentences(analysis):
+        yield Answer("Failed replicates", text)
+
+
 def _unfinished(analysis: Analysis) -> Iterator[Answer]:
     counts = analysis.results.trials["status"].value_counts()
     named = {"failed": "failed", "missing": "missing", OTHER_DATA: "on other data"}
     parts = [f"{counts[status]:,} {name}" for status, name in named.items() if counts.get(status)]
     if parts:
-        text = f"{' and '.join(parts)} of {_requested(analysis)}; all numbers are based on the others."
+        text = f"{' and '.join(parts)} of {_requested(analysis)}."
         yield Answer("Not finished", text)
     if counts.get("excluded"):
         yield Answer("Excluded by design", f"{plural(int(counts['excluded']), 'cell')}, with reasons below.")
@@ -345,6 +351,7 @@ FINDINGS: Mapping[str, Callable[[Analysis], Iterator[Answer]]] = {
     "search": _search,
     "claims": _claims,
     "looks": _looks,
+    "failed": _failed,
     "baseline": _baseline,
     "changes": _changes,
     "factors": _factors,

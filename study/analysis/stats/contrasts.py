@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from study.analysis.stats import failed
 from study.analysis.stats.estimate import Estimate
+from study.analysis.stats.failed import Failed
 from study.analysis.stats.matched_sets import Values, average
 from study.design.comparison import Factors, Labels, Selection
+from study.design.failures import DEFAULT, FailureRule
 from study.utils.errors import StudyError
 
 Cell = TypeVar("Cell", bound=Hashable)
@@ -30,6 +33,8 @@ class Contrast(Generic[Cell]):
     matched: tuple[MatchedSet[Cell], ...]  # those with a common replicate
     lost: tuple[tuple[Cell, ...], ...]  # matched sets without one
     scale: float  # largest absolute value: differences below its rounding error are 0
+    failed: tuple[Failed, ...] = ()  # its cells with failed replicates
+    rule: FailureRule = DEFAULT  # how these count
 
     @property
     def sets(self) -> int:
@@ -50,10 +55,22 @@ class Contrast(Generic[Cell]):
     @property
     def obstacle(self) -> str:
         """Why no verdict and no test can rest on it; empty if one can."""
+        if self.failed and self.rule == "undecided":
+            return failed.note(self.failed, self.rule)
         if self.matched and self.lost:
             total = len(self.matched) + len(self.lost)
             return f"{len(self.lost)} of {total} matched comparisons without a common replicate: no verdict on the rest"
         return ""
+
+    @property
+    def caveat(self) -> str:
+        """Which replicates failed, if a verdict or a test can rest on the contrast nevertheless."""
+        return "" if self.rule == "undecided" else failed.note(self.failed, self.rule)
+
+    @property
+    def note(self) -> str:
+        """The caveat and the obstacle."""
+        return "; ".join(filter(None, (self.caveat, self.obstacle)))
 
     def estimate(self) -> Estimate:
         """The mean difference and its standard error over replicates, nan where undefined."""
@@ -98,14 +115,29 @@ def _cells(data: pd.DataFrame, factors: Factors) -> list[Labels]:
     return list(zip(*(data[name].astype(str) for name in factors), strict=True))
 
 
-def contrast(selection: Selection, results: Mapping[Labels, Values], factors: Factors) -> Contrast[Labels]:
-    """The selected difference, by matched set and replicate."""
+NONE_FAILED: Mapping[Any, Failed] = {}
+
+
+def contrast(
+    selection: Selection,
+    results: Mapping[Labels, Values],
+    factors: Factors,
+    failed_by_cell: Mapping[Labels, Failed] = NONE_FAILED,
+    rule: FailureRule = DEFAULT,
+) -> Contrast[Labels]:
+    """The selected difference, by matched set and replicate. `results` are `failed.counted` by the same rule."""
     signs = [corner.sign for corner in selection.corners]
-    return between(selection.sets(list(results), factors), signs, results, selection.constant)
+    sets = selection.sets(list(results), factors)
+    return between(sets, signs, results, selection.constant, failed_by_cell, rule)
 
 
 def between(
-    sets: Sequence[Sequence[Cell]], signs: Sequence[float], results: Mapping[Cell, Values], constant: float = 0.0
+    sets: Sequence[Sequence[Cell]],
+    signs: Sequence[float],
+    results: Mapping[Cell, Values],
+    constant: float = 0.0,
+    failed_by_cell: Mapping[Cell, Failed] = NONE_FAILED,
+    rule: FailureRule = DEFAULT,
 ) -> Contrast[Cell]:
     """The sum of each set's cells with these signs, less the constant, in the replicates that all of them have."""
     matched, lost, scale = [], [], abs(constant)
@@ -118,4 +150,6 @@ def between(
         by_replicate = {r: sum(sign * results[cell][r] for sign, cell in pairs) - constant for r in replicates}
         matched.append(MatchedSet(pairs, by_replicate))
         scale = max(scale, *(abs(results[cell][r]) for cell in group for r in replicates))
-    return Contrast(tuple(matched), tuple(lost), scale)
+    cells = dict.fromkeys(cell for group in sets for cell in group)
+    own_failed = tuple(failed_by_cell[cell] for cell in cells if cell in failed_by_cell)
+    return Contrast(tuple(matched), tuple(lost), scale, own_failed, rule)

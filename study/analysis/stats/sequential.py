@@ -17,17 +17,22 @@ its cells get later because of other claims do not change it.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from study.analysis.stats.contrasts import Contrast, attempted
+from study.analysis.stats.failed import as_failed
 from study.analysis.stats.verdict_rule import Verdict, contrasts_of, verdicts
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels
+from study.design.failures import DEFAULT, FailureRule
 from study.utils.errors import StudyError
 from study.utils.text import plural
+
+FailedAt = Mapping[int, Set[tuple[Labels, int]]]  # replicates of a look: cell and replicate of failed trials
+NEVER: FailedAt = {}
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,16 @@ def look(
     most: int,
     index: int | None = None,
     alpha: float = 0.05,
+    failures: FailureRule = DEFAULT,
+    failed_at: FailedAt = NEVER,
 ) -> Look:
     """The verdicts after look `index`, replayed from the data; None is the last look that the data allow.
 
     `data` and `factors` are as for `claims.judge`; replicates count from 1. A look is reached when every trial that it
-    needs has run, done or failed: it has a row whose `status`, if there is one, is not "missing". No state is kept
-    between looks: each look replays the earlier ones, so a resumed sweep and a later report reach the same verdicts.
+    needs has run, done or failed: it has a row whose `status`, if there is one, is not "missing". Each look replays the
+    earlier ones, so a resumed sweep and a later report reach the same verdicts. `failed_at` are the trials that had
+    failed when a look was made: a retry that succeeds later does not change that look. The other results are in the
+    data.
     Before the first look every claim is undecided. Raises StudyError as `claims.judge` does, and for an invalid number
     of replicates or look.
     """
@@ -89,48 +98,68 @@ def look(
             f"invalid look {index}: {least} to {plural(most, 'replicate')} have {plural(len(schedule), 'look')}, "
             "counted from 0"
         )
-    states = _replayed(claims, data, factors, schedule, alpha, as_reached=index is None)
+    replay = _Replay(claims, data, factors, schedule, alpha, failures, failed_at)
+    states = replay.states(as_reached=index is None)
     *_, last = itertools.islice(states, None if index is None else index + 2)
     return last
 
 
 def looks(
-    claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors, least: int, most: int, alpha: float = 0.05
-) -> list[Look]:
-    """All looks that the data allow, from the state before the first one to the current one."""
-    return list(_replayed(claims, data, factors, look_schedule(least, most), alpha, as_reached=True))
-
-
-def _replayed(
     claims: Sequence[ClaimSpec],
     data: pd.DataFrame,
     factors: Factors,
-    schedule: Sequence[int],
-    alpha: float,
-    as_reached: bool,
-) -> Iterator[Look]:
-    """The looks in order; with `as_reached`, until one is not reached or all claims are decided."""
-    state = _before(claims, data, factors, schedule, alpha)
-    yield state
-    for n, share in zip(schedule, look_shares(schedule), strict=True):
-        open_claims = [claims[i] for i in state.undecided]
-        contrasts = contrasts_of(open_claims, data[data["replicate"] <= n], factors)
-        if as_reached and not (open_claims and _is_reached(contrasts, data, factors, n)):
-            return
-        now = verdicts(open_claims, contrasts, alpha, share)
-        state = _after(state, contrasts, now, schedule)
+    least: int,
+    most: int,
+    alpha: float = 0.05,
+    failures: FailureRule = DEFAULT,
+    failed_at: FailedAt = NEVER,
+) -> list[Look]:
+    """All looks that the data allow, from the state before the first one to the current one."""
+    replay = _Replay(claims, data, factors, look_schedule(least, most), alpha, failures, failed_at)
+    return list(replay.states(as_reached=True))
+
+
+def at_look(data: pd.DataFrame, factors: Factors, replicates: int, failed_at: FailedAt) -> pd.DataFrame:
+    """The data that a look after this number of replicates was made on."""
+    analysed = data[(data["replicate"] <= replicates).fillna(False)]
+    return as_failed(analysed, factors, failed_at.get(replicates, frozenset()))
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """The looks at claims, replayed from the data."""
+
+    claims: Sequence[ClaimSpec]
+    data: pd.DataFrame
+    factors: Factors
+    schedule: Sequence[int]
+    alpha: float
+    failures: FailureRule
+    failed_at: FailedAt
+
+    def states(self, as_reached: bool) -> Iterator[Look]:
+        """The looks in order; with `as_reached`, until one is not reached or all claims are decided."""
+        state = self._before()
         yield state
+        for n, share in zip(self.schedule, look_shares(self.schedule), strict=True):
+            open_claims = [self.claims[i] for i in state.undecided]
+            then = at_look(self.data, self.factors, n, self.failed_at)
+            contrasts = contrasts_of(open_claims, then, self.factors, self.failures)
+            if as_reached and not (open_claims and _is_reached(contrasts, self.data, self.factors, n)):
+                return
+            now = verdicts(open_claims, contrasts, self.alpha, share)
+            state = _after(state, contrasts, now, self.schedule)
+            yield state
 
-
-def _before(
-    claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors, schedule: Sequence[int], alpha: float
-) -> Look:
-    """The state before the first look: estimates from the available replicates, no verdicts."""
-    contrasts = contrasts_of(claims, data[data["replicate"] <= schedule[0]], factors)
-    note = f"the first look is after {plural(schedule[0], 'replicate')}"
-    found = verdicts(claims, contrasts, alpha, look_shares(schedule)[0])
-    undecided = tuple(replace(verdict, verdict="undecided", note=note) for verdict in found)
-    return Look(-1, 0, undecided, _cells(contrasts), schedule[0])
+    def _before(self) -> Look:
+        """The state before the first look: estimates from the available replicates, no verdicts."""
+        first = self.schedule[0]
+        available = self.data[self.data["replicate"] <= first]
+        contrasts = contrasts_of(self.claims, available, self.factors, self.failures)
+        note = f"the first look is after {plural(first, 'replicate')}"
+        found = verdicts(self.claims, contrasts, self.alpha, look_shares(self.schedule)[0])
+        undecided = tuple(replace(verdict, verdict="undecided", note=note) for verdict in found)
+        return Look(-1, 0, undecided, _cells(contrasts), first)
 
 
 def _after(state: Look, contrasts: Sequence[Contrast[Labels]], now: Sequence[Verdict], schedule: Sequence[int]) -> Look:

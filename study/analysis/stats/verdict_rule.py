@@ -18,7 +18,7 @@ other claims; a note marks claims that it would decide and the adjusted p-value 
 
 The t-test uses the differences within replicates and matched sets of cells (`matched_sets`). It does not assume equal
 variances of the cells. If a matched set has no common replicate, the claim gets no verdict: the mean over the others is
-another quantity.
+another quantity. Nor does it if replicates of its cells failed, unless the grid states how they count (`failed`).
 """
 
 import math
@@ -34,11 +34,13 @@ from scipy import optimize, stats  # type: ignore[import-untyped]
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import Contrast, contrast, results_by_cell
 from study.analysis.stats.estimate import Estimate
+from study.analysis.stats.failed import counted, failed_by_cell
 from study.analysis.stats.forecast import Spread, would_decide
 from study.analysis.stats.power import detectable_effect, inside_power
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels, select
+from study.design.failures import DEFAULT, FailureRule
 
 Floats = npt.NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
@@ -61,20 +63,30 @@ class Verdict:
     note: str  # why undecided, what was left out; may be empty
 
 
-def judge(claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors, alpha: float = 0.05) -> list[Verdict]:
+def judge(
+    claims: Sequence[ClaimSpec],
+    data: pd.DataFrame,
+    factors: Factors,
+    alpha: float = 0.05,
+    failures: FailureRule = DEFAULT,
+) -> list[Verdict]:
     """A verdict on each claim, from all available replicates; see `sequential.look` for replicates added while running.
 
     `data` has a row per trial: a column of labels per factor, `replicate`, and a column per metric (nan for a trial
-    without a result). `factors` maps each factor to its labels, the baseline's first. Raises StudyError for a claim
-    with an unknown factor, level or metric, and for data without the needed columns.
+    without a result). Trials of `status` "failed", if there is such a column, count as `failures` states. `factors`
+    maps each factor to its labels, the baseline's first. Raises StudyError for a claim with an unknown factor, level or
+    metric, and for data without the needed columns.
     """
-    return verdicts(claims, contrasts_of(claims, data, factors), alpha)
+    return verdicts(claims, contrasts_of(claims, data, factors, failures), alpha)
 
 
-def contrasts_of(claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors) -> list[Contrast[Labels]]:
-    """Each claim's difference by replicate."""
+def contrasts_of(
+    claims: Sequence[ClaimSpec], data: pd.DataFrame, factors: Factors, failures: FailureRule = DEFAULT
+) -> list[Contrast[Labels]]:
+    """Each claim's difference by matched set and replicate."""
+    data, failed = counted(data, failures), failed_by_cell(data, factors)
     results = {metric: results_by_cell(data, factors, metric) for metric in {claim.metric for claim in claims}}
-    return [contrast(select(claim, factors), results[claim.metric], factors) for claim in claims]
+    return [contrast(select(claim, factors), results[claim.metric], factors, failed, failures) for claim in claims]
 
 
 def region_p_values(
@@ -171,7 +183,7 @@ def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, clai
     outcome: Outcome = "undecided"
     if found.p_adjusted <= alpha:
         outcome = "supported" if found.decisive.supports else "refuted"
-    notes = [found.contrast.obstacle]
+    notes = [found.contrast.note]
     if outcome == "undecided" and not found.contrast.obstacle:
         alone = found.decisive.p_value <= alpha * share
         notes.append(_alone(claims) if alone else _undecided(claim.region, found, alpha / claims))

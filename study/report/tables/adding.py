@@ -22,6 +22,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("full minus bare, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
             *columns.p_values(rows),
             Column.text("finding", findings(rows, analysis.margin)),
+            *columns.note(rows),
         ),
         "What each part is worth, in percentage points of test accuracy: the full model minus the full model without "
         "the part, and the bare model with the part minus the bare model. Levels: with / without the part. The "

@@ -20,6 +20,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("active", formats.count, rows["params_active"]),
             Column.of("multiply-adds", formats.short, rows["macs"]),
             Column.of("n", str, rows["n"]),
+            *([Column.of("failed", str, rows["failed"])] if rows["failed"].any() else []),
             columns.accuracy(rows),
             columns.difference(rows, "difference from baseline, points"),
             Column.text(f"Pareto front ({selected_on(rows)})", ["yes" if front else "" for front in rows["front"]]),

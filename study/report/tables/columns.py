@@ -34,6 +34,12 @@ def p_values(rows: pd.DataFrame) -> Iterator[Column]:
     yield Column.of("p, Holm", formats.p_value, rows["p_adjusted"])
 
 
+def note(rows: pd.DataFrame) -> Iterator[Column]:
+    """The notes, if a row has one."""
+    if rows["note"].str.len().any():
+        yield Column.text("note", rows["note"])
+
+
 def verdicts(rows: pd.DataFrame, write: Callable[[Unit, float, float, float], str]) -> Iterator[Column]:
     """Claim, verdict and difference; `write` formats a difference with its interval."""
     yield Column.text("claim", rows["claim"])

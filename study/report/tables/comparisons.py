@@ -34,6 +34,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             *columns.p_values(rows),
             Column.of("g", formats.hundredths, rows["effect_size"]),
             Column.text("finding", findings(tested, analysis.margin)),
+            *columns.note(rows),
         ),
         f"Test accuracy of every cell minus the baseline's, in percentage points. {_on_its_data_set(analysis)}"
         f"{captions.tests(analysis.facts)}",

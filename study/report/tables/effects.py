@@ -47,8 +47,7 @@ def _columns(analysis: Analysis, rows: pd.DataFrame) -> Iterator[Column]:
     if analysis.is_matched:
         yield Column.of("g", formats.hundredths, rows["effect_size"])
     yield Column.text("finding", findings(rows, analysis.margin))
-    if rows["note"].str.len().any():
-        yield Column.text("note", rows["note"])
+    yield from columns.note(rows)
 
 
 TABLE = ReportTable(
