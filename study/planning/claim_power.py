@@ -86,7 +86,7 @@ def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast[Labe
     """Of claims whose trials have all ended, or that an interim analysis has decided; None for others."""
     from study.analysis.stats.contrasts import attempted
     from study.analysis.stats.sequential import looks
-    from study.analysis.stats.verdict_rule import verdicts
+    from study.analysis.stats.verdict_rule import errors_of, verdicts
 
     claims, rule, factors = study.grid.tested_claims, study.grid.adaptive, labels_by_factor(study.factors)
     if rule:
@@ -95,7 +95,8 @@ def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast[Labe
             yield found.verdict if found.verdict != "undecided" or last.replicates == rule.max else None
         return
     run, cells = attempted(data, factors), [tuple(cell.labels.values()) for cell in study.included]
-    for claim, found in zip(claims, verdicts(claims, contrasts), strict=True):
+    judged = verdicts(claims, contrasts, errors_of(claims, data, factors, study.grid.failures))
+    for claim, found in zip(claims, judged, strict=True):
         own = {cell for group in select(claim, factors).sets(cells, factors) for cell in group}
         replicates = range(1, study.grid.least_replicates + 1)
         yield found.verdict if all((cell, replicate) in run for cell in own for replicate in replicates) else None

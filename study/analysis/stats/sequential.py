@@ -12,6 +12,9 @@ Several claims: at each look the undecided ones are Holm-adjusted among themselv
 Res. 5:311-320): a decided claim passes its alpha on. A decided claim keeps its verdict and its numbers; replicates that
 its cells get later because of other claims do not change it.
 
+The error of a look is chosen from the cells of its undecided claims (`error_choice`): other cells may have fewer
+replicates, and what they get later does not change it.
+
 `max` is part of the design. Raising it after seeing results inflates the error rate.
 """
 
@@ -24,7 +27,7 @@ import pandas as pd
 
 from study.analysis.stats.contrasts import Contrast, attempted
 from study.analysis.stats.failed import as_failed
-from study.analysis.stats.verdict_rule import Verdict, contrasts_of, verdicts
+from study.analysis.stats.verdict_rule import Verdict, contrasts_of, errors_of, verdicts
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels
 from study.design.failures import DEFAULT, FailureRule
@@ -147,7 +150,8 @@ class _Replay:
             contrasts = contrasts_of(open_claims, then, self.factors, self.failures)
             if as_reached and not (open_claims and _is_reached(contrasts, self.data, self.factors, n)):
                 return
-            now = verdicts(open_claims, contrasts, self.alpha, share)
+            errors = errors_of(open_claims, then, self.factors, self.failures, _cells(contrasts))
+            now = verdicts(open_claims, contrasts, errors, self.alpha, share)
             state = _after(state, contrasts, now, self.schedule)
             yield state
 
@@ -157,7 +161,8 @@ class _Replay:
         available = self.data[self.data["replicate"] <= first]
         contrasts = contrasts_of(self.claims, available, self.factors, self.failures)
         note = f"the first look is after {plural(first, 'replicate')}"
-        found = verdicts(self.claims, contrasts, self.alpha, look_shares(self.schedule)[0])
+        errors = errors_of(self.claims, available, self.factors, self.failures, _cells(contrasts))
+        found = verdicts(self.claims, contrasts, errors, self.alpha, look_shares(self.schedule)[0])
         undecided = tuple(replace(verdict, verdict="undecided", note=note) for verdict in found)
         return Look(-1, 0, undecided, _cells(contrasts), first)
 

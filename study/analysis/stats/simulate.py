@@ -5,7 +5,7 @@ A value is the true mean of its cell, plus an effect of the replicate's seed tha
 Shapes: S studies, N replicates, C cells, M claims.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,8 +14,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from study.analysis.stats.adjust import holm
+from study.analysis.stats.error_choice import may_pool
+from study.analysis.stats.max_t import step_down_all
+from study.analysis.stats.pooled_error import guarded_df, guarded_variances
 from study.analysis.stats.sequential import look_schedule, look_shares
 from study.analysis.stats.verdict_rule import region_p_values
+from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels, select
 
@@ -89,20 +93,55 @@ class Judged:
 
 
 def judge_all(scenario: Scenario, values_SNC: Floats) -> Judged:
-    """The verdicts of `sequential.look` after the last look of every study; a test compares the two."""
-    differences_SNM = values_SNC @ scenario.contrasts.T
+    """The verdicts of `sequential.look` after the last look of every study, and with a single look those of
+    `verdict_rule.judge`; a test compares them."""
     shape = (len(values_SNC), len(scenario.claims))
     verdicts_SM = np.zeros(shape, dtype=np.int64)
     replicates_SM = np.full(shape, scenario.most)
     schedule = look_schedule(scenario.least, scenario.most)
     for n, share in zip(schedule, look_shares(schedule), strict=True):
-        p_SM, supports_SM = _decisive(scenario, differences_SNM[:, :n])
-        # p = 0 puts decided claims first, so that they pass their alpha on to the others
-        adjusted_SM = holm(np.where(verdicts_SM == UNDECIDED, p_SM / share, 0.0))
-        now = (verdicts_SM == UNDECIDED) & (adjusted_SM <= 0.05)
-        verdicts_SM[now] = np.where(supports_SM, SUPPORTED, REFUTED)[now]
-        replicates_SM[now] = n
+        for open_M in np.unique(verdicts_SM == UNDECIDED, axis=0):  # studies with the same undecided claims
+            studies_S = np.flatnonzero(((verdicts_SM == UNDECIDED) == open_M).all(axis=1))
+            claims_M = np.flatnonzero(open_M)
+            if len(claims_M):
+                found_SM = _at_look(scenario, claims_M, values_SNC[studies_S, :n], 0.05 * share)
+                verdicts_SM[np.ix_(studies_S, claims_M)] = found_SM
+                replicates_SM[np.ix_(studies_S, claims_M)] = np.where(found_SM != UNDECIDED, n, scenario.most)
     return Judged(verdicts_SM, replicates_SM)
+
+
+def _at_look(scenario: Scenario, claims_M: Integers, values_SNC: Floats, alpha: float) -> Integers:
+    """(S, M) verdicts of these claims, a family of their own, at level alpha."""
+    weights_MC = scenario.contrasts[claims_M]
+    if scenario.most > scenario.least:  # the error is that of the cells of undecided claims
+        compared_C = (weights_MC != 0).any(axis=0)
+        weights_MC, values_SNC = weights_MC[:, compared_C], values_SNC[:, :, compared_C]
+    regions = [scenario.claims[m].region for m in claims_M]
+    verdicts_SM = np.zeros((len(values_SNC), len(regions)), dtype=np.int64)
+    pooled_S = may_pool(values_SNC)
+    for pooled, studies_S in ((True, pooled_S), (False, ~pooled_S)):
+        if studies_S.any():
+            verdicts_SM[studies_S] = _decided(regions, weights_MC, values_SNC[studies_S], pooled, alpha)
+    return verdicts_SM
+
+
+def _decided(regions: Sequence[Region], weights_MC: Floats, values_SNC: Floats, pooled: bool, alpha: float) -> Integers:
+    """(S, M) verdicts with a pooled error and Dunnett's adjustment, or with paired errors and Holm's."""
+    differences_SNM = values_SNC @ weights_MC.T
+    n, means_SM, sd_SM = differences_SNM.shape[1], differences_SNM.mean(axis=1), differences_SNM.std(axis=1, ddof=1)
+    if pooled:
+        df = guarded_df(n, values_SNC.shape[2])
+        errors_SM = np.sqrt(np.maximum(guarded_variances(values_SNC) @ (weights_MC**2).T, sd_SM**2) / n)
+    else:
+        df = n - 1
+        varies_SM = sd_SM > 1e-9 * np.abs(differences_SNM).max(axis=1)
+        errors_SM = np.where(varies_SM, sd_SM, np.nan) / np.sqrt(n)
+    p_SM, supports_SM = np.empty(means_SM.shape), np.empty(means_SM.shape, dtype=np.bool_)
+    for m, region in enumerate(regions):
+        support, refute = region_p_values(means_SM[:, m], errors_SM[:, m], df, region)
+        p_SM[:, m], supports_SM[:, m] = np.minimum(support, refute), support < refute
+    decided_SM = step_down_all(p_SM, weights_MC, df, alpha) if pooled else holm(p_SM) <= alpha
+    return np.where(decided_SM, np.where(supports_SM, SUPPORTED, REFUTED), UNDECIDED)
 
 
 def false_verdicts(scenario: Scenario, verdicts_SM: Integers) -> npt.NDArray[np.bool_]:
@@ -126,15 +165,3 @@ def as_results(scenario: Scenario, values_NC: Floats) -> pd.DataFrame:
             for r in range(1, len(values_NC) + 1)
         ]
     )
-
-
-def _decisive(scenario: Scenario, differences_SNM: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """(S, M) p-values, nan if the differences do not vary, and whether they support the claim."""
-    n = differences_SNM.shape[1]
-    means_SM, sd_SM = differences_SNM.mean(axis=1), differences_SNM.std(axis=1, ddof=1)
-    errors_SM = np.where(sd_SM > 1e-9 * np.abs(differences_SNM).max(axis=1), sd_SM, np.nan) / np.sqrt(n)
-    p_SM, supports_SM = np.empty(means_SM.shape), np.empty(means_SM.shape, dtype=np.bool_)
-    for m, claim in enumerate(scenario.claims):
-        support, refute = region_p_values(means_SM[:, m], errors_SM[:, m], n - 1, claim.region)
-        p_SM[:, m], supports_SM[:, m] = np.minimum(support, refute), support < refute
-    return p_SM, supports_SM

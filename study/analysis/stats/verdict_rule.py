@@ -10,19 +10,22 @@ The p-value of a claim is the alpha at which its 1 - alpha interval just decides
 one-sided test, and for `equivalent` twice that of the two one-sided tests (Schuirmann 1987, J. Pharmacokin. Biopharm.
 15:657-680): both directions of error share alpha, whereas a textbook equivalence test uses all of alpha for one.
 
-Several claims: the p-values are Holm-adjusted over all claims of the study, including those without results, and a
-claim is decided if its adjusted p-value is at most alpha. Then the probability of any false verdict in a study,
-supported or refuted, is at most alpha (Holm 1979; Shaffer 1980, Ann. Statist. 8:1342-1347, for the direction, proved
-for independent tests; `calibrate` shows it for tests that share cells). The reported interval is not adjusted for the
-other claims; a note marks claims that it would decide and the adjusted p-value does not.
+The test is a t-test. Its error is that of all cells if their spreads allow that, else that of the paired differences,
+which does not assume equal variances; `error_choice` decides once per metric. n is the number of replicates that all
+cells of the claim have. If a matched set of cells has no common replicate, the claim gets no verdict: the mean over the
+others is another quantity (`matched_sets`). Nor does it if replicates of its cells failed, unless the grid states how
+they count (`failed`).
 
-The t-test uses the differences within replicates and matched sets of cells (`matched_sets`). It does not assume equal
-variances of the cells. If a matched set has no common replicate, the claim gets no verdict: the mean over the others is
-another quantity. Nor does it if replicates of its cells failed, unless the grid states how they count (`failed`).
+Several claims: the p-values are adjusted over all claims of the study, including those without results, and a claim
+is decided if its adjusted p-value is at most alpha. With a pooled error the adjustment is by the largest |t| (`max_t`),
+else Holm's (1979). Then the probability of any false verdict in a study, supported or refuted, is at most alpha, for
+the direction too (Shaffer 1980, Ann. Statist. 8:1342-1347, proved for independent tests; `calibrate` shows it for tests
+that share cells). The reported interval is not adjusted for the other claims; a note marks claims that it would decide
+and the adjusted p-value does not.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,10 +34,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import optimize, stats  # type: ignore[import-untyped]
 
-from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import Contrast, contrast, results_by_cell
+from study.analysis.stats.error_choice import ErrorChoice, choose
 from study.analysis.stats.estimate import Estimate
 from study.analysis.stats.failed import counted, failed_by_cell
+from study.analysis.stats.families import Adjustment, adjusted_together
 from study.analysis.stats.forecast import Spread, would_decide
 from study.analysis.stats.power import detectable_effect, inside_power
 from study.design.claim_kinds.claim_kind import Region
@@ -44,6 +48,7 @@ from study.design.failures import DEFAULT, FailureRule
 
 Floats = npt.NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
+Errors = Mapping[str, ErrorChoice[Labels]]  # by metric
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,9 @@ class Verdict:
     n: int  # replicates
     sets: int  # matched sets of cells that the difference is averaged over
     note: str  # why undecided, what was left out; may be empty
+    error: Literal["", "paired", "pooled"] = ""  # of the paired differences, or of all cells; empty without a test
+    df: float = math.nan  # degrees of freedom of the error
+    adjustment: str = ""  # for the other claims: Holm or Dunnett
 
 
 def judge(
@@ -77,7 +85,8 @@ def judge(
     maps each factor to its labels, the baseline's first. Raises StudyError for a claim with an unknown factor, level or
     metric, and for data without the needed columns.
     """
-    return verdicts(claims, contrasts_of(claims, data, factors, failures), alpha)
+    contrasts = contrasts_of(claims, data, factors, failures)
+    return verdicts(claims, contrasts, errors_of(claims, data, factors, failures), alpha)
 
 
 def contrasts_of(
@@ -87,6 +96,22 @@ def contrasts_of(
     data, failed = counted(data, failures), failed_by_cell(data, factors)
     results = {metric: results_by_cell(data, factors, metric) for metric in {claim.metric for claim in claims}}
     return [contrast(select(claim, factors), results[claim.metric], factors, failed, failures) for claim in claims]
+
+
+def errors_of(
+    claims: Sequence[ClaimSpec],
+    data: pd.DataFrame,
+    factors: Factors,
+    failures: FailureRule = DEFAULT,
+    cells: Collection[Labels] | None = None,
+) -> Errors:
+    """The error of each metric in the claims, from these cells or from all that have results."""
+    known = counted(data, failures)
+    found = {metric: results_by_cell(known, factors, metric) for metric in {claim.metric for claim in claims}}
+    return {
+        metric: choose({cell: values for cell, values in of_cell.items() if cells is None or cell in cells})
+        for metric, of_cell in found.items()
+    }
 
 
 def region_p_values(
@@ -150,11 +175,12 @@ def _decisive(region: Region, found: Estimate) -> Decisive:
 def verdicts(
     claims: Sequence[ClaimSpec],
     contrasts: Sequence[Contrast[Labels]],
+    errors: Errors,
     alpha: float = 0.05,
     share: float = 1.0,
 ) -> list[Verdict]:
     """Verdicts, adjusted over these claims. The level of tests and intervals is `share` * alpha."""
-    evidence = gather(claims, contrasts, share)
+    evidence = gather(claims, contrasts, errors, share)
     return [_verdict(*parts, alpha, share, len(claims)) for parts in zip(claims, evidence, strict=True)]
 
 
@@ -166,17 +192,24 @@ class Evidence:
     estimate: Estimate
     decisive: Decisive
     p_adjusted: float  # over all claims, and divided by the look's share of alpha
+    is_pooled: bool  # whether the error is that of all cells
+    adjustment: Adjustment
 
 
-def gather(claims: Sequence[ClaimSpec], contrasts: Sequence[Contrast[Labels]], share: float = 1.0) -> list[Evidence]:
+def gather(
+    claims: Sequence[ClaimSpec], contrasts: Sequence[Contrast[Labels]], errors: Errors, share: float = 1.0
+) -> list[Evidence]:
     """The one place where a claim's estimate, test and adjustment for the other claims are chosen."""
-    estimates = [found.estimate() for found in contrasts]
+    choices = [errors[claim.metric] for claim in claims]
+    estimates = [choice.estimate(found) for choice, found in zip(choices, contrasts, strict=True)]
     decisive = [
         UNTESTED if contrast.obstacle else _decisive(claim.region, found)
         for claim, contrast, found in zip(claims, contrasts, estimates, strict=True)
     ]
-    adjusted = map(float, holm([found.p_value / share for found in decisive]))
-    return [Evidence(*parts) for parts in zip(contrasts, estimates, decisive, adjusted, strict=True)]
+    adjustment, adjusted = adjusted_together([one.p_value for one in decisive], contrasts, choices)
+    pooled = [choice.is_pooled(found) for choice, found in zip(choices, contrasts, strict=True)]
+    parts = zip(contrasts, estimates, decisive, map(float, adjusted / share), pooled, strict=True)
+    return [Evidence(*part, adjustment) for part in parts]
 
 
 def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, claims: int) -> Verdict:
@@ -186,7 +219,7 @@ def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, clai
     notes = [found.contrast.note]
     if outcome == "undecided" and not found.contrast.obstacle:
         alone = found.decisive.p_value <= alpha * share
-        notes.append(_alone(claims) if alone else _undecided(claim.region, found, alpha / claims))
+        notes.append(_alone(claims, found.adjustment) if alone else _undecided(claim.region, found, alpha / claims))
     return Verdict(
         claim.claim,
         claim.kind,
@@ -198,11 +231,16 @@ def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, clai
         found.estimate.n,
         found.contrast.sets,
         "; ".join(note for note in notes if note),
+        "pooled" if found.is_pooled else "paired",
+        float(found.estimate.df),
+        found.adjustment.value,
     )
 
 
-def _alone(claims: int) -> str:
-    return f"decided by its own interval, but not after Holm's correction for {claims} claims"  # never one
+def _alone(claims: int, adjustment: Adjustment) -> str:
+    return (
+        f"decided by its own interval, but not after {adjustment.value}'s correction for {claims} claims"  # never one
+    )
 
 
 def _undecided(region: Region, found: Evidence, alpha: float) -> str:
