@@ -9,6 +9,9 @@ import pandas as pd
 from study.analysis import (
     add_vs_remove,
     cells,
+    data_set_effects,
+    data_set_methods,
+    data_set_verdicts,
     data_sets,
     effects,
     expert_load,
@@ -115,7 +118,28 @@ class Analysis:
     @cached_property
     def verdicts(self) -> pd.DataFrame:
         """One row per claim; see `study.analysis.verdicts`."""
-        return verdicts.verdicts(self.results, self.looks)
+        return data_set_verdicts.marked(self.results, self.data_sets, verdicts.verdicts(self.results, self.looks))
+
+    @cached_property
+    def data_set_verdicts(self) -> pd.DataFrame:
+        """One row per claim and data set, if there are several; see `study.analysis.data_set_verdicts`."""
+        if self.data_sets is None:
+            return pd.DataFrame(columns=data_set_verdicts.COLUMNS)
+        return data_set_verdicts.by_data_set(self.results, self.data_sets, self.verdicts, self.looks)
+
+    @cached_property
+    def data_set_effects(self) -> pd.DataFrame:
+        """One row per level and data set, if there are several; see `study.analysis.data_set_effects`."""
+        if self.data_sets is None:
+            return pd.DataFrame(columns=["data_set", *effects.COLUMNS])
+        return findings.judged(data_set_effects.by_data_set(self.results, self.data_sets), self.margin)
+
+    @cached_property
+    def methods(self) -> data_set_methods.Methods:
+        """Methods over several data sets, their ranks and other aggregates; see `study.analysis.data_set_methods`."""
+        if self.data_sets is None:
+            return data_set_methods.NONE
+        return data_set_methods.methods(self.results, self.data_sets)
 
     @cached_property
     def level_contrasts(self) -> pd.DataFrame:

@@ -17,10 +17,11 @@ from study.analysis.analysis import Analysis, analyse
 from study.analysis.failures import attempt
 from study.analysis.predictions import encode
 from study.analysis.results import FACTS_FILE, GRID_FILE, PREDICTIONS_FILE, Results
+from study.report.answer import Answer
 from study.report.notebook import execute, failures_in, fill, notebook
 from study.report.page import page
 from study.report.sections import Cell, Text, outline
-from study.report.summary import Answer, answers
+from study.report.summary import answers
 from study.report.tables import TABLES, captions
 from study.report.tables.report_table import ReportTable
 from study.utils import escape, json_text
@@ -135,6 +136,8 @@ def _write_analyses(analysis: Analysis, folder: Path, warnings: list[str]) -> No
         frames |= {"claims.csv": lambda made: made.verdicts, "claim_runs.csv": lambda made: made.claim_runs}
     if analysis.facts.compare:
         frames |= {"contrasts.csv": lambda made: made.level_contrasts}
+    if analysis.data_sets is not None:
+        frames |= {"data_set_claims.csv": lambda made: made.data_set_verdicts, "methods.csv": _methods_with_means}
     for name, compute in frames.items():
         frame = attempt(warnings, f"{name} could not be computed", compute, analysis)
         if frame is not None:
@@ -188,6 +191,13 @@ def _executed(cells: list[Cell], analysis: Analysis, folder: Path, warnings: lis
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     path.write_bytes(csv_text(frame).encode("utf-8", "backslashreplace"))
+
+
+def _methods_with_means(analysis: Analysis) -> pd.DataFrame:
+    """The table of methods with a column per data set, its mean accuracy there."""
+    found = analysis.methods
+    means = {f"mean on {name}": found.means[name].to_numpy() for name in found.means}
+    return found.table.assign(**means)
 
 
 def _cells_with_levels(analysis: Analysis) -> pd.DataFrame:

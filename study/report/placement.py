@@ -13,6 +13,7 @@ class Section(StrEnum):
     PARAMETERS = "parameters"
     DEVICE = "device"
     EFFECTS = "effects"
+    DATA_SETS = "data sets"
     ADD_VS_REMOVE = "add versus remove"
     INTERACTIONS = "interactions"
     COMPARISONS = "comparisons"

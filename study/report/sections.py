@@ -211,6 +211,19 @@ def _claims(analysis: Analysis) -> Iterator[Cell]:
     )
 
 
+def _data_sets(analysis: Analysis) -> str:
+    found = analysis.data_sets
+    if found is None:
+        return ""
+    names = ", ".join(escape.markdown(one.name) for one in found.sets)
+    return (
+        f"The levels of **{escape.markdown(found.factor)}** are fine-tuned on {plural(len(found.sets), 'data set')}: "
+        f"{names}. Accuracies on different data sets differ in how hard these are, so cells are compared within each. "
+        "An effect or a claim over several data sets is the mean of these differences over all matched sets of cells, "
+        "with equal weights: it describes these data sets, and can hide that the differences are not alike."
+    )
+
+
 def _interactions(analysis: Analysis) -> str:
     return (
         "From a least-squares fit of all finished trials: replicates, factors and two-factor interactions. "
@@ -396,6 +409,7 @@ SECTIONS: dict[Section, Frame] = {
         "ONNX files of each cell's model, in float32 and with int8 weights (dynamic quantisation of activations), run "
         "by onnxruntime on one core of the named processor.",
     ),
+    Section.DATA_SETS: Frame("Data sets", _data_sets),
     Section.INTERACTIONS: Frame("Main effects and interactions", _interactions),
     Section.TUNING: Frame("Tuning", _tuning, _edges),
     Section.REFERENCES: Frame(closing=_references),

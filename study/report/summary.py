@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 
@@ -14,7 +13,8 @@ from study.analysis.pretraining import SCRATCH
 from study.analysis.tuned_values import edge_sentences
 from study.design.metrics import Source, unit_of
 from study.planning.other_data import OTHER_DATA
-from study.report import claim_wording, failed_trials, fit_sentences, precision
+from study.report import claim_wording, data_set_findings, failed_trials, fit_sentences, precision
+from study.report.answer import Answer
 from study.report.mixed_provenance import mixture
 from study.report.tables import captions
 from study.utils import formats
@@ -26,18 +26,6 @@ INTERVALS_AFTER_STOPPING = (
     "coverage is not exactly 95 %; those of the claims allow for the looks."
 )
 MOST = 6  # levels, cells or interactions listed one by one
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A finding: its subject in a few words, and one or two sentences. Both are plain text, not markup."""
-
-    about: str
-    text: str
-    failed: bool = False  # the text is the reason
-
-    def __str__(self) -> str:
-        return f"{self.about}: {self.text}"
 
 
 def answers(analysis: Analysis) -> list[Answer]:
@@ -154,7 +142,9 @@ def _changes(analysis: Analysis) -> Iterator[Answer]:
         return
     compared = analysis.effects[analysis.effects["n"] > 0]
     about = "Distinguishable changes"
-    if compared.empty:
+    if analysis.effects.empty and analysis.data_sets is not None:
+        yield Answer(about, "none: the cells differ in their data set only, and are not compared across data sets.")
+    elif compared.empty:
         yield Answer(about, "no level has been compared with the baseline's yet.")
     elif compared["low"].isna().all() and (compared["n"] > 1).any():
         yield Answer(about, "no estimate of the error, so no change can be distinguished from chance.")
@@ -350,11 +340,14 @@ FINDINGS: Mapping[str, Callable[[Analysis], Iterator[Answer]]] = {
     "mixed provenance": _mixed_provenance,
     "search": _search,
     "claims": _claims,
+    "claims on data sets": data_set_findings.claims,
     "looks": _looks,
     "failed": _failed,
     "baseline": _baseline,
     "changes": _changes,
     "factors": _factors,
+    "data sets": data_set_findings.effects,
+    "methods": data_set_findings.methods,
     "variance": _variance,
     "error of the fit": _fit_error,
     "adding versus removing": _add_vs_remove,

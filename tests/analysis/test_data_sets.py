@@ -1,14 +1,18 @@
 """Several data sets: recognised from the cells, and compared within each."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.data_set_studies import MNIST, SCRATCH, accuracy, crossed, images
 from helpers.paths import ROOT
 from helpers.report_samples import BASELINE, KV_HEADS, PRETRAINING, analysed, make_study, unrun
+from scipy import stats
 
 from study.analysis.data_sets import data_sets_of, references, within
-from study.design.study import Study, load
+from study.analysis.stats.adjust import holm
+from study.design.study import Study, Trial, load
 from study.report import Analysis, analyse, read
 from study.report.plots import PLOTS
 from study.report.summary import answers
@@ -146,3 +150,125 @@ def test_a_study_on_one_data_set_is_as_before(tmp_path: Path) -> None:
 
 def test_committed_reports_are_read() -> None:
     assert data_sets_of(read(ROOT / "reports" / "examples" / "quickstart").facts) is None
+
+
+CLAIMS = [
+    {"claim": "one head is better", "kind": "greater", "cells": {"kv heads": 1}},
+    {"claim": "four heads cost little", "kind": "non_inferior", "cells": {"kv heads": 4}, "margin": 0.02},
+    {"claim": "mnist is easier", "kind": "greater", "cells": {"images": "mnist"}},
+    {"claim": "helps more on mnist", "kind": "interaction", "cells": {"images": "mnist", "kv heads": 1},
+     "against": {"images": "digits", "kv heads": 2}},
+    {"claim": "one head reaches 80 %", "kind": "greater", "cells": {"kv heads": 1}, "against": 0.8},
+    {"claim": "on two of them", "kind": "less", "cells": {"kv heads": 1}, "where": {"images": ["mnist", "fashion"]}},
+    {"claim": "one head is small", "kind": "less", "cells": {"kv heads": 1}, "metric": "params"},
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def claimed(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    folder = tmp_path_factory.mktemp("claimed")
+    return analysed(crossed(folder, claims=CLAIMS), folder / "store", accuracy)
+
+
+def test_claims_that_do_not_fix_the_data_set_are_judged_on_each(claimed: Analysis) -> None:
+    rows = claimed.data_set_verdicts
+    assert rows[["number", "data_set"]].to_numpy().tolist() == [
+        *([1, "digits"], [1, "mnist"], [1, "fashion"]),
+        *([2, "digits"], [2, "mnist"], [2, "fashion"]),
+        *([6, "mnist"], [6, "fashion"]),
+    ]
+    assert rows["estimate"].tolist() == pytest.approx([0.02, 0.01, -0.01, -0.01, -0.01, -0.01, 0.01, -0.01])
+    assert set(rows["n"]) == {3}
+
+
+def test_their_p_values_are_a_family_of_their_own(claimed: Analysis) -> None:
+    """SD 0.001 and n = 3: t = 0.02 / (0.001 / sqrt 3) = 34.6 and 17.3. Four heads have SD 0, so no test."""
+    rows = claimed.data_set_verdicts
+    first, second = (2 * stats.t.sf(gain / (0.001 / math.sqrt(3)), 2) for gain in (0.02, 0.01))
+    alone = [first, second, second, math.nan, math.nan, math.nan, second, second]
+    assert rows["p_value"].tolist() == pytest.approx(alone, nan_ok=True)
+    assert rows["p_adjusted"].tolist() == pytest.approx(
+        [8 * first, *[7 * second] * 2, *[math.nan] * 3, *[7 * second] * 2], nan_ok=True
+    )
+    assert rows["verdict"].tolist() == ["supported", "supported", "refuted", *["undecided"] * 3, "refuted", "supported"]
+    overall = claimed.verdicts.iloc[:6]  # the claims with an interval: adjusted as if nothing else were judged
+    assert overall["p_adjusted"].tolist() == pytest.approx(holm(overall["p_value"]).tolist(), nan_ok=True)
+
+
+def test_a_row_that_only_its_own_interval_decides_is_undecided(tmp_path: Path) -> None:
+    def close(trial: Trial) -> float:
+        return 0.9 + (0.004 if trial.cell.labels["kv heads"] == "1" else 0.0) * (1 + 0.3 * (trial.replicate % 3))
+
+    made = analysed(crossed(tmp_path, claims=CLAIMS[:1], replicates=3), tmp_path / "store", close).data_set_verdicts
+    assert (made["p_value"] < 0.05).all()
+    assert (made["p_adjusted"] > 0.05).all()
+    assert set(made["verdict"]) == {"undecided"}
+    assert set(made["note"]) == {"decided by its own interval, but not after Holm's correction for 3 rows"}
+
+
+def test_claims_across_data_sets_are_marked(claimed: Analysis) -> None:
+    """A difference of differences within data sets is not such a claim."""
+    marked = claimed.verdicts["note"].str.contains("compares accuracies on different data sets")
+    assert marked.tolist() == [False, False, True, False, False, False, False]
+
+
+def test_looks_divide_the_p_values_of_single_data_sets_too(tmp_path: Path) -> None:
+    """Looks at 3 and 6 spend 1/4 and 3/4 of 5 %; the claim is decided at the first."""
+    rule = {"min": 3, "max": 6, "until": "claims"}
+    study = crossed(tmp_path, claims=[{**CLAIMS[0], "where": {"images": ["digits", "mnist"]}}], replicates=rule)
+    made = analysed(study, tmp_path / "store", accuracy)
+    assert made.verdicts["looked"].tolist() == [3]
+    rows = made.data_set_verdicts
+    assert (rows["n"].tolist(), rows["level"].tolist()) == ([3, 3], pytest.approx([0.9875] * 2))
+    smallest = rows["p_value"].min()
+    assert rows["p_adjusted"].min() == pytest.approx(2 * smallest / 0.25)
+    early = analyse(replace(made.results, trials=made.results.trials[made.results.trials["replicate"] <= 2]))
+    assert set(early.data_set_verdicts["verdict"]) == {"undecided"}
+    assert set(early.data_set_verdicts["note"]) == {"the first look is not reached"}
+
+
+def test_effects_on_each_data_set(analysis: Analysis) -> None:
+    rows = analysis.data_set_effects
+    assert rows[["level", "data_set"]].to_numpy().tolist() == [
+        [level, data_set] for level in ("1", "4") for data_set in ("digits", "mnist", "fashion")
+    ]
+    assert rows["difference"].tolist() == pytest.approx([0.02, 0.01, -0.01, -0.01, -0.01, -0.01])
+    assert rows["p_adjusted"].iloc[0] == pytest.approx(6 * rows["p_value"].iloc[0])
+
+
+def test_ranks_and_aggregates_by_hand(analysis: Analysis) -> None:
+    """On digits and mnist one head is first and four are last. On fashion the baseline leads two equal methods."""
+    found = analysis.methods
+    table = found.table.set_index("method")
+    assert table["mean_rank"].to_dict() == pytest.approx(
+        {"baseline": 5 / 3, "kv heads=1": 4.5 / 3, "kv heads=4": 8.5 / 3}
+    )
+    assert found.means.loc["baseline"].tolist() == pytest.approx([0.904, 0.934, 0.804])
+    # of 9 runs two at each end are left out: 0.806 on fashion, 0.902 to 0.906 on digits, 0.932 on mnist
+    assert table.loc["baseline", "iqm"] == pytest.approx((0.806 + 0.902 + 0.904 + 0.906 + 0.932) / 5)
+    # four heads are 0.01 lower, replicates 0.002 apart: never better
+    assert table.loc["kv heads=4", "improvement"] == 0.0
+    assert math.isnan(table.loc["baseline", "improvement"])
+    assert table["n"].tolist() == [3, 3, 3]
+
+
+def test_methods_need_a_cell_on_every_data_set_and_one_level_each(tmp_path: Path) -> None:
+    one_by_one = make_study(tmp_path, {**KV_HEADS, **images(MNIST)}, baseline=SCRATCH)
+    made = analysed(one_by_one, tmp_path / "a")
+    assert made.methods.table.empty
+    assert made.data_set_effects.empty
+    levels = [{"label": "scratch", "set": {"pretrain": None}}, MNIST]
+    study = make_study(tmp_path, {**KV_HEADS, "task": {"baseline": "digits", "levels": levels}}, design="factorial")
+    mixed = analysed(study, tmp_path / "b")
+    assert mixed.methods.table.empty
+    assert mixed.data_set_effects["factor"].unique().tolist() == ["kv heads"]
+
+
+def test_a_replicate_that_failed_on_one_data_set_is_left_out_and_counted(analysis: Analysis) -> None:
+    trials = analysis.results.trials.copy()
+    failed = (trials["cell"] == "kv heads=1, images=mnist") & (trials["replicate"] == 2)
+    trials.loc[failed, ["status", "test_accuracy"]] = ["failed", math.nan]
+    found = analyse(replace(analysis.results, trials=trials)).methods
+    assert found.table["n"].tolist() == [3, 2, 3]
+    assert found.table["failed"].tolist() == [0, 1, 0]
+    assert found.means.loc["kv heads=1", "digits"] == pytest.approx(0.9 + 0.02 + (0.002 - 0.001 + 0.006 + 0.001) / 2)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from helpers.data_set_studies import crossed
 from helpers.report_samples import BASELINE, KV_HEADS, PRETRAINING, make_study
 
 from study.design.study import Study, Trial
@@ -28,6 +29,7 @@ STUDY_KINDS: dict[str, Callable[[Path], Study]] = {
     "adaptive": lambda folder: make_study(
         folder, {**KV_HEADS, **PRETRAINING}, replicates={"min": 2, "max": 3, "until": "claims"}, claims=[CLAIM]
     ),
+    "several data sets": lambda folder: crossed(folder),
     "41 cells": lambda folder: make_study(folder, WIDTHS, replicates=2),
 }
 

@@ -10,6 +10,7 @@ _FILES = (
     "claims_seconds",
     "parameters",
     "effects",
+    "data_set_effects",
     "adding",
     "variance",
     "main_effects",
