@@ -53,4 +53,5 @@ PLOT = Plot(
     ),
     compute=compute,
     draw=draw,
+    intervals=True,
 )

@@ -34,5 +34,6 @@ TABLE = ReportTable(
     Section.DATA_SETS,
     lambda analysis: analysis.data_set_effects,
     write,
+    intervals=True,
     files=("tables/data_set_effects.tex",),
 )
