@@ -23,11 +23,12 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
         tuple(columns),
         "IQM: interquartile mean, the mean of the middle half of the test accuracies of all replicates on all data "
         "sets. Accuracies are not rescaled, so the runs left out are mostly on the easiest and the hardest data set. "
-        "Better than the baseline: the probability that a run has a higher test accuracy than a run of the baseline on "
-        "the same data set, averaged over data sets; ties count half. n: replicates that the method has on every data "
-        "set. In brackets: 95 % intervals by stratified bootstrap (Agarwal et al. 2021, arXiv 2108.13264), from n = 3 on. "
-        "Replicates are drawn within each data set; the data sets are fixed. With fewer than ten replicates these "
-        "intervals are too narrow: reports/calibration/calibration.md of the project has their measured coverage.",
+        "Better than the baseline: the probability that a run has a higher test accuracy than a run of the baseline "
+        "on the same data set, averaged over data sets; ties count half. n: replicates that the method has on every "
+        "data set. In brackets: 95 % intervals by stratified bootstrap (Agarwal et al. 2021, arXiv 2108.13264), from "
+        "n = 3 on. Replicates are drawn within each data set; the data sets are fixed. With fewer than ten replicates "
+        "these intervals are too narrow: reports/calibration/calibration.md of the project has their measured "
+        "coverage.",
     )
 
 
