@@ -8,6 +8,7 @@ from study.report.tables import columns
 from study.report.tables.report_table import ReportTable
 from study.report.tables.table import Column, Table
 from study.utils import formats
+from study.utils.text import plural
 
 ALL = "all"
 
@@ -23,7 +24,7 @@ def compute(analysis: Analysis) -> pd.DataFrame:
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
-    count = len(analysis.data_set_verdicts)
+    count = plural(len(analysis.data_set_verdicts), "row")
     return Table(
         (
             Column.text("claim", rows["claim"]),
@@ -37,7 +38,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
         ),
         f"{analysis.facts.study}: claims with cells on several data sets. {ALL}: the verdict on the claim itself, "
         "about the mean of the differences of all matched sets of cells, with equal weights. Verdicts on single data "
-        f"sets are a second family: their p-values are Holm-adjusted over their {count:,} rows. So 5 % is the level of "
+        f"sets are a second family: their p-values are Holm-adjusted over their {count}. So 5 % is the level of "
         "each family, not of both together. Intervals are for each row alone.",
         "data_set_claims.csv",
     )
