@@ -122,6 +122,13 @@ class FailedLook(Facts):
     replicate: int
 
 
+class ReplicationFacts(Facts):
+    """The study that this one replicates, as far as the store has it."""
+
+    study: str
+    verdicts: tuple[str | None, ...]  # by claim that replicates decide; None while its trials are missing
+
+
 def _without_better(claim: Any) -> Any:
     return {key: value for key, value in claim.items() if key != "better"} if isinstance(claim, dict) else claim
 
@@ -159,6 +166,7 @@ class StudyFacts(Facts):
     data: tuple[str, ...] = ()  # how each data set was read for the results, one line each
     notices: tuple[str, ...] = ()  # what to know before any number, see `study.planning.notices`
     tuning: TuningFacts | None = None
+    replication: ReplicationFacts | None = None
 
     @model_validator(mode="before")
     @classmethod

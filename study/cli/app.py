@@ -181,6 +181,27 @@ def report(
     raise typer.Exit(rebuild_report(state, places, _console()))
 
 
+@app.command(cls=Verb, rich_help_panel=RESULTS)
+def replicate(
+    context: typer.Context,
+    grid: GridPath,
+    replicates: Annotated[
+        int | None,
+        typer.Option(help="Replicates of the new study.", show_default="those of GRID, or as many as its claims need"),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the new study.", show_default="STUDY-replication")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", callback=expanded_option, help="New grid file.", show_default="NAME.yaml beside GRID"),
+    ] = None,
+    store: StorePath = STORE,
+) -> None:
+    """Write the grid of a new study that tests the claims of this one again, with seeds of its own."""
+    from study.cli.replicate import replicate as write
+
+    write(_look(grid, Store(store)), replicates, name, out, invocation(context), _console())
+
+
 @app.command(name="export", cls=Verb, rich_help_panel=RESULTS)
 def export_models(
     grid: GridPath,

@@ -22,6 +22,7 @@ from study.planning.claim_power import ClaimPower
 from study.planning.claim_registration import history, present
 from study.planning.notices import notices
 from study.planning.plan import CellPlan, Plan, how_data_are_read
+from study.planning.replicated import Original
 from study.planning.state import StudyState
 from study.utils.escape import terminal as escape
 from study.utils.text import plural
@@ -44,6 +45,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "notices": notices(plan.state),
         "study": study.name,
         "question": study.grid.question,
+        "replication": plan.original and {"of": plan.original.name, "shared_stages": plan.original.shared},
         "design": study.design.name,
         "aliases": _alias_table(study),
         "sample": study.sample and {**study.sample.model_dump(), "product": study.product},
@@ -162,6 +164,8 @@ def show(plan: Plan, console: Console) -> None:
     console.print(f"[bold]{escape(study.name)}[/]  {escape(study.grid.question)}")
     for line in _design_lines(study):
         console.print(escape(line), highlight=False)
+    if plan.original is not None:
+        console.print(escape(_replication(plan.original)), highlight=False)
     for line in how_data_are_read(study):
         console.print(f"data: {escape(line)}", highlight=False)
     rows = [item for item in plan.cells if item.cell.excluded is None]
@@ -179,6 +183,13 @@ def show(plan: Plan, console: Console) -> None:
     for warning in look_lines.warnings(plan):
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
     console.print(summary(plan))
+
+
+def _replication(found: Original) -> str:
+    """That nothing of the original is used, or what is."""
+    if found.shared:
+        return f"replication of {found.name}, with which it shares {plural(found.shared, 'stage')}"
+    return f"replication of {found.name} with new seeds: no stage is shared with it, pre-training included"
 
 
 def _excluded(plan: Plan) -> Iterator[str]:

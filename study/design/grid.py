@@ -167,6 +167,14 @@ class SearchSpec(Frozen):
     )
 
 
+class ReplicationSpec(Frozen):
+    """The study that a grid replicates, written by `study replicate`."""
+
+    of: Name = Field(description="name of the original study, which differs in seed and replicates only")
+    seed: NonNegativeInt = Field(description="seed of the original study")
+    replicates: Replicates = Field(description="replicates of the original study")
+
+
 class Grid(Frozen):
     """A study as declared: a question, a baseline, factors, a design and the number of replicates."""
 
@@ -200,6 +208,9 @@ class Grid(Frozen):
         "(the subset of training images)",
     )
     failures: FailureRule = Field(DEFAULT, description=DESCRIPTION)
+    replication: ReplicationSpec | None = Field(
+        None, description="the study whose claims this one tests again with seeds of its own; see `study replicate`"
+    )
     tune: TuneSpec | None = Field(None, description="hyper-parameters that are tuned for every cell")
     search: SearchSpec | None = Field(None, description="objectives and space of design: search")
     early_stopping: Refused = None

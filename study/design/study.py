@@ -194,6 +194,7 @@ def _study(source: GridFile) -> Study | None:
     cells = tuple(layout.cells()) if has_all_cells(source) else ()
     included = [cell for cell in cells if cell.excluded is None]
     _check_adaptive(grid, source, mistakes)
+    _check_replication(grid, source, mistakes)
     names = {**labels_by_factor(factors)} | {name: () for name in source.factors if name not in grid.factors}
     pretrained = {tuple(cell.labels.values()): bool(cell.settings and cell.settings.pretrain) for cell in included}
     lookup = CellLookup(names, pretrained if cells else None, functools.partial(layout.excluded_by, cells))
@@ -215,6 +216,28 @@ def _check_adaptive(grid: Grid, source: GridFile, mistakes: Mistakes) -> None:
             "requires 'claims' on a metric that differs by replicate; add one, or use a fixed number of replicates"
         )
         mistakes.add(source.error(("replicates", "until"), message))
+
+
+def _check_replication(grid: Grid, source: GridFile, mistakes: Mistakes) -> None:
+    """A replication has a name, claims, and seeds of its own."""
+    original = grid.replication
+    if original is None:
+        return
+    last = original.replicates if isinstance(original.replicates, int) else original.replicates.max
+    old, new = (
+        {replicate_seed(seed, replicate) for replicate in range(1, most + 1)}
+        for seed, most in ((original.seed, last), (grid.seed, grid.most_replicates))
+    )
+    if original.of == grid.study:
+        mistakes.add(
+            source.error(("replication", "of"), f"is this study, {grid.study!r}; give one of them another name")
+        )
+    if old & new and not source.changed & {"seed", "replicates"}:
+        message = f"seed {grid.seed} gives a replicate the seed of one of the original; write another 'seed'"
+        mistakes.add(source.error(("replication", "seed"), message))
+    if not grid.tested_claims and has_all_cells(source) and "claims" not in source.changed:
+        message = "requires 'claims' on a metric that differs by replicate; add one, or leave 'replication' out"
+        mistakes.add(source.error(("replication",), message))
 
 
 def _space(grid: Grid, factors: tuple[Factor, ...], cells: Mapping[str, Settings], top: Place) -> Space | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from study.analysis.stats.contrasts import Contrast
-    from study.analysis.stats.forecast import Spread
+    from study.analysis.stats.forecast import Forecast, Spread
     from study.analysis.stats.look_power import LookPower
     from study.analysis.stats.verdict_rule import Outcome
 
@@ -32,6 +32,7 @@ class ClaimPower:
     spread: "Spread | None" = None  # of its difference over the stored replicates; None with fewer than two
     supported: tuple[Region | None, ...] = ()  # true differences at which it is supported with 80% power, at each of
     # `spread.ends`; None: at none
+    needed: "Forecast | None" = None  # replicates of a new study, if the true difference equals the estimate so far
     verdict: "Outcome | None" = None  # None while trials that it rests on are missing
     exact: float | None = None  # the difference of a claim on sizes
 
@@ -105,15 +106,18 @@ def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast[Labe
 def _claim_powers(
     study: Study, contrasts: "list[Contrast[Labels]]", verdicts: "Iterator[Outcome | None]"
 ) -> Iterator[ClaimPower]:
+    from study.analysis.stats.forecast import replicates_to_decide
     from study.analysis.stats.sequential import look_schedule, look_shares
 
-    most, alpha = study.grid.most_replicates, 0.05 / len(contrasts)
+    most, alone = study.grid.most_replicates, 0.05 / len(contrasts)
+    alpha = alone
     if study.grid.adaptive:  # conservative: only the share of alpha that the last interim analysis spends
         alpha *= look_shares(look_schedule(study.grid.least_replicates, most))[-1]
     for claim, contrast, verdict in zip(study.grid.tested_claims, contrasts, verdicts, strict=True):
         spread = _spread(study, claim, contrast)
         supported = _supported(study, claim, spread, alpha) if spread else ()
-        yield ClaimPower(claim, most, spread, supported, verdict)
+        needed = replicates_to_decide(claim.region, contrast.estimate().mean, spread, alone) if spread else None
+        yield ClaimPower(claim, most, spread, supported, needed, verdict)
 
 
 def _spread(study: Study, claim: ClaimSpec, contrast: "Contrast[Labels]") -> "Spread | None":

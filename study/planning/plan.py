@@ -9,6 +9,7 @@ from study.design.mistakes import Mistakes
 from study.design.stages import Stage
 from study.design.study import Cell, Study, Trial
 from study.planning.claim_power import ClaimPower, claim_powers
+from study.planning.replicated import Original, original
 from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, num_tunings
 from study.utils.errors import StudyError
@@ -51,6 +52,11 @@ class Plan:
     def tunings(self) -> list[Tuning]:
         """Of cells whose tuning can begin; empty where nothing is tuned."""
         return self.state.tunings
+
+    @cached_property
+    def original(self) -> Original | None:
+        """The study that this one replicates."""
+        return original(self.state)
 
     @cached_property
     def stages(self) -> list[Stage]:

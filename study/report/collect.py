@@ -11,7 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from study.analysis.facts import CellFacts, FactorFacts, LevelFacts, Origin, ParameterFacts, StudyFacts, TuningFacts
+from study.analysis.facts import (
+    CellFacts,
+    FactorFacts,
+    LevelFacts,
+    Origin,
+    ParameterFacts,
+    ReplicationFacts,
+    StudyFacts,
+    TuningFacts,
+)
 from study.analysis.predictions import Predicted
 from study.analysis.results import (
     DEVICE_KINDS,
@@ -30,6 +39,7 @@ from study.design.study import Cell, Study, Trial, replicate_seed
 from study.planning.claim_registration import history
 from study.planning.notices import notices
 from study.planning.other_data import OTHER_DATA
+from study.planning.replicated import original
 from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
 from study.report import coverage
@@ -295,7 +305,13 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         data=tuple(dict.fromkeys(_how_read(stage, result) for stage, result in stored.finished)),
         notices=tuple(notices(stored.state)),
         tuning=_tuning_facts(study, stored),
+        replication=_replication(stored.state),
     )
+
+
+def _replication(state: StudyState) -> ReplicationFacts | None:
+    found = original(state)
+    return ReplicationFacts(study=found.name, verdicts=found.verdicts) if found else None
 
 
 def _how_read(stage: Stage, result: Result) -> str:

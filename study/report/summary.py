@@ -13,7 +13,7 @@ from study.analysis.pretraining import SCRATCH
 from study.analysis.tuned_values import edge_sentences
 from study.design.metrics import Source, unit_of
 from study.planning.other_data import OTHER_DATA
-from study.report import claim_wording, data_set_findings, failed_trials, fit_sentences, precision
+from study.report import claim_wording, data_set_findings, failed_trials, fit_sentences, precision, replication
 from study.report.answer import Answer
 from study.report.mixed_provenance import mixture
 from study.report.tables import captions
@@ -48,6 +48,12 @@ def _mixed_provenance(analysis: Analysis) -> Iterator[Answer]:
     """The first finding, since it concerns all numbers that follow."""
     if found := list(mixture(analysis.facts)):
         yield Answer("Mixed provenance", f"{' '.join(found)} Differences between cells may be due to this.")
+
+
+def _replication(analysis: Analysis) -> Iterator[Answer]:
+    """Whether the verdicts of the replicated study held."""
+    if text := replication.sentence(analysis):
+        yield Answer("Replication", text)
 
 
 def _search(analysis: Analysis) -> Iterator[Answer]:
@@ -338,6 +344,7 @@ def _more(count: int) -> str:
 
 FINDINGS: Mapping[str, Callable[[Analysis], Iterator[Answer]]] = {
     "mixed provenance": _mixed_provenance,
+    "replication": _replication,
     "search": _search,
     "claims": _claims,
     "claims on data sets": data_set_findings.claims,
