@@ -163,6 +163,7 @@ class StudyFacts(Facts):
     registered: tuple[Entry, ...] = ()  # the history of the claims in the store, the oldest first
     covered: tuple[str, ...] = COVERED  # sources of chance that differ between replicates
     not_covered: tuple[str, ...] = NOT_COVERED  # and those that do not
+    drawn_for_testing: float | None = None  # share of the images that each replicate draws for testing, where it does
     data: tuple[str, ...] = ()  # how each data set was read for the results, one line each
     notices: tuple[str, ...] = ()  # what to know before any number, see `study.planning.notices`
     tuning: TuningFacts | None = None

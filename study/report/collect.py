@@ -302,6 +302,7 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         registered=history(study, stored.state.store),
         covered=coverage.covered(study),
         not_covered=coverage.not_covered(study),
+        drawn_for_testing=coverage.drawn_for_testing(study),
         data=tuple(dict.fromkeys(_how_read(stage, result) for stage, result in stored.finished)),
         notices=tuple(notices(stored.state)),
         tuning=_tuning_facts(study, stored),

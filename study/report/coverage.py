@@ -3,12 +3,14 @@
 A new source is a line in `SOURCES`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from study.analysis.facts import StudyFacts
 from study.design.study import Study
 from study.utils.errors import StudyError
+from study.utils.text import plural
 from study.vit import subject
 
 AFTER_STOPPING = (
@@ -60,12 +62,20 @@ def _drawn(split: str) -> Callable[[Study], bool]:
     )
 
 
-def _drawn_splits(name: str) -> tuple[str, ...]:
+def _drawn_splits(name: str) -> dict[str, float]:
     """Where the data are not at hand, those that are drawn of most data: a test split is usually given."""
     try:
         return subject.drawn_splits(name)
     except StudyError:
-        return "train", "validation"
+        return {"train": 0.9, "validation": 0.1}
+
+
+def drawn_for_testing(study: Study) -> float | None:
+    """The share of the images that each replicate draws for testing, the largest of all cells; None if none does."""
+    if not _drawn("test")(study):
+        return None
+    data = {subject.stages_of(cell.settings)[-1].dataset for cell in study.included if cell.settings}
+    return max(_drawn_splits(name)["test"] for name in data)
 
 
 def _draws_subsets(study: Study) -> bool:
@@ -113,7 +123,24 @@ def sentence(facts: StudyFacts) -> str:
     """What the study's intervals cover."""
     differ, same = _listed(facts.covered, "and"), _listed(facts.not_covered, "or")
     beyond = f", and not that of {same}, which all replicates share" if same else ""
-    return f"Intervals over replicates cover the chance of {differ}{beyond}."
+    return f"Intervals over replicates cover the chance of {differ}{beyond}.{_other_images(facts)}"
+
+
+def _other_images(facts: StudyFacts) -> str:
+    """How much wider an interval over drawn splits would be for new images, which replicates share in part.
+
+    Two replicates share a share s of their test images, so the error of a mean over replicates is that of n
+    independent ones times sqrt(1 + n s / (1 - s)) (Nadeau and Bengio 2003, doi:10.1023/A:1024068626366). `nox -s
+    calibrate` has the coverage.
+    """
+    share, n = facts.drawn_for_testing, facts.replicates
+    if share is None or n < 2:
+        return ""
+    factor = math.sqrt(1 + n * share / (1 - share))
+    return (
+        f" For other images of the same kind, an interval over {plural(n, 'replicate')} would have to be about "
+        f"{factor:.1f} times as wide, since replicates share images (Nadeau and Bengio 2003)."
+    )
 
 
 def _listed(names: Sequence[str], last: str) -> str:

@@ -131,7 +131,7 @@ def how_resampled(name: str, split: bool) -> str:
 
     Raises StudyError as `describe` does.
     """
-    drawn = drawn_splits(name) if split else ()
+    drawn = list(drawn_splits(name)) if split else []
     return f"; {', '.join(drawn[:-1])} and {drawn[-1]} are drawn anew for each replicate" if drawn else ""
 
 

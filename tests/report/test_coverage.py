@@ -117,3 +117,17 @@ def test_a_given_test_split_is_not_drawn(present: bool, tmp_path: Path) -> None:
     found = unrun(study, tmp_path / "store").facts
     assert found.covered[-1] == "the split into training and validation images"
     assert found.not_covered == ("the test images",)
+
+
+@pytest.mark.parametrize(("replicates", "factor"), [(3, "1.4"), (5, "1.6")])
+def test_intervals_over_drawn_splits_are_too_narrow_for_other_images(
+    replicates: int, factor: str, tmp_path: Path
+) -> None:
+    """A quarter is for testing: sqrt(1 + 3 / 3) and sqrt(1 + 5 / 3)."""
+    found = facts(tmp_path, BARE, resample=["split"], replicates=replicates)
+    assert found.drawn_for_testing == 0.25
+    assert sentence(found).endswith(
+        f"For other images of the same kind, an interval over {replicates} replicates would have to be about {factor} "
+        "times as wide, since replicates share images (Nadeau and Bengio 2003)."
+    )
+    assert "Nadeau" not in sentence(facts(tmp_path, BARE, replicates=replicates))

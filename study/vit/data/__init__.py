@@ -61,11 +61,13 @@ def describe(name: str) -> DatasetInfo:
         return find(name).describe()
 
 
-def drawn_splits(name: str) -> tuple[str, ...]:
-    """The splits that `split_seed` draws anew, train included; none if all of them are given. Raises StudyError."""
+def drawn_splits(name: str) -> dict[str, float]:
+    """The splits that `split_seed` draws anew, train included, and their shares of the images of these; empty if all
+    splits are given. Raises StudyError."""
     with _naming(name):
         shares = find(name).shares()
-        return tuple(split for split in SPLITS if split == "train" or split in shares) if shares else ()
+    drawn = {"train": 1 - sum(shares.values()), **shares}
+    return {split: float(drawn[split]) for split in SPLITS if split in drawn} if shares else {}
 
 
 def available(name: str) -> None:

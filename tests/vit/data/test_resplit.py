@@ -101,7 +101,7 @@ def test_given_splits_stay(tmp_path: Path, forget: Callable[[], None]) -> None:
     found, labels = digits()
     save_table(tmp_path / "two" / "train.parquet", found[:140], labels[:140])
     two = f"parquet:{save_table(tmp_path / 'two' / 'test.parquet', found[140:], labels[140:])}"
-    assert drawn_splits(two) == ("train", "validation")
+    assert drawn_splits(two) == {"train": 0.9, "validation": 0.1}
     for load_again in range(2):  # the second time from the cache
         if load_again:
             forget()
@@ -117,7 +117,7 @@ def test_given_splits_stay(tmp_path: Path, forget: Callable[[], None]) -> None:
         ]
         assert drawn.info.in_train == {"validation": 0, "test": 0}
     save_table(tmp_path / "two" / "validation.parquet", found[:20], labels[:20])
-    assert drawn_splits(two) == ()
+    assert drawn_splits(two) == {}
     assert load(two, 8, "cpu", 5) is load(two, 8)
 
 
@@ -132,8 +132,8 @@ def test_images_of_a_given_test_split_that_are_in_train_are_counted_in_the_new_t
 def test_which_splits_are_drawn(tmp_path: Path) -> None:
     found, labels = digits()
     folder = f"imagefolder:{save_images(tmp_path / 'mine', found, labels)}"
-    everything = ("train", "validation", "test")
-    assert drawn_splits(folder) == drawn_splits("digits") == everything
-    assert drawn_splits("cifar10") == ("train", "validation")
-    assert drawn_splits("photos") == drawn_splits("flowers102") == ()
+    assert drawn_splits("digits") == {"train": 0.6, "validation": 0.15, "test": 0.25}
+    assert drawn_splits(folder) == {"train": 0.7, "validation": 0.1, "test": 0.2}
+    assert drawn_splits("cifar10") == {"train": 0.9, "validation": 0.1}
+    assert drawn_splits("photos") == drawn_splits("flowers102") == {}
     assert load("photos", 32, "cpu", 1) is load("photos", 32)
