@@ -8,6 +8,7 @@ Shapes: N data sets, K methods.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +84,7 @@ def permutation_p_value(ranks_NK: Floats, seed: int = 0) -> float:
     return float(found.pvalue)
 
 
+@cache
 def critical_difference(data_sets: int, methods: int, alpha: float = 0.05) -> float:
     """Two methods whose mean ranks differ by at least this are different, at level alpha for all pairs together.
 
