@@ -8,6 +8,7 @@ import pandas as pd
 
 from study.analysis import (
     add_vs_remove,
+    budgets,
     cells,
     data_set_effects,
     data_set_methods,
@@ -165,6 +166,11 @@ class Analysis:
     def pretraining(self) -> pd.DataFrame:
         """Cells that differ only in their pre-training; see `study.analysis.pretraining`."""
         return pretraining.pretraining(self.results)
+
+    @cached_property
+    def budgets(self) -> pd.DataFrame:
+        """What the sides of claims and all cells were given; see `study.analysis.budgets`."""
+        return budgets.budgets(self.results, self.looks)
 
     @cached_property
     def expert_load(self) -> pd.DataFrame:

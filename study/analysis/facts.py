@@ -37,6 +37,18 @@ class FactorFacts(Facts):
     levels: tuple[LevelFacts, ...]
 
 
+class BudgetFacts(Facts):
+    """What one trial is given, in closed form; None where the number of training images is not known."""
+
+    params: int  # of the classifier, as all sizes
+    params_active: int
+    macs: int  # multiply-adds of one image's forward pass
+    macs_active: int
+    training_macs: int | None  # of all stages
+    pretrain_images: int | None  # shown in training, over all epochs; 0 without pre-training
+    finetune_images: int | None
+
+
 class CellFacts(Facts):
     """One combination of levels. The first cell of a study is its baseline."""
 
@@ -47,6 +59,7 @@ class CellFacts(Facts):
     pretrain_dataset: str | None  # None: from scratch
     finetune_dataset: str | None  # None only if an excluded cell has invalid settings
     besides_pretraining: str | None  # digest; equal for cells that differ only in their pre-training
+    budget: BudgetFacts | None = None  # None: excluded, or a report of an earlier version
 
 
 class AliasFacts(Facts):

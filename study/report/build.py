@@ -132,6 +132,8 @@ def _write(analysis: Analysis, folder: Path, warnings: list[str]) -> list[str]:
 def _write_analyses(analysis: Analysis, folder: Path, warnings: list[str]) -> None:
     """What is computed, as CSV files."""
     frames: dict[str, Callable[[Analysis], pd.DataFrame]] = {"cells.csv": _cells_with_levels}
+    if any(cell.budget for cell in analysis.facts.included):
+        frames |= {"budgets.csv": lambda made: made.budgets}
     if analysis.facts.claims:
         frames |= {"claims.csv": lambda made: made.verdicts, "claim_runs.csv": lambda made: made.claim_runs}
     if analysis.facts.compare:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from study.analysis.facts import (
+    BudgetFacts,
     CellFacts,
     FactorFacts,
     LevelFacts,
@@ -36,6 +37,7 @@ from study.design.overrides import InvalidError
 from study.design.search_space import Parameter
 from study.design.stages import Stage
 from study.design.study import Cell, Study, Trial, replicate_seed
+from study.planning.budget import budget_of
 from study.planning.claim_registration import history
 from study.planning.notices import notices
 from study.planning.other_data import OTHER_DATA
@@ -48,6 +50,7 @@ from study.store import exported_models
 from study.store.predictions import Predictions
 from study.store.results import Result, Store, UnusableError
 from study.utils.canonical_json import canonical_json
+from study.utils.errors import StudyError
 from study.utils.text import plural, readable
 from study.vit import subject
 
@@ -278,6 +281,7 @@ def _predictions(stored: _Stored) -> Iterator[Predicted]:
 
 def _facts(study: Study, stored: _Stored) -> StudyFacts:
     assert study.baseline.settings is not None, "the baseline is never excluded"
+    budgets = _budgets(stored.state)
     return StudyFacts(
         study=study.name,
         question=study.grid.question,
@@ -293,7 +297,7 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
             )
             for factor in study.factors
         ),
-        cells=tuple(_cell_facts(cell) for cell in study.cells),
+        cells=tuple(_cell_facts(cell, budgets.get(cell.name)) for cell in study.cells),
         baseline=study.baseline.settings.model_dump(mode="json"),
         origins=tuple(_origins(stored)),
         claims=tuple(study.grid.claims),
@@ -358,7 +362,7 @@ def _parameter_facts(parameter: Parameter, study: Study) -> ParameterFacts:
     )
 
 
-def _cell_facts(cell: Cell) -> CellFacts:
+def _cell_facts(cell: Cell, budget: BudgetFacts | None) -> CellFacts:
     stages = subject.stages_of(cell.settings) if cell.settings else ()
     other_settings = None
     if cell.settings is not None:
@@ -372,7 +376,20 @@ def _cell_facts(cell: Cell) -> CellFacts:
         pretrain_dataset=stages[0].dataset if len(stages) > 1 else None,
         finetune_dataset=stages[-1].dataset if stages else None,
         besides_pretraining=other_settings,
+        budget=budget,
     )
+
+
+def _budgets(state: StudyState) -> dict[str, BudgetFacts]:
+    """By cell; those of tuned cells have their tuned values, and none if they are not tuned yet."""
+    first: dict[str, Trial] = {}
+    for trial in state.trials:
+        first.setdefault(trial.cell.name, trial)
+    found: dict[str, BudgetFacts] = {}
+    for name, trial in first.items():
+        with contextlib.suppress(StudyError):  # own data that are not on this machine
+            found[name] = budget_of([stage.settings for stage in state.stages_of(trial)])
+    return found
 
 
 def _origins(stored: _Stored) -> Iterator[Origin]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from study.analysis.accuracy_intervals import named_margin, smallest_of_interest
 from study.analysis.analysis import Analysis
+from study.analysis.budgets import differences
 from study.analysis.failures import attempt
 from study.analysis.findings import ALPHA, SMALLER, count_sizes, in_words, no_interval
 from study.analysis.pretraining import SCRATCH
@@ -83,6 +84,7 @@ def _search(analysis: Analysis) -> Iterator[Answer]:
 
 def _claims(analysis: Analysis) -> Iterator[Answer]:
     """The verdict on every claim, with its numbers, and why it is undecided."""
+    unequal = differences(analysis.budgets)
     for _, row in analysis.verdicts.iterrows():
         text = f"{row['verdict']}."
         if not pd.isna(row["estimate"]):
@@ -92,7 +94,8 @@ def _claims(analysis: Analysis) -> Iterator[Answer]:
             )
         name = f"\N{LEFT DOUBLE QUOTATION MARK}{row['claim']}\N{RIGHT DOUBLE QUOTATION MARK}"
         note = f" {row['note'][0].upper()}{row['note'][1:]}." if row["note"] else ""
-        yield Answer(f"Claim {name}", f"{text}{note}")
+        given = f" The two sides were not given the same: {differ}." if (differ := unequal.get(row["number"])) else ""
+        yield Answer(f"Claim {name}", f"{text}{note}{given}")
 
 
 def _estimate(row: pd.Series) -> str:

@@ -74,10 +74,10 @@ def count(number: float) -> str:
 
 
 def short(number: float) -> str:
-    """Three significant digits with a unit prefix: 67.3 k, 663 k, 1.21 G."""
+    """Three significant digits with a unit prefix: 67.3 k, 663 k, 1.21 G, 4.05 T, 2.10 P."""
     if _unknown(number):
         return NONE
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+    for size, unit in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(number) >= size:
             return significant(number / size) + unit
     return f"{number:.0f}"

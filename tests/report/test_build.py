@@ -32,7 +32,16 @@ from study.utils.escape import line
 
 FILES = [
     *("claim_runs.csv", "claims.csv", "claims.md", "claims.tex"),
-    *("cells.csv", "expert_load.csv", "grid.yaml", "history.csv", "report.html", "report.ipynb", "results.csv"),
+    *(
+        "budgets.csv",
+        "cells.csv",
+        "expert_load.csv",
+        "grid.yaml",
+        "history.csv",
+        "report.html",
+        "report.ipynb",
+        "results.csv",
+    ),
     "study.json",
 ]
 SMALL = {"kv heads": {"path": "encoder.num_kv_heads", "levels": [3, 1]}}
@@ -70,7 +79,7 @@ def test_a_report_has_exactly_these_files(built: Built) -> None:
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     figures = ["claims", "effects", "expert_load", "finetune_curves", "parameters", "pretrain_curves", "pretraining"]
     expected = [f"figures/{name}.{suffix}" for name in figures for suffix in ("csv", "pdf", "png", "svg")]
-    latex = [f"tables/{name}.tex" for name in ("comparisons", "effects")]
+    latex = [f"tables/{name}.tex" for name in ("budgets", "comparisons", "effects")]
     assert found == sorted([*FILES, "table.md", "table.tex", *latex, *expected])
     assert sorted(path.relative_to(folder).as_posix() for path in built.report.files) == found
 
@@ -152,7 +161,7 @@ def test_the_notebook_is_short_prose_and_calls_in_order(built: Built) -> None:
     assert code[1:3] == ['table(analysis, "claims")', "answers(analysis)"]
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert headings[:4] == ["Answer", "Verdicts", "Parameters versus accuracy", "Effect of each factor"]
+    assert headings[:5] == ["Answer", "Verdicts", "Parameters versus accuracy", "Budgets", "Effect of each factor"]
     assert headings[-4:] == ["All trials", "Design", "Provenance", "How to reproduce"]
     assert "Failures and exclusions" in headings
 

@@ -170,9 +170,10 @@ def caption(analysis: Analysis) -> str:
     return (
         "Mean test accuracy of every cell, with its 95 % interval, by number of parameters (logarithmic). Square: "
         f"the baseline. Filled blue dots and dashed line: the Pareto front. {captions.front(analysis)} No cell with "
-        f"at most as many parameters as one on the front has a higher {selected_on(analysis.cells)} accuracy. Long "
-        "intervals are clipped at the frame; arrows at the bottom are cells far below it. Dots with nearly the same "
-        "number of parameters are moved apart."
+        f"at most as many parameters as one on the front has a higher {selected_on(analysis.cells)} accuracy. If "
+        "cells are fine-tuned on several data sets, each data set has a panel and a front. Long intervals are "
+        "clipped at the frame; arrows at the bottom are cells far below it. Dots with nearly the same number of "
+        "parameters are moved apart."
     )
 
 

@@ -8,6 +8,7 @@ _FILES = (
     "claims",
     "claims_paper",
     "cells",
+    "budgets",
     "cells_paper",
     "device",
     "effects",

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from study.analysis.analysis import Analysis
+from study.analysis.budgets import DIFFERENT, differences
 from study.design.metrics import Unit
 from study.report import claim_wording
 from study.report.placement import Section
@@ -11,10 +12,16 @@ from study.report.tables.report_table import ReportTable
 from study.report.tables.table import Column, Table
 from study.utils import formats
 
+GIVEN = (
+    f" Given: where the two sides differ by more than {100 * DIFFERENT:.0f} % in the measures of the table of budgets."
+)
+
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     tested = bool(analysis.facts.tested_claims)
     method = f"with {claim_wording.method(analysis)}" if tested else claim_wording.method(analysis)
+    unequal = differences(analysis.budgets)
+    given = [unequal.get(number, "") for number in rows["number"]]
     runs = " The runs behind every verdict are listed in claim_runs.csv." if tested else ""
     return Table(
         (
@@ -23,10 +30,11 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("p, adjusted", formats.p_value, rows["p_adjusted"]),
             Column("n", [claim_wording.replicates(row) for _, row in rows.iterrows()]),
             Column.of("sets", str, rows["sets"]),
+            *([Column.text("given, cells compared with against", given)] if any(given) else []),
             Column.text("note", rows["note"]),
         ),
-        f"{analysis.facts.study}: verdicts on the claims of the grid, {method}; n: replicates; sets: "
-        f"matched sets of cells averaged over.{claim_wording.registration(analysis)}{runs}",
+        f"{analysis.facts.study}: verdicts on the claims of the grid, {method}; n: replicates; sets: matched sets of "
+        f"cells averaged over.{claim_wording.registration(analysis)}{runs}{GIVEN if any(given) else ''}",
     )
 
 
