@@ -89,14 +89,14 @@ class FitError:
 
     def _used(self) -> str:
         if self.source is Source.REPLICATES:
-            return "main effects are tested against the variation between replicates, each fitted separately"
+            return "the error of main effects is the variation between replicates, each fitted separately"
         df = f"{self.used.df:.3g} {'degree' if self.used.df == 1 else 'degrees'} of freedom"
         if self.source is Source.WITHIN:
-            return f"main effects are tested against the variation within cells and replicates ({df})"
+            return f"the error of main effects is the variation within cells and replicates ({df})"
         if not self.pure.df:
             which = "interactions of three or more factors" if self.interactions else "interactions"
             return f"one replicate per cell: {which} are used as the error ({df})"
-        return f"main effects are tested against the variation between cells beyond the fitted terms ({df})"
+        return f"the error of main effects is the variation between cells beyond the fitted terms ({df})"
 
     def _lack(self) -> str:
         """What the test of lack of fit showed, if effects depend on it."""

@@ -1,0 +1,100 @@
+"""Cells: means, intervals, differences from the cell that each is compared with, and the Pareto front."""
+
+import math
+from collections.abc import Iterator
+
+import pandas as pd
+
+from helpers.recompute.files import Expected, Raw
+from helpers.recompute.formulas import hedges_g_av, holm, mean_interval, paired, t_test
+
+FILE, PARAMETERS, PRETRAINING = "cells.csv", "figures/parameters.csv", "figures/pretraining.csv"
+SIZES, MEANS = ("params", "params_active", "macs", "macs_active"), ("val_accuracy", "train_seconds", "pretrain_seconds")
+
+
+def cells(raw: Raw) -> Iterator[Expected]:
+    table = raw.derived(FILE).set_index("cell")
+    p_values = {}
+    for number, cell in enumerate(raw.cells, start=1):
+        own = raw.done[raw.done["cell"] == cell]
+        row = {"number": number} | mean_interval(own["test_accuracy"].tolist(), 0, 1)
+        row |= {name: own[name].iloc[0] if len(own) else math.nan for name in SIZES}
+        row |= {name: own[name].mean() for name in MEANS}
+        status = raw.trials.loc[raw.trials["cell"] == cell, "status"]
+        row |= {name: int((status == name).sum()) for name in ("failed", "missing")}
+        row["keys"] = " ".join(key[:12] for key in own["key"])
+        row |= dict(zip(map(str, raw.factors), raw.cells[cell], strict=True))
+        reference = table.loc[cell, "reference"]
+        row |= _difference(raw, cell, reference)
+        if reference:
+            p_values[cell] = row["p_value"]
+        yield from (Expected(FILE, {"cell": cell}, name, value) for name, value in row.items() if name in table.columns)
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    for cell in raw.cells:
+        yield Expected(FILE, {"cell": cell}, "p_adjusted", adjusted.get(cell, math.nan))
+        yield Expected(FILE, {"cell": cell}, "front", cell in _front(raw, table))
+
+
+def _difference(raw: Raw, cell: str, reference: str) -> dict[str, float]:
+    other = raw.accuracies[reference] if reference else {}
+    changes = paired(raw.accuracies[cell], other)
+    found = mean_interval(changes, -1, 1)
+    return {
+        "pairs": found["n"],
+        "difference": found["mean"],
+        "difference_low": found["low"],
+        "difference_high": found["high"],
+        "difference_sd": found["sd"],
+        "p_value": t_test(changes),
+        "effect_size": hedges_g_av(raw.accuracies[cell], other),
+    }
+
+
+def _front(raw: Raw, table: pd.DataFrame) -> set[str]:
+    """By validation accuracy, within a data set: no other cell has at most the parameters and a higher accuracy, or
+    fewer parameters and at least the accuracy."""
+    means = raw.done.groupby("cell").agg(size=("params", "first"), score=("val_accuracy", "mean"))
+    means["set"] = table["data_set"]
+    dominated = {
+        cell
+        for cell, own in means.iterrows()
+        for _, other in means[means["set"] == own["set"]].iterrows()
+        if (other["size"] <= own["size"] and other["score"] > own["score"])
+        or (other["size"] < own["size"] and other["score"] >= own["score"])
+    }
+    return {str(cell) for cell in means.index} - dominated
+
+
+def parameters(raw: Raw) -> Iterator[Expected]:
+    """The same numbers as in cells.csv, except the position `x`, which keeps points apart."""
+    if not raw.has(PARAMETERS):
+        return
+    table, shown = raw.derived(FILE).set_index("cell"), raw.derived(PARAMETERS)
+    front = _front(raw, table)
+    for cell in shown["cell"]:
+        own = raw.done[raw.done["cell"] == cell]
+        row = mean_interval(own["test_accuracy"].tolist(), 0, 1) | {"params": own["params"].iloc[0]}
+        row |= {"number": list(raw.cells).index(cell) + 1, "front": cell in front, "baseline": cell == raw.baseline}
+        names = [name for name in row if name in shown.columns]
+        yield from (Expected(PARAMETERS, {"cell": cell}, name, row[name]) for name in names)
+
+
+def pretraining(raw: Raw) -> Iterator[Expected]:
+    """Cells that differ in their pre-training, by group; which cells these are is taken from the file."""
+    if not raw.has(PRETRAINING):
+        return
+    rows, p_values = [], []
+    for _, row in raw.derived(PRETRAINING).iterrows():
+        own, other = raw.accuracies[row["cell"]], raw.accuracies[row["reference"]] if row["reference"] else {}
+        changes = paired(own, other) if row["reference"] != row["cell"] else []
+        found = mean_interval(changes, -1, 1)
+        values = {name: value for name, value in mean_interval(list(own.values()), 0, 1).items() if name != "sd"}
+        values |= {"pairs": found["n"], "difference": found["mean"], "p_value": t_test(changes)}
+        values |= {"difference_low": found["low"], "difference_high": found["high"]}
+        rows.append(({"group": row["group"], "cell": row["cell"]}, values))
+        p_values.append(values["p_value"])
+    known = [p for p in p_values if not math.isnan(p)]
+    adjusted = iter(holm(known))
+    for (place, values), p_value in zip(rows, p_values, strict=True):
+        values["p_adjusted"] = math.nan if math.isnan(p_value) else next(adjusted)
+        yield from (Expected(PRETRAINING, place, name, value) for name, value in values.items())
