@@ -36,7 +36,7 @@ def failed_by_cell(data: pd.DataFrame, factors: Factors) -> dict[Labels, Failed]
     if "status" not in data.columns:
         return {}
     ended = data[data["status"].isin(["done", FAILED])]
-    labels = [*zip(*(ended[name].astype(str) for name in factors), strict=True)]
+    labels = list(ended[list(factors)].astype(str).itertuples(index=False, name=None))
     found: dict[Labels, list[bool]] = {}
     for cell, status in zip(labels, ended["status"], strict=True):
         found.setdefault(cell, []).append(status == FAILED)

@@ -208,7 +208,7 @@ def gather(
     ]
     adjustment, adjusted = adjusted_together([one.p_value for one in decisive], contrasts, choices)
     pooled = [choice.is_pooled(found) for choice, found in zip(choices, contrasts, strict=True)]
-    parts = zip(contrasts, estimates, decisive, map(float, adjusted / share), pooled, strict=True)
+    parts = zip(contrasts, estimates, decisive, map(float, np.minimum(adjusted / share, 1.0)), pooled, strict=True)
     return [Evidence(*part, adjustment) for part in parts]
 
 

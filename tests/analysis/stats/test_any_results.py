@@ -81,6 +81,7 @@ def test_verdicts(study):
         for verdict in found:
             assert (verdict.verdict == "undecided") == (not verdict.p_adjusted <= 0.05)
             assert verdict.note or verdict.verdict != "undecided"
+            assert not verdict.p_adjusted > 1
 
 
 @given(studies())

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 
 import pandas as pd
-
 from helpers.recompute.files import Expected, Raw
 from helpers.recompute.formulas import hedges_g_av, holm, mean_interval, paired, t_test
 

@@ -1,16 +1,17 @@
-"""Verdicts on claims with results of trials, of studies with a fixed number of replicates."""
+"""Verdicts on claims about metrics of trials."""
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from helpers.recompute.files import RELATIVE, Expected, Raw
+from helpers.recompute.formulas import holm, largest_t, mean_interval, pooled_variances
 from scipy import stats
 
-from helpers.recompute.files import Expected, Raw
-from helpers.recompute.formulas import holm, mean_interval
-
-FILE, RUNS = "claims.csv", "claim_runs.csv"
+FILE, RUNS, FIGURE = "claims.csv", "claim_runs.csv", "figures/claims.csv"
 REGIONS = {  # by kind and margin: where the claim holds, and whether between these ends or beyond them
     "greater": lambda margin: (margin, math.inf, True),
     "less": lambda margin: (-math.inf, -margin, True),
@@ -20,79 +21,145 @@ REGIONS = {  # by kind and margin: where the claim holds, and whether between th
 }
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """A claim's difference with its error; `weights` are those of the cells if the error is that of all cells."""
+
+    mean: float
+    error: float
+    df: float
+    n: int
+    weights: Mapping[str, float]
+    pooled: bool
+
+    def decisive(self, low: float, high: float, inside: bool) -> tuple[float, bool]:
+        """The level at which the interval just decides the claim, and whether it supports it."""
+        if not self.error > 0:
+            return math.nan, False
+        above = stats.t.sf((self.mean - low) / self.error, self.df)
+        below = stats.t.cdf((self.mean - high) / self.error, self.df)
+        under = stats.t.cdf((self.mean - low) / self.error, self.df)
+        over = stats.t.sf((self.mean - high) / self.error, self.df)
+        within, outside = min(1.0, 2 * max(above, below)), min(1.0, 2 * min(under, over))
+        support, refute = (within, outside) if inside else (outside, within)
+        return float(min(support, refute)), bool(support < refute)
+
+
 def claims(raw: Raw) -> Iterator[Expected]:
-    """Estimates, intervals and p-values; corrected p-values and verdicts where there is a single look."""
+    """Estimates, intervals, p-values and verdicts, look by look; a claim that is decided keeps its numbers."""
     if not raw.has(FILE):
         return
-    rows = []
-    for number, claim in enumerate(raw.grid["claims"], start=1):
-        low, high, inside = REGIONS[claim["kind"]](float(claim.get("margin") or 0))
-        values = _differences(raw, claim)
-        found = mean_interval(values, -math.inf, math.inf, _level(raw))
-        p_value, supports = decisive(values, low, high, inside)
-        row = {
-            "estimate": found["mean"],
-            "low": found["low"],
-            "high": found["high"],
-            "n": found["n"],
-            "p_value": p_value,
+    rows: dict[int, dict[str, Any]] = {}
+    for n, share in looks(raw):
+        left = {
+            number: claim
+            for number, claim in enumerate(raw.grid["claims"], start=1)
+            if rows.get(number, {}).get("verdict", "undecided") == "undecided"
         }
-        row |= {"holds_above": low, "holds_below": high, "holds_between": inside, "level": _level(raw)}
-        rows.append((number, row | {"claim": claim["claim"], "kind": claim["kind"]}, supports))
-    adjusted = holm([row["p_value"] for _, row, _ in rows]) if _fixed(raw) else []
-    for (number, row, supports), p_adjusted in itertools.zip_longest(rows, adjusted):
-        if _fixed(raw):
-            decided = "supported" if supports else "refuted"
-            row |= {"p_adjusted": p_adjusted, "verdict": decided if p_adjusted <= 0.05 else "undecided"}
-        yield from (Expected(FILE, {"number": number}, name, value) for name, value in row.items())
-        yield from _figure(raw, number, row)
+        cells = {cell for claim in left.values() for group in groups_of(raw, claim) for _, cell in group}
+        if not left or any(r not in raw.accuracies[cell] for cell in cells for r in range(1, n + 1)):
+            break
+        rows |= dict(zip(left, judged(raw, list(left.values()), n, share, cells), strict=True))
+    for number, row in rows.items():
+        yield from (_column(FILE, number, name, value) for name, value in row.items())
+        yield from (_column(FIGURE, number, name, value) for name, value in _in_points(row).items())
 
 
-def _figure(raw: Raw, number: int, row: Mapping[str, Any]) -> Iterator[Expected]:
+def _column(file: str, number: int, name: str, value: Any) -> Expected:
+    simulated = name == "p_adjusted"  # by Monte Carlo, if the error is pooled
+    return Expected(file, {"number": number}, name, value, relative=0.05 if simulated else RELATIVE)
+
+
+def _in_points(row: Mapping[str, Any]) -> dict[str, Any]:
     """The forest plot has accuracies in points."""
-    for name, value in row.items():
-        scaled = name in ("estimate", "low", "high", "holds_above", "holds_below")
-        yield Expected("figures/claims.csv", {"number": number}, name, 100 * value if scaled else value)
+    scaled = ("estimate", "low", "high", "holds_above", "holds_below")
+    return {name: 100 * value if name in scaled else value for name, value in row.items()}
 
 
-def _fixed(raw: Raw) -> bool:
-    return isinstance(raw.grid.get("replicates", 1), int)
-
-
-def _level(raw: Raw) -> float:
-    """One minus the share of 5 % that the last look spends: the square of the share of replicates, less that before.
-
-    Looks are at the least number of replicates and at the most, as in a study with a single look in between.
-    """
+def looks(raw: Raw) -> list[tuple[int, float]]:
+    """Replicates at each look, growing by a factor close to 2, and the share of 5 % that it spends, up to n / most
+    squared."""
     replicates = raw.grid.get("replicates", 1)
-    return 0.95 if isinstance(replicates, int) else 1 - 0.05 * (1 - (replicates["min"] / replicates["max"]) ** 2)
+    if isinstance(replicates, int):
+        return [(replicates, 1.0)]
+    least, most = replicates["min"], replicates["max"]
+    steps = max(1, round(math.log2(most / least)))
+    schedule = [*(math.ceil(least * (most / least) ** (i / steps) - 1e-9) for i in range(steps)), most]
+    return [(n, (n / most) ** 2 - (before / most) ** 2) for before, n in itertools.pairwise([0, *schedule])]
 
 
-def decisive(values: list[float], low: float, high: float, inside: bool) -> tuple[float, bool]:
-    """The level at which the interval just decides the claim, and whether it supports it."""
-    found = mean_interval(values, -math.inf, math.inf)
-    if not found["sd"] > 0:
-        return math.nan, False
-    df, error = found["n"] - 1, found["sd"] / math.sqrt(found["n"])
-    above = stats.t.sf((found["mean"] - low) / error, df) if math.isfinite(low) else 0.0
-    below = stats.t.cdf((found["mean"] - high) / error, df) if math.isfinite(high) else 0.0
-    within = min(1.0, 2 * max(above, below))
-    under = stats.t.cdf((found["mean"] - low) / error, df) if math.isfinite(low) else 1.0
-    over = stats.t.sf((found["mean"] - high) / error, df) if math.isfinite(high) else 1.0
-    outside = min(1.0, 2 * min(under, over))
-    support, refute = (within, outside) if inside else (outside, within)
-    return float(min(support, refute)), bool(support < refute)
+def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, cells: set[str]) -> list[dict[str, Any]]:
+    """The claims that are open at a look, adjusted for each other."""
+    fixed = isinstance(raw.grid.get("replicates", 1), int)
+    found = [evidence(raw, claim, n, None if fixed else cells) for claim in left]
+    regions = [REGIONS[claim["kind"]](float(claim.get("margin") or 0)) for claim in left]
+    decisive = [one.decisive(*region) for one, region in zip(found, regions, strict=True)]
+    adjusted = _adjusted([p_value for p_value, _ in decisive], found)
+    rows = []
+    for claim, one, region, (p_value, supports), p_adjusted in zip(
+        left, found, regions, decisive, adjusted, strict=True
+    ):
+        half = float(stats.t.ppf(1 - 0.025 * share, one.df)) * one.error
+        decided = p_adjusted / share <= 0.05
+        row = {"claim": claim["claim"], "kind": claim["kind"], "estimate": one.mean, "n": one.n, "df": one.df}
+        row |= {"low": one.mean - half, "high": one.mean + half, "level": 1 - 0.05 * share, "p_value": p_value}
+        row |= {"p_adjusted": min(p_adjusted / share, 1.0), "holds_above": region[0], "holds_below": region[1]}
+        row |= {"holds_between": region[2], "error": "pooled" if one.pooled else "paired", "looked": n}
+        row |= {"sets": len(groups_of(raw, claim)), "metric": claim.get("metric", "test_accuracy")}
+        row |= {"adjustment": "Dunnett" if any(other.pooled for other in found) else "Holm"}
+        rows.append(row | {"verdict": ("supported" if supports else "refuted") if decided else "undecided"})
+    return rows
 
 
-def _differences(raw: Raw, claim: Mapping[str, Any]) -> list[float]:
-    """By replicate, averaged over the combinations of the other factors that have all cells of the claim."""
-    metric = raw.metric(claim.get("metric", "test_accuracy"))
+def _adjusted(p_values: Sequence[float], found: Sequence[Evidence]) -> list[float]:
+    """By the largest |t| if an error is pooled, else Holm's."""
+    sizes = [one.df for one in found if one.pooled]
+    if not sizes:
+        return holm(p_values)
+    rows = [one.weights if one.pooled else {str(i): 1.0} for i, one in enumerate(found)]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return largest_t(p_values, np.array([[row.get(name, 0.0) for name in columns] for row in rows]), min(sizes))
+
+
+def evidence(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> Evidence:
+    """The difference over the first n replicates, with the error of these cells (None: all) if they may be pooled."""
+    metric = {
+        cell: {r: value for r, value in values.items() if r <= n}
+        for cell, values in raw.metric(claim.get("metric", "test_accuracy")).items()
+    }
+    groups, constant = groups_of(raw, claim), _constant(claim)
+    values = _differences(metric, groups, constant)
+    paired = mean_interval(values, -math.inf, math.inf)
+    weights: dict[str, float] = {}
+    for sign, cell in itertools.chain(*groups):
+        weights[cell] = weights.get(cell, 0.0) + sign / len(groups)
+    alone = Evidence(paired["mean"], paired["sd"] / math.sqrt(len(values)), len(values) - 1, len(values), {}, False)
+    most = max(map(len, metric.values()))
+    whole = [cell for cell, own in metric.items() if len(own) == most and (cells is None or cell in cells)]
+    common = pooled_variances(np.array([[metric[cell][r] for cell in whole] for r in sorted(metric[whole[0]])]))
+    if common is None or not weights.keys() <= set(whole) or abs(sum(weights.values())) > 1e-9:
+        return alone
+    variances = dict(zip(whole, common[0], strict=True))
+    variance = max(sum(weight**2 * variances[cell] for cell, weight in weights.items()), paired["sd"] ** 2)
+    return replace(alone, error=math.sqrt(variance / len(values)), df=common[1], weights=weights, pooled=True)
+
+
+def _constant(claim: Mapping[str, Any]) -> float | None:
     against = claim.get("against")
-    constant = float(against) if isinstance(against, int | float) and not isinstance(against, bool) else None
-    groups = [
-        [(sign, cell) for sign, cell in group]
-        for group in _groups(raw, claim, {} if constant is not None else dict(against or {}), constant is not None)
-    ]
+    return float(against) if isinstance(against, int | float) and not isinstance(against, bool) else None
+
+
+def groups_of(raw: Raw, claim: Mapping[str, Any]) -> list[list[tuple[int, str]]]:
+    """The compared cells with their signs, for each combination of the other factors that has all of them."""
+    constant = _constant(claim)
+    against = {} if constant is not None else dict(claim.get("against") or {})
+    return list(_groups(raw, claim, against, constant is not None))
+
+
+def _differences(
+    metric: Mapping[str, Mapping[int, float]], groups: Sequence[Sequence[tuple[int, str]]], constant: float | None
+) -> list[float]:
+    """By replicate, averaged over the groups."""
     common = set.intersection(*(set(metric[cell]) for group in groups for _, cell in group))
     return [
         sum(sign * metric[cell][r] for group in groups for sign, cell in group) / len(groups) - (constant or 0.0)

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-
 from helpers.recompute.files import Expected, Raw
 from helpers.recompute.formulas import Values, hedges_g_av, holm, mean_interval, paired, size_of, t_test
 

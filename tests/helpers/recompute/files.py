@@ -22,7 +22,7 @@ class Expected:
     row: Mapping[str, Any]
     column: str
     value: Any
-    scale: float = 1.0  # differences smaller than 1e-9 of this are rounding
+    relative: float = RELATIVE  # difference that counts as rounding
 
 
 @dataclass(frozen=True)
@@ -147,4 +147,4 @@ def _same(text: str, one: Expected) -> bool:
         return False
     if math.isnan(one.value) or math.isnan(number):
         return math.isnan(one.value) and math.isnan(number)
-    return math.isclose(number, one.value, rel_tol=RELATIVE, abs_tol=1e-9 * one.scale)
+    return math.isclose(number, one.value, rel_tol=one.relative, abs_tol=1e-9)

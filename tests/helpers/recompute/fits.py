@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
-
 from helpers.recompute import effects
 from helpers.recompute.files import Expected, Raw
 from helpers.recompute.formulas import equal_spread, holm, mean_interval, t_test
+from scipy import stats
 
 VARIANCE, MEANS, PAIRS = "figures/variance.csv", "figures/main_effects.csv", "figures/interactions.csv"
 TIMES = "\u00d7"
