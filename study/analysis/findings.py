@@ -18,7 +18,7 @@ from study.utils.text import points
 ALPHA = 0.05
 LARGER, SMALLER, UNCLEAR = "larger", "smaller", "unclear"  # than the margin
 
-NOT_TESTED = "not tested, see the note"
+NOT_TESTED = "not tested: replicates failed or have no result"
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,9 +76,7 @@ def _found(row: pd.Series, margin: float) -> str | None:
         return no_interval(row["n"])
     if row["low"] == row["high"]:
         return "identical in every replicate, so no test (SD = 0)"
-    if pd.isna(row["p_adjusted"]):
-        return NOT_TESTED
-    if row["distinguishable"] or row["size"] == SMALLER:
+    if pd.isna(row["p_adjusted"]) or row["distinguishable"] or row["size"] == SMALLER:
         return in_words(row, points(margin))
     if row["low"] > 0 or row["high"] < 0:
         return "not distinguishable after the correction for all comparisons, only by its own interval"
@@ -92,6 +90,8 @@ def no_interval(n: int) -> str:
 
 def in_words(row: pd.Series, margin: str) -> str:
     """The verdict on a row of `judged` with an interval; `margin` names the smallest difference of interest."""
+    if pd.isna(row["p_adjusted"]):
+        return NOT_TESTED
     if not row["distinguishable"]:
         return f"not distinguishable, and smaller than {margin}" if row["size"] == SMALLER else "not distinguishable"
     sizes = {LARGER: "and larger than", SMALLER: "but smaller than", UNCLEAR: "not clearly larger than"}

@@ -11,6 +11,7 @@ from study.analysis.exact_values import exact_values, names_of
 from study.analysis.results import Results
 from study.analysis.stats import exact_rule
 from study.analysis.stats.contrasts import Contrast
+from study.analysis.stats.failed import counted
 from study.analysis.stats.sequential import Look, at_look, look_shares, looks
 from study.analysis.stats.verdict_rule import Verdict, contrasts_of, judge
 from study.design.claims import ClaimSpec
@@ -107,21 +108,23 @@ def runs(results: Results, made: list[Look]) -> pd.DataFrame:
     Claims that are judged by arithmetic have none: their numbers do not differ by trial.
     A replicate is included only if all cells of its matched set have it.
     """
-    rows = [
-        row
-        for number, contrast in zip(_numbers(results), contrasts(results, made), strict=True)
-        for row in _runs(results, number, contrast)
-    ]
+    parts = zip(_numbers(results), contrasts(results, made), _looked(results, made), strict=True)
+    rows = [row for number, contrast, most in parts for row in _runs(results, number, contrast, most)]
     return pd.DataFrame(rows, columns=RUNS)
 
 
 def contrasts(results: Results, made: list[Look]) -> list[Contrast[Labels]]:
     """The data behind each verdict with an interval: the difference by replicate, and the cells compared."""
-    factors, facts = factors_of(results), results.facts
+    rule = results.facts.failures
     return [
-        contrasts_of([claim], at_look(results.trials, factors, most, facts.failed_at), factors, facts.failures)[0]
+        contrasts_of([claim], _analysed(results, most), factors_of(results), rule)[0]
         for claim, most in zip(results.facts.tested_claims, _looked(results, made), strict=True)
     ]
+
+
+def _analysed(results: Results, most: int) -> pd.DataFrame:
+    """The trials that a verdict after this number of replicates rests on, as they were then."""
+    return at_look(results.trials, factors_of(results), most, results.facts.failed_at)
 
 
 def factors_of(results: Results) -> Factors:
@@ -160,9 +163,10 @@ def _sides(results: Results, entered: Sequence[tuple[float, Labels]]) -> str:
     return "; ".join(plus) + (f" against {'; '.join(minus)}" if minus else "")
 
 
-def _runs(results: Results, number: int, contrast: Contrast[Labels]) -> Iterator[dict[str, object]]:
+def _runs(results: Results, number: int, contrast: Contrast[Labels], most: int) -> Iterator[dict[str, object]]:
     claim, names = results.facts.claims[number - 1], names_of(results)
-    trials = {(trial["cell"], trial["replicate"]): trial for _, trial in results.done.iterrows()}
+    rows = counted(_analysed(results, most), results.facts.failures)
+    trials = {(trial["cell"], trial["replicate"]): trial for _, trial in rows.iterrows()}
     used = (
         (sign, cell, replicate) for own in contrast.matched for sign, cell in own.cells for replicate in own.differences
     )

@@ -25,6 +25,7 @@ from study.planning import study_identity
 from study.planning.claim_registration import register
 from study.planning.events import Listeners, Outcome
 from study.planning.plan import Plan, check_decoded_data, datasets, decoded_data, how_data_are_read, make_plan
+from study.planning.record_looks import record_failures
 from study.planning.stage_source import StageSource
 from study.planning.state import StudyState
 from study.store.results import StoreError
@@ -112,8 +113,9 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
 
 
 def _register(state: StudyState, console: Console) -> None:
-    """Record the claims and replicates, and show when they were written."""
+    """Record the claims and replicates and the failed trials of looks, and show when the claims were written."""
     register(state)
+    record_failures(state)
     show_registration(state, console)
 
 
@@ -215,6 +217,7 @@ def _run_round(
             source, store, resources, cluster, Listeners(progress, tracker), commit()
         )
     state = sweep.state.look_again()
+    record_failures(state)
     tracker.names.add(state)
     return Sweep(state, (*sweep.outcomes, *outcomes), interrupted, sweep.total + source.total)
 

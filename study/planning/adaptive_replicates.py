@@ -1,15 +1,21 @@
 """How many replicates each cell has now, where replicates are added only while claims are undecided.
 
 The numbers are a function of the grid and the store: every interim analysis is replayed from the results that it was
-made on. A sweep that is stopped and started again, and a report made later, come to the same trials.
+made on, and from the record of the trials that had failed then. A sweep that is stopped and started again, and a report
+made later, come to the same trials.
 """
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from study.design.claims import Adaptive
 from study.design.comparison import labels_by_factor
 from study.design.study import Study, Trial
+from study.planning import failed_looks
 from study.planning.observed import Observations
+
+if TYPE_CHECKING:
+    from study.analysis.stats.sequential import Look
 
 
 def replicates_by_cell(study: Study, rule: Adaptive, trials: list[Trial], observed: Observations) -> Counter[str]:
@@ -22,12 +28,23 @@ def replicates_by_cell(study: Study, rule: Adaptive, trials: list[Trial], observ
     replicates = Counter({cell.name: rule.min for cell in study.cells})
     if not observed.all_ended(trial for trial in trials if trial.replicate <= rule.min):
         return replicates
-    from study.analysis.stats.sequential import looks  # imports scipy, which a plan does not need before
-
-    factors = labels_by_factor(study.factors)
     names = {tuple(cell.labels.values()): cell.name for cell in study.cells}
-    claims = study.grid.tested_claims
-    data = observed.table(trials, {claim.metric for claim in claims})
-    for look in looks(claims, data, factors, rule.min, rule.max, failures=study.grid.failures):
+    for look in looks_made(study, rule, trials, observed):
         replicates |= Counter({names[cell]: look.requested for cell in look.cells})  # the larger of both
     return replicates
+
+
+def looks_made(study: Study, rule: Adaptive, trials: list[Trial], observed: Observations) -> "list[Look]":
+    """The interim analyses that the results of these trials allow, from the state before the first one."""
+    from study.analysis.stats.sequential import looks  # imports scipy, which a plan does not need before
+
+    claims = study.grid.tested_claims
+    return looks(
+        claims,
+        observed.table(trials, {claim.metric for claim in claims}),
+        labels_by_factor(study.factors),
+        rule.min,
+        rule.max,
+        failures=study.grid.failures,
+        failed_at=failed_looks.failed_at(study, trials, observed),
+    )

@@ -11,6 +11,7 @@ from study.design.claims import ClaimSpec
 from study.design.comparison import Labels, labels_by_factor, select
 from study.design.metrics import Source, metric_of, unit_of
 from study.design.study import Study
+from study.planning.adaptive_replicates import looks_made
 from study.planning.state import StudyState
 from study.vit.subject import ModelSize
 
@@ -80,18 +81,20 @@ def _tested_powers(state: StudyState) -> list[ClaimPower]:
 
     data = state.observed.table(state.trials, {claim.metric for claim in claims})
     contrasts = contrasts_of(claims, data, labels_by_factor(study.factors), study.grid.failures)
-    return list(_claim_powers(study, contrasts, _verdicts(study, data, contrasts)))
+    return list(_claim_powers(study, contrasts, _verdicts(state, data, contrasts)))
 
 
-def _verdicts(study: Study, data: "pd.DataFrame", contrasts: "list[Contrast[Labels]]") -> "Iterator[Outcome | None]":
+def _verdicts(
+    state: StudyState, data: "pd.DataFrame", contrasts: "list[Contrast[Labels]]"
+) -> "Iterator[Outcome | None]":
     """Of claims whose trials have all ended, or that an interim analysis has decided; None for others."""
     from study.analysis.stats.contrasts import attempted
-    from study.analysis.stats.sequential import looks
     from study.analysis.stats.verdict_rule import errors_of, verdicts
 
+    study = state.study
     claims, rule, factors = study.grid.tested_claims, study.grid.adaptive, labels_by_factor(study.factors)
     if rule:
-        last = looks(claims, data, factors, rule.min, rule.max, failures=study.grid.failures)[-1]
+        last = looks_made(study, rule, state.trials, state.observed)[-1]
         for found in last.verdicts:
             yield found.verdict if found.verdict != "undecided" or last.replicates == rule.max else None
         return

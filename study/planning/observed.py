@@ -65,6 +65,10 @@ class Observations:
             found = zip(stored, pool.map(self._read, stored), strict=True)
             return {stage.key: one.origin for stage, one in found if one is not None}
 
+    def has_failed(self, trial: Trial) -> bool:
+        """Whether the trial has no result and has failed."""
+        return not self.is_done(trial) and self._has_ended(trial)
+
     def all_ended(self, trials: Iterable[Trial]) -> bool:
         """Whether every trial has a result or has failed."""
         return all(self._has_ended(trial) for trial in trials)

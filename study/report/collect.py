@@ -15,6 +15,7 @@ from study.analysis.facts import (
     BudgetFacts,
     CellFacts,
     FactorFacts,
+    FailedLook,
     LevelFacts,
     Origin,
     ParameterFacts,
@@ -39,6 +40,7 @@ from study.design.stages import Stage
 from study.design.study import Cell, Study, Trial, replicate_seed
 from study.planning.budget import budget_of
 from study.planning.claim_registration import history
+from study.planning.failed_looks import failed_at
 from study.planning.notices import notices
 from study.planning.other_data import OTHER_DATA
 from study.planning.replicated import original
@@ -303,6 +305,7 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         claims=tuple(study.grid.claims),
         compare=tuple(study.grid.compare),
         failures=study.grid.failures,
+        failed_looks=_failed_looks(study, stored.state) if study.grid.adaptive else (),
         registered=history(study, stored.state.store),
         covered=coverage.covered(study),
         not_covered=coverage.not_covered(study),
@@ -317,6 +320,15 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
 def _replication(state: StudyState) -> ReplicationFacts | None:
     found = original(state)
     return ReplicationFacts(study=found.name, verdicts=found.verdicts) if found else None
+
+
+def _failed_looks(study: Study, state: StudyState) -> tuple[FailedLook, ...]:
+    found = failed_at(study, state.trials, state.observed)
+    return tuple(
+        FailedLook(looked=looked, labels=labels, replicate=replicate)
+        for looked in sorted(found)
+        for labels, replicate in sorted(found[looked])
+    )
 
 
 def _how_read(stage: Stage, result: Result) -> str:

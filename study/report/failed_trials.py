@@ -1,6 +1,9 @@
 """The sentences on failed trials: which cells have them, and how they count."""
 
+from collections.abc import Iterator
+
 from study.analysis.analysis import Analysis
+from study.analysis.exact_values import names_of
 from study.analysis.stats.failed import Failed
 from study.design.failures import FailureRule
 from study.utils.text import plural
@@ -16,9 +19,23 @@ COUNT: dict[FailureRule, str] = {
 def sentences(analysis: Analysis) -> str:
     """Plain text; empty if no trial of a cell has failed."""
     failed = list(analysis.results.failed.values())
-    if not failed:
-        return ""
-    return f"{_listed(failed)}. {COUNT[analysis.facts.failures]}"
+    now = [f"{_listed(failed)}. {COUNT[analysis.facts.failures]}"] if failed else []
+    return " ".join([*now, *_retried(analysis)])
+
+
+def _retried(analysis: Analysis) -> Iterator[str]:
+    """Trials that had failed when a look was made, and have a result now."""
+    names, done = names_of(analysis.results), analysis.results.done
+    finished = set(zip(done["cell"], done["replicate"], strict=True))
+    for looked, trials in sorted(analysis.facts.failed_at.items()):
+        again = sorted((names[cell], r) for cell, r in trials if (names.get(cell), r) in finished)
+        if again:
+            listed = "; ".join(f"{cell}, replicate {replicate}" for cell, replicate in again[:MOST])
+            more = f"; and {len(again) - MOST} more" if len(again) > MOST else ""
+            yield (
+                f"At the look after {plural(looked, 'replicate')} these had failed, and their later results do not "
+                f"change it: {listed}{more}."
+            )
 
 
 def _listed(failed: list[Failed]) -> str:

@@ -9,7 +9,7 @@ from study.analysis.accuracy_intervals import named_margin, smallest_of_interest
 from study.analysis.analysis import Analysis
 from study.analysis.budgets import differences
 from study.analysis.failures import attempt
-from study.analysis.findings import ALPHA, SMALLER, count_sizes, in_words, no_interval
+from study.analysis.findings import ALPHA, NOT_TESTED, SMALLER, count_sizes, in_words, no_interval
 from study.analysis.pretraining import SCRATCH
 from study.analysis.tuned_values import edge_sentences
 from study.design.metrics import Source, unit_of
@@ -106,6 +106,8 @@ def _estimate(row: pd.Series) -> str:
     if not row["low"] < row["high"]:
         return f"{text} (n = {row['n']})"
     interval = f"{unit.signed(row['low'])} to {unit.signed(row['high'])}"
+    if pd.isna(row["p_adjusted"]):
+        return f"{text} ({interval}, n = {row['n']}, not tested)"
     p_value = formats.p_value(row["p_adjusted"])
     return f"{text} ({interval}, n = {row['n']}, adjusted p {p_value if p_value[0] == '<' else f'= {p_value}'})"
 
@@ -165,6 +167,13 @@ def _changes(analysis: Analysis) -> Iterator[Answer]:
 
 def _counted(compared: pd.DataFrame, margin: str) -> Iterator[str]:
     """Tested changes first; importance is a comparison with the margin, not a p-value."""
+    tested = compared["p_adjusted"].notna() | ~(compared["low"] < compared["high"])
+    if not tested.all():
+        verb = "is" if (~tested).sum() == 1 else "are"
+        yield f"{plural(int((~tested).sum()), 'change')} {verb} {NOT_TESTED}."
+        compared = compared[tested]
+        if compared.empty:
+            return
     clear, others = compared[compared["distinguishable"]], compared[~compared["distinguishable"]]
     where = f": {', '.join(clear['factor'].unique())}" if len(clear) else ""
     yield (

@@ -75,6 +75,8 @@ def test_the_worst_value_counts_in_every_table(tmp_path: Path) -> None:
     assert found.effects["n"].tolist() == [5, 5]
     assert found.verdicts["estimate"].iloc[0] == pytest.approx(found.effects["difference"].iloc[0])
     assert "counted as the worst value" in found.verdicts["note"].iloc[0]
+    assert len(found.claim_runs) == 20
+    assert (found.claim_runs["value"] == 0).sum() == 3
     assert found.results.trials["test_accuracy"].isna().sum() == 3  # the stored table stays as it is
 
 
