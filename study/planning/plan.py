@@ -112,9 +112,13 @@ def decoded_data(study: Study) -> list[tuple[str, int]]:
 
 
 def how_data_are_read(study: Study) -> list[str]:
-    """One line per data set and image size. Raises StudyError for a data set that cannot be described."""
-    split = "split" in study.grid.resample
-    return [subject.how_read(name, size) + subject.how_resampled(name, split) for name, size in decoded_data(study)]
+    """One line per data set and image size, and one if subsets of training images are drawn anew.
+
+    Raises StudyError for a data set that cannot be described.
+    """
+    split, subset = ("split" in study.grid.resample), "train_images" in study.grid.resample
+    lines = [subject.how_read(name, size) + subject.how_resampled(name, split) for name, size in decoded_data(study)]
+    return lines + ["the subsets of train_images are drawn anew for each replicate"] * subset
 
 
 def _stage_settings(study: Study) -> Iterator[tuple[Cell, subject.StageSettings]]:

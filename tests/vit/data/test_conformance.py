@@ -15,7 +15,7 @@ import pytest
 import torch
 from helpers.data_samples import digits, save_images, save_table
 
-from study.vit.data import Dataset, Split, describe, load
+from study.vit.data import Dataset, Split, describe, drawn_splits, load
 from study.vit.data.catalogue import NAMED
 from study.vit.data.hub import SETS
 
@@ -115,6 +115,25 @@ def test_the_description_matches_the_data(name: str) -> None:
         assert data.train.images.shape[-1] == info.image_size
     assert info.name == name
     assert all([info.description, info.source, info.licence])
+
+
+def test_splits_that_the_data_do_not_give_can_be_drawn_anew(name: str) -> None:
+    shares, fixed, drawn = drawn_splits(name), parts(load(name, 36)), parts(load(name, 36, "cpu", 7))
+    total = sum(len(fixed[split]) for split in shares)
+    for split, part in fixed.items():
+        if split not in shares:
+            assert torch.equal(part.images, drawn[split].images)
+            continue
+        assert len(part) == pytest.approx(shares[split] * total, abs=max(10, total / 50))
+        assert len(drawn[split]) == pytest.approx(len(part), abs=max(10, total / 50)), "equal but for copies"
+        assert set(contents(part)) != set(contents(drawn[split]))
+    found = [set(contents(drawn[split])) for split in shares]
+    assert sum(map(len, found)) == len(set().union(*found)), "no image is in two splits"
+
+
+def contents(split: Split) -> list[bytes]:
+    assert split.prints is not None
+    return [row.numpy().tobytes() for row in split.prints]
 
 
 def test_class_names_are_described_and_kept_in_the_cache(name: str, forget: Callable[[], None]) -> None:
