@@ -119,7 +119,7 @@ class Analysis:
     @cached_property
     def verdicts(self) -> pd.DataFrame:
         """One row per claim; see `study.analysis.verdicts`."""
-        return data_set_verdicts.marked(self.results, self.data_sets, verdicts.verdicts(self.results, self.looks))
+        return data_set_verdicts.mark_claims(self.results, self.data_sets, verdicts.verdicts(self.results, self.looks))
 
     @cached_property
     def data_set_verdicts(self) -> pd.DataFrame:
@@ -145,7 +145,8 @@ class Analysis:
     @cached_property
     def level_contrasts(self) -> pd.DataFrame:
         """One row per contrast that the grid asks for; see `study.analysis.level_contrasts`."""
-        return level_contrasts.level_contrasts(self.results)
+        found = level_contrasts.level_contrasts(self.results)
+        return data_set_verdicts.mark_contrasts(self.results, self.data_sets, found)
 
     @cached_property
     def registration(self) -> str:

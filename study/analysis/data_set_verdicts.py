@@ -23,13 +23,14 @@ from study.analysis.stats.sequential import Look
 from study.analysis.stats.verdict_rule import Verdict, judge
 from study.analysis.verdicts import ALPHA, factors_of
 from study.design.claims import ClaimSpec
-from study.design.comparison import select
+from study.design.comparison import Selection, select, select_contrast
 from study.design.metrics import unit_of
 
 COLUMNS = [
     *("number", "claim", "metric", "unit", "data_set", "verdict", "estimate", "low", "high", "level"),
     *("p_value", "p_adjusted", "n", "sets", "note"),
 ]
+ACROSS = "compares accuracies on different data sets, so the difference includes how hard each is"
 ACCURACIES = ("test_accuracy", "val_accuracy")
 
 
@@ -108,24 +109,33 @@ def _judged(results: Results, part: ClaimSpec, one: DataSet, overall: pd.Series)
     return judge([part], trials[own], factors_of(results), 1 - overall["level"])[0]
 
 
-def across_data_sets(results: Results, claim: ClaimSpec, found: DataSets) -> bool:
-    """Whether a claim on an accuracy compares cells on different data sets, not differences within them."""
-    if claim.metric not in ACCURACIES:
-        return False
-    corners = select(claim, factors_of(results)).corners
-    if len(corners) < 2 or not all(found.factor in corner.levels for corner in corners):
-        return False
-    weights = {one.name: sum(c.sign for c in corners if c.levels[found.factor] in one.levels) for one in found.sets}
-    return any(abs(weight) > 1e-9 for weight in weights.values())
-
-
-def marked(results: Results, found: DataSets | None, table: pd.DataFrame) -> pd.DataFrame:
+def mark_claims(results: Results, found: DataSets | None, table: pd.DataFrame) -> pd.DataFrame:
     """The claims' own verdicts, with a note on those that compare accuracies on different data sets."""
+    return _marked(found, table, [select(claim, factors_of(results)) for claim in results.facts.claims])
+
+
+def mark_contrasts(results: Results, found: DataSets | None, table: pd.DataFrame) -> pd.DataFrame:
+    """The contrasts of `compare`, with the same note."""
+    return _marked(found, table, [select_contrast(spec, factors_of(results)) for spec in results.facts.compare])
+
+
+def _marked(found: DataSets | None, table: pd.DataFrame, selections: Sequence[Selection]) -> pd.DataFrame:
     if found is None:
         return table
-    across = [across_data_sets(results, claim, found) for claim in results.facts.claims]
-    text = "compares accuracies on different data sets, so the difference includes how hard each is"
-    notes = [
-        f"{note}; {text}".removeprefix("; ") if own else note for own, note in zip(across, table["note"], strict=True)
-    ]
-    return table.assign(note=notes)
+    rows = zip(selections, table["metric"], table["note"], strict=True)
+    return table.assign(note=[_noted(note, across(selection, metric, found)) for selection, metric, note in rows])
+
+
+def _noted(note: str, marked: bool) -> str:
+    return "; ".join(text for text in (note, ACROSS if marked else "") if text)
+
+
+def across(selection: Selection, metric: str, found: DataSets) -> bool:
+    """Whether accuracies of cells on different data sets are compared, and not differences within each."""
+    corners = selection.corners
+    if metric not in ACCURACIES or not all(found.factor in corner.levels for corner in corners):
+        return False
+    if len(corners) == 1:  # compared with a number
+        return False
+    weights = (sum(c.sign for c in corners if c.levels[found.factor] in one.levels) for one in found.sets)
+    return any(abs(weight) > 1e-9 for weight in weights)

@@ -212,6 +212,16 @@ def test_claims_across_data_sets_are_marked(claimed: Analysis) -> None:
     assert marked.tolist() == [False, False, True, False, False, False, False]
 
 
+def test_contrasts_across_data_sets_are_marked(tmp_path: Path) -> None:
+    compare = [
+        {"cells": {"images": ["mnist", "fashion"]}},
+        {"cells": {"kv heads": 1}},
+        {"cells": {"images": "mnist"}, "metric": "train_seconds"},
+    ]
+    made = analysed(crossed(tmp_path, compare=compare), tmp_path / "store", accuracy).level_contrasts
+    assert made["note"].str.contains("on different data sets").tolist() == [True, False, False]
+
+
 def test_looks_divide_the_p_values_of_single_data_sets_too(tmp_path: Path) -> None:
     """Looks at 3 and 6 spend 1/4 and 3/4 of 5 %; the claim is decided at the first."""
     rule = {"min": 3, "max": 6, "until": "claims"}

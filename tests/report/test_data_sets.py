@@ -1,20 +1,29 @@
 """Reports of studies on several data sets: sentences, tables, figure and files."""
 
+import io
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
+from helpers import data_samples
 from helpers.data_set_studies import FASHION, MNIST, SCRATCH, SVHN, accuracy, crossed, images
+from helpers.own_data import run_all
 from helpers.report_samples import KV_HEADS, Built, analysed, collected, make_study
+from helpers.tiny_grid import TINY
+from PIL import Image, ImageOps
 
 from study.design.study import Trial
-from study.report import Analysis, analyse, build, read
+from study.planning.state import StudyState
+from study.report import Analysis, analyse, build, collect, read
 from study.report.sections import outline
 from study.report.summary import answers
 from study.report.tables import TABLES
+from study.store.results import Store
 
 CLAIM = {"claim": "one head is better", "kind": "greater", "cells": {"kv heads": 1}}
+TWO_HEADS = {"claim": "two heads are better", "kind": "greater", "cells": {"kv heads": 2}}
 
 
 def texts(analysis: Analysis) -> dict[str, str]:
@@ -112,3 +121,33 @@ def test_other_studies_have_none_of_it(built: Built, tmp_path: Path) -> None:
     assert not any("data set" in about.lower() for about in texts(built.analysis))
     assert not list(built.report.folder.rglob("data_set_*"))
     assert "data_set_" not in written(analysed(make_study(tmp_path, KV_HEADS), tmp_path / "store"))
+
+
+def test_real_runs_on_digits_and_on_a_folder_of_inverted_digits(tmp_path: Path) -> None:
+    """Own data are one more data set; each cell is trained and tested on its own images."""
+    values, labels = data_samples.digits()
+    inverted = [data_samples.encode(ImageOps.invert(Image.open(io.BytesIO(data)))) for data in values]
+    data_samples.save_images(tmp_path / "inverted", inverted, labels)
+    images = {"images": {"baseline": "digits", "levels": [
+        {"label": "inverted", "set": {"finetune.dataset": f"imagefolder:{tmp_path / 'inverted'}"}},
+    ]}}  # fmt: skip
+    heads = {"kv heads": {"path": "encoder.num_kv_heads", "levels": [1, 2]}}
+    baseline = {**yaml.safe_load(TINY)["baseline"], "pretrain": None}
+    study = make_study(
+        tmp_path, {**heads, **images}, baseline=baseline, design="factorial", replicates=2, claims=[TWO_HEADS]
+    )
+    state = run_all(StudyState.look(study, Store(tmp_path / "store")))
+    results = collect(state)
+    analysis = analyse(results)
+    assert (results.trials["status"] == "done").sum() == 8
+    assert len(results.facts.data) == 2
+    found = texts(analysis)
+    assert found["Data sets"].startswith("2 (digits, inverted), set by images")
+    assert found["Mean ranks over data sets"].startswith("2 methods on 2 data sets")
+    rows = analysis.data_set_verdicts
+    assert rows["data_set"].tolist() == ["digits", "inverted"]
+    means = results.done.groupby("cell")["test_accuracy"].mean()
+    assert rows["estimate"].tolist() == pytest.approx(
+        [means["kv heads=2"] - means["baseline"], means["kv heads=2, images=inverted"] - means["images=inverted"]]
+    )
+    assert analysis.verdicts["estimate"].tolist() == pytest.approx([rows["estimate"].mean()])

@@ -1,5 +1,6 @@
 """The study's cells among published results on the same data set."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,32 +12,39 @@ from study.report.plots.labels import annotate, mark
 from study.report.plots.plot import Plot
 from study.report.plots.scales import log_parameters
 from study.report.plots.style import BLACK, BLUE, GREY, SMALL, VERMILLION, WIDTH, light_grid, new_figure, wrapped
-from study.report.reference_models import dataset_of, published_for
+from study.report.reference_models import datasets_of, published_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = ["name", "family", "params", "accuracy", "low", "high"]
+ABOVE, BELOW = 0.4, 0.45  # inches around the axes of a panel
+COLUMNS = ["data_set", "name", "family", "params", "accuracy", "low", "high"]
 OURS = "this study"
 MARKERS = {OURS: ("o", BLUE), "transformer": ("^", BLACK), "conv-transformer": ("D", BLACK), "cnn": ("s", GREY)}
 
 
 def compute(analysis: Analysis) -> pd.DataFrame:
     """Published results, and the study's baseline and Pareto front; accuracies in %."""
-    published = published_for(analysis.facts)
-    cells = analysis.cells
-    ours = cells[(cells["front"] | (cells["number"] == 1)) & cells["mean"].notna()]
-    if published.empty or ours.empty:
-        return pd.DataFrame(columns=COLUMNS)
-    rows: list[dict[str, object]] = [
-        {"name": name, "family": row["family"], "params": 1e6 * row["params_m"], "accuracy": row["top1"]}
-        for name, (_, row) in zip(_names(published), published.iterrows(), strict=True)
-    ]
+    cells, on = analysis.cells, {cell.name: cell.finetune_dataset for cell in analysis.facts.included}
+    shown = cells[(cells["front"] | (cells["number"] == 1)) & cells["mean"].notna()]
+    rows: list[dict[str, object]] = []
+    for name, published in published_for(analysis.facts).groupby("data_set", sort=False):
+        ours = shown[shown["cell"].map(on) == name]
+        own = [*_published(published), *_cells(ours)] if len(ours) else []
+        rows += [{"data_set": name, **row} for row in own]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _published(published: pd.DataFrame) -> Iterator[dict[str, object]]:
+    for name, (_, row) in zip(_names(published), published.iterrows(), strict=True):
+        yield {"name": name, "family": row["family"], "params": 1e6 * row["params_m"], "accuracy": row["top1"]}
+
+
+def _cells(ours: pd.DataFrame) -> Iterator[dict[str, object]]:
     for _, cell in ours.iterrows():
         accuracy = {"accuracy": 100 * cell["mean"], "low": 100 * cell["low"], "high": 100 * cell["high"]}
-        rows.append({"name": cell["cell"], "family": OURS, "params": float(cell["params"]), **accuracy})
-    return pd.DataFrame(rows, columns=COLUMNS)
+        yield {"name": cell["cell"], "family": OURS, "params": float(cell["params"]), **accuracy}
 
 
 def _names(published: pd.DataFrame) -> list[str]:
@@ -49,13 +57,22 @@ def _names(published: pd.DataFrame) -> list[str]:
 
 
 def draw(points: pd.DataFrame) -> "Figure":
-    height = 4.6
+    """A panel per data set, one below the other."""
+    panels, each = list(points.groupby("data_set", sort=False)), 4.6
+    height = each * len(panels)
     figure = new_figure(WIDTH, height)
-    axes = figure.add_axes((0.62 / WIDTH, 0.45 / height, (WIDTH - 0.8) / WIDTH, (height - 0.85) / height))
+    for i, (name, rows) in enumerate(panels, start=1):
+        place = (0.62 / WIDTH, (height - i * each + BELOW) / height)
+        axes = figure.add_axes((*place, (WIDTH - 0.8) / WIDTH, (each - ABOVE - BELOW) / height))
+        axes.set_ylabel(f"top-1 accuracy on {name}, %" if len(panels) > 1 else "top-1 accuracy, %")
+        _draw_panel(axes, rows.reset_index(drop=True))
+    return figure
+
+
+def _draw_panel(axes: "Axes", points: pd.DataFrame) -> None:
     light_grid(axes, "y")
     for _, point in points.iterrows():
         _draw_point(axes, point)
-    axes.set_ylabel("top-1 accuracy, %")
     axes.margins(x=0.1, y=0.08)
     log_parameters(axes)
     _name(axes, points)
@@ -63,7 +80,6 @@ def draw(points: pd.DataFrame) -> "Figure":
         position = ([0.01 + 0.2 * i], [1.05])
         axes.plot(*position, marker, color=colour, mfc=_face(family), ms=5, transform=axes.transAxes, clip_on=False)
         axes.text(0.03 + 0.2 * i, 1.05, family, transform=axes.transAxes, va="center", fontsize=SMALL)
-    return figure
 
 
 def _face(family: str) -> str:
@@ -98,7 +114,7 @@ PLOT = Plot(
         "so this is context, not a comparison of designs."
     ),
     compute=compute,
-    expected=lambda facts: dataset_of(facts) is not None,
+    expected=lambda facts: bool(datasets_of(facts)),
     draw=draw,
     intervals=True,
 )

@@ -1,4 +1,4 @@
-"""Published results on the study's data set."""
+"""Published results on the study's data sets."""
 
 import pandas as pd
 
@@ -11,8 +11,10 @@ from study.utils import formats
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
+    several = rows["data_set"].nunique() > 1
     return Table(
         (
+            *([Column.text("data set", rows["data_set"])] if several else []),
             Column.text("model", rows["model"]),
             Column.text("family", rows["family"]),
             Column.of("parameters, M", formats.significant, rows["params_m"]),

@@ -114,6 +114,25 @@ def test_dense_cells_have_no_load(tmp_path: Path) -> None:
     assert by_cell(analysed(study, tmp_path / "store").expert_load)["cell"].tolist() == ["baseline"]
 
 
+def test_published_results_are_shown_for_each_data_set(tmp_path: Path) -> None:
+    """Cells are beside results on their own data set; mnist has none."""
+    levels = [{"label": name, "set": {"finetune.dataset": name}} for name in ("cifar100", "mnist")]
+    factors = {**KV_HEADS, "images": {"baseline": "cifar10", "levels": levels}}
+    results = analysed(make_study(tmp_path, factors, baseline=CIFAR, design="factorial"), tmp_path / "store", varied)
+    assert published_for(results.facts)["data_set"].unique().tolist() == ["cifar10", "cifar100"]
+    numbers = PLOTS["references"].compute(results)
+    ours = numbers[numbers["family"] == "this study"]
+    assert all(
+        ("cifar100" in name) == (on == "cifar100") for name, on in zip(ours["name"], ours["data_set"], strict=True)
+    )
+    assert ours["data_set"].unique().tolist() == ["cifar10", "cifar100"]
+    with style():
+        drawn = PLOTS["references"].draw(numbers)
+    assert [axes.get_ylabel() for axes in drawn.axes] == [
+        "top-1 accuracy on cifar10, %", "top-1 accuracy on cifar100, %",
+    ]  # fmt: skip
+
+
 def test_only_cifar_studies_are_shown_with_published_results(tmp_path: Path) -> None:
     results = analysed(make_study(tmp_path, KV_HEADS, baseline=CIFAR), tmp_path / "store")
     rows = published_for(results.facts)
