@@ -10,6 +10,7 @@ from study.analysis import (
     add_vs_remove,
     budgets,
     cells,
+    confusion,
     data_set_effects,
     data_set_methods,
     data_set_verdicts,
@@ -18,6 +19,7 @@ from study.analysis import (
     expert_load,
     factorial,
     findings,
+    items,
     level_contrasts,
     pretraining,
     registration,
@@ -74,6 +76,21 @@ class Analysis:
     def cells(self) -> pd.DataFrame:
         """One row per included cell; see `study.analysis.cells`."""
         return cells.cells(self.results, self.bootstrap.intervals)
+
+    @cached_property
+    def predicted(self) -> items.Items:
+        """Predictions for each test image, by cell; see `study.analysis.items`."""
+        return items.by_cell(self.results)
+
+    @cached_property
+    def shown_cells(self) -> dict[str, items.CellPredictions]:
+        """The baseline and the best cell, if they have predictions; see `study.analysis.confusion`."""
+        return confusion.shown_cells(self.results, self.predicted)
+
+    @cached_property
+    def image_comparisons(self) -> pd.DataFrame:
+        """One row per cell compared with another image by image; see `study.analysis.items`."""
+        return items.comparisons(self.results, self.predicted)
 
     @cached_property
     def is_matched(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from study.analysis import items
 from study.analysis.accuracy_intervals import share, share_difference
 from study.analysis.data_sets import data_sets_of, references
 from study.analysis.facts import CellFacts
@@ -36,6 +37,8 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
     """One row per cell, in the study's order; accuracies and differences are shares from 0 to 1.
 
     n, mean, low, high, sd        test accuracy over finished trials, with its 95 % t interval (nan for n = 1)
+    item_low, item_high           its 95 % interval over replicates and test images (see `study.analysis.items`); nan
+                                  where a trial was stored without its predictions
     bootstrap_low, bootstrap_high its 95 % BCa bootstrap interval, a check on the t interval (`checks`)
     data_set                      what it is fine-tuned on, if the study has several data sets; else empty
     reference                     the cell that it is compared with: the baseline, or its counterpart on the same data
@@ -53,7 +56,7 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
     """
     compared_with, found = references(results.facts), data_sets_of(results.facts)
     data_set = {cell.name: one.name for one in found.sets for cell in one.cells} if found else {}
-    facts, done = results.facts, results.done
+    facts, done, images = results.facts, results.done, items.by_cell(results)
     values = {cell.name: list(results.accuracies[cell.name].values()) for cell in facts.included}
     trials_of = done.groupby("cell", sort=False).indices
     columns = {name: done[name].to_numpy() for name in (*SIZES, *MEANS, "key")}
@@ -64,6 +67,7 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
         row = {"number": number, "cell": cell.name, **_accuracy(values[cell.name], interval)}
         reference = compared_with[cell.name]
         row |= {"data_set": data_set.get(cell.name, ""), "reference": reference.name if reference != cell else ""}
+        row |= dict(zip(("item_low", "item_high"), items.interval_of(cell.name, images), strict=True))
         row |= _difference(results, cell, reference)
         row |= _finished(own)
         row |= {status: counts[cell.name, status] for status in ("failed", "missing")}

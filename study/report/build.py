@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from study.analysis.analysis import Analysis, analyse
+from study.analysis.confusion import by_class, confusions
 from study.analysis.failures import attempt
+from study.analysis.hard_images import hard_images
 from study.analysis.predictions import encode
 from study.analysis.results import FACTS_FILE, GRID_FILE, PREDICTIONS_FILE, Results
 from study.report.answer import Answer
@@ -134,6 +136,13 @@ def _write_analyses(analysis: Analysis, folder: Path, warnings: list[str]) -> No
     frames: dict[str, Callable[[Analysis], pd.DataFrame]] = {"cells.csv": _cells_with_levels}
     if any(cell.budget for cell in analysis.facts.included):
         frames |= {"budgets.csv": lambda made: made.budgets}
+    if analysis.predicted:
+        frames |= {
+            "image_comparisons.csv": lambda made: made.image_comparisons,
+            "classes.csv": lambda made: by_class(made.shown_cells),
+            "confusions.csv": lambda made: confusions(made.shown_cells).query("images > 0"),
+            "hard_images.csv": lambda made: hard_images(made.results, made.predicted).query("wrong > 0"),
+        }
     if analysis.facts.claims:
         frames |= {"claims.csv": lambda made: made.verdicts, "claim_runs.csv": lambda made: made.claim_runs}
     if analysis.facts.compare:

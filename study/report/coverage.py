@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from study.analysis.analysis import Analysis
 from study.analysis.facts import StudyFacts
 from study.design.study import Study
 from study.utils.errors import StudyError
@@ -145,6 +146,16 @@ def _other_images(facts: StudyFacts) -> str:
 
 def _listed(names: Sequence[str], last: str) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}" if names else ""
+
+
+def of_test_images(analysis: Analysis) -> str:
+    """What the intervals over replicates and test images cover; empty if there are none."""
+    if analysis.cells["item_low"].isna().all():
+        return ""
+    return (
+        "Intervals over replicates and test images also cover the chance of the test images, taken as drawn at random "
+        "from all images of their kind."
+    )
 
 
 def after_stopping(facts: StudyFacts) -> str:

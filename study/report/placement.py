@@ -17,6 +17,7 @@ class Section(StrEnum):
     ADD_VS_REMOVE = "add versus remove"
     INTERACTIONS = "interactions"
     COMPARISONS = "comparisons"
+    TEST_IMAGES = "test images"
     PRETRAINING = "pre-training"
     CURVES = "curves"
     EXPERT_LOAD = "expert load"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from study.analysis import items
 from study.analysis.analysis import Analysis
 from study.analysis.facts import IMPORTANCE_METHODS, FactorFacts, Origin, StudyFacts, TuningFacts
 from study.analysis.failures import attempt
@@ -172,6 +173,12 @@ def _failed(sentence: str, title: str = "", level: int = 2) -> Text:
 
 def _answers(analysis: Analysis) -> Iterator[Cell]:
     yield Code("answers(analysis)", lambda made, to: notebook_api.answers(made))
+
+
+def _test_images(analysis: Analysis) -> str:
+    """What intervals over replicates and test images cover, and which cells have none."""
+    notes = coverage.of_test_images(analysis), items.unavailable(analysis.results, analysis.predicted)
+    return escape.markdown(" ".join(filter(None, notes)))
 
 
 def _claims(analysis: Analysis) -> Iterator[Cell]:
@@ -411,6 +418,7 @@ SECTIONS: dict[Section, Frame] = {
     ),
     Section.DATA_SETS: Frame("Data sets", _data_sets),
     Section.INTERACTIONS: Frame("Main effects and interactions", _interactions),
+    Section.TEST_IMAGES: Frame("Test images", _test_images),
     Section.TUNING: Frame("Tuning", _tuning, _edges),
     Section.REFERENCES: Frame(closing=_references),
     Section.UNFINISHED: Frame(

@@ -142,9 +142,18 @@ def _mean(row: pd.Series) -> str:
     if row["n"] == 1:
         return f"{mean} (n = 1, so no interval)"
     if row["low"] == row["high"]:
-        return f"{mean} (in each of {row['n']} replicates)"  # never one
-    interval = f"{formats.percent(row['low'])} to {formats.percent(row['high'])}"
-    return f"{mean} (95{PERCENT} interval {interval}, n = {row['n']})"
+        other = f"; 95{PERCENT} interval {_over_images(row)}" if _over_images(row) else ""
+        return f"{mean} (in each of {row['n']} replicates{other})"  # never one
+    interval = formats.percent_range(row["low"], row["high"])
+    other = f" over replicates, {_over_images(row)}" if _over_images(row) else ""
+    return f"{mean} (95{PERCENT} interval {interval}{other}, n = {row['n']})"
+
+
+def _over_images(row: pd.Series) -> str:
+    """The interval that also covers the choice of the test images; empty if it is not known."""
+    if pd.isna(row["item_low"]):
+        return ""
+    return f"{formats.percent_range(row['item_low'], row['item_high'])} over replicates and test images"
 
 
 def _changes(analysis: Analysis) -> Iterator[Answer]:

@@ -28,6 +28,11 @@ def percent_with(mean: float, low: float, high: float) -> str:
     return with_interval(percent, mean, low, high)
 
 
+def percent_range(low: float, high: float) -> str:
+    """An interval without its mean: 93.12 to 96.14."""
+    return NONE if _unknown(low) or _unknown(high) else f"{percent(low)} to {percent(high)}"
+
+
 def points(share: float) -> str:
     """A difference of shares in percentage points, with its sign: 0.0031 as +0.31."""
     return NONE if _unknown(share) else signed(100 * share, 2)

@@ -104,6 +104,18 @@ def test_predictions_are_read_back_unchanged_and_reports_without_them_are_valid(
     assert read(folder).predictions == ()
 
 
+def test_a_report_of_predictions_is_built_without_warnings_and_says_where_they_lack(tmp_path: Path) -> None:
+    results = with_predictions(small(tmp_path))
+    made = build(results, tmp_path / "report")
+    assert made.warnings == ()
+    names = {path.name for path in made.files}
+    assert {"image_comparisons.csv", "classes.csv", "confusions.csv", "hard_images.csv", "predictions.npz"} <= names
+    assert "Images that are most often wrong" in made.html.read_text()
+    old = build(replace(results, predictions=()), tmp_path / "report")
+    assert "not available for all cells: 2 of 2 finished trials stored without" in Page(old.html.read_text()).text
+    assert not (old.folder / "predictions.npz").exists()
+
+
 def test_levels_that_look_like_numbers_or_none_are_read_back_as_text(tmp_path: Path) -> None:
     labels = ["NA", "007", "1e5", "None", " -"[1:], "true", 'a"b,c', "\u00e9|\U0001f680"]
     levels = [{"label": label, "value": 50 + i} for i, label in enumerate(labels)]

@@ -1,8 +1,10 @@
 """The findings in sentences."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from helpers.report_samples import KV_HEADS, PRETRAINING, Built, analysed, make_study, unrun
+from helpers.predicted_samples import with_predictions
+from helpers.report_samples import KV_HEADS, PRETRAINING, Built, analysed, collected, make_study, unrun
 
 from study.design.study import Trial
 from study.report import Analysis
@@ -20,6 +22,18 @@ def test_the_baseline_comes_first_with_interval_and_size(tmp_path: Path) -> None
         "Baseline: 90.20\u00a0% (95\u00a0% interval 89.70 to 90.70, n = 3) test accuracy with 51.8 k parameters and "
         "881 k multiply-adds."
     )
+
+
+def test_the_baseline_has_an_interval_for_other_test_images_where_predictions_are_stored(tmp_path: Path) -> None:
+    made = with_predictions(collected(make_study(tmp_path, KV_HEADS), tmp_path / "store"), images=451)
+    row = (analysis := Analysis(made)).cells.iloc[0]
+    low, high, other_low, other_high = (f"{100 * row[name]:.2f}" for name in ("low", "high", "item_low", "item_high"))
+    other = f"{other_low} to {other_high} over replicates and test images"
+    assert f"interval {low} to {high} over replicates, {other}, n = 3)" in texts(analysis)["Baseline"]
+    same = made.trials.assign(test_accuracy=made.trials["test_accuracy"].iloc[0])
+    same_text = texts(Analysis(replace(made, trials=same)))["Baseline"]
+    assert "(in each of 3 replicates; 95\u00a0% interval " in same_text
+    assert "over replicates and test images)" in same_text
 
 
 def test_distinguishable_and_other_factors_are_named(tmp_path: Path) -> None:

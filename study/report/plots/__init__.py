@@ -15,6 +15,7 @@ _FILES = (
     "variance",
     "main_effects",
     "interactions",
+    "confusion",
     "pretraining",
     "finetune_curves",
     "pretrain_curves",

@@ -6,6 +6,7 @@ from study.analysis.accuracy_intervals import any_cut, named_margin
 from study.analysis.analysis import Analysis
 from study.analysis.cells import VALIDATION, selected_on, skewed
 from study.analysis.facts import StudyFacts
+from study.analysis.items import unavailable
 from study.utils import formats
 
 ON_ITS_DATA_SET = (
@@ -61,13 +62,14 @@ def basis(analysis: Analysis) -> str:
     if counts == [0]:
         return "No trial has finished yet."
     if counts == [1]:
-        return "One replicate (n = 1), so there are no intervals."
+        return " ".join(["One replicate (n = 1), so there are no intervals.", *_test_images(analysis)])
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     notes = [f"Means of n = {span} replicates; differences are paired by replicate."]  # never one
     if analysis.data_sets is not None:
         notes.append(f"{ON_ITS_DATA_SET} Pareto fronts are those of each data set.")
     if any_cut(rows["low"], rows["high"]):
         notes.append("Intervals are cut at 0 and 100 %, the limits of an accuracy.")
+    notes += _test_images(analysis)
     if analysis.bootstrap.failure:
         notes.append(bootstrap_failure(analysis))
     if len(suspect := skewed(rows)):
@@ -78,6 +80,19 @@ def basis(analysis: Analysis) -> str:
             f"{'; '.join(listed)}{more}."
         )
     return " ".join(notes)
+
+
+def _test_images(analysis: Analysis) -> list[str]:
+    """What the intervals for other test images are, and for which cells there are none."""
+    notes = []
+    if analysis.cells["item_low"].notna().any():
+        notes.append(
+            "Intervals for other images too: over replicates and test images, as if both were drawn anew (crossed "
+            "components of variance, logit scale); they contain the interval over replicates."
+        )
+    if lacking := unavailable(analysis.results, analysis.predicted):
+        notes.append(f"Intervals for other images, and comparisons image by image: {lacking[0].lower()}{lacking[1:]}")
+    return notes
 
 
 def bootstrap_failure(analysis: Analysis) -> str:

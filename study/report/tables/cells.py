@@ -22,6 +22,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("n", str, rows["n"]),
             *([Column.of("failed", str, rows["failed"])] if rows["failed"].any() else []),
             columns.accuracy(rows),
+            *columns.item_interval(rows),
             columns.difference(rows, "difference from baseline, points"),
             Column.text(f"Pareto front ({selected_on(rows)})", ["yes" if front else "" for front in rows["front"]]),
         ),

@@ -18,6 +18,12 @@ def accuracy(rows: pd.DataFrame) -> Column:
     return Column.of("test accuracy, %", formats.percent_with, rows["mean"], rows["low"], rows["high"])
 
 
+def item_interval(rows: pd.DataFrame) -> Iterator[Column]:
+    """The interval over replicates and test images, if any row has one."""
+    if rows["item_low"].notna().any():
+        yield Column.of("for other images too, %", formats.percent_range, rows["item_low"], rows["item_high"])
+
+
 def difference(rows: pd.DataFrame, title: str = "difference, points") -> Column:
     """A difference of accuracies with its interval, from columns difference, difference_low, difference_high."""
     return Column.of(title, formats.points_with, *difference_values(rows))

@@ -8,8 +8,9 @@ import nbformat
 import pandas as pd
 import pytest
 from helpers.paths import ROOT
+from helpers.predicted_samples import with_predictions
 from helpers.report_kinds import STUDY_KINDS, varied
-from helpers.report_samples import SCRIPT, Built, analysed, unrun
+from helpers.report_samples import SCRIPT, Built, analysed, collected, unrun
 
 from study.report import Analysis, figure
 from study.report.coverage import AFTER_STOPPING
@@ -83,6 +84,14 @@ def test_a_plot_is_in_the_report_if_it_has_numbers(name: str, built: Built, tmp_
             drawn = PLOTS[name].draw(numbers)
         texts = [*drawn.texts, *(axes.xaxis.label for axes in drawn.axes), *(axes.yaxis.label for axes in drawn.axes)]
         assert any(text.get_text() for text in texts)
+
+
+@pytest.mark.parametrize("names", [("one", "b|c$"), tuple(f"class {i}" for i in range(15))])
+def test_every_plot_draws_predictions(names: tuple[str, ...], tmp_path: Path) -> None:
+    made = collected(STUDY_KINDS["one factor"](tmp_path), tmp_path / "store", varied)
+    analysis = Analysis(with_predictions(made, names=names))
+    assert is_in(analysis, "confusion")
+    check_drawing(analysis, "confusion", tmp_path / "figures")
 
 
 @pytest.mark.parametrize("kind", STUDY_KINDS)

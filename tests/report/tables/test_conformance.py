@@ -7,11 +7,13 @@ import nbformat
 import pandas as pd
 import pytest
 from helpers.paths import ROOT
+from helpers.predicted_samples import NAMES, with_predictions
 from helpers.report_kinds import STUDY_KINDS, varied
-from helpers.report_samples import SCRIPT, Built, analysed, unrun
+from helpers.report_samples import SCRIPT, Built, analysed, collected, unrun
 
 from study.report import Analysis, table
 from study.report.coverage import AFTER_STOPPING
+from study.report.placement import Section
 from study.report.sections import outline
 from study.report.tables import TABLES
 from study.report.tables.table import Table
@@ -77,6 +79,20 @@ def test_files_of_a_table_are_written_if_it_has_rows(name: str, built: Built) ->
     rows = TABLES[name].table(built.analysis).rows
     for file in TABLES[name].files:
         assert (built.report.folder / file).is_file() == bool(rows)
+
+
+@pytest.mark.parametrize("classes", [4, 30])
+def test_every_table_is_written_with_predictions(classes: int, tmp_path: Path) -> None:
+    """Tables of test images are shown; of many classes there are confused pairs instead of a matrix."""
+    made = collected(STUDY_KINDS["one factor"](tmp_path), tmp_path / "store", varied)
+    names = NAMES if classes == 4 else tuple(f"class {i}" for i in range(classes))
+    analysis = Analysis(with_predictions(made, images=90, names=names))
+    for spec in TABLES.values():
+        check_forms(spec.table(analysis))
+    shown = {name for name, spec in TABLES.items() if spec.section == Section.TEST_IMAGES and is_in(analysis, name)}
+    assert shown == {"image_comparisons", "classes", "hard_images"} | ({"confused"} if classes > 20 else set())
+    assert len(TABLES["classes"].table(analysis).rows) == min(classes, 20)
+    assert len(TABLES["hard_images"].table(analysis).rows) == 10
 
 
 @pytest.mark.parametrize("kind", STUDY_KINDS)
