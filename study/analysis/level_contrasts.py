@@ -10,6 +10,7 @@ from study.analysis.stats import exact_rule
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import contrast, results_by_cell
 from study.analysis.stats.failed import failed_by_cell
+from study.analysis.validation_bias import marked
 from study.analysis.verdicts import factors_of
 from study.design.claim_wording import contrasted
 from study.design.comparison import Selection, select_contrast
@@ -30,7 +31,8 @@ def level_contrasts(results: Results) -> pd.DataFrame:
         metric, found = metric_of(spec.metric), select_contrast(spec, factors_of(results))
         row = _tested(results, metric, found) if metric.by_replicate else _exact(results, metric, found)
         named = {"number": number, "contrast": contrasted(found), "metric": metric.name, "unit": metric.unit.name}
-        rows.append({**named, "source": str(metric.source), **row})
+        marks = {"note": marked(results.facts, metric.name, str(row["note"]))}
+        rows.append({**named, "source": str(metric.source), **row, **marks})
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "p_adjusted"])
     tested = table["p_value"].notna()
     return table.assign(p_adjusted=_adjusted(table.loc[tested, "p_value"]).reindex(table.index))[COLUMNS]

@@ -14,6 +14,7 @@ from study.analysis.stats.contrasts import Contrast
 from study.analysis.stats.failed import counted
 from study.analysis.stats.sequential import Look, at_look, look_shares, looks
 from study.analysis.stats.verdict_rule import Verdict, contrasts_of, judge
+from study.analysis.validation_bias import marked
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels
 from study.design.metrics import metric_of, unit_of
@@ -73,6 +74,7 @@ def verdicts(results: Results, made: list[Look]) -> pd.DataFrame:
         metric=[claim.metric for claim in claims],
         unit=[unit_of(claim.metric).name for claim in claims],
         source=[str(metric_of(claim.metric).source) for claim in claims],
+        note=[marked(results.facts, claim.metric, str(row["note"])) for claim, row in zip(claims, rows, strict=True)],
         holds_above=[region.low for region in regions],
         holds_below=[region.high for region in regions],
         holds_between=[region.inside for region in regions],

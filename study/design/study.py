@@ -31,6 +31,7 @@ from study.design.mistakes import Mistakes
 from study.design.overrides import SECTIONS, InvalidError, longer, overlaps, settings, with_overrides
 from study.design.resample import check_resampling
 from study.design.search_space import BIASED, Space, read_search, read_tune
+from study.design.selection_bias import check_validation_claims
 from study.design.tied_factors import pair
 from study.design.valid_rest import has_all_cells, valid_rest
 from study.design.validation_errors import describe_errors
@@ -199,6 +200,7 @@ def _study(source: GridFile) -> Study | None:
     pretrained = {tuple(cell.labels.values()): bool(cell.settings and cell.settings.pretrain) for cell in included}
     lookup = CellLookup(names, pretrained if cells else None, functools.partial(layout.excluded_by, cells))
     check_claims(grid.claims, lookup, top / "claims", mistakes)
+    check_validation_claims(grid, [cell.settings for cell in included if cell.settings], top, mistakes)
     check_contrasts(grid.compare, lookup, top / "compare", mistakes)
     check_worst(grid.failures, {"claims": grid.claims, "compare": grid.compare}, top, mistakes)
     space = None

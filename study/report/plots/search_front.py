@@ -60,9 +60,10 @@ PLOT = Plot(
     section=Section.SEARCH,
     title="Search: cost vs. accuracy",
     caption=(
-        "Validation accuracy of every finished trial by its cost (logarithmic). Filled blue dots and dashed staircase: "
-        "the Pareto front, where no other trial is at least as good in all objectives and better in one. Each trial is "
-        "a single run, so small differences may be chance."
+        "Validation accuracy of every finished trial by its cost (logarithmic). Filled blue dots and dashed "
+        "staircase: the Pareto front, where no other trial is at least as good in all objectives and better in one. "
+        "Each trial is a single run, so small differences may be chance, and the accuracies on the front, as the "
+        "highest of many, are too high by chance."
     ),
     compute=compute,
     expected=lambda facts: facts.tuning is not None and facts.tuning.searches,

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from study.analysis import validation_bias
 from study.analysis.analysis import Analysis
 from study.report.placement import Section
 from study.report.tables.report_table import ReportTable
@@ -26,7 +27,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.text("processor", rows["processor"]),
         ),
         "File sizes and median latencies in milliseconds (one image, one core) of one replicate of each cell. int8 "
-        f"keeps the accuracy if it loses at most {' or '.join(tolerances)} of validation accuracy.",
+        f"keeps the accuracy if it loses at most {' or '.join(tolerances)} of validation "
+        f"accuracy.{validation_bias.sentence(analysis.facts)}",
     )
 
 

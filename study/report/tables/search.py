@@ -22,8 +22,8 @@ def is_search(analysis: Analysis) -> bool:
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     return Table(
         tuple(columns.search_trials(rows, analysis.facts.tuning)),
-        "The Pareto front, cheapest trial first. It was selected on validation data; test accuracies (one run each) "
-        "are only reported.",
+        "The Pareto front, cheapest trial first. It was selected on validation data, so its validation accuracies are "
+        "too high by chance; test accuracies (one run each) are only reported.",
         "tuning.csv",
     )
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from study.analysis import validation_bias
 from study.analysis.analysis import Analysis
 from study.report.mixed_provenance import short_commit
 from study.report.placement import Section
@@ -36,8 +37,9 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
         columns.append(Column.text("commit", [short_commit(commit) for commit in rows["commit"]]))
     if rows["code"].nunique() > 1:
         columns.append(Column.text("code", rows["code"]))
+    marks = validation_bias.sentence(analysis.facts) if rows["val_accuracy"].notna().any() else ""
     kept = [column for column in columns if any(text not in ("", formats.NONE) for text in column.values)]
-    return Table(tuple(kept), "All trials. Full keys, run ids and levels are in results.csv.", "results.csv")
+    return Table(tuple(kept), f"All trials. Full keys, run ids and levels are in results.csv.{marks}", "results.csv")
 
 
 TABLE = ReportTable(Section.TRIALS, compute, write, applies=lambda analysis: True)

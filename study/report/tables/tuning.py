@@ -26,7 +26,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     each = "cell and replicate" if facts and facts.tunings > 1 else "cell"
     return Table(
         tuple(_columns(rows, [parameter.name for parameter in facts.parameters] if facts else [])),
-        f"Best hyper-parameters of every cell, selected on validation data from {trials} per {each}. An edge is the "
+        f"Best hyper-parameters of every cell, selected on validation data from {trials} per {each}. As the highest of "
+        "these trials, their validation accuracies are too high by chance. An edge is the "
         f"outer {100 * EDGE:.0f} % of a range beyond which the field accepts values.",
         "tuning.csv",
     )
