@@ -21,6 +21,7 @@ from study.analysis import (
     findings,
     items,
     level_contrasts,
+    outlying,
     pretraining,
     registration,
     search_front,
@@ -164,6 +165,11 @@ class Analysis:
         """One row per contrast that the grid asks for; see `study.analysis.level_contrasts`."""
         found = level_contrasts.level_contrasts(self.results)
         return data_set_verdicts.mark_contrasts(self.results, self.data_sets, found)
+
+    @cached_property
+    def outlying(self) -> pd.DataFrame:
+        """Runs far from the median of their cell; see `study.analysis.outlying`."""
+        return outlying.outlying(self.results)
 
     @cached_property
     def registration(self) -> str:

@@ -97,7 +97,8 @@ def skewed(rows: pd.DataFrame) -> pd.DataFrame:
     """The cells whose bootstrap interval differs clearly from the t interval, which may then be unreliable.
 
     It is off-centre, or reaches beyond the t interval. A narrower one is no sign of a problem: with fewer than ten
-    replicates, bootstrap intervals are too narrow.
+    replicates, bootstrap intervals are too narrow. With 3 or 4 replicates no sample reaches either limit, and with 5
+    hardly any does: `study.analysis.outlying` finds runs that stand out there.
     """
     below, above = rows["mean"] - rows["bootstrap_low"], rows["bootstrap_high"] - rows["mean"]
     # one side of the t interval may be cut at 0 or 1; the other side then has its full length

@@ -147,6 +147,8 @@ def _write_analyses(analysis: Analysis, folder: Path, warnings: list[str]) -> No
         frames |= {"claims.csv": lambda made: made.verdicts, "claim_runs.csv": lambda made: made.claim_runs}
     if analysis.facts.compare:
         frames |= {"contrasts.csv": lambda made: made.level_contrasts}
+    if len(analysis.outlying):
+        frames |= {"outlying.csv": lambda made: made.outlying}
     if analysis.data_sets is not None:
         frames |= {"data_set_claims.csv": lambda made: made.data_set_verdicts, "methods.csv": _methods_with_means}
     for name, compute in frames.items():

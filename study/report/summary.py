@@ -14,7 +14,15 @@ from study.analysis.pretraining import SCRATCH
 from study.analysis.tuned_values import edge_sentences
 from study.design.metrics import Source, unit_of
 from study.planning.other_data import OTHER_DATA
-from study.report import claim_wording, data_set_findings, failed_trials, fit_sentences, precision, replication
+from study.report import (
+    claim_wording,
+    data_set_findings,
+    failed_trials,
+    fit_sentences,
+    outlying_runs,
+    precision,
+    replication,
+)
 from study.report.answer import Answer
 from study.report.mixed_provenance import mixture
 from study.report.tables import captions
@@ -343,6 +351,12 @@ def _failed(analysis: Analysis) -> Iterator[Answer]:
         yield Answer("Failed replicates", text)
 
 
+def _outlying(analysis: Analysis) -> Iterator[Answer]:
+    """Runs far from the median of their cell, and what the verdicts are conditional on."""
+    if text := outlying_runs.sentences(analysis):
+        yield Answer("Outlying runs", text)
+
+
 def _unfinished(analysis: Analysis) -> Iterator[Answer]:
     counts = analysis.results.trials["status"].value_counts()
     named = {"failed": "failed", "missing": "missing", OTHER_DATA: "on other data"}
@@ -371,6 +385,7 @@ FINDINGS: Mapping[str, Callable[[Analysis], Iterator[Answer]]] = {
     "claims on data sets": data_set_findings.claims,
     "looks": _looks,
     "failed": _failed,
+    "outlying runs": _outlying,
     "baseline": _baseline,
     "changes": _changes,
     "factors": _factors,

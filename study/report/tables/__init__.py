@@ -32,6 +32,7 @@ _FILES = (
     "search_trials",
     "references",
     "unfinished",
+    "outlying",
     "trials",
     "aliases",
     "origins",
