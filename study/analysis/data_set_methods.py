@@ -13,6 +13,7 @@ import pandas as pd
 from study.analysis.data_sets import DataSets
 from study.analysis.results import Results
 from study.analysis.stats.aggregates import Aggregate, Floats, interquartile_mean, probability_of_improvement
+from study.analysis.stats.failed import Failed, note
 from study.analysis.stats.ranks import Ranking, rank
 
 COLUMNS = [
@@ -36,11 +37,8 @@ class Methods:
     table: pd.DataFrame
     means: pd.DataFrame
     ranking: Ranking | None = None
-
-    @property
-    def failed(self) -> int:
-        """Failed trials of all methods."""
-        return int(self.table["failed"].sum())
+    failed: str = ""  # which replicates of these methods failed, and how they count
+    is_tested: bool = True  # False if failed replicates leave no test of the ranking
 
 
 NONE = Methods(pd.DataFrame(columns=COLUMNS), pd.DataFrame())
@@ -58,19 +56,20 @@ def methods(results: Results, found: DataSets) -> Methods:
     names = [one.name for one in found.sets]
     means = pd.DataFrame([own.mean(axis=0) for own in values.values()], index=[*values], columns=names)
     ranking = rank(np.round(means.to_numpy().T, 12))  # means of equal counts are equal
-    failed = _failed(results, found)
     baseline = values.get(results.facts.cells[0].name)
+    failed = {name: _failed(results, cells) for name, cells in _by_method(found).items() if name in values}
     rows = [
         {
             "method": name,
             "n": len(own),
-            "failed": failed[name],
+            "failed": sum(one.count for one in failed[name]),
             **_aggregates(own, None if own is baseline else baseline),
         }
         for name, own in values.items()
     ]
     table = pd.DataFrame(rows).assign(mean_rank=ranking.mean_ranks)
-    return Methods(table[COLUMNS], means, ranking)
+    rule, every = results.facts.failures, [one for own in failed.values() for one in own]
+    return Methods(table[COLUMNS], means, ranking, note(every, rule), not every or rule != "undecided")
 
 
 def _by_method(found: DataSets) -> dict[str, list[str]]:
@@ -93,9 +92,8 @@ def _values(results: Results, found: DataSets) -> Mapping[str, Floats]:
     return made
 
 
-def _failed(results: Results, found: DataSets) -> dict[str, int]:
-    failed = results.trials.loc[results.trials["status"] == "failed", "cell"].value_counts()
-    return {name: int(sum(failed.get(cell, 0) for cell in cells)) for name, cells in _by_method(found).items()}
+def _failed(results: Results, cells: list[str]) -> list[Failed]:
+    return [results.failed[cell] for cell in cells if cell in results.failed]
 
 
 def _aggregates(own: Floats, baseline: Floats | None) -> dict[str, float]:

@@ -20,8 +20,8 @@ from study.analysis.data_sets import DataSet, DataSets
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.sequential import Look
-from study.analysis.stats.verdict_rule import Verdict, judge
-from study.analysis.verdicts import ALPHA, factors_of
+from study.analysis.stats.verdict_rule import contrasts_of, judge
+from study.analysis.verdicts import ALPHA, analysed, factors_of
 from study.design.claims import ClaimSpec
 from study.design.comparison import Selection, select, select_contrast
 from study.design.metrics import unit_of
@@ -55,7 +55,8 @@ def _decided(row: pd.Series, rows: int, early: bool) -> tuple[str, str]:
         return "undecided", "the first look is not reached"
     if row["p_adjusted"] <= ALPHA or row["verdict"] == "undecided":
         return row["verdict"], row["note"]
-    return "undecided", f"decided by its own interval, but not after Holm's correction for {rows} rows"  # never one
+    why = f"decided by its own interval, but not after Holm's correction for {rows} rows"  # never one
+    return "undecided", "; ".join(text for text in (row["note"], why) if text)
 
 
 def _rows(results: Results, found: DataSets, overall: pd.Series) -> list[dict[str, object]]:
@@ -80,8 +81,9 @@ def _parts(results: Results, claim: ClaimSpec, found: DataSets) -> Iterator[tupl
 
 
 def _row(results: Results, part: ClaimSpec, one: DataSet, overall: pd.Series) -> dict[str, object]:
-    verdict = _judged(results, part, one, overall)
-    tested = math.isfinite(verdict.p_value)
+    trials, rule = _trials(results, one, overall), results.facts.failures
+    verdict = judge([part], trials, factors_of(results), 1 - overall["level"], rule)[0]
+    caveat = contrasts_of([part], trials, factors_of(results), rule)[0].caveat
     return {
         "number": overall["number"],
         "claim": part.claim,
@@ -96,17 +98,14 @@ def _row(results: Results, part: ClaimSpec, one: DataSet, overall: pd.Series) ->
         "p_value": verdict.p_value,
         "n": verdict.n,
         "sets": verdict.sets,
-        "note": "" if tested else verdict.note,
+        "note": caveat if math.isfinite(verdict.p_value) else verdict.note,
     }
 
 
-def _judged(results: Results, part: ClaimSpec, one: DataSet, overall: pd.Series) -> Verdict:
-    """By the trials on this data set alone, up to the replicates of the claim's own verdict."""
-    trials = results.trials
-    own = trials["cell"].isin([cell.name for cell in one.cells]) & (trials["replicate"] <= overall["looked"]).fillna(
-        False
-    )
-    return judge([part], trials[own], factors_of(results), 1 - overall["level"])[0]
+def _trials(results: Results, one: DataSet, overall: pd.Series) -> pd.DataFrame:
+    """The trials on this data set, of those that the claim's own verdict rests on."""
+    trials = analysed(results, overall["looked"])
+    return trials[trials["cell"].isin([cell.name for cell in one.cells])]
 
 
 def mark_claims(results: Results, found: DataSets | None, table: pd.DataFrame) -> pd.DataFrame:

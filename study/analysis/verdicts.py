@@ -119,12 +119,12 @@ def contrasts(results: Results, made: list[Look]) -> list[Contrast[Labels]]:
     """The data behind each verdict with an interval: the difference by replicate, and the cells compared."""
     rule = results.facts.failures
     return [
-        contrasts_of([claim], _analysed(results, most), factors_of(results), rule)[0]
+        contrasts_of([claim], analysed(results, most), factors_of(results), rule)[0]
         for claim, most in zip(results.facts.tested_claims, _looked(results, made), strict=True)
     ]
 
 
-def _analysed(results: Results, most: int) -> pd.DataFrame:
+def analysed(results: Results, most: int) -> pd.DataFrame:
     """The trials that a verdict after this number of replicates rests on, as they were then."""
     return at_look(results.trials, factors_of(results), most, results.facts.failed_at)
 
@@ -167,7 +167,7 @@ def _sides(results: Results, entered: Sequence[tuple[float, Labels]]) -> str:
 
 def _runs(results: Results, number: int, contrast: Contrast[Labels], most: int) -> Iterator[dict[str, object]]:
     claim, names = results.facts.claims[number - 1], names_of(results)
-    rows = counted(_analysed(results, most), results.facts.failures)
+    rows = counted(analysed(results, most), results.facts.failures)
     trials = {(trial["cell"], trial["replicate"]): trial for _, trial in rows.iterrows()}
     used = (
         (sign, cell, replicate) for own in contrast.matched for sign, cell in own.cells for replicate in own.differences

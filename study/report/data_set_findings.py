@@ -78,14 +78,15 @@ def tested(found: Methods) -> str:
     """The result of the test of ranks, or why there is none, as sentences."""
     ranking, data_sets = found.ranking, found.means.shape[1]
     assert ranking is not None
-    if found.failed:
-        return f"No test: {plural(found.failed, 'run')} of these methods failed."
+    if not found.is_tested:
+        return f"No test: {found.failed}."
     if ranking.least_p_value > ALPHA:
         return f"No test: {data_sets} data sets that agree completely would not be distinguishable from chance."
     p_value = formats.p_value(ranking.p_value)
     verdict = f"Friedman's test: p {p_value if p_value[0] == '<' else f'= {p_value}'}."
+    failed = f" {found.failed}." if found.failed else ""
     few = f" With fewer than {FEW} data sets it detects little." if data_sets < FEW else ""
-    return f"{verdict}{few}{_pairs(found, ranking) if ranking.p_value <= ALPHA else ''}"
+    return f"{verdict}{failed}{few}{_pairs(found, ranking) if ranking.p_value <= ALPHA else ''}"
 
 
 def _pairs(found: Methods, ranking: Ranking) -> str:

@@ -89,7 +89,9 @@ def test_failed_runs_and_missing_results_leave_no_test(tmp_path: Path) -> None:
     analysis = analyse(replace(results, trials=trials))
     found = texts(analysis)
     assert found["Mean ranks over data sets"].startswith("2 methods on 3 data sets")
-    assert found["Mean ranks over data sets"].endswith("No test: 1 run of these methods failed.")
+    assert found["Mean ranks over data sets"].endswith(
+        "No test: 1 of 3 replicates of kv heads=4 failed: no verdict (failures: undecided)."
+    )
     assert "mnist: undecided, not compared yet" in found["Claim “one head is better” by data set"]
     assert "failed runs" in [column.title for column in TABLES["data_set_aggregates"].table(analysis).columns]
 
@@ -151,3 +153,20 @@ def test_real_runs_on_digits_and_on_a_folder_of_inverted_digits(tmp_path: Path) 
         [means["kv heads=2"] - means["baseline"], means["kv heads=2, images=inverted"] - means["images=inverted"]]
     )
     assert analysis.verdicts["estimate"].tolist() == pytest.approx([rows["estimate"].mean()])
+
+
+@pytest.mark.parametrize(("rule", "note"), [("undecided", "no verdict"), ("exclude", "excluded")])
+def test_failed_replicates_count_on_each_data_set_as_the_grid_states(rule: str, note: str, tmp_path: Path) -> None:
+    study = crossed(tmp_path, claims=[CLAIM], failures=rule)
+    results = collected(study, tmp_path / "store", accuracy)
+    trials = results.trials.copy()
+    failed = (trials["cell"] == "kv heads=1, images=mnist") & (trials["replicate"] == 1)
+    trials.loc[failed, ["status", "test_accuracy"]] = ["failed", math.nan]
+    analysis = analyse(replace(results, trials=trials))
+    rows = analysis.data_set_verdicts.set_index("data_set")
+    assert note in rows.loc["mnist", "note"]
+    assert rows.loc["digits", "note"] == ""
+    assert math.isnan(rows.loc["mnist", "p_value"]) == (rule == "undecided")
+    assert rows.loc["mnist", "n"] == 2
+    assert analysis.methods.is_tested == (rule == "exclude")
+    assert note in texts(analysis)["Mean ranks over data sets"]
