@@ -39,8 +39,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
         f"{analysis.facts.study}: claims with cells on several data sets. {ALL}: the verdict on the claim itself, "
         "about the mean of the differences of all matched sets of cells, with equal weights. Verdicts on single data "
         f"sets are a second family: their p-values are Holm-adjusted over their {count}. So 5 % is the level of "
-        "each family, not of both together. Each of these rows rests on the cells on its data set alone, and its interval "
-        "is for this row alone.",
+        "each family, not of both together. Each of these rows rests on the cells on its data set alone; its "
+        "interval is not adjusted for the others.",
         "data_set_claims.csv",
     )
 
