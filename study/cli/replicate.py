@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from study.design.grid import Name
-from study.design.replication import check_replicable, write_replication
+from study.design.replication import check_replicable, tuning_of, write_replication
 from study.design.study import Study, load
 from study.planning.replicated import default_replicates
 from study.planning.state import StudyState
@@ -84,7 +84,8 @@ def _check(study: Study, text: str, name: str) -> None:
         except StudyError as error:
             raise StudyError(str(error).replace(str(file), f"grid of {name}")) from None
     own = {"study": name, "seed": made.grid.seed, "replicates": made.grid.replicates}
-    expected = study.grid.model_copy(update=own | {"replication": made.grid.replication})
+    own |= {"replication": made.grid.replication, "tune": tuning_of(study.grid, made.grid.replicates)}
+    expected = study.grid.model_copy(update=own)
     if made.grid != expected or made.cells != study.cells:
         raise StudyError(
             f"{study.path}: cannot be rewritten; copy it, and change 'study', 'seed', 'replicates' and 'replication'"

@@ -10,7 +10,7 @@ from itertools import count
 
 import yaml
 
-from study.design.grid import ReplicationSpec
+from study.design.grid import Grid, Replicates, ReplicationSpec, TuneSpec
 from study.design.study import Study, named_seed, replicate_seed
 from study.utils.errors import StudyError
 
@@ -24,8 +24,17 @@ def original_of(study: Study) -> Study | None:
     spec = study.grid.replication
     if spec is None:
         return None
-    own = {"study": spec.of, "seed": spec.seed, "replicates": spec.replicates, "replication": None}
-    return replace(study, grid=study.grid.model_copy(update=own))
+    tune = tuning_of(study.grid, spec.replicates)
+    own = {"study": spec.of, "seed": spec.seed, "replicates": spec.replicates, "replication": None, "tune": tune}
+    space = replace(study.space, tunings=tune.seeds) if study.space and tune else study.space
+    return replace(study, grid=study.grid.model_copy(update=own), space=space)
+
+
+def tuning_of(grid: Grid, replicates: Replicates) -> TuneSpec | None:
+    """The tuning of a grid with another number of replicates: one for each of them, if it has one for each."""
+    if grid.tune is None or grid.tune.seeds == 1:
+        return grid.tune
+    return grid.tune.model_copy(update={"seeds": replicates})
 
 
 def check_replicable(study: Study) -> None:
@@ -52,7 +61,8 @@ def write_replication(study: Study, name: str, replicates: int, modeline: bool =
         "replicates": str(replicates),
     }
     text = study.source.text
-    for start, end, new in sorted(_edits(root, text, values), reverse=True):
+    edits = [*_edits(root, text, values), *_seeds_edit(study, root, replicates)]
+    for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return _with_origin(text.removeprefix("\ufeff"), study, modeline)
 
@@ -85,6 +95,16 @@ def _edits(root: yaml.MappingNode, text: str, values: dict[str, str]) -> Iterato
             yield start, end, ", ".join(new)
         else:
             yield start, _end_of_line(text, start, end), f"\n{indent}".join(new)
+
+
+def _seeds_edit(study: Study, root: yaml.MappingNode, replicates: int) -> Iterator[Edit]:
+    """The number of tunings, where it is that of the replicates."""
+    if study.grid.tune is None or study.grid.tune.seeds == 1:
+        return
+    node: yaml.Node = root
+    for name in ("tune", "seeds"):
+        node = next(value for key, value in node.value if key.value == name)
+    yield node.start_mark.index, node.end_mark.index, str(replicates)
 
 
 def _end_of_line(text: str, start: int, end: int) -> int:

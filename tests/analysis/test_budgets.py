@@ -113,3 +113,8 @@ def test_the_caption_leaves_out_tuning_trials(tmp_path: Path) -> None:
     keys: dict[str, Any] = {"budget": 4, "parameters": {"finetune.learning_rate": {"low": 1e-4, "high": 1e-2}}}
     tuned = unrun(make_study(tmp_path, KV_HEADS, tune=keys), tmp_path / "store")
     assert "The 4 tuning trials of every cell are not included." in TABLES["budgets"].table(tuned).caption
+    by_replicate = unrun(make_study(tmp_path, KV_HEADS, tune={**keys, "seeds": 2}, replicates=2), tmp_path / "store")
+    assert (
+        "The 4 tuning trials of every replicate of every cell are not included; the hyper-parameters are those of the "
+        "first replicate."
+    ) in TABLES["budgets"].table(by_replicate).caption

@@ -18,6 +18,12 @@ baseline: {finetune: {dataset: digits}}
 factors: {kv heads: {path: encoder.num_kv_heads, levels: [1, 3]}}
 claims: [{claim: one is enough, kind: non_inferior, cells: {kv heads: 1}, margin: 0.02}]
 """
+TUNED_BY_REPLICATE = """\
+tune:
+  seeds: 3
+  budget: 2
+  parameters: {finetune.weight_decay: {low: 0.0, high: 0.1}}
+"""
 
 
 def grid(folder: Path, text: str) -> Study:
@@ -43,6 +49,7 @@ def test_the_examples_with_claims(name: str, tmp_path: Path) -> None:
         PLAIN + "replicates: 5  # of every cell\nseed: 7",
         PLAIN + "replicates:\n  min: 3  # first\n  max: 9\n  until: claims\n\n# what each needs\nresources: {cpu: 1}\n",
         "seed: 3\nreplicates:\n  {min: 3,\n   max: 9, until: claims}\n" + PLAIN,
+        PLAIN + "replicates: 3\nresample: [split]\n" + TUNED_BY_REPLICATE,
         PLAIN.replace("\n", "\r\n"),
         "\ufeff---\n" + PLAIN,
         "".join(f"  {line}\n" for line in PLAIN.splitlines()),  # an indented document
@@ -71,7 +78,7 @@ def same_claims_and_cells(study: Study, made: Study) -> None:
     assert (made.name, made.grid.replicates) == ("again", 4)
     original = original_of(made)
     assert original is not None
-    assert original.grid == study.grid
+    assert (original.grid, original.space) == (study.grid, study.space)
     assert not seeds(made) & seeds(study)
 
 

@@ -4,6 +4,7 @@ import pandas as pd
 
 from study.analysis.analysis import Analysis
 from study.analysis.budgets import DIFFERENT
+from study.analysis.facts import TuningFacts
 from study.report.placement import Section
 from study.report.tables.report_table import ReportTable
 from study.report.tables.table import Column, Table
@@ -35,6 +36,12 @@ def _claim(row: pd.Series) -> str:
     return "" if pd.isna(row["claim"]) else f"{row['claim']}, {row['side']}"
 
 
+def _tuned(facts: TuningFacts) -> str:
+    if facts.tunings == 1:
+        return "cell are not included"
+    return "replicate of every cell are not included; the hyper-parameters are those of the first replicate"
+
+
 def _caption(analysis: Analysis, claims: bool) -> str:
     facts = analysis.facts.tuning
     tuned = facts is not None and not facts.searches
@@ -42,7 +49,7 @@ def _caption(analysis: Analysis, claims: bool) -> str:
         "First the two sides of each claim, as means over their cells, with measures that differ by more than "
         f"{100 * DIFFERENT:.0f} %; then every cell. "
     )
-    trials = f" The {plural(facts.budget, 'tuning trial')} of every cell are not included." if facts and tuned else ""
+    trials = f" The {plural(facts.budget, 'tuning trial')} of every {_tuned(facts)}." if facts and tuned else ""
     return (
         f"What each cell was given, for one replicate. {sides if claims else ''}Multiply-adds are those of one image's "
         "forward pass; training compute is in multiply-adds, three forward passes for every image shown (of a linear "
