@@ -18,25 +18,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study.analysis.stats import calibrate_data_sets, calibrate_fits, calibrate_resampling
+from study.analysis.stats import calibrate_data_sets, calibrate_families, calibrate_fits, calibrate_resampling
 from study.analysis.stats.bootstrap import bootstrap_interval
 from study.analysis.stats.effects import estimate
 from study.analysis.stats.intervals import Difference, Floats, Interval, interval, paired_difference
 from study.analysis.stats.power import inside_power, needed_replicates, paired_power
 from study.analysis.stats.question import INFINITY, Question
+from study.analysis.stats.scenarios import against_baseline, any_false, claim, replicates, spec
 from study.analysis.stats.sequential import look_schedule, look_shares
 from study.analysis.stats.simulate import (
     SUPPORTED,
     Noise,
     Scenario,
     as_results,
-    false_verdicts,
     heavy,
     judge_all,
     normal,
     skewed,
 )
-from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels
 
 CHUNK = 5_000  # studies drawn at once, to bound memory
@@ -70,6 +69,7 @@ def questions() -> Iterator[Question]:
     yield from calibrate_fits.questions()
     yield from calibrate_resampling.questions()
     yield from calibrate_data_sets.questions()
+    yield from calibrate_families.questions()
 
 
 def _answer(question: Question, studies: int, seed: int, index: int) -> Answer:
@@ -143,14 +143,14 @@ def _holds(found: Interval | Difference, truth: float) -> float:
 def _errors() -> Iterator[Question]:
     for least, most in ((3, 3), (5, 5), (3, 10), (5, 20)):
         for scenario in scenarios(least, most):
-            setting = f"{scenario.name}; {_replicates(scenario)}"
-            yield Question("a study has a false verdict", setting, 1, partial(_any_false, scenario), high=0.05)
+            setting = f"{scenario.name}; {replicates(scenario)}"
+            yield Question("a study has a false verdict", setting, 1, partial(any_false, scenario), high=0.05)
 
 
 def scenarios(least: int, most: int) -> Iterator[Scenario]:
     """The true states with the highest error rates: no effect where one is claimed, differences at the margin."""
-    make = partial(_against_baseline, least=least, most=most)
-    none = [_claim("greater", i) for i in range(1, 8)]
+    make = partial(against_baseline, least=least, most=most)
+    none = [claim("greater", i) for i in range(1, 8)]
     yield make("1 claim, no effect", [0.0], none[:1])
     yield make("7 claims, no effects", [0.0] * 7, none)
     yield make("7 claims, no effects, unequal spread", [0.0] * 7, none, sd=(1.0, *np.geomspace(0.25, 4, 7)))
@@ -159,29 +159,11 @@ def scenarios(least: int, most: int) -> Iterator[Scenario]:
     yield make("7 claims, no effects, 360 test images", [0.0] * 7, none, sd=0.01, shared_sd=0.01, step=1 / 360)
     yield make("7 claims, 4 large effects", [30.0, -30.0, 30.0, 30.0, 0.0, 0.0, 0.0], none)
     margins = [
-        *(_claim(kind, i, margin=1.0) for i, kind in enumerate(("equivalent", "non_inferior", "greater", "less"), 1)),
-        *(_claim("equivalent", i, margin=1.0) for i in (5, 6, 7)),
+        *(claim(kind, i, margin=1.0) for i, kind in enumerate(("equivalent", "non_inferior", "greater", "less"), 1)),
+        *(claim("equivalent", i, margin=1.0) for i in (5, 6, 7)),
     ]
     yield make("7 claims, differences at the margins", [1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0], margins)
     yield _crossed(least, most)
-
-
-def _against_baseline(
-    name: str,
-    effects: Sequence[float],
-    claims: Sequence[ClaimSpec],
-    least: int,
-    most: int,
-    *,
-    sd: float | tuple[float, ...] = 1.0,
-    shared_sd: float = 1.0,
-    noise: Noise = normal,
-    step: float = 0.0,
-) -> Scenario:
-    """A baseline and one cell per effect; every claim compares a cell with the shared baseline."""
-    labels = [str(i) for i in range(len(effects) + 1)]
-    means: dict[Labels, float] = {(label,): mean for label, mean in zip(labels, [0.0, *effects], strict=True)}
-    return Scenario(name, {"x": labels}, means, tuple(claims), least, most, sd, shared_sd, noise, step)
 
 
 def _crossed(least: int, most: int) -> Scenario:
@@ -189,30 +171,12 @@ def _crossed(least: int, most: int) -> Scenario:
     factors = {"a": ["0", "1"], "b": ["0", "1"]}
     means = dict.fromkeys(itertools.product(*factors.values()), 0.0)
     claims = (
-        _spec(kind="greater", cells={"a": "1"}),
-        _spec(kind="less", cells={"b": "1"}),
-        _spec(kind="interaction", cells={"a": "1", "b": "1"}),
-        _spec(kind="greater", cells={"a": "1", "b": "1"}),
+        spec(kind="greater", cells={"a": "1"}),
+        spec(kind="less", cells={"b": "1"}),
+        spec(kind="interaction", cells={"a": "1", "b": "1"}),
+        spec(kind="greater", cells={"a": "1", "b": "1"}),
     )
     return Scenario("2 x 2 factorial, 4 claims, no effects", factors, means, claims, least, most)
-
-
-def _claim(kind: str, level: int, **keys: object) -> ClaimSpec:
-    return _spec(kind=kind, cells={"x": str(level)}, **keys)
-
-
-def _spec(**keys: object) -> ClaimSpec:
-    return ClaimSpec.model_validate({"claim": "simulated", "metric": "value"} | keys)
-
-
-def _replicates(scenario: Scenario) -> str:
-    schedule = look_schedule(scenario.least, scenario.most)
-    return f"looks at {', '.join(map(str, schedule))}" if len(schedule) > 1 else f"n = {scenario.most}"
-
-
-def _any_false(scenario: Scenario, studies: int, rng: np.random.Generator) -> Floats:
-    judged = judge_all(scenario, scenario.draw(studies, rng))
-    return np.asarray(false_verdicts(scenario, judged.verdicts_SM).any(axis=1), dtype=np.float64)
 
 
 # Power: how often a true claim is supported, compared with the forecast of `power`. Differences have SD 1.
@@ -236,10 +200,9 @@ def _power() -> Iterator[Question]:
 def _support(
     kind: str, least: int, most: int, effect: float, bounds: tuple[float, float], margin: float | None = None
 ) -> Question:
-    claim = _claim(kind, 1, margin=margin)
-    scenario = _against_baseline(kind, [effect], [claim], least, most, sd=math.sqrt(0.5))
+    scenario = against_baseline(kind, [effect], [claim(kind, 1, margin=margin)], least, most, sd=math.sqrt(0.5))
     margins = f", margin {margin:g}" if margin else ""
-    setting = f"{kind}, true difference {effect:.3g} sd{margins}; {_replicates(scenario)}"
+    setting = f"{kind}, true difference {effect:.3g} sd{margins}; {replicates(scenario)}"
     return Question("a true claim is supported", setting, 1, partial(_supported, scenario), *bounds)
 
 

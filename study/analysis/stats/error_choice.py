@@ -19,7 +19,8 @@ import numpy.typing as npt
 from study.analysis.stats.contrasts import Cell, Contrast
 from study.analysis.stats.estimate import Estimate
 from study.analysis.stats.matched_sets import Values
-from study.analysis.stats.pooled_error import LEAST_CELLS, PooledError, mean_squares, pooled_error
+from study.analysis.stats.near_end import near_end
+from study.analysis.stats.pooled_error import LEAST_CELLS, PooledError, mean_squares, pooled_error, weights_of
 from study.analysis.stats.spread import LEVEL, Spread, equal_spread_p_values, spread
 
 Floats = npt.NDArray[np.float64]
@@ -38,6 +39,7 @@ class ErrorChoice(Generic[Cell]):
     cells: int  # with all replicates
     spread: Spread
     correlation: float  # mean correlation of two cells over replicates; nan if not known
+    near_end: frozenset[Cell] = frozenset()  # cells whose shares are too close to 0 or 1 for a t interval of the mean
 
     @property
     def gain(self) -> float:
@@ -47,13 +49,26 @@ class ErrorChoice(Generic[Cell]):
     def is_pooled(self, contrast: Contrast[Cell]) -> bool:
         return self.pooled is not None and self.pooled.has(contrast)
 
+    def obstacle(self, contrast: Contrast[Cell]) -> str:
+        """Why no test can rest on it: it compares a mean near 0 or 1 with a number. Empty if one can."""
+        level = abs(sum(weights_of(contrast).values())) > 1e-9
+        if not level or self.near_end.isdisjoint(contrast.cells):
+            return ""
+        return (
+            "the mean is too close to the end of the scale (0 or 100 %) for its spread over replicates: a t-test "
+            "against a number is unreliable there; compare with another cell or on more test images"
+        )
+
     def estimate(self, contrast: Contrast[Cell]) -> Estimate:
         """With the chosen error; differences of other cells, and from a number, have their paired error."""
         return self.pooled.estimate(contrast) if self.pooled and self.pooled.has(contrast) else contrast.estimate()
 
 
-def choose(results: Mapping[Cell, Values]) -> ErrorChoice[Cell]:
-    """The error for these results, one metric of each cell by replicate. Cells without all replicates are left out."""
+def choose(results: Mapping[Cell, Values], is_share: bool = False) -> ErrorChoice[Cell]:
+    """The error for these results, one metric of each cell by replicate. Cells without all replicates are left out.
+
+    `is_share`: whether the metric is a share from 0 to 1.
+    """
     replicates = sorted({replicate for values in results.values() for replicate in values})
     whole = [cell for cell, values in results.items() if values and len(values) == len(replicates)]
     values_NC = np.array([[results[cell][r] for cell in whole] for r in replicates]).reshape(
@@ -68,7 +83,12 @@ def choose(results: Mapping[Cell, Values]) -> ErrorChoice[Cell]:
         *values_NC.shape,
         found,
         _correlation(values_NC),
+        frozenset(cell for cell, values in results.items() if is_share and _is_near_end(values)),
     )
+
+
+def _is_near_end(values: Values) -> bool:
+    return bool(near_end(np.array([list(values.values())], dtype=np.float64))[0])
 
 
 def may_pool(values_SNC: Floats) -> npt.NDArray[np.bool_]:

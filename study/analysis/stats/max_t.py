@@ -6,6 +6,8 @@ multivariate t with the correlations of the differences. For comparisons with on
 J. Am. Stat. Assoc. 50:1096), for others Hothorn, Bretz & Westfall's (2008, Biom. J. 50:346).
 """
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special, stats  # type: ignore[import-untyped]
@@ -56,23 +58,23 @@ def exceeding(largest_N: Floats, t: float, df: float) -> float:
 
 def step_down_all(p_values_SM: Floats, weights_MC: Floats, df: float, alpha: float) -> npt.NDArray[np.bool_]:
     """(S, M) whether `step_down` of each row is at most alpha, for many rows with the same weights."""
-    draws_NM, known = draws(weights_MC), dict[tuple[bool, ...], float]()
     t_SM = stats.t.isf(np.where(np.isnan(p_values_SM), 1.0, p_values_SM) / 2, df)
     left_SM, going_S = np.ones(t_SM.shape, dtype=np.bool_), np.ones(len(t_SM), dtype=np.bool_)
     for _ in range(t_SM.shape[1]):
         best_S = np.where(left_SM, t_SM, -1.0).argmax(axis=1)
-        patterns, of_S = np.unique(left_SM, axis=0, return_inverse=True)
-        for pattern in map(tuple, patterns):
-            known.setdefault(pattern, _critical(draws_NM[:, list(pattern)], df, alpha))
-        limits_S = np.array([known[tuple(pattern)] for pattern in patterns])[of_S.reshape(-1)]
-        going_S &= t_SM[np.arange(len(t_SM)), best_S] >= limits_S
-        left_SM[np.flatnonzero(going_S), best_S[going_S]] = False
+        patterns, of_S = np.unique(left_SM[going_S], axis=0, return_inverse=True)
+        limits = np.array([_critical(weights_MC[own].tobytes(), int(own.sum()), df, alpha) for own in patterns])
+        going_S[going_S] = t_SM[going_S, best_S[going_S]] >= limits[of_S.reshape(-1)]
+        left_SM[going_S, best_S[going_S]] = False
+        if not going_S.any():
+            break
     return ~left_SM
 
 
-def _critical(draws_NM: Floats, df: float, alpha: float) -> float:
-    """The |t| whose adjusted p-value among these tests is alpha."""
-    largest_N, count = draws_NM.max(axis=1), draws_NM.shape[1]
+@lru_cache(maxsize=10_000)
+def _critical(weights: bytes, count: int, df: float, alpha: float) -> float:
+    """The |t| whose adjusted p-value among `count` tests with these weights is alpha."""
+    largest_N = draws(np.frombuffer(weights).reshape(count, -1)).max(axis=1)
     low, high = (float(stats.t.isf(alpha / 2 / tests, df)) for tests in (1, count))  # without adjustment, and Holm's
     if exceeding(largest_N, low, df) <= alpha:
         return low

@@ -45,6 +45,7 @@ from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels, select
 from study.design.failures import DEFAULT, FailureRule
+from study.design.metrics import unit_of
 
 Floats = npt.NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
@@ -109,7 +110,10 @@ def errors_of(
     known = counted(data, failures)
     found = {metric: results_by_cell(known, factors, metric) for metric in {claim.metric for claim in claims}}
     return {
-        metric: choose({cell: values for cell, values in of_cell.items() if cells is None or cell in cells})
+        metric: choose(
+            {cell: values for cell, values in of_cell.items() if cells is None or cell in cells},
+            unit_of(metric).is_share,
+        )
         for metric, of_cell in found.items()
     }
 
@@ -193,6 +197,7 @@ class Evidence:
     decisive: Decisive
     p_adjusted: float  # over all claims, and divided by the look's share of alpha
     is_pooled: bool  # whether the error is that of all cells
+    obstacle: str  # why the claim is not tested, beyond what the contrast states; may be empty
     adjustment: Adjustment
 
 
@@ -203,13 +208,15 @@ def gather(
     choices = [errors[claim.metric] for claim in claims]
     estimates = [choice.estimate(found) for choice, found in zip(choices, contrasts, strict=True)]
     decisive = [
-        UNTESTED if contrast.obstacle else _decisive(claim.region, found)
-        for claim, contrast, found in zip(claims, contrasts, estimates, strict=True)
+        UNTESTED if found.obstacle or choice.obstacle(found) else _decisive(claim.region, estimate)
+        for claim, choice, found, estimate in zip(claims, choices, contrasts, estimates, strict=True)
     ]
     adjustment, adjusted = adjusted_together([one.p_value for one in decisive], contrasts, choices)
-    pooled = [choice.is_pooled(found) for choice, found in zip(choices, contrasts, strict=True)]
-    parts = zip(contrasts, estimates, decisive, map(float, np.minimum(adjusted / share, 1.0)), pooled, strict=True)
-    return [Evidence(*part, adjustment) for part in parts]
+    at_look = np.minimum(adjusted / share, 1.0)
+    return [
+        Evidence(found, estimate, one, float(p), choice.is_pooled(found), choice.obstacle(found), adjustment)
+        for found, estimate, one, p, choice in zip(contrasts, estimates, decisive, at_look, choices, strict=True)
+    ]
 
 
 def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, claims: int) -> Verdict:
@@ -217,7 +224,9 @@ def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, clai
     if found.p_adjusted <= alpha:
         outcome = "supported" if found.decisive.supports else "refuted"
     notes = [found.contrast.note]
-    if outcome == "undecided" and not found.contrast.obstacle:
+    if found.obstacle:
+        notes.append(found.obstacle)
+    elif outcome == "undecided" and not found.contrast.obstacle:
         alone = found.decisive.p_value <= alpha * share
         notes.append(_alone(claims, found.adjustment) if alone else _undecided(claim.region, found, alpha / claims))
     return Verdict(
