@@ -18,7 +18,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from study.analysis.stats import calibrate_data_sets, calibrate_families, calibrate_fits, calibrate_resampling
+from study.analysis.stats import (
+    calibrate_data_sets,
+    calibrate_families,
+    calibrate_fits,
+    calibrate_items,
+    calibrate_resampling,
+)
 from study.analysis.stats.bootstrap import bootstrap_interval
 from study.analysis.stats.effects import estimate
 from study.analysis.stats.intervals import Difference, Floats, Interval, interval, paired_difference
@@ -68,6 +74,7 @@ def questions() -> Iterator[Question]:
     yield from _power()
     yield from calibrate_fits.questions()
     yield from calibrate_resampling.questions()
+    yield from calibrate_items.questions()
     yield from calibrate_data_sets.questions()
     yield from calibrate_families.questions()
 

@@ -31,8 +31,12 @@ class Predictions:
 
 
 def digest(split: Split) -> str:
-    """SHA-256 of a labelled split's images and labels in order, 64 hexadecimal digits."""
-    total = hashlib.sha256(f"{tuple(split.images.shape)};".encode())
-    total.update(split.images.cpu().contiguous().numpy().data)
+    """SHA-256 of a labelled split's images and labels in order, 64 hexadecimal digits.
+
+    Of the fingerprints of the images where they have some: these do not depend on the size at which images are decoded.
+    """
+    images = split.images if split.prints is None else split.prints
+    total = hashlib.sha256(f"{tuple(images.shape)};".encode())
+    total.update(images.cpu().contiguous().numpy().data)
     total.update(labels_of(split).cpu().numpy().astype("<i8").data)
     return total.hexdigest()

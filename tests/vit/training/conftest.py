@@ -18,4 +18,4 @@ def encoder() -> settings.Encoder:
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[Dataset], None]:
     """Makes training load this data set, whatever the recipe names."""
-    return lambda dataset: monkeypatch.setattr(batches, "load", lambda name, size, device: dataset)
+    return lambda dataset: monkeypatch.setattr(batches, "load", lambda name, size, device, split: dataset)

@@ -16,6 +16,7 @@ from study.vit.models import Classifier, build_encoder
 from study.vit.training import Trained, finetune, pretrain
 from study.vit.training.finetune import BestWeights
 from study.vit.training.images import fit_images
+from study.vit.training.predictions import digest
 
 
 def ignore(record: dict[str, float]) -> None:
@@ -147,6 +148,14 @@ def test_the_digest_of_test_images_is_that_of_these_images_in_this_order(
             assert found is not None
             digests.append(found.images)
     assert digests[0] == digests[1] != digests[2] == digests[3]
+
+
+def test_images_with_fingerprints_are_the_same_at_every_size() -> None:
+    small, large = (torch.full((2, 1, size, size), 7, dtype=torch.uint8) for size in (4, 8))
+    labels, prints = torch.tensor([0, 1]), torch.arange(64, dtype=torch.uint8).view(2, 32)
+    assert digest(Split(small, labels, prints)) == digest(Split(large, labels, prints))
+    assert digest(Split(small, labels, prints)) != digest(Split(small, labels, prints.flip(0)))
+    assert digest(Split(small, labels)) != digest(Split(large, labels))
 
 
 def test_keep_best_returns_the_weights_of_the_best_epoch(encoder: settings.Encoder) -> None:
