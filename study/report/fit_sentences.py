@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 
 from study.analysis.analysis import Analysis
-from study.analysis.stats.fit_error import Source
 
 
 def sentences(notes: Iterable[str]) -> str:
@@ -21,12 +20,7 @@ def answer(analysis: Analysis) -> Iterator[str]:
     found = analysis.fit.error if analysis.is_factorial else None
     if found is None:
         return
-    notes = list(found.sentences)
-    if found.source is Source.BETWEEN and found.contradicted and not found.interactions:
-        notes.append(
-            "main effects stand for averages over combinations that were not run, so read them with that error"
-        )
-    yield sentences(notes)
+    yield sentences(found.sentences)
 
 
 def section(analysis: Analysis) -> str:

@@ -7,10 +7,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from helpers import recompute
+from helpers.looks import collect
 from helpers.paths import ROOT
 from helpers.report_csvs import write_csvs
+from helpers.report_samples import make_study, put
 
+from study.design.stages import stages_of
+from study.design.study import expand
 from study.report import read
+from study.store.results import Store
 
 EXAMPLES = ROOT / "reports" / "examples"
 STUDIES = ("quickstart", "paper", "add-one", "leave-one-out", "both-ends", "factorial", "fractional", "sample")
@@ -38,6 +43,33 @@ def test_every_number_is_recomputed(folder: Path) -> None:
         factors = set(recompute.Raw(folder).factors)  # levels such as 2 and 4
         left = numbers - compared.get(file, set()) - KEYS - NOT_RECOMPUTED - factors
         assert left - {"level", "level_a", "level_b"} == set(), file
+
+
+@pytest.mark.parametrize("failures", ["undecided", "exclude"])
+def test_numbers_with_failed_trials_are_recomputed(failures: str, tmp_path: Path) -> None:
+    """Three replicates of one cell of a 2 x 2 design failed: fixed weights, and no tests unless they are excluded."""
+    study = make_study(
+        tmp_path,
+        {
+            "heads": {"path": "encoder.num_kv_heads", "levels": [2, 1]},
+            "depth": {"path": "encoder.depth", "levels": [6, 4]},
+        },
+        design="factorial",
+        replicates=5,
+        failures=failures,
+        claims=[{"claim": "fewer heads cost accuracy", "kind": "less", "cells": {"heads": 1}}],
+    )
+    store = Store(tmp_path / "store")
+    for trial in expand(study):
+        noise = 0.001 * ((3 * trial.replicate * trial.replicate + len(trial.cell.name)) % 7)
+        if len(trial.cell.changed) == 2 and trial.replicate > 2:
+            store.record_failure(stages_of(trial)[-1], "NonFiniteLoss: the loss became NaN")
+        else:
+            put(store, trial, 0.9 - 0.02 * len(trial.cell.changed) + noise)
+    folder = write_csvs(collect(study, store), tmp_path / "report")
+    differences, compared = recompute.check(folder)
+    assert list(map(str, differences)) == []
+    assert {"claims.csv", "cells.csv", "figures/effects.csv", "figures/variance.csv"} <= compared.keys()
 
 
 def test_a_changed_number_is_found(tmp_path: Path) -> None:

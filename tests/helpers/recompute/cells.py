@@ -44,7 +44,7 @@ def _difference(raw: Raw, cell: str, reference: str) -> dict[str, float]:
         "difference_low": found["low"],
         "difference_high": found["high"],
         "difference_sd": found["sd"],
-        "p_value": t_test(changes),
+        "p_value": math.nan if raw.untested([cell, reference]) else t_test(changes),
         "effect_size": hedges_g_av(raw.accuracies[cell], other),
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from helpers.recompute.files import RELATIVE, Expected, Raw
-from helpers.recompute.formulas import holm, largest_t, mean_interval, pooled_variances
+from helpers.recompute.formulas import holm, largest_t, mean_of_sets, pooled_variances
 from scipy import stats
 
 FILE, RUNS, FIGURE = "claims.csv", "claim_runs.csv", "figures/claims.csv"
@@ -31,10 +31,11 @@ class Evidence:
     n: int
     weights: Mapping[str, float]
     pooled: bool
+    untested: bool  # because of failed trials
 
     def decisive(self, low: float, high: float, inside: bool) -> tuple[float, bool]:
         """The level at which the interval just decides the claim, and whether it supports it."""
-        if not self.error > 0:
+        if self.untested or not self.error > 0:
             return math.nan, False
         above = stats.t.sf((self.mean - low) / self.error, self.df)
         below = stats.t.cdf((self.mean - high) / self.error, self.df)
@@ -57,7 +58,7 @@ def claims(raw: Raw) -> Iterator[Expected]:
             if rows.get(number, {}).get("verdict", "undecided") == "undecided"
         }
         cells = {cell for claim in left.values() for group in groups_of(raw, claim) for _, cell in group}
-        if not left or any(r not in raw.accuracies[cell] for cell in cells for r in range(1, n + 1)):
+        if not left or not all((cell, r) in raw.ended for cell in cells for r in range(1, n + 1)):
             break
         rows |= dict(zip(left, judged(raw, list(left.values()), n, share, cells), strict=True))
     for number, row in rows.items():
@@ -128,20 +129,19 @@ def evidence(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None)
         for cell, values in raw.metric(claim.get("metric", "test_accuracy")).items()
     }
     groups, constant = groups_of(raw, claim), _constant(claim)
-    values = _differences(metric, groups, constant)
-    paired = mean_interval(values, -math.inf, math.inf)
+    paired = mean_of_sets(_differences(metric, groups, constant))
     weights: dict[str, float] = {}
     for sign, cell in itertools.chain(*groups):
         weights[cell] = weights.get(cell, 0.0) + sign / len(groups)
-    alone = Evidence(paired["mean"], paired["sd"] / math.sqrt(len(values)), len(values) - 1, len(values), {}, False)
+    alone = Evidence(paired.mean, paired.error, paired.df, paired.n, {}, False, raw.untested(weights))
     most = max(map(len, metric.values()))
     whole = [cell for cell, own in metric.items() if len(own) == most and (cells is None or cell in cells)]
     common = pooled_variances(np.array([[metric[cell][r] for cell in whole] for r in sorted(metric[whole[0]])]))
     if common is None or not weights.keys() <= set(whole) or abs(sum(weights.values())) > 1e-9:
         return alone
     variances = dict(zip(whole, common[0], strict=True))
-    variance = max(sum(weight**2 * variances[cell] for cell, weight in weights.items()), paired["sd"] ** 2)
-    return replace(alone, error=math.sqrt(variance / len(values)), df=common[1], weights=weights, pooled=True)
+    variance = max(sum(weight**2 * variances[cell] for cell, weight in weights.items()), paired.sd**2)
+    return replace(alone, error=math.sqrt(variance / paired.n), df=common[1], weights=weights, pooled=True)
 
 
 def _constant(claim: Mapping[str, Any]) -> float | None:
@@ -158,12 +158,14 @@ def groups_of(raw: Raw, claim: Mapping[str, Any]) -> list[list[tuple[int, str]]]
 
 def _differences(
     metric: Mapping[str, Mapping[int, float]], groups: Sequence[Sequence[tuple[int, str]]], constant: float | None
-) -> list[float]:
-    """By replicate, averaged over the groups."""
-    common = set.intersection(*(set(metric[cell]) for group in groups for _, cell in group))
+) -> list[dict[int, float]]:
+    """By replicate, of each group."""
     return [
-        sum(sign * metric[cell][r] for group in groups for sign, cell in group) / len(groups) - (constant or 0.0)
-        for r in sorted(common)
+        {
+            r: sum(sign * metric[cell][r] for sign, cell in group) - (constant or 0.0)
+            for r in sorted(set.intersection(*(set(metric[cell]) for _, cell in group)))
+        }
+        for group in groups
     ]
 
 

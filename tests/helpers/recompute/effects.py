@@ -4,9 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 from helpers.recompute.files import Expected, Raw
-from helpers.recompute.formulas import Values, hedges_g_av, holm, mean_interval, paired, size_of, t_test
+from helpers.recompute.formulas import holm, mean_interval, mean_of_sets, paired, size_of, standardised, t_test
 
 FILE, ADDING = "figures/effects.csv", "figures/adding.csv"
 
@@ -37,30 +36,25 @@ def is_matched(raw: Raw) -> bool:
     return all(2 * len(pairs) >= counts[place] for place, pairs in matches(raw).items())
 
 
-def average(cells: Sequence[str], raw: Raw) -> Values:
-    """The mean over cells in each replicate that all of them have."""
-    common = set.intersection(*(set(raw.accuracies[cell]) for cell in cells))
-    return {r: float(np.mean([raw.accuracies[cell][r] for cell in cells])) for r in sorted(common)}
-
-
 def effects(raw: Raw) -> Iterator[Expected]:
     if not raw.has(FILE) or not is_matched(raw):
         return
-    rows = {}
-    for place, pairs in matches(raw).items():
-        if pairs:
-            ours, theirs = (average([pair[side] for pair in pairs], raw) for side in (0, 1))
-            changes = paired(ours, theirs)
-            found = mean_interval(changes, -1, 1)
-            rows[place] = {"n": found["n"], "combinations": len(pairs), "difference": found["mean"], "sd": found["sd"]}
-            rows[place] |= {
-                "low": found["low"],
-                "high": found["high"],
-                "df": found["n"] - 1,
-                "p_value": t_test(changes),
-            }
-            rows[place]["effect_size"] = hedges_g_av(ours, theirs)
+    rows = {place: _matched(raw, pairs) for place, pairs in matches(raw).items() if pairs}
     yield from judged(FILE, {("factor", "level"): rows}, raw.margin)
+
+
+def _matched(raw: Raw, pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
+    """The mean over pairs of cells that have a common replicate."""
+    both = [(raw.accuracies[cell], raw.accuracies[other]) for cell, other in pairs]
+    common = [(x, y, sorted(x.keys() & y.keys())) for x, y in both if x.keys() & y.keys()]
+    found = mean_of_sets([{r: x[r] - y[r] for r in replicates} for x, y, replicates in common])
+    low, high = found.interval()
+    row = {"n": found.n, "combinations": len(common), "difference": found.mean, "sd": found.sd, "df": found.df}
+    row |= {"low": max(low, -1), "high": min(high, 1)}
+    lost = len(common) < len(pairs)
+    row["p_value"] = math.nan if lost or raw.untested(cell for pair in pairs for cell in pair) else found.p_value
+    ours, theirs = ([{r: own[side][r] for r in own[2]} for own in common] for side in (0, 1))
+    return row | {"effect_size": standardised(ours, theirs)}
 
 
 def judged(
@@ -71,6 +65,7 @@ def judged(
         adjusted = holm([row["p_value"] for row in rows.values()])
         for (place, row), p_adjusted in zip(rows.items(), adjusted, strict=True):
             size = size_of(row["difference"], row["low"], row["high"], row["df"], len(rows), margin)
+            size = "" if math.isnan(p_adjusted) else size  # nothing was tested
             clear = not math.isnan(p_adjusted) and p_adjusted < 0.05
             values = {**row, "p_adjusted": p_adjusted, "distinguishable": clear, "size": size}
             where = dict(zip(names, place, strict=True))

@@ -56,6 +56,12 @@ class Raw:
         return self.trials[(self.trials["status"] == "done") & self.trials["test_accuracy"].notna()]
 
     @cached_property
+    def ended(self) -> set[tuple[str, int]]:
+        """Cell and replicate of the trials that have a result or failed."""
+        own = self.trials[self.trials["status"].isin(["done", "failed"])]
+        return set(zip(own["cell"], own["replicate"], strict=True))
+
+    @cached_property
     def grid(self) -> Mapping[str, Any]:
         return dict(yaml.safe_load((self.folder / "grid.yaml").read_text(encoding="utf-8")))
 
@@ -88,6 +94,11 @@ class Raw:
         for cell, replicate, value in self.done[["cell", "replicate", name]].itertuples(index=False):
             found[cell][replicate] = value
         return found
+
+    def untested(self, cells: Iterable[str]) -> bool:
+        """Whether one of these cells has failed trials, and the grid does not state how they count."""
+        failed = set(self.trials.loc[self.trials["status"] == "failed", "cell"])
+        return self.grid.get("failures", "undecided") == "undecided" and not failed.isdisjoint(cells)
 
     @property
     def margin(self) -> float:

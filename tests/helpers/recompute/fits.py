@@ -7,7 +7,7 @@ studies with one replicate per cell, are not recomputed.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -189,6 +189,9 @@ def table(design: Design) -> dict[str, Numbers]:
     for row in rows.values():
         row["eta_squared"] = row["ss"] / base
         row["omega_squared"] = max((row["ss"] - row["df"] * _pure(design)[0]) / (base + _pure(design)[0]), 0.0)
+    if design.raw.untested(design.raw.cells):  # every row rests on all trials
+        for row in rows.values():
+            row |= dict.fromkeys({"p_value", "p_adjusted"} & row.keys(), math.nan)
     rows["error"] = {
         "ss": design.pure[0],
         "df": design.pure[1],
@@ -278,8 +281,11 @@ def main_effects(raw: Raw) -> Iterator[Expected]:
         return
     found = _effects(Design(raw))
     changes = {place: change for place, (_, change) in found.items() if change}
+    if raw.untested(raw.cells):
+        changes = {place: replace(change, p_value=math.nan) for place, change in changes.items()}
     adjusted = dict(zip(changes, holm([change.p_value for change in changes.values()]), strict=True))
-    for place, (mean, change) in found.items():
+    for place, (mean, _) in found.items():
+        change = changes.get(place)
         row: Numbers = {"n": int((raw.done[place[0]] == place[1]).sum()), "mean": mean.mean}
         row |= {"low": max(mean.low, 0.0), "high": min(mean.high, 1.0)}
         if change:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -46,17 +47,69 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+@dataclass(frozen=True)
+class Mean:
+    """The mean over matched sets of values by replicate, its standard error and degrees of freedom."""
+
+    mean: float
+    error: float
+    df: float
+    n: int  # replicates of the set with fewest
+
+    @property
+    def sd(self) -> float:
+        return self.error * math.sqrt(self.n)
+
+    @property
+    def p_value(self) -> float:
+        if not self.error > 0:
+            return 1.0 if self.error == 0 and abs(self.mean) < 1e-12 else math.nan
+        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.df))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error if self.n > 1 else math.nan
+        return self.mean - half, self.mean + half
+
+
+def mean_of_sets(sets: Sequence[Values]) -> Mean:
+    """Equal weights for the sets; replicates are clusters (Liang & Zeger 1986; Bell & McCaffrey 2002).
+
+    Replicate r contributes u_r, which is linear in the values: for each set, a matrix that subtracts the mean of the
+    set's replicates, over the number of sets and of these replicates. With complete data this is the t interval of one
+    value per replicate.
+    """
+    replicates = sorted(set().union(*sets))
+    n = min(map(len, sets), default=0)
+    mean = float(np.mean([np.mean(list(own.values())) for own in sets])) if sets else math.nan
+    if n < 2:
+        return Mean(mean, math.nan, 0, n)
+    parts, u = [], np.zeros(len(replicates))
+    for own in sets:
+        known = np.array([float(r in own) for r in replicates])
+        part = (np.diag(known) - np.outer(known, known) / known.sum()) / (len(sets) * known.sum())
+        u += part @ np.array([own.get(r, 0.0) for r in replicates])
+        parts.append(part)
+    together = np.sum(parts, axis=0)
+    covariances = (np.sum([part @ part.T for part in parts], axis=0), together @ together.T)
+    df = min(float(np.trace(one) ** 2 / np.trace(one @ one)) for one in covariances)
+    error = math.sqrt(float(u @ u) * n / (n - 1))
+    return Mean(mean, 0.0 if error < 1e-12 else error, df, n)
+
+
 def hedges_g_av(values: Values, reference: Values) -> float:
-    """Mean difference over the mean of both standard deviations, times Hedges' exact factor for 2 (n - 1)."""
+    """Of two cells, over their common replicates."""
     both = sorted(values.keys() & reference.keys())
-    if len(both) < 2:
+    sides = ([{r: own[r] for r in both}] for own in (values, reference))
+    return standardised(*sides) if both else math.nan
+
+
+def standardised(ours: Sequence[Values], theirs: Sequence[Values]) -> float:
+    """Mean difference over the mean of both standard deviations, times Hedges' exact factor for 2 (n - 1)."""
+    x, y = mean_of_sets(ours), mean_of_sets(theirs)
+    spread, df = (x.sd + y.sd) / 2, 2 * (x.n - 1)
+    if not spread > 0:
         return math.nan
-    x, y = (np.array([own[r] for r in both]) for own in (values, reference))
-    spread, df = (x.std(ddof=1) + y.std(ddof=1)) / 2, 2 * (len(both) - 1)
-    if spread < 1e-12:
-        return math.nan
-    factor = math.gamma(df / 2) / (math.sqrt(df / 2) * math.gamma((df - 1) / 2)) if df > 1 else math.nan
-    return float((x - y).mean() / spread * factor)
+    return (x.mean - y.mean) / spread * math.gamma(df / 2) / (math.sqrt(df / 2) * math.gamma((df - 1) / 2))
 
 
 def size_of(difference: float, low: float, high: float, df: float, comparisons: int, margin: float) -> str:
