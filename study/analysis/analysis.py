@@ -24,6 +24,7 @@ from study.analysis import (
     outlying,
     pretraining,
     registration,
+    registration_cost,
     search_front,
     tuned_values,
     verdicts,
@@ -175,6 +176,11 @@ class Analysis:
     def registration(self) -> str:
         """When the claims were written, as half a sentence; see `study.design.registration`."""
         return registration.sentence(self.results, verdicts.factors_of(self.results))
+
+    @cached_property
+    def registration_cost(self) -> list[str]:
+        """What it cost that claims or replicates were changed after results; see `study.analysis.registration_cost`."""
+        return registration_cost.of_report(self.results, verdicts.factors_of(self.results))
 
     @cached_property
     def claim_runs(self) -> pd.DataFrame:

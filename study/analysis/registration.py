@@ -8,15 +8,15 @@ from study.design.registration import Entry, Standing
 
 def standings(results: Results, factors: Factors) -> list[Standing]:
     """When each claim was registered."""
-    return registration.standings(_present(results, factors), results.facts.registered)
+    return registration.standings(present(results, factors), results.facts.registered)
 
 
 def sentence(results: Results, factors: Factors) -> str:
     """When the claims were written and how the replicates changed, without a full stop; empty without claims."""
-    return registration.sentence(_present(results, factors), results.facts.registered)
+    return registration.sentence(present(results, factors), results.facts.registered)
 
 
-def _present(results: Results, factors: Factors) -> Entry:
+def present(results: Results, factors: Factors) -> Entry:
     """The claims and replicates of the report, and the number of its results."""
     facts, without = results.facts, ["missing", "failed", "excluded"]  # trials on other data have a result too
     return Entry(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from study.analysis import registration_cost
 from study.cli import look_lines
 from study.cli.cell_table import cell_table
 from study.cli.notices import show_notices
@@ -41,6 +42,7 @@ MAX_NAMED = 10  # cells excluded for the same reason
 def as_json(plan: Plan) -> dict[str, Any]:
     """The plan for programs."""
     study = plan.study
+    now, entries = present(plan.state), history(study, plan.state.store)
     return {
         "notices": notices(plan.state),
         "study": study.name,
@@ -55,7 +57,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "resample": list(study.grid.resample),
         "claims": [_claim(power, judged) for power, judged in zip(plan.claims, judged_as(study), strict=True)],
         "compare": estimated_as(study),
-        "registration": sentence(present(plan.state), history(study, plan.state.store)),
+        "registration": sentence(now, entries),
+        "registration_cost": registration_cost.sentences(now, entries),
         **look_lines.as_json(plan),
         "data": how_data_are_read(study),
         "trials": len(plan.trials),
@@ -130,8 +133,11 @@ def show_claims(study: Study, lines: list[str], console: Console) -> None:
 
 def show_registration(state: StudyState, console: Console) -> None:
     """Print when the claims were registered. Raises StudyError if their record is damaged."""
-    if written := sentence(present(state), history(state.study, state.store)):
+    now, entries = present(state), history(state.study, state.store)
+    if written := sentence(now, entries):
         console.print(f"{written[0].upper()}{written[1:]}.", highlight=False)
+    if cost := registration_cost.sentences(now, entries):
+        console.print(" ".join(cost), highlight=False)
 
 
 def _claim(power: ClaimPower, judged: str) -> dict[str, Any]:

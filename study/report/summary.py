@@ -120,6 +120,12 @@ def _estimate(row: pd.Series) -> str:
     return f"{text} ({interval}, n = {row['n']}, adjusted p {p_value if p_value[0] == '<' else f'= {p_value}'})"
 
 
+def _after_results(analysis: Analysis) -> Iterator[Answer]:
+    """What it cost that claims or replicates were changed after results."""
+    if found := analysis.registration_cost:
+        yield Answer("Changed after results", " ".join(found))
+
+
 def _looks(analysis: Analysis) -> Iterator[Answer]:
     """The looks (interim analyses) of a study with adaptive replicates, and the replicates of its cells."""
     if not analysis.looks:
@@ -383,6 +389,7 @@ FINDINGS: Mapping[str, Callable[[Analysis], Iterator[Answer]]] = {
     "search": _search,
     "claims": _claims,
     "claims on data sets": data_set_findings.claims,
+    "cost of changes after results": _after_results,
     "looks": _looks,
     "failed": _failed,
     "outlying runs": _outlying,

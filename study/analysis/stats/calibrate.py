@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from study.analysis.stats import (
+    calibrate_after_results,
     calibrate_data_sets,
     calibrate_families,
     calibrate_fits,
@@ -77,6 +78,7 @@ def questions() -> Iterator[Question]:
     yield from calibrate_items.questions()
     yield from calibrate_data_sets.questions()
     yield from calibrate_families.questions()
+    yield from calibrate_after_results.questions()
 
 
 def _answer(question: Question, studies: int, seed: int, index: int) -> Answer:
