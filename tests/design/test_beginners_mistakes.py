@@ -226,7 +226,8 @@ tune:
 """
 MESSAGES = [
     "bad.yaml:3: seeds: unknown key 'seeds'; did you mean 'replicates'? Possible: study, question, baseline, factors, "
-    "design, resolution, sample, paired, only, exclude, claims, compare, replicates, tune, search, seed, resources",
+    "design, resolution, sample, paired, only, exclude, claims, compare, replicates, resample, failures, "
+    "replication, tune, search, seed, resources",
     "bad.yaml:4: zzz: unknown key 'zzz'",  # the names are above
     "bad.yaml:9: baseline.finetune.zz: unknown key 'zz'; possible: dataset, epochs, batch_size, optimizer, "
     "learning_rate, weight_decay, warmup_epochs, clip_norm, augment, train_images, precision, compile, mode, "
