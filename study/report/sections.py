@@ -17,7 +17,7 @@ from study.analysis.facts import IMPORTANCE_METHODS, FactorFacts, Origin, StudyF
 from study.analysis.failures import attempt
 from study.analysis.results import GRID_FILE
 from study.analysis.tuned_values import edge_sentences
-from study.report import claim_wording, coverage, design_notes, fit_sentences, notebook_api
+from study.report import claim_method, claim_wording, coverage, design_notes, fit_sentences, notebook_api
 from study.report.mixed_provenance import mixture, short_commit
 from study.report.notebook_api import FIGURES, Shown
 from study.report.placement import Section
@@ -193,12 +193,7 @@ def _claims(analysis: Analysis) -> Iterator[Cell]:
             f"holds, and *refuted* if it is outside.{claim_wording.registration(analysis)}"
         )
         return
-    text = (
-        "A claim is *supported* if the interval of its difference is inside the region where the claim holds, "
-        "*refuted* if it is outside, and *undecided* otherwise. P-values are Holm-adjusted over all claims, so the "
-        "probability of any false verdict in this study is at most 5 %, for claims and replicates that were written "
-        f"before any result.{claim_wording.registration(analysis)}"
-    )
+    text = " ".join(claim_method.sentences(analysis))
     if len(facts.tested_claims) < len(facts.claims):
         text += (
             " Claims on sizes and on exported models have one number per cell: they are judged by the difference "
@@ -307,6 +302,16 @@ def _edges(analysis: Analysis) -> Iterator[Cell]:
         yield Text(f"**Ranges that may be too narrow:** better values may be outside.\n\n{lines}")
 
 
+def _unfinished(analysis: Analysis) -> str:
+    counted = "Failed trials count as an accuracy of 0 in means and comparisons. The others are part of no number. "
+    nowhere = "These are not part of any number above. "
+    return (
+        f"{counted if analysis.facts.failures == 'worst' else nowhere}The next run retries failed and missing trials; "
+        "trials on other data are used only with `--accept-mixed-data`; excluded cells are excluded by the grid file, "
+        "with a reason."
+    )
+
+
 def _references(analysis: Analysis) -> Iterator[Cell]:
     yield Text(
         "Every row was copied from its source. *second-hand* marks accuracies that were taken from another work that "
@@ -405,7 +410,8 @@ def _without_commit(origin: Origin) -> str:
 SECTIONS: dict[Section, Frame] = {
     Section.ANSWER: Frame(
         "Answer",
-        "All accuracies are test accuracies, measured once per trial after all selection on validation data.",
+        "Accuracies are test accuracies unless named otherwise, measured once per trial after all selection on "
+        "validation data.",
         _answers,
         always=True,
     ),
@@ -421,11 +427,7 @@ SECTIONS: dict[Section, Frame] = {
     Section.TEST_IMAGES: Frame("Test images", _test_images),
     Section.TUNING: Frame("Tuning", _tuning, _edges),
     Section.REFERENCES: Frame(closing=_references),
-    Section.UNFINISHED: Frame(
-        "Failures and exclusions",
-        "These are not part of any number above. The next run retries failed and missing trials; trials on other data "
-        "are used only with `--accept-mixed-data`; excluded cells are excluded by the grid file, with a reason.",
-    ),
+    Section.UNFINISHED: Frame("Failures and exclusions", _unfinished),
     Section.TRIALS: Frame(
         "All trials",
         "Every number above comes from these. A key is the start of the name of the trial's folder in the store, under "

@@ -252,7 +252,9 @@ def _variance(analysis: Analysis) -> Iterator[Answer]:
     ranked = tested.sort_values("eta_squared", ascending=False, kind="stable")
     shares = [f"{row['term']} {formats.percent(row['eta_squared'])}{PERCENT}" for _, row in ranked.iterrows()]
     chance = table.loc[table["kind"] == "error", "eta_squared"].iloc[0]
-    yield Answer("Shares of variance", f"{', '.join(shares[:MOST])}; chance {formats.percent(chance)}{PERCENT}.")
+    several = analysis.data_sets
+    hard = f" The share of {several.factor} includes how hard each data set is." if several else ""
+    yield Answer("Shares of variance", f"{', '.join(shares[:MOST])}; chance {formats.percent(chance)}{PERCENT}.{hard}")
     pairs = ranked[ranked["kind"] == "interaction"]
     if pairs.empty:
         return

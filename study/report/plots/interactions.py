@@ -144,7 +144,8 @@ PLOT = Plot(
     title="Interactions",
     caption=(
         "One panel per pair of factors, the largest interaction first: least-squares mean test accuracy by the levels "
-        "of one factor, a line per level of the other, with 95 % intervals. Parallel lines: no interaction. Shown are "
+        "of one factor, a line per level of the other, with 95 % intervals, which are for comparisons as those of main "
+        "effects. Parallel lines: no interaction. Shown are "
         "interactions with p below 0.05 before Holm's correction, or the two largest if there are none; the table "
         "above has all of them. Long intervals are clipped at the frame."
     ),

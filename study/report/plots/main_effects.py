@@ -47,8 +47,10 @@ PLOT = Plot(
     title="Main effects",
     caption=(
         "Mean test accuracy at each level, with equal weights for the levels of all other factors (least-squares "
-        "means), and 95 % intervals from the error named below the analysis of variance. Open squares are the "
-        "baseline's levels. The effect of a factor with interactions depends on the levels of other factors."
+        "means), and 95 % intervals from the error named below the analysis of variance. They are for comparisons of "
+        "levels: unless that error is the variation over replicates, they leave out what all cells of a replicate have "
+        "in common. Open squares are the baseline's levels. The effect of a factor with interactions depends on the "
+        "levels of other factors."
     ),
     compute=compute,
     draw=draw,
