@@ -137,3 +137,26 @@ def test_without_predictions_all_tables_are_empty(results: Results) -> None:
     for rows in (comparisons(old, {}), by_class({}), confusions({}), hard_images(old, {})):
         assert isinstance(rows, pd.DataFrame)
         assert rows.empty
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0.2, "supported"), (0.8, "undecided"), (0.999, "refuted")])
+def test_a_claim_against_a_number_has_an_interval_for_other_images(
+    number: float, expected: str, tmp_path: Path
+) -> None:
+    """12 of 60 images are wrong in every replicate: without spread over replicates, but with one over images."""
+    claims = [
+        {"claim": "good", "kind": "greater", "metric": "test_accuracy", "cells": {"kv heads": 1}, "against": number},
+        {"claim": "better", "kind": "greater", "cells": {"kv heads": 1}},
+        {"claim": "quick", "kind": "less", "metric": "train_seconds", "cells": {"kv heads": 1}, "against": 60.0},
+    ]
+    made = collected(make_study(tmp_path, KV_HEADS, claims=claims), tmp_path / "store")
+    labels_N, right_TN = np.zeros(60, int), np.zeros((9, 60), int)
+    right_TN[:, :12] = 1
+    predicted = Predicted("ab", labels_N, (), tuple(made.trials["key"]), right_TN)
+    analysis = analyse(replace(made, predictions=(predicted,)))
+    (row,) = analysis.item_claims.to_dict("records")
+    assert (row["number"], row["n"], row["images"], row["mean"]) == (1, 3, 60, 0.8)
+    assert (row["low"], row["high"]) == item_interval(1.0 - right_TN[:3])
+    assert row["low"] < 0.8 < row["high"]
+    assert row["other_images"] == expected
+    assert analyse(made).item_claims.empty

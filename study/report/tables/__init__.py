@@ -18,6 +18,7 @@ _FILES = (
     "data_set_aggregates",
     "comparisons",
     "contrasts",
+    "item_claims",
     "image_comparisons",
     "classes",
     "confused",
