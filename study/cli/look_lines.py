@@ -19,12 +19,18 @@ def lines(plan: Plan) -> Iterator[str]:
         return
     count = len(plan.study.grid.tested_claims)
     first = f" for the first decision among {plural(count, 'claim')}" if count > 1 else ""
-    needs = ", ".join(f"the look at {look.replicates} needs |t| > {look.t:.3g}" for look in found)
+    needs = ", ".join(map(_needed, found))
     yield f"{needs}{first}; |t| is the distance of the estimate from the margin in standard errors"
     for number, power in enumerate(plan.claims, start=1):
         if power.spread and not power.decided:
             distances = ", ".join(_distance(plan, power, look) for look in found)
-            yield f"claim {number}: distance from the margin that decides it (80% interval of the SD): {distances}"
+            test = "by the paired test (80% interval of the SD)"
+            yield f"claim {number}: distance from the margin that decides it {test}: {distances}"
+
+
+def _needed(look: "LookPower") -> str:
+    pooled = f" (with a pooled error at most {look.t_pooled:.3g})" if look.t_pooled < look.t else ""
+    return f"the look at {look.replicates} needs |t| > {look.t:.3g}{pooled}"
 
 
 def _distance(plan: Plan, power: ClaimPower, look: "LookPower") -> str:
@@ -56,7 +62,13 @@ def as_json(plan: Plan) -> dict[str, Any]:
     """The looks for programs, and replicates without a decorative look; None for a fixed number of replicates."""
     found = looks(plan.study)
     rows = [
-        {"replicates": look.replicates, "t": look.t, "power": look.power, "decorative": look.is_decorative}
+        {
+            "replicates": look.replicates,
+            "t": look.t,
+            "t_pooled": look.t_pooled,
+            "power": look.power,
+            "decorative": look.is_decorative,
+        }
         for look in found
     ]
     decorative = any(look.is_decorative for look in found)
@@ -69,5 +81,5 @@ def _suggested(plan: Plan) -> str:
 
     rule = plan.study.grid.adaptive
     assert rule is not None
-    least, most = useful_schedule(rule.min, rule.max, len(plan.study.grid.tested_claims))
+    least, most = useful_schedule(rule.min, rule.max, len(plan.study.grid.tested_claims), len(plan.study.included))
     return f"{most}" if least == most else f"{{min: {least}, max: {most}, until: claims}}"

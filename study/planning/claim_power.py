@@ -159,4 +159,4 @@ def looks(study: Study) -> "list[LookPower]":
         return []
     from study.analysis.stats.look_power import look_powers
 
-    return look_powers(rule.min, rule.max, len(study.grid.tested_claims))
+    return look_powers(rule.min, rule.max, len(study.grid.tested_claims), len(study.included))

@@ -138,7 +138,9 @@ def test_the_plan_has_what_each_look_needs(tmp_path: Path) -> None:
     assert "the look at 3 needs |t| > 25.3, the look at 6 needs |t| > 4.85, the look at 12 needs |t| > " in lines
     assert "for the first decision among 2 claims" in lines
     assert 25.3 * 11.25 / 3**0.5 > 100  # points: the upper end is not printed
-    assert "claim 1: distance from the margin that decides it (80% interval of the SD): 12.5" in lines
+    assert (
+        "claim 1: distance from the margin that decides it by the paired test (80% interval of the SD): 12.5" in lines
+    )
     assert "12.54 points or more at 3, 1.70 to 22.27 points at 6" in lines
     assert (
         "the look at 3 is decorative: less than 2% power for a true difference that the look at 12 detects with 80% "

@@ -3,18 +3,24 @@
 A look decides its first claim if |t| exceeds the two-sided quantile at alpha * share / claims (`sequential`): with m
 undecided claims, Holm's correction compares the smallest p-value with a share of 1 / m. Early looks have a small share
 of alpha and few degrees of freedom, so the t that they need can be out of reach.
+
+The degrees of freedom are those of the paired test, or more where the error of all cells may be pooled (`error_choice`,
+which depends on the results). Claims with a pooled error can have a smaller adjustment than Holm's (`max_t`), so their
+t is an upper bound.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import optimize, stats  # type: ignore[import-untyped]
 
-from study.analysis.stats.power import detectable_effect, paired_power
+from study.analysis.stats.error_choice import LEAST_REPLICATES
+from study.analysis.stats.pooled_error import LEAST_CELLS, guarded_df
 from study.analysis.stats.sequential import look_schedule, look_shares
 
 REACHED = 0.02  # the least power of a look that is not decorative
+Freedom = Callable[[int], int]  # the degrees of freedom of a number of replicates
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,9 @@ class LookPower:
     """
 
     replicates: int
-    t: float  # |t| above which the first claim is decided
-    power: float
+    t: float  # |t| of the paired test above which the first claim is decided
+    t_pooled: float  # the same with the error of all cells, at most; equal if this look cannot pool it
+    power: float  # of the more powerful of both
 
     @property
     def is_decorative(self) -> bool:
@@ -35,33 +42,63 @@ class LookPower:
         return self.power < REACHED
 
     def distance(self, sd: float) -> float:
-        """How far an estimate must be from the margin to be decided, at this standard deviation of the differences."""
+        """How far an estimate must be from the margin for the paired test, at this SD of the differences."""
         return self.t * sd / math.sqrt(self.replicates)
 
 
-def look_powers(least: int, most: int, claims: int, alpha: float = 0.05) -> list[LookPower]:
+def look_powers(least: int, most: int, claims: int, cells: int = 2, alpha: float = 0.05) -> list[LookPower]:
     """The looks of `replicates: {min: least, max: most}` with this number of claims that are judged over replicates.
 
     Raises StudyError for an invalid number of replicates.
     """
     schedule = look_schedule(least, most)
     levels = [alpha * share / claims for share in look_shares(schedule)]
-    effect = detectable_effect(most, 1.0, alpha=levels[-1])
+
+    def pooled(n: int) -> int:
+        return guarded_df(n, cells) if n >= LEAST_REPLICATES and cells >= LEAST_CELLS else _paired(n)
+
+    effects = {df: _effect(most, df(most), levels[-1]) for df in (_paired, pooled)}
     return [
-        LookPower(n, float(stats.t.isf(level / 2, n - 1)), paired_power(n, effect, 1.0, level))
+        LookPower(
+            n,
+            _critical(_paired(n), level),
+            _critical(pooled(n), level),
+            max(_power(n, df(n), effect, level) for df, effect in effects.items()),
+        )
         for n, level in zip(schedule, levels, strict=True)
     ]
 
 
-def useful_schedule(least: int, most: int, claims: int, alpha: float = 0.05) -> tuple[int, int]:
+def useful_schedule(least: int, most: int, claims: int, cells: int = 2, alpha: float = 0.05) -> tuple[int, int]:
     """The smallest `min` from `least` on with which no look is decorative, and `most`; equal if only the last look is
     not.
     """
-    return next(_useful(least, most, claims, alpha)), most
+    return next(_useful(least, most, claims, cells, alpha)), most
 
 
-def _useful(least: int, most: int, claims: int, alpha: float) -> Iterator[int]:
+def _useful(least: int, most: int, claims: int, cells: int, alpha: float) -> Iterator[int]:
     for start in range(least, most):
-        if not any(look.is_decorative for look in look_powers(start, most, claims, alpha)):
+        if not any(look.is_decorative for look in look_powers(start, most, claims, cells, alpha)):
             yield start
     yield most
+
+
+def _paired(n: int) -> int:
+    return n - 1
+
+
+def _critical(df: int, level: float) -> float:
+    return float(stats.t.isf(level / 2, df))
+
+
+def _power(n: int, df: int, effect: float, level: float) -> float:
+    """Of a t-test for an effect in standard deviations of the difference; noncentral t."""
+    return float(stats.nct.sf(_critical(df, level), df, effect * math.sqrt(n)))
+
+
+def _effect(n: int, df: int, level: float) -> float:
+    """The effect that is detected with 80 % power."""
+    enough = (_critical(df, level) + 3.0) / math.sqrt(n)
+    while _power(n, df, enough, level) < 0.8:
+        enough *= 2
+    return float(optimize.brentq(lambda effect: _power(n, df, effect, level) - 0.8, 0.0, enough))

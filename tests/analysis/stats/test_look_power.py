@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from study.analysis.stats.look_power import look_powers, useful_schedule
 
@@ -18,6 +19,21 @@ def test_the_t_that_each_look_needs() -> None:
     assert first.distance(0.01) == pytest.approx(29.2 * 0.01 / 3**0.5, rel=2e-3)
     assert (first.replicates, last.replicates) == (3, 8)
     assert (first.is_decorative, last.is_decorative) == (True, False)
+
+
+def test_a_pooled_error_needs_a_smaller_t_from_four_replicates_on() -> None:
+    """Seven cells: at 8 replicates 7 * 6 = 42 degrees of freedom instead of 7; at 3 replicates no error is pooled."""
+    first, last = look_powers(3, 8, claims=6, cells=7)
+    assert first.t_pooled == first.t
+    level = 0.05 * (1 - (3 / 8) ** 2) / 6
+    assert last.t_pooled == pytest.approx(stats.t.isf(level / 2, 42))
+    assert last.t == pytest.approx(stats.t.isf(level / 2, 7))
+    assert first.is_decorative
+
+
+def test_the_power_of_a_last_look_is_80_percent() -> None:
+    for cells in (2, 7):
+        assert look_powers(3, 8, claims=6, cells=cells)[-1].power == pytest.approx(0.8)
 
 
 def test_the_power_of_a_look_agrees_with_a_simulation() -> None:
