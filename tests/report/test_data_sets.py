@@ -102,6 +102,7 @@ def test_a_study_that_only_changes_the_data_set_compares_nothing(tmp_path: Path)
     assert "not compared across data sets" in next(text for about, text in found.items() if "changes" in about)
     assert found["Data sets"] == "3 (digits, mnist, fashion), set by images; cells are compared within each."
     assert "Mean ranks over data sets" not in found
+    assert "Nothing to draw yet" not in written(analysis)
 
 
 def test_the_report_has_the_tables_the_figure_and_their_files(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from study.analysis.stats.adjust import holm
 from study.analysis.stats.aggregates import Aggregate, interquartile_mean, probability_of_improvement
 from study.analysis.stats.question import INFINITY, Floats, Question
 from study.analysis.stats.ranks import critical_difference, friedman, permutation_p_value
+from study.analysis.stats.sequential import look_schedule, look_shares
 
 APART = 0.5  # SDs between neighbouring methods, where they differ
 HARDER = 5.0  # SDs between neighbouring data sets
@@ -46,6 +47,8 @@ def questions() -> Iterator[Question]:
         setting = f"5 claims on {data_sets} data sets with spreads from 1 to 4, no effects, n = 5"
         hits = partial(_any_false, data_sets)
         yield Question("a study has a false verdict on a single data set", setting, 1, hits, high=0.05)
+    setting = "1 claim on 3 data sets with spreads from 1 to 4, no effects, looks at 3, 6, 10"
+    yield Question("a study has a false verdict on a single data set", setting, 1, _any_false_after_looks, high=0.05)
 
 
 def _ranks(
@@ -109,6 +112,25 @@ def _any_false(data_sets: int, studies: int, rng: np.random.Generator) -> Floats
     spread_N = np.linspace(1, 4, data_sets)
     runs_SRNK = rng.standard_normal((studies, 5, data_sets, 6)) * spread_N[:, None]
     differences = runs_SRNK[..., 1:] - runs_SRNK[..., :1]
-    t = differences.mean(axis=1) / (differences.std(axis=1, ddof=1) / math.sqrt(5))
-    p_values = 2 * stats.t.sf(np.abs(t), 4)
+    p_values = _p_values(differences)
     return np.asarray((holm(p_values.reshape(studies, -1)) <= 0.05).any(axis=1), dtype=np.float64)
+
+
+def _any_false_after_looks(studies: int, rng: np.random.Generator) -> Floats:
+    """Replicates are added until the claim over all data sets is decided; the rows use the replicates of that look."""
+    differences_SRN = rng.standard_normal((studies, 10, 3)) * np.linspace(1, 4, 3)
+    false_S, is_open_S = np.zeros(studies), np.ones(studies, dtype=np.bool_)
+    for n, share in zip(schedule := look_schedule(3, 10), look_shares(schedule), strict=True):
+        own = differences_SRN[:, :n]
+        ends_S = is_open_S & ((_p_values(own.mean(axis=2)) / share <= 0.05) | (n == schedule[-1]))
+        adjusted_SN = holm(_p_values(own) / share)
+        false_S[ends_S] = (adjusted_SN.min(axis=1) <= 0.05)[ends_S]
+        is_open_S &= ~ends_S
+    return false_S
+
+
+def _p_values(differences_SR: Floats) -> Floats:
+    """Of the t-test over replicates, the second axis."""
+    n = differences_SR.shape[1]
+    t = differences_SR.mean(axis=1) / (differences_SR.std(axis=1, ddof=1) / math.sqrt(n))
+    return np.asarray(2 * stats.t.sf(np.abs(t), n - 1))

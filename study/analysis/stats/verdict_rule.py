@@ -3,7 +3,8 @@
 One rule for all kinds. A claim states that a true difference d is in a region (`study.design.claim_kinds`). The
 replicates give an interval for d. The claim is *supported* if the interval is entirely inside the region, *refuted* if
 it is entirely outside, and *undecided* otherwise. So a verdict can only be false if the interval does not contain d,
-which happens in at most a share alpha of all studies, for every kind, margin and true difference.
+which happens in at most a share alpha of all studies with roughly normal results, for every kind, margin and true
+difference.
 
 The p-value of a claim is the alpha at which its 1 - alpha interval just decides it. For `greater`, `less` and
 `interaction` with margin 0 it is the two-sided p-value of the t-test. With a margin it is twice the p-value of the

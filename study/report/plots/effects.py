@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from study.analysis.analysis import Analysis
+from study.analysis.effects import matches
 from study.report.placement import Section
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE
@@ -52,7 +53,7 @@ PLOT = Plot(
         "the axis; the numbers are on the right."
     ),
     compute=compute,
-    expected=lambda facts: bool(facts.factors),
+    expected=lambda facts: bool(matches(facts)),
     draw=draw,
     intervals=True,
 )

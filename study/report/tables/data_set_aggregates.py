@@ -26,7 +26,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
         "Better than the baseline: the probability that a run has a higher test accuracy than a run of the baseline "
         "on the same data set, averaged over data sets; ties count half. n: replicates that the method has on every "
         "data set. In brackets: 95 % intervals by stratified bootstrap (Agarwal et al. 2021, arXiv 2108.13264), from "
-        "n = 3 on. Replicates are drawn within each data set; the data sets are fixed. With fewer than ten replicates "
+        "n = 3 on. Replicates are drawn within each data set; the data sets are fixed. With few replicates "
         "these intervals are too narrow: reports/calibration/calibration.md of the project has their measured "
         "coverage.",
     )
