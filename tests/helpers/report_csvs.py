@@ -20,5 +20,7 @@ def write_csvs(results: Results, folder: Path) -> Path:
         if len(frame := plot.compute(analysis)):
             build._write_csv(frame, folder / "figures" / f"{name}.csv")
     (folder / build.GRID_FILE).write_text(results.grid, encoding="utf-8")
+    if results.predictions:
+        (folder / build.PREDICTIONS_FILE).write_bytes(build.encode(results.predictions))
     assert warnings == []
     return folder

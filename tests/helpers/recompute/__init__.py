@@ -9,17 +9,23 @@ should contain. `check` compares. From derived files themselves only texts are t
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from helpers.recompute import cells, claims, curves, effects, fits
+from helpers.recompute import cells, claims, curves, effects, fits, images
 from helpers.recompute.files import Difference, Expected, Raw, differences
 
 THEMES: Mapping[str, Callable[[Raw], Iterator[Expected]]] = {
     "cells": cells.cells,
+    "outlying runs": cells.outlying,
+    "intervals over images": images.intervals,
+    "comparisons by image": images.comparisons,
+    "classes": images.classes,
+    "hard images": images.hard_images,
     "parameters": cells.parameters,
     "pretraining": cells.pretraining,
     "effects": effects.effects,
     "adding": effects.adding,
     "claims": claims.claims,
     "claim runs": claims.claim_runs,
+    "budgets": claims.budgets,
     "curves": curves.curves,
     "expert load": curves.expert_load,
     "analysis of variance": fits.anova,

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 from helpers.recompute.files import Expected, Raw
 from helpers.recompute.formulas import hedges_g_av, holm, mean_interval, paired, t_test
 
 FILE, PARAMETERS, PRETRAINING = "cells.csv", "figures/parameters.csv", "figures/pretraining.csv"
+OUTLYING = "outlying.csv"
 SIZES, MEANS = ("params", "params_active", "macs", "macs_active"), ("val_accuracy", "train_seconds", "pretrain_seconds")
 
 
@@ -49,6 +51,22 @@ def _difference(raw: Raw, cell: str, reference: str) -> dict[str, float]:
     }
 
 
+def outlying(raw: Raw) -> Iterator[Expected]:
+    """Runs beyond 6 pooled MADs from the median of their cell; of each cell, the smallest deviation is left out."""
+    if not raw.has(OUTLYING):
+        return
+    known = {cell: own for cell, own in raw.done.groupby("cell") if len(own) > 2}
+    off = {cell: own["test_accuracy"] - own["test_accuracy"].median() for cell, own in known.items()}
+    mad = np.median(np.concatenate([np.sort(np.abs(own))[1:] for own in off.values()]))
+    for cell, own in known.items():
+        for at, distance in (off[cell] / (1.4826 * mad)).items():
+            if abs(distance) > 6:
+                place = {"cell": cell, "replicate": own.loc[at, "replicate"]}
+                row = {"test_accuracy": own.loc[at, "test_accuracy"], "median": own["test_accuracy"].median()}
+                row |= {"distance": distance, "key": own.loc[at, "key"]}
+                yield from (Expected(OUTLYING, place, name, value) for name, value in row.items())
+
+
 def _front(raw: Raw, table: pd.DataFrame) -> set[str]:
     """By validation accuracy, within a data set: no other cell has at most the parameters and a higher accuracy, or
     fewer parameters and at least the accuracy."""
@@ -82,18 +100,17 @@ def pretraining(raw: Raw) -> Iterator[Expected]:
     """Cells that differ in their pre-training, by group; which cells these are is taken from the file."""
     if not raw.has(PRETRAINING):
         return
-    rows, p_values = [], []
+    rows = []
     for _, row in raw.derived(PRETRAINING).iterrows():
         own, other = raw.accuracies[row["cell"]], raw.accuracies[row["reference"]] if row["reference"] else {}
-        changes = paired(own, other) if row["reference"] != row["cell"] else []
+        compared = row["reference"] not in ("", row["cell"])
+        changes = paired(own, other) if compared else []
         found = mean_interval(changes, -1, 1)
         values = {name: value for name, value in mean_interval(list(own.values()), 0, 1).items() if name != "sd"}
         values |= {"pairs": found["n"], "difference": found["mean"], "p_value": t_test(changes)}
         values |= {"difference_low": found["low"], "difference_high": found["high"]}
-        rows.append(({"group": row["group"], "cell": row["cell"]}, values))
-        p_values.append(values["p_value"])
-    known = [p for p in p_values if not math.isnan(p)]
-    adjusted = iter(holm(known))
-    for (place, values), p_value in zip(rows, p_values, strict=True):
-        values["p_adjusted"] = math.nan if math.isnan(p_value) else next(adjusted)
+        rows.append(({"group": row["group"], "cell": row["cell"]}, values, compared))
+    adjusted = iter(holm([values["p_value"] for _, values, compared in rows if compared]))
+    for place, values, compared in rows:
+        values["p_adjusted"] = next(adjusted) if compared else math.nan
         yield from (Expected(PRETRAINING, place, name, value) for name, value in values.items())

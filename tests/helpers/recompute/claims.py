@@ -11,7 +11,8 @@ from helpers.recompute.files import RELATIVE, Expected, Raw
 from helpers.recompute.formulas import holm, largest_t, mean_of_sets, pooled_variances
 from scipy import stats
 
-FILE, RUNS, FIGURE = "claims.csv", "claim_runs.csv", "figures/claims.csv"
+FILE, RUNS, FIGURE, BUDGETS = "claims.csv", "claim_runs.csv", "figures/claims.csv", "budgets.csv"
+SIZES = ("params", "params_active", "macs")
 REGIONS = {  # by kind and margin: where the claim holds, and whether between these ends or beyond them
     "greater": lambda margin: (margin, math.inf, True),
     "less": lambda margin: (-math.inf, -margin, True),
@@ -224,3 +225,19 @@ def claim_runs(raw: Raw) -> Iterator[Expected]:
         trial = trials.loc[row["key"]]
         yield Expected(RUNS, place, "value", float(trial[row["metric"]]))
         yield from (Expected(RUNS, place, name, str(trial[name])) for name in ("cell", "replicate", "run_id"))
+
+
+def budgets(raw: Raw) -> Iterator[Expected]:
+    """Sizes of each cell, and means over the cells on both sides of a claim."""
+    if not raw.has(BUDGETS):
+        return
+    sizes = {cell: own[list(SIZES)].iloc[0] for cell, own in raw.done.groupby("cell", sort=False)}
+    for cell, own in sizes.items():
+        yield from (Expected(BUDGETS, {"claim": "", "cell": cell}, name, own[name]) for name in SIZES)
+    for number, claim in enumerate(raw.grid.get("claims", ()), start=1):
+        cells = [pair for group in groups_of(raw, claim) for pair in group]
+        for side, sign in (("cells", 1), ("against", -1)):
+            own = [sizes[cell] for other, cell in cells if other == sign]
+            for name in SIZES if own else ():
+                mean = float(np.mean([one[name] for one in own]))
+                yield Expected(BUDGETS, {"claim": number, "side": side}, name, mean)
