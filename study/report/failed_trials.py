@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from study.analysis.analysis import Analysis
 from study.analysis.exact_values import names_of
+from study.analysis.facts import StudyFacts
 from study.analysis.stats.failed import Failed
 from study.design.failures import FailureRule
 from study.utils.text import plural
@@ -14,6 +15,15 @@ COUNT: dict[FailureRule, str] = {
     "worst": "Each counts with the worst value of the metric, an accuracy of 0 (failures: worst).",
     "exclude": "They are excluded: differences are those of the runs that finished (failures: exclude).",
 }
+METHOD: dict[FailureRule, str] = {
+    "undecided": "what they are part of gets no verdict and no test",
+    "worst": "each counts with the worst value of the metric, 0 for an accuracy",
+    "exclude": "they are excluded, so results are about runs that finish",
+}
+CONDITION = (
+    "All verdicts and intervals are about runs that vary as those of the study did: a rare collapse that no replicate "
+    "had is not covered."
+)
 
 
 def sentences(analysis: Analysis) -> str:
@@ -21,6 +31,11 @@ def sentences(analysis: Analysis) -> str:
     failed = list(analysis.results.failed.values())
     now = [f"{_listed(failed)}. {COUNT[analysis.facts.failures]}"] if failed else []
     return " ".join([*now, *_retried(analysis)])
+
+
+def method(facts: StudyFacts) -> str:
+    """How failed replicates count in the study, and what all verdicts are conditional on."""
+    return f"Failed replicates: {METHOD[facts.failures]} (failures: {facts.failures}). {CONDITION}"
 
 
 def _retried(analysis: Analysis) -> Iterator[str]:

@@ -8,8 +8,8 @@ from study.utils.text import plural
 
 MOST = 4  # runs listed one by one
 CONDITION = (
-    "Verdicts and intervals hold for runs that vary as these did: if rare runs collapse, a study of few replicates "
-    "mostly has none, and its interval does not include what they would change."
+    "They count in all means and verdicts. Rare collapses widen the intervals of studies that have one, and most "
+    "studies of few replicates have none."
 )
 
 

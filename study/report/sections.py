@@ -17,7 +17,7 @@ from study.analysis.facts import IMPORTANCE_METHODS, FactorFacts, Origin, StudyF
 from study.analysis.failures import attempt
 from study.analysis.results import GRID_FILE
 from study.analysis.tuned_values import edge_sentences
-from study.report import claim_method, claim_wording, coverage, design_notes, fit_sentences, notebook_api
+from study.report import claim_method, claim_wording, coverage, design_notes, failed_trials, fit_sentences, notebook_api
 from study.report.mixed_provenance import mixture, short_commit
 from study.report.notebook_api import FIGURES, Shown
 from study.report.placement import Section
@@ -324,7 +324,13 @@ def _factors(analysis: Analysis) -> str:
     rows = [_factor_line(factor) for factor in facts.factors]
     listed = ["Factors and their levels, the baseline level first:\n\n" + "\n".join(rows)] if rows else []
     design, *notes = design_notes.paragraphs(facts)
-    return "\n\n".join([design, *listed, *notes, *_coverage(facts), *_data(facts)])
+    return "\n\n".join([design, *listed, *notes, *_coverage(facts), *_failures(facts), *_data(facts)])
+
+
+def _failures(facts: StudyFacts) -> Iterator[str]:
+    """How failed replicates count, and which runs verdicts are conditional on; nothing for a search."""
+    if facts.tuning is None or not facts.tuning.searches:
+        yield escape.markdown(failed_trials.method(facts))
 
 
 def _data(facts: StudyFacts) -> Iterator[str]:

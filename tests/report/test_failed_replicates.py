@@ -84,6 +84,7 @@ def test_a_report_shows_the_failures_from_its_own_folder(tmp_path: Path) -> None
     report = build(with_failures(tmp_path, failures="exclude").results, tmp_path / "report")
     assert json.loads((report.folder / "study.json").read_text())["failures"] == "exclude"
     page = report.html.read_text(encoding="utf-8")
+    assert "they are excluded, so results are about runs that finish (failures: exclude). All verdicts" in page
     assert f"3 of 5 replicates of {CELL} failed" in page
     assert "| failed |" in (report.folder / "table.md").read_text(encoding="utf-8")
 

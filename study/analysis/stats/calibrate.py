@@ -21,6 +21,7 @@ import pandas as pd
 from study.analysis.stats import (
     calibrate_after_results,
     calibrate_data_sets,
+    calibrate_failures,
     calibrate_families,
     calibrate_fits,
     calibrate_items,
@@ -79,6 +80,7 @@ def questions() -> Iterator[Question]:
     yield from calibrate_data_sets.questions()
     yield from calibrate_families.questions()
     yield from calibrate_after_results.questions()
+    yield from calibrate_failures.questions()
 
 
 def _answer(question: Question, studies: int, seed: int, index: int) -> Answer:
