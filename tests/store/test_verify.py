@@ -51,6 +51,15 @@ def test_intact_stages_pass(study: Study, store: Store) -> None:
     assert shown(study, store) == (0, "4/4 stages passed verification, 8 not run yet\n")
 
 
+def test_predictions_of_real_trainings_reach_the_report_and_give_its_accuracies(study: Study, store: Store) -> None:
+    results = collect(study, store)
+    (predicted,) = results.predictions
+    accuracies = results.done.set_index("key")["test_accuracy"]
+    shares = (predicted.predicted_TN == predicted.labels_N).mean(axis=1)
+    assert set(predicted.keys) == set(accuracies.index)
+    assert shares == pytest.approx(accuracies[list(predicted.keys)].to_numpy(), abs=1e-12)
+
+
 @pytest.mark.parametrize("name", ["stage.json", "result.json", "config.json", WEIGHTS, PREDICTIONS, "checksums.json"])
 def test_every_file_is_checked(study: Study, store: Store, name: str) -> None:
     stage = unique_stages(expand(study))[1]
