@@ -17,9 +17,11 @@ RULE = (
 )
 PROMISE = (
     "The probability that any verdict of this study is false is then at most 5 %, if claims and replicates were "
-    "written before any result, and if results vary roughly normally over replicates. It can be higher for strongly "
-    "skewed results. A verdict is about the mean over all possible replicates, so about the sources of chance that "
-    "differ between them, and not about other test images or other data unless replicates draw these anew."
+    "written before any result, and if results vary roughly normally over replicates, or are skewed with the same "
+    "spread in all cells. With strongly skewed (lognormal) results whose spread differs 25-fold between cells, 17 to "
+    "34 % of simulated studies had a false verdict. A verdict is about the mean over all possible replicates, so about "
+    "the sources of chance that differ between them, and not about other test images or other data unless replicates "
+    "draw these anew."
 )
 
 

@@ -20,7 +20,7 @@ def method(analysis: Analysis) -> str:
     """How the claims were judged: by which intervals and p-values, if any has them."""
     if not analysis.facts.tested_claims:
         return "judged by the difference itself, without interval"
-    return f"{intervals(analysis)}, {adjustment(analysis.facts)}"
+    return f"{intervals(analysis)}, {kind_of_error(analysis)}; {adjustment(analysis.facts)}"
 
 
 def intervals(analysis: Analysis) -> str:
@@ -32,12 +32,20 @@ def intervals(analysis: Analysis) -> str:
     return "95 % intervals"
 
 
+def kind_of_error(analysis: Analysis) -> str:
+    """The error of the claims' intervals, as half a sentence."""
+    used = set(analysis.verdicts["error"]) - {""}
+    if used == {"pooled"}:
+        return "with the error of all cells"
+    return "paired by replicate" if "pooled" not in used else "with the error in column 'error'"
+
+
 def adjustment(facts: StudyFacts) -> str:
-    """What p-values are paired by and adjusted for."""
+    """What p-values are adjusted for."""
     looks = " and looks" if facts.replicates_until else ""
     exact = len(facts.claims) - len(facts.tested_claims)
     others = " that have one; the others are judged by the difference itself" if exact else ""
-    return f"paired by replicate; p-values adjusted for all claims{looks}{others}"
+    return f"p-values adjusted for all claims{looks}{others}"
 
 
 def replicates(row: pd.Series) -> str:

@@ -10,6 +10,7 @@ from study.design.study import Trial
 from study.report import Analysis
 from study.report.claim_method import PROMISE, sentences
 from study.report.sections import outline
+from study.report.tables import TABLES
 
 CLAIMS = [{"claim": f"{n} heads are better", "kind": "greater", "cells": {"kv heads": n}} for n in (1, 4)]
 
@@ -53,3 +54,15 @@ def test_failures_that_count_are_not_said_to_be_left_out(rule: str, text: str, t
     analysis = analysed(make_study(tmp_path, KV_HEADS, failures=rule), tmp_path / "store")
     analysis.results.trials.loc[0, ["status", "test_accuracy"]] = ["failed", None]
     assert any(text in cell.written for cell in outline(analysis))
+
+
+@pytest.mark.parametrize(("replicates", "kind"), [(3, "paired by replicate"), (6, "with the error of all cells")])
+def test_the_table_of_claims_has_the_error_and_its_degrees_of_freedom(
+    replicates: int, kind: str, tmp_path: Path
+) -> None:
+    """Three cells of n replicates: (n - 1) * 2 degrees of freedom if pooled, n - 1 if paired."""
+    analysis = study_of(tmp_path, replicates)
+    table = TABLES["claims"].write(analysis, analysis.verdicts)
+    error = next(column for column in table.columns if column.title == "error")
+    assert set(error.values) == {"pooled, 10 df" if replicates == 6 else "paired, 2 df"}
+    assert kind in table.caption

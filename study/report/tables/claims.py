@@ -28,14 +28,21 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             *columns.verdicts(rows, Unit.signed_with),
             Column.text("holds if", [claim_wording.region(row) for _, row in rows.iterrows()]),
             Column.of("p, adjusted", formats.p_value, rows["p_adjusted"]),
+            Column.text("error", [_error(row) for _, row in rows.iterrows()]),
             Column("n", [claim_wording.replicates(row) for _, row in rows.iterrows()]),
             Column.of("sets", str, rows["sets"]),
             *([Column.text("given, cells compared with against", given)] if any(given) else []),
             Column.text("note", rows["note"]),
         ),
-        f"{analysis.facts.study}: verdicts on the claims of the grid, {method}; n: replicates; sets: matched sets of "
-        f"cells averaged over.{claim_wording.registration(analysis)}{runs}{GIVEN if any(given) else ''}",
+        f"{analysis.facts.study}: verdicts on the claims of the grid, {method}; error: its kind and "
+        "degrees of freedom; n: replicates; sets: matched sets of cells averaged over."
+        f"{claim_wording.registration(analysis)}{runs}{GIVEN if any(given) else ''}",
     )
+
+
+def _error(row: pd.Series) -> str:
+    """As in: pooled, 12 df."""
+    return f"{row['error']}, {formats.short(row['df'])} df" if row["error"] and row["df"] > 0 else formats.NONE
 
 
 TABLE = ReportTable(Section.ANSWER, lambda analysis: analysis.verdicts, write, files=("claims.md",))
