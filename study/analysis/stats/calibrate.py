@@ -25,6 +25,7 @@ from study.analysis.stats import (
     calibrate_families,
     calibrate_fits,
     calibrate_items,
+    calibrate_reports,
     calibrate_resampling,
 )
 from study.analysis.stats.bootstrap import bootstrap_interval
@@ -79,6 +80,7 @@ def questions() -> Iterator[Question]:
     yield from calibrate_items.questions()
     yield from calibrate_data_sets.questions()
     yield from calibrate_families.questions()
+    yield from calibrate_reports.questions()
     yield from calibrate_after_results.questions()
     yield from calibrate_failures.questions()
 
@@ -167,7 +169,7 @@ def scenarios(least: int, most: int) -> Iterator[Scenario]:
     yield make("7 claims, no effects, unequal spread", [0.0] * 7, none, sd=(1.0, *np.geomspace(0.25, 4, 7)))
     yield make("7 claims, no effects, skewed", [0.0] * 7, none, noise=skewed)
     yield make("7 claims, no effects, heavy tails", [0.0] * 7, none, noise=heavy)
-    yield make("7 claims, no effects, 360 test images", [0.0] * 7, none, sd=0.01, shared_sd=0.01, step=1 / 360)
+    yield make("7 claims, no effects, 451 test images", [0.0] * 7, none, sd=0.01, shared_sd=0.01, step=1 / 451)
     yield make("7 claims, 4 large effects", [30.0, -30.0, 30.0, 30.0, 0.0, 0.0, 0.0], none)
     margins = [
         *(claim(kind, i, margin=1.0) for i, kind in enumerate(("equivalent", "non_inferior", "greater", "less"), 1)),
