@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NAME_LINES = 6
 STYLES = {"supported": (BLUE, "o", True), "refuted": (VERMILLION, "s", True), "undecided": (BLACK, "o", False)}
 CAPTION = (
-    "Each dot is a claim's difference with its interval, paired by replicate; the claim holds in the shaded region "
+    "Each dot is a claim's difference with its interval; the claim holds in the shaded region "
     "of its row. Intervals are for each claim alone; verdicts are adjusted for all claims, so a claim can be "
     "undecided although its interval is inside or outside the region. Filled blue circles: supported, the interval "
     "is inside. Red squares: refuted, it is outside. Open circles: undecided. Arrows, and whiskers that end at the "
