@@ -260,7 +260,7 @@ TUNING = [
      "tune.parameters.learning_rate",
      "unknown field learning_rate; did you mean 'finetune.learning_rate' or 'pretrain.learning_rate'?"),
     (CLAIM, "tune: {trials: 2}\nstudy:", 1, "tune.trials",
-     "did you mean 'budget'? Possible: budget, parameters, warm_start, parallel"),
+     "did you mean 'budget'? Possible: budget, parameters, seeds, warm_start, parallel"),
     (CLAIM, f"{TUNE}, early_stopping: true}}\nstudy:", 1, "tune.early_stopping", "which biases the effects of factors"),
     (CLAIM, "early_stopping: asha\nstudy:", 1, "early_stopping", "trials would be compared after few epochs"),
     (CLAIM, "search: {budget: 9}\nstudy:", 1, "search.budget", "did you mean 'trials'?"),

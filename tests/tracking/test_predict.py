@@ -85,7 +85,8 @@ def test_the_accuracy_on_the_files_of_the_test_split(
     store, stage, data = trained(tmp_path, monkeypatch, kind, channels)
     model = study.load(stage.key, store=str(store.root))
     files = sorted((data / "test").glob("*/*"))
-    seen = prepare(stage.settings.recipe, stage.settings.encoder, torch.device("cpu")).test
+    prepared = prepare(stage.settings.recipe, stage.settings.encoder, torch.device("cpu"))
+    seen = prepared.fitted(prepared.dataset.test)
     assert torch.equal(model.prepare(files), seen.images)
     hits = [found.label == file.parent.name for found, file in zip(model.predict(files), files, strict=True)]
     stored = json.loads((store.root / "finetune" / stage.key / "result.json").read_text())["metrics"]["test_accuracy"]

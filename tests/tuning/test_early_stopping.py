@@ -257,7 +257,7 @@ def test_its_report_counts_them(search: FinishedSearch) -> None:
     text = " ".join(cell.source for cell in outline(analyse(results)) if isinstance(cell, Text))
     assert f"stopped: {', '.join(counts)}. Which trials are stopped depends on the order" in text
     (answer,) = (answer for answer in answers(analyse(results)) if answer.about == "Search")
-    assert f"and {len(stopped)} stopped early; the best: trial" in answer.text
+    assert f"and {len(stopped)} stopped early; the best, selected on validation data: trial" in answer.text
 
 
 def test_a_duplicate_of_a_stopped_trial_ends_the_same_way(grid: Writer, tmp_path: Path) -> None:
