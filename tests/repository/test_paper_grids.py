@@ -54,7 +54,7 @@ def test_the_small_grid_runs_to_verdicts(tmp_path: Path) -> None:
     """With one epoch and two to three replicates, all cells train and every claim has a verdict."""
     text = (
         PAPER.read_text()
-        .replace("{min: 3, max: 8", "{min: 2, max: 3")
+        .replace("{min: 4, max: 8", "{min: 2, max: 3")
         .replace("pretrain.epochs: 6", "pretrain.epochs: 1")
     )
     for written in ("epochs: 26", "epochs: 30"):
