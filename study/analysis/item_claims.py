@@ -21,6 +21,8 @@ COLUMNS = ["number", "claim", "n", "images", "mean", "low", "high", "other_image
 def item_claims(results: Results, contrasts: list[Contrast[Labels]], found: Items) -> pd.DataFrame:
     """One row per such claim whose cells have predictions; accuracies are shares from 0 to 1.
 
+    A claim that failed or missing replicates leave without a test is left out.
+
     number, claim     as in the table of claims
     n, images         replicates and test images
     mean, low, high   accuracy with its 95 % interval over replicates and images, for this claim alone
@@ -29,7 +31,7 @@ def item_claims(results: Results, contrasts: list[Contrast[Labels]], found: Item
     tested = [(number, claim) for number, claim in enumerate(results.facts.claims, start=1) if claim.by_replicate]
     rows = []
     for (number, claim), contrast in zip(tested, contrasts, strict=True):
-        if claim.metric != "test_accuracy" or not isinstance(claim.against, float):
+        if claim.metric != "test_accuracy" or not isinstance(claim.against, float) or contrast.obstacle:
             continue
         shares_RN = _shares(results, contrast, found)
         if shares_RN is None or len(shares_RN) < 2:

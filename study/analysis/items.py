@@ -14,13 +14,14 @@ from study.analysis.data_sets import references
 from study.analysis.predictions import Classes, Predicted
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
+from study.analysis.stats.failed import note
 from study.analysis.stats.intervals import Floats
 from study.analysis.stats.items import item_difference, item_interval
 from study.utils.text import plural
 
 COMPARED = [
     *("cell", "reference", "n", "images", "gained", "lost", "by_replicate"),
-    *("difference", "low", "high", "p_value", "p_adjusted"),
+    *("difference", "low", "high", "p_value", "p_adjusted", "note"),
 ]
 
 
@@ -51,17 +52,24 @@ Items = Mapping[str, CellPredictions]  # by cell
 
 
 def by_cell(results: Results) -> Items:
-    """The predictions of each cell whose finished trials all have them, on the same test images."""
+    """The predictions of each cell whose finished trials all have them, on the same test images.
+
+    A cell with failed trials that count as an accuracy of 0 is left out: these have no predictions.
+    """
     places = {key: (own, row) for own in results.predictions for row, key in enumerate(own.keys)}
     found: dict[str, CellPredictions] = {}
     for cell, trials in results.done.groupby("cell", sort=False):
         stored = [places.get(key) for key in trials["key"]]
         splits = {id(place[0]) if place else None for place in stored}
-        if len(splits) != 1 or None in splits:
+        if len(splits) != 1 or None in splits or _counts_failed(results, str(cell)):
             continue
         images, rows = stored[0][0], [place[1] for place in stored if place]  # type: ignore[index]
         found[str(cell)] = CellPredictions(images, tuple(map(int, trials["replicate"])), images.predicted_TN[rows])
     return found
+
+
+def _counts_failed(results: Results, cell: str) -> bool:
+    return results.facts.failures == "worst" and cell in results.failed
 
 
 def unavailable(results: Results, found: Items) -> str:
@@ -73,6 +81,8 @@ def unavailable(results: Results, found: Items) -> str:
     trials, without = len(results.done), int((~results.done["key"].isin(stored)).sum())
     if without:
         reason = f"{without:,} of {plural(trials, 'finished trial')} stored without predictions for each test image"
+    elif any(_counts_failed(results, cell) for cell in lacking):
+        reason = "failed replicates, which count as an accuracy of 0, have no predictions"
     else:
         reason = "their replicates were tested on different images"
     which = "all cells" if not found else ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
@@ -93,6 +103,7 @@ def comparisons(results: Results, found: Items) -> pd.DataFrame:
     by_replicate        both numbers in each replicate, as in `12/4 9/6`
     difference, low, high, p_value    of accuracies, with an error over replicates and images (95 %); nan for n = 1
     p_adjusted          Holm's, over the rows
+    note                failed replicates, and whether the row is not tested because of them
     """
     rows = list(_comparisons(results, found))
     table = pd.DataFrame(rows, columns=COMPARED)
@@ -107,7 +118,14 @@ def _comparisons(results: Results, found: Items) -> Iterator[dict[str, object]]:
         replicates = sorted(set(cell.replicates) & set(other.replicates))
         if cell.images.images == other.images.images and replicates:
             compared = _compared(cell.of(replicates) - other.of(replicates))
-            yield {"cell": name, "reference": reference.name, **compared}
+            yield {"cell": name, "reference": reference.name, **compared, **_as_failed(results, name, reference.name)}
+
+
+def _as_failed(results: Results, *cells: str) -> dict[str, object]:
+    """The note on failed replicates of these cells, and no p-value where the study does not test them."""
+    rule = results.facts.failures
+    text = note((results.failed[cell] for cell in cells if cell in results.failed), rule)
+    return {"note": text, **({"p_value": math.nan} if text and rule == "undecided" else {})}
 
 
 def _compared(differences_RN: Floats) -> dict[str, object]:

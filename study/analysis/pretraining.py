@@ -1,5 +1,6 @@
 """With and without pre-training, and transfer: cells that differ only in their pre-training."""
 
+import math
 from collections.abc import Iterator
 
 import pandas as pd
@@ -8,12 +9,13 @@ from study.analysis.accuracy_intervals import share, share_difference
 from study.analysis.facts import CellFacts
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
+from study.analysis.stats.contrasts import between
 
 SCRATCH, SAME, TRANSFER = "from scratch", "same data", "transfer"
 
 COLUMNS = [
     *("group", "cell", "kind", "pretrain_dataset", "finetune_dataset", "n", "mean", "low", "high"),
-    *("reference", "pairs", "difference", "difference_low", "difference_high", "p_value", "p_adjusted"),
+    *("reference", "pairs", "difference", "difference_low", "difference_high", "p_value", "p_adjusted", "note"),
 ]
 
 
@@ -23,7 +25,8 @@ def pretraining(results: Results) -> pd.DataFrame:
     `group` numbers the sets of matching cells; `kind` is `from scratch`, `same data` (pre-trained on the data set that
     it is fine-tuned on) or `transfer` (pre-trained on another). Differences are paired by replicate, from the group's
     first cell from scratch, or if it has none from its first that is pre-trained on the same data (`reference`).
-    `p_adjusted` is Holm's, over all rows but the references.
+    `p_adjusted` is Holm's, over all rows but the references. `note` names failed replicates; where the study does not
+    test what they are part of, there is no p-value.
     """
     rows: list[dict[str, object]] = []
     for number, group in enumerate(_groups(results.facts.included), start=1):
@@ -56,6 +59,8 @@ def _rows(results: Results, number: int, group: list[CellFacts]) -> Iterator[dic
     for cell in group:
         mean = share(list(values[cell.name].values()))
         found = share_difference(values[cell.name], values[reference.name] if cell is not reference else {})
+        sets = [(cell.name, reference.name)] if cell is not reference else []
+        made = between(sets, (1, -1), values, 0.0, results.failed, results.facts.failures)
         yield {
             "group": number,
             "cell": cell.name,
@@ -71,7 +76,8 @@ def _rows(results: Results, number: int, group: list[CellFacts]) -> Iterator[dic
             "difference": found.mean,
             "difference_low": found.low,
             "difference_high": found.high,
-            "p_value": found.p_value,
+            "p_value": math.nan if made.obstacle else found.p_value,
+            "note": made.note,
         }
 
 

@@ -180,7 +180,7 @@ def _exclusion(cell: Labels, factors: Factors, excluded_by: ExcludedBy) -> str:
     if (place := excluded_by(cell)) is None:
         return ""
     changed = {name: label for name, label in zip(factors, cell, strict=True) if label != factors[name][0]}
-    return f"'{place.name}' on line {place.line} excludes {_written(changed)}; change it, or remove the claim"
+    return f"'{place.name}' on line {place.line} excludes {_written(changed)}; change it, or compare other cells"
 
 
 def _nearest_set(found: Selection, factors: Factors) -> Iterator[Labels]:

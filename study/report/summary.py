@@ -312,14 +312,24 @@ def _pretraining(analysis: Analysis) -> Iterator[Answer]:
     scratch = {row["cell"] for _, row in table.iterrows() if row["kind"] == SCRATCH}
     compared = table[(table["pairs"] > 0) & (table["reference"] != table["cell"]) & table["reference"].isin(scratch)]
     for kind, rows in compared.groupby("kind", sort=False):
-        clear = rows[rows["p_adjusted"] < ALPHA]
-        better, worse = int((clear["difference"] > 0).sum()), int((clear["difference"] < 0).sum())
         yield Answer(
             "Transfer" if kind == "transfer" else "Pre-training on the same data",
             f"{formats.points(rows['difference'].mean())} points compared with training from scratch on average; "
-            f"distinguishably better in {better} and worse in {worse} of {plural(len(rows), 'comparison')}, "
-            "after the correction for all comparisons of pre-training.",
+            f"{_tested_pretraining(rows)}.",
         )
+
+
+def _tested_pretraining(rows: pd.DataFrame) -> str:
+    """How many comparisons of pre-training with training from scratch are distinguishable, of those with a test."""
+    tested, clear = rows[rows["p_adjusted"].notna()], rows[rows["p_adjusted"] < ALPHA]
+    if tested.empty:
+        return "none of these comparisons has a test"
+    better, worse = int((clear["difference"] > 0).sum()), int((clear["difference"] < 0).sum())
+    noun = "comparison" if len(tested) == len(rows) else "tested comparison"
+    return (
+        f"distinguishably better in {better} and worse in {worse} of {plural(len(tested), noun)}, after the "
+        "correction for all comparisons of pre-training"
+    )
 
 
 def _front(analysis: Analysis) -> Iterator[Answer]:

@@ -160,3 +160,37 @@ def test_a_claim_against_a_number_has_an_interval_for_other_images(
     assert row["low"] < 0.8 < row["high"]
     assert row["other_images"] == expected
     assert analyse(made).item_claims.empty
+
+
+def with_a_failed_replicate(results: Results, rule: str) -> Results:
+    """The third replicate of one kv head has failed."""
+    trials = results.trials.copy()
+    failed = (trials["cell"] == "kv heads=1") & (trials["replicate"] == 3)
+    trials.loc[failed, ["status", "test_accuracy"]] = ["failed", math.nan]
+    return replace(results, trials=trials, facts=results.facts.model_copy(update={"failures": rule}))
+
+
+def test_comparisons_image_by_image_treat_failed_replicates_as_the_grid_states(results: Results) -> None:
+    """By default a row with failed replicates has no test; if they count as 0, they have no predictions to compare."""
+    reason = "1 of 3 replicates of kv heads=1 failed"
+    found = {
+        rule: analyse(with_a_failed_replicate(results, rule)).image_comparisons.set_index("cell")
+        for rule in ("undecided", "exclude", "worst")
+    }
+    assert found["undecided"].loc["kv heads=1", "note"] == f"{reason}: no verdict (failures: undecided)"
+    assert math.isnan(found["undecided"].loc["kv heads=1", "p_value"])
+    assert found["exclude"].loc["kv heads=1", "note"] == f"{reason}: excluded"
+    assert found["exclude"].loc["kv heads=1", "p_value"] <= 1
+    assert list(found["worst"].index) == ["kv heads=4"]
+    worst = analyse(with_a_failed_replicate(results, "worst"))
+    assert worst.cells["item_low"].isna().tolist() == [False, True, False]
+    assert unavailable(worst.results, worst.predicted) == (
+        "Not available for kv heads=1: failed replicates, which count as an accuracy of 0, have no predictions."
+    )
+
+
+def test_a_claim_with_failed_replicates_has_no_answer_for_other_images(tmp_path: Path) -> None:
+    claim = {"claim": "good", "kind": "greater", "cells": {"kv heads": 1}, "against": 0.2}
+    made = with_predictions(collected(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store"))
+    assert analyse(with_a_failed_replicate(made, "undecided")).item_claims.empty
+    assert len(analyse(with_a_failed_replicate(made, "exclude")).item_claims) == 1

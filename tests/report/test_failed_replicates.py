@@ -101,3 +101,30 @@ def test_an_unknown_rule_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="failures"):
         make_study(tmp_path, FACTORS, failures="ignore")
     assert load(make_study(tmp_path, FACTORS).path).grid.failures == "undecided"
+
+
+def pretrained(folder: Path, **keys: object) -> Analysis:
+    """With and without pre-training, for two numbers of heads; the third replicate of each pre-trained cell failed."""
+    scratch = {"pre-training": {"path": "pretrain", "levels": [None], "baseline": "digits"}}
+    study = make_study(folder, {"kv heads": FACTORS["kv heads"], **scratch}, design="factorial", **keys)
+    store = Store(folder / "store")
+    for trial in expand(study):
+        pre = trial.cell.labels["pre-training"] == "digits"
+        if pre and trial.replicate == 3:
+            store.record_failure(stages_of(trial)[-1], "OutOfMemory")
+        else:
+            put(store, trial, 0.8 + 0.1 * pre + 0.001 * trial.replicate * (1 + pre))
+    return analyse(collect(study, store))
+
+
+def test_comparisons_of_pretraining_treat_failed_replicates_as_the_grid_states(tmp_path: Path) -> None:
+    found = pretrained(tmp_path)
+    compared = found.pretraining[found.pretraining["note"] != ""]
+    assert len(compared) == 2
+    assert compared["note"].str.contains("1 of 3 replicates of .* failed: no verdict").all()
+    assert compared["p_value"].isna().all()
+    said = {answer.about: answer.text for answer in answers(found)}
+    assert said["Pre-training on the same data"] == (
+        "+10.15 points compared with training from scratch on average; none of these comparisons has a test."
+    )
+    assert pretrained(tmp_path, failures="exclude").pretraining["p_value"].notna().sum() == 2

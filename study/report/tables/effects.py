@@ -23,7 +23,7 @@ FITTED = (
 def fitted(analysis: Analysis) -> str:
     """The caption of effects that come from a fit."""
     error = fit_sentences.sentences(fit_sentences.error(analysis))
-    return f"{FITTED} {error} {captions.finding(analysis.facts)}"
+    return " ".join(filter(None, (FITTED, error, captions.finding(analysis.facts))))
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:

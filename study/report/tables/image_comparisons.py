@@ -22,6 +22,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of(f"only {against} right", formats.significant, rows["lost"]),
             Column.of("difference, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
             *columns.p_values(rows),
+            *columns.note(rows),
         ),
         f"Test images that only one of two cells classifies correctly: the cell, or {against}; means over n common "
         "replicates. In brackets: 95 % intervals of the difference of accuracies, for other seeds and other test "

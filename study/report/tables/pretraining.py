@@ -23,6 +23,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             columns.accuracy(rows),
             columns.difference(rows),
             *columns.p_values(rows),
+            *columns.note(rows),
         ),
         "Sets of cells that differ only in their pre-training; differences are from the first cell of the set, with "
         "95 % intervals for each comparison alone. p: paired t-test, alone and with Holm's correction for all "
