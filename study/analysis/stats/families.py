@@ -10,8 +10,8 @@ import numpy.typing as npt
 from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import Contrast
 from study.analysis.stats.error_choice import ErrorChoice
-from study.analysis.stats.max_t import step_down
-from study.analysis.stats.pooled_error import weights_of
+from study.analysis.stats.max_t import SharedError, step_down
+from study.analysis.stats.pooled_error import PooledError, weights_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,24 +30,24 @@ def adjusted_together(
 
     Differences with an error of their own, and those of different metrics, count as independent, which is conservative.
     """
-    found = np.array(p_values, dtype=np.float64)
-    sizes = [
-        choice.pooled.df
-        for choice, one in zip(choices, contrasts, strict=True)
-        if choice.pooled and choice.pooled.has(one)
-    ]
-    if not sizes:
-        return Adjustment.HOLM, holm(found)
-    return Adjustment.DUNNETT, step_down(found, _components(contrasts, choices), min(sizes))
+    found, errors = np.array(p_values, dtype=np.float64), _shared_errors(contrasts, choices)
+    return (Adjustment.DUNNETT, step_down(found, errors)) if errors else (Adjustment.HOLM, holm(found))
 
 
-def _components(contrasts: Sequence[Contrast[Any]], choices: Sequence[ErrorChoice[Any]]) -> Floats:
-    """(M, C) the weights of independent components in each difference: cells of a metric, or the difference itself."""
-    rows: list[dict[object, float]] = [
-        {(id(choice), cell): weight for cell, weight in weights_of(found).items()}
-        if choice.is_pooled(found)
-        else {index: 1.0}
-        for index, (found, choice) in enumerate(zip(contrasts, choices, strict=True))
+def _shared_errors(contrasts: Sequence[Contrast[Any]], choices: Sequence[ErrorChoice[Any]]) -> list[SharedError]:
+    """The pooled errors, one of each metric, with their differences as weighted means of cells."""
+    by_error: dict[int, tuple[PooledError[Any], list[int]]] = {}
+    for position, (contrast, choice) in enumerate(zip(contrasts, choices, strict=True)):
+        if (pooled := choice.pooled) and pooled.has(contrast):
+            by_error.setdefault(id(pooled), (pooled, []))[1].append(position)
+    return [
+        SharedError(positions, _weights([contrasts[i] for i in positions]), pooled.df)
+        for pooled, positions in by_error.values()
     ]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    return np.array([[row.get(column, 0.0) for column in columns] for row in rows])
+
+
+def _weights(contrasts: Sequence[Contrast[Any]]) -> Floats:
+    """(M, C) the weight of each cell in each difference."""
+    rows = [weights_of(contrast) for contrast in contrasts]
+    cells = list(dict.fromkeys(cell for row in rows for cell in row))
+    return np.array([[row.get(cell, 0.0) for cell in cells] for row in rows])

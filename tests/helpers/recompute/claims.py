@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from helpers.recompute.files import RELATIVE, Expected, Raw
+from helpers.recompute.files import Expected, Raw
 from helpers.recompute.formulas import holm, largest_t, mean_of_sets, pooled_variances
 from scipy import stats
 
@@ -32,6 +32,7 @@ class Evidence:
     n: int
     weights: Mapping[str, float]
     pooled: bool
+    metric: str
     untested: bool  # because of failed trials
 
     def decisive(self, low: float, high: float, inside: bool) -> tuple[float, bool]:
@@ -68,8 +69,10 @@ def claims(raw: Raw) -> Iterator[Expected]:
 
 
 def _column(file: str, number: int, name: str, value: Any) -> Expected:
-    simulated = name == "p_adjusted"  # by Monte Carlo, if the error is pooled
-    return Expected(file, {"number": number}, name, value, relative=0.05 if simulated else RELATIVE)
+    row = {"number": number}
+    if name == "p_adjusted":  # by Monte Carlo, if the error is pooled
+        return Expected(file, row, name, value, relative=0.05, absolute=1e-4)
+    return Expected(file, row, name, value)
 
 
 def _in_points(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,26 +118,25 @@ def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, ce
 
 def _adjusted(p_values: Sequence[float], found: Sequence[Evidence]) -> list[float]:
     """By the largest |t| if an error is pooled, else Holm's."""
-    sizes = [one.df for one in found if one.pooled]
-    if not sizes:
+    if not any(one.pooled for one in found):
         return holm(p_values)
     rows = [one.weights if one.pooled else {str(i): 1.0} for i, one in enumerate(found)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    return largest_t(p_values, np.array([[row.get(name, 0.0) for name in columns] for row in rows]), min(sizes))
+    weights = np.array([[row.get(name, 0.0) for name in columns] for row in rows])
+    errors = [one.metric if one.pooled else str(i) for i, one in enumerate(found)]
+    return largest_t(p_values, weights, errors, [one.df for one in found])
 
 
 def evidence(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> Evidence:
     """The difference over the first n replicates, with the error of these cells (None: all) if they may be pooled."""
-    metric = {
-        cell: {r: value for r, value in values.items() if r <= n}
-        for cell, values in raw.metric(claim.get("metric", "test_accuracy")).items()
-    }
+    name = claim.get("metric", "test_accuracy")
+    metric = {cell: {r: v for r, v in values.items() if r <= n} for cell, values in raw.metric(name).items()}
     groups, constant = groups_of(raw, claim), _constant(claim)
     paired = mean_of_sets(_differences(metric, groups, constant))
     weights: dict[str, float] = {}
     for sign, cell in itertools.chain(*groups):
         weights[cell] = weights.get(cell, 0.0) + sign / len(groups)
-    alone = Evidence(paired.mean, paired.error, paired.df, paired.n, {}, False, raw.untested(weights))
+    alone = Evidence(paired.mean, paired.error, paired.df, paired.n, {}, False, name, raw.untested(weights))
     most = max(map(len, metric.values()))
     whole = [cell for cell, own in metric.items() if len(own) == most and (cells is None or cell in cells)]
     common = pooled_variances(np.array([[metric[cell][r] for cell in whole] for r in sorted(metric[whole[0]])]))

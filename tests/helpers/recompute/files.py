@@ -23,6 +23,7 @@ class Expected:
     column: str
     value: Any
     relative: float = RELATIVE  # difference that counts as rounding
+    absolute: float = 1e-9
 
 
 @dataclass(frozen=True)
@@ -158,4 +159,4 @@ def _same(text: str, one: Expected) -> bool:
         return False
     if math.isnan(one.value) or math.isnan(number):
         return math.isnan(one.value) and math.isnan(number)
-    return math.isclose(number, one.value, rel_tol=one.relative, abs_tol=1e-9)
+    return math.isclose(number, one.value, rel_tol=one.relative, abs_tol=one.absolute)
