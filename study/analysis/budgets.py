@@ -107,4 +107,5 @@ def _compared(title: str, ours: float, theirs: float) -> str:
     if theirs == 0 and ours > 0:
         return f"{title} {formats.short(ours)} against 0"
     relative = (ours - theirs) / theirs if theirs else 0.0
-    return f"{title} {formats.signed(100 * relative, 0)} %" if abs(relative) > DIFFERENT else ""
+    percent = formats.signed(100 * relative, 1 if abs(relative) < DIFFERENT + 0.005 else 0)
+    return f"{title} {percent} %" if abs(relative) > DIFFERENT else ""

@@ -71,7 +71,7 @@ def _spread(row: pd.Series) -> Spread | None:
 def _found(row: pd.Series, margin: float) -> str | None:
     """The finding; None if the difference is not distinguishable from zero, and may be as large as the margin."""
     if row["n"] == 0:
-        return "not compared yet"
+        return NOT_TESTED if row.get("note") else "not compared yet"
     if pd.isna(row["low"]):
         return no_interval(row["n"])
     if row["low"] == row["high"]:

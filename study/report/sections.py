@@ -193,24 +193,24 @@ def _claims(analysis: Analysis) -> Iterator[Cell]:
             f"holds, and *refuted* if it is outside.{claim_wording.registration(analysis)}"
         )
         return
-    text = " ".join(claim_method.sentences(analysis))
+    notes = list(claim_method.sentences(analysis))
     if len(facts.tested_claims) < len(facts.claims):
-        text += (
-            " Claims on sizes and on exported models have one number per cell: they are judged by the difference "
+        notes.append(
+            "Claims on sizes and on exported models have one number per cell: they are judged by the difference "
             "itself, without interval, and are not among the claims that p-values are adjusted for."
         )
     if facts.replicates_until:
-        text += (
-            f" Replicates were added from {facts.replicates} to at most {facts.replicates_until}, only to cells of "
+        notes.append(
+            f"Replicates were added from {facts.replicates} to at most {facts.replicates_until}, only to cells of "
             "undecided claims. Every look spends a share of the 5 % (Lan and DeMets 1983, Biometrika 70:659; the "
             "power family of Kim and DeMets 1987, Biometrika 74:149, with exponent 2), and claims that are still "
             "undecided are adjusted among themselves (Maurer and Bretz 2013, Stat. Biopharm. Res. 5:311)."
         )
-    yield Text(
-        f"{text} The error rates were checked on simulated studies with known truth: "
-        "`reports/calibration/calibration.md` of the project (`nox -s calibrate`). The runs behind every verdict are "
-        "in `claim_runs.csv`."
+    notes.append(
+        "The error rates were checked on simulated studies with known truth: `reports/calibration/calibration.md` of "
+        "the project (`nox -s calibrate`). The runs behind every verdict are in `claim_runs.csv`."
     )
+    yield Text("How claims are judged:\n\n" + "\n".join(f"- {note}" for note in notes))
 
 
 def _data_sets(analysis: Analysis) -> str:

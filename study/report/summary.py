@@ -172,7 +172,10 @@ def _mean(row: pd.Series) -> str:
         other = f"; 95{PERCENT} interval {_over_images(row)}" if _over_images(row) else ""
         return f"{mean} (in each of {row['n']} replicates{other})"  # never one
     interval = formats.percent_range(row["low"], row["high"])
-    other = f" over replicates, {_over_images(row)}" if _over_images(row) else ""
+    if (row["item_low"], row["item_high"]) == (row["low"], row["high"]):
+        other = ", not wider over replicates and test images"
+    else:
+        other = f" over replicates, {_over_images(row)}" if _over_images(row) else ""
     return f"{mean} (95{PERCENT} interval {interval}{other}, n = {row['n']})"
 
 
@@ -188,25 +191,25 @@ def _changes(analysis: Analysis) -> Iterator[Answer]:
     if analysis.facts.tuning is not None and analysis.facts.tuning.searches:  # no cells to compare
         return
     compared = analysis.effects[analysis.effects["n"] > 0]
+    lost = int(((analysis.effects["n"] == 0) & (analysis.effects["note"] != "")).sum())
     about = "Distinguishable changes"
     if analysis.effects.empty and analysis.data_sets is not None:
         yield Answer(about, "none: the cells differ in their data set only, and are not compared across data sets.")
     elif compared.empty:
-        yield Answer(about, "no level has been compared with the baseline's yet.")
+        yield Answer(about, f"no change is {NOT_TESTED.removeprefix('not ') if lost else 'compared yet'}.")
     elif compared["low"].isna().all() and (compared["n"] > 1).any():
         yield Answer(about, "no estimate of the error, so no change can be distinguished from chance.")
     elif compared["low"].isna().all():
         yield Answer(about, "one replicate each, so no interval: no change can be distinguished from chance.")
     else:
-        yield Answer(about, " ".join(_counted(compared, named_margin(analysis.facts))))
+        yield Answer(about, " ".join(_counted(compared, lost, named_margin(analysis.facts))))
 
 
-def _counted(compared: pd.DataFrame, margin: str) -> Iterator[str]:
-    """Tested changes first; importance is a comparison with the margin, not a p-value."""
+def _counted(compared: pd.DataFrame, lost: int, margin: str) -> Iterator[str]:
+    """Untested changes first, `lost` of them without a difference; then the others, and their size by the margin."""
     tested = compared["p_adjusted"].notna() | ~(compared["low"] < compared["high"])
-    if not tested.all():
-        verb = "is" if (~tested).sum() == 1 else "are"
-        yield f"{plural(int((~tested).sum()), 'change')} {verb} {NOT_TESTED}."
+    if untested := lost + int((~tested).sum()):
+        yield f"{plural(untested, 'change')} {'is' if untested == 1 else 'are'} {NOT_TESTED}."
         compared = compared[tested]
         if compared.empty:
             return
@@ -239,15 +242,16 @@ def _factor(name: object, levels: pd.DataFrame, matched: bool, margin: str) -> A
     more = f"; {len(order) - MOST} more in the table of effects" if len(order) > MOST else ""
     counts = sorted({int(number) for number in levels["combinations"] if number})
     averaged = " or ".join(str(number) for number in counts)  # exclusions leave some levels fewer
-    over = f", averaged over {averaged} combinations of the other factors" if counts and counts[-1] > 1 else ""
-    over = over if matched else ", adjusted for the other factors"
-    return Answer(str(name), f"compared with {levels.iloc[0]['baseline']}{over}: {listed}{more}.")
+    over = f"averaged over {averaged} combinations of the other factors: " if counts and counts[-1] > 1 else ""
+    over = over if matched else "adjusted for the other factors: "
+    return Answer(str(name), f"{over}{listed}{more}.")
 
 
 def _level(row: pd.Series, margin: str) -> str:
+    change = f"{row['level']} instead of {row['baseline']}"
     if row["n"] == 0:
-        return f"{row['level']} has not been compared yet"
-    change = f"{row['level']} changes accuracy by {formats.points(row['difference'])} points"
+        return f"{change} is {NOT_TESTED if row['note'] else 'not compared yet'}"
+    change = f"{change} changes accuracy by {formats.points(row['difference'])} points"
     if pd.isna(row["low"]):
         return f"{change} ({no_interval(row['n'])})"
     if row["low"] == row["high"]:

@@ -72,7 +72,7 @@ def test_one_sided_and_fourfold_claims_have_no_two_sides_to_compare(tmp_path: Pa
 def test_differences_above_five_percent_are_noted() -> None:
     same = dict.fromkeys(MEASURES, 1_000.0)
     assert difference({**same, "params": 1_050.0, "macs": 950.0}, same) == ""
-    assert difference({**same, "params": 1_051.0, "macs": 900.0}, same) == "parameters +5 %, multiply-adds −10 %"  # noqa: RUF001
+    assert difference({**same, "params": 1_051.0, "macs": 900.0}, same) == "parameters +5.1 %, multiply-adds −10 %"  # noqa: RUF001
     assert difference(same, {**same, "pretrain_images": 0.0}) == "images in pre-training 1.00 k against 0"
     assert difference({**same, "pretrain_images": 0.0}, same) == "images in pre-training −100 %"  # noqa: RUF001
     assert difference({**same, "training_macs": math.nan}, same) == ""
@@ -84,7 +84,7 @@ def test_the_verdict_names_what_its_sides_were_given(tmp_path: Path) -> None:
     assert "The two sides were not given the same: training compute +" in first
     assert "not given the same" not in second
     table = TABLES["claims"].table(analysis)
-    assert table.columns[-2].title == "given, cells compared with against"
+    assert table.columns[-2].title == "budget, cells against the others"
     assert "images in pre-training 300 against 0" in table.columns[-2].values[0]
     assert "differ by more than 5 %" in table.caption
 

@@ -53,7 +53,7 @@ def test_every_verb_prints_any_text_in_ascii(odd: Path) -> None:
     data = json.loads(study(odd, "ascii", "plan", NAME, "--json"))
     assert f"{FACTOR}=2" in [cell["cell"] for cell in data["cells"]]
     ran = study(odd, "ascii", "run", NAME)
-    assert "k\\xf6pfe \\U0001f600: compared with 1: 2 changes accuracy by" in ran
+    assert "k\\xf6pfe \\U0001f600: 2 instead of 1 changes accuracy by" in ran
     assert "warning" not in ran  # the notebook was executed
     assert "incomplete" not in ran  # and MLflow has everything
     assert "passed verification" in study(odd, "ascii", "verify", NAME)

@@ -66,3 +66,11 @@ def test_the_table_of_claims_has_the_error_and_its_degrees_of_freedom(
     error = next(column for column in table.columns if column.title == "error")
     assert set(error.values) == {"pooled, 10 df" if replicates == 6 else "paired, 2 df"}
     assert kind in table.caption
+
+
+def test_a_claim_against_a_number_has_no_paired_error(tmp_path: Path) -> None:
+    """Three replicates of one cell: two degrees of freedom, and nothing to pair."""
+    claim = {"claim": "good", "kind": "greater", "cells": {"kv heads": 1}, "against": 0.5}
+    analysis = analysed(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store")
+    table = TABLES["claims"].write(analysis, analysis.verdicts)
+    assert [column.values for column in table.columns if column.title == "error"] == [["replicates, 2 df"]]

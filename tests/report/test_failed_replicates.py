@@ -8,10 +8,12 @@ from helpers.looks import collect
 from helpers.report_samples import make_study, put
 
 from study.analysis.analysis import Analysis, analyse
+from study.analysis.findings import NOT_TESTED
 from study.design.stages import stages_of
 from study.design.study import expand, load
 from study.report import build
 from study.report.summary import answers
+from study.report.tables import TABLES
 from study.store.results import Store
 from study.utils.errors import StudyError
 
@@ -55,6 +57,23 @@ def test_by_default_nothing_with_failed_replicates_is_decided(tmp_path: Path) ->
         f"3 of 5 replicates of {CELL} failed. Claims, effects and comparisons with these cells are not decided or "
         "tested (failures: undecided)."
     )
+
+
+def test_a_level_whose_replicates_all_failed_is_not_tested(tmp_path: Path) -> None:
+    """It would be `not compared yet` if it had not been run."""
+    study = make_study(tmp_path, FACTORS, design="one_factor")
+    store = Store(tmp_path / "store")
+    for trial in expand(study):
+        if trial.cell.name == "kv heads=1":
+            store.record_failure(stages_of(trial)[-1], "NonFiniteLoss: the loss became NaN")
+        elif trial.cell.name == "baseline":
+            put(store, trial, 0.9 + 0.01 * trial.replicate)
+    found = analyse(collect(study, store))
+    said = {answer.about: answer.text for answer in answers(found)}
+    assert said["kv heads"] == "1 instead of 2 is not tested: replicates failed or have no result."
+    assert said["depth"] == "4 instead of 6 is not compared yet."
+    assert said["Distinguishable changes"] == "no change is tested: replicates failed or have no result."
+    assert TABLES["effects"].table(found).columns[-2].values == [NOT_TESTED, "not compared yet"]
 
 
 def test_failed_replicates_of_one_cell_do_not_shift_the_effect_of_another_factor(tmp_path: Path) -> None:

@@ -30,6 +30,11 @@ def test_the_baseline_has_an_interval_for_other_test_images_where_predictions_ar
     low, high, other_low, other_high = (f"{100 * row[name]:.2f}" for name in ("low", "high", "item_low", "item_high"))
     other = f"{other_low} to {other_high} over replicates and test images"
     assert f"interval {low} to {high} over replicates, {other}, n = 3)" in texts(analysis)["Baseline"]
+    assert row["item_low"] < row["low"]
+    wider = (analysis := Analysis(made)).cells.assign(item_low=row["low"], item_high=row["high"])
+    vars(analysis)["cells"] = wider
+    unchanged = f"interval {low} to {high}, not wider over replicates and test images, n = 3)"
+    assert unchanged in texts(analysis)["Baseline"]
     same = made.trials.assign(test_accuracy=made.trials["test_accuracy"].iloc[0])
     same_text = texts(Analysis(replace(made, trials=same)))["Baseline"]
     assert "(in each of 3 replicates; 95\u00a0% interval " in same_text
@@ -61,7 +66,7 @@ def test_distinguishable_and_other_factors_are_named(tmp_path: Path) -> None:
         "Compared with 0.5 points (the default, as no claim on test accuracy has a margin): 1 larger. Not "
         "distinguishable at any level: pre-training."
     )
-    assert found["kv heads"].startswith("compared with 2: 1 changes accuracy by −5.")  # noqa: RUF001
+    assert found["kv heads"].startswith("1 instead of 2 changes accuracy by −5.")  # noqa: RUF001
     assert "80 % power" in found["Precision"]
 
 

@@ -25,7 +25,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("training compute", formats.short, rows["training_macs"]),
             Column.of("images, pre-training", formats.short, rows["pretrain_images"]),
             Column.of("images, fine-tuning", formats.short, rows["finetune_images"]),
-            *([Column.text("cells compared with against", notes)] if claims.any() else []),
+            *([Column.text("cells against the others", notes)] if claims.any() else []),
         ),
         _caption(analysis, bool(claims.any())),
         "budgets.csv",

@@ -12,9 +12,7 @@ from study.report.tables.report_table import ReportTable
 from study.report.tables.table import Column, Table
 from study.utils import formats
 
-GIVEN = (
-    f" Given: where the two sides differ by more than {100 * DIFFERENT:.0f} % in the measures of the table of budgets."
-)
+GIVEN = f" Budget: where the two sides differ by more than {100 * DIFFERENT:.0f} % in what they were given."
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
@@ -28,10 +26,10 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             *columns.verdicts(rows, Unit.signed_with),
             Column.text("holds if", [claim_wording.region(row) for _, row in rows.iterrows()]),
             Column.of("p, adjusted", formats.p_value, rows["p_adjusted"]),
-            Column.text("error", [_error(row) for _, row in rows.iterrows()]),
+            Column.text("error", [_error(analysis, row) for _, row in rows.iterrows()]),
             Column("n", [claim_wording.replicates(row) for _, row in rows.iterrows()]),
             Column.of("sets", str, rows["sets"]),
-            *([Column.text("given, cells compared with against", given)] if any(given) else []),
+            *([Column.text("budget, cells against the others", given)] if any(given) else []),
             Column.text("note", rows["note"]),
         ),
         f"{analysis.facts.study}: verdicts on the claims of the grid, {method}; error: its kind and "
@@ -40,9 +38,12 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     )
 
 
-def _error(row: pd.Series) -> str:
-    """As in: pooled, 12 df."""
-    return f"{row['error']}, {formats.short(row['df'])} df" if row["error"] and row["df"] > 0 else formats.NONE
+def _error(analysis: Analysis, row: pd.Series) -> str:
+    """As in: pooled, 12 df. Against a number, there are no pairs."""
+    if not row["error"] or not row["df"] > 0:
+        return formats.NONE
+    alone = isinstance(analysis.facts.claims[row["number"] - 1].against, float)
+    return f"{'replicates' if alone else row['error']}, {formats.short(row['df'])} df"
 
 
 TABLE = ReportTable(Section.ANSWER, lambda analysis: analysis.verdicts, write, files=("claims.md",))

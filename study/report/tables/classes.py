@@ -20,7 +20,7 @@ def compute(analysis: Analysis) -> pd.DataFrame:
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
-    baseline, *best = analysis.shown_cells or [""]
+    _, *best = analysis.shown_cells or [""]
     classes = len(by_class(analysis.shown_cells))
     cut = (
         f" Of {plural(classes, 'class')}, the {MOST} with the lowest accuracies of the baseline."
@@ -36,7 +36,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             *([Column.of("best cell, %", formats.percent, rows["best"])] if best else []),
         ),
         f"Share of the test images of each class that are classified correctly, means over replicates, without "
-        f"intervals. Baseline: {baseline}.{other}{cut}",
+        f"intervals.{other}{cut}",
         "classes.csv",
     )
 
