@@ -22,8 +22,8 @@ from study.design.metrics import metric_of, unit_of
 ALPHA = 0.05  # probability of any false verdict among a study's claims
 COLUMNS = [
     *("number", "claim", "kind", "metric", "unit", "source", "verdict", "estimate", "low", "high", "level", "p_value"),
-    *("p_adjusted", "error", "df", "adjustment", "n", "sets", "looked", "holds_above", "holds_below", "holds_between"),
-    *("note", "cells", "registered", "results_before"),
+    *("p_adjusted", "error", "df", "adjustment", "condition", "n", "sets", "looked", "holds_above", "holds_below"),
+    *("holds_between", "note", "cells", "registered", "results_before"),
 ]
 RUNS = ["number", "claim", "side", "cell", "replicate", "metric", "value", "key", "run_id"]
 
@@ -55,6 +55,8 @@ def verdicts(results: Results, made: list[Look]) -> pd.DataFrame:
     p_value, p_adjusted                  for this claim alone, and adjusted over all claims (and looks)
     error, df                            pooled (of all cells) or paired, see `error_choice`; its degrees of freedom
     adjustment                           Dunnett or Holm, for the other claims; empty without a test, as `error`
+    condition                            of the promise: no sign of skew, skewed, skewed with unequal spreads, or not
+                                         tested; see `error_choice`
     n, sets                              replicates, and the matched sets of cells averaged over
     looked                               replicates at the look that gave the verdict; without looks, all replicates
     holds_above, holds_below             ends of the region of true differences for which the claim holds

@@ -3,12 +3,15 @@
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.report_samples import KV_HEADS, analysed, make_study, unrun
 
+from study.analysis.stats import calibrate_families, calibrate_shape
+from study.analysis.stats.error_choice import ErrorChoice, choose
 from study.design.study import Trial
 from study.report import Analysis
-from study.report.claim_method import PROMISE, sentences
+from study.report.claim_method import OFTEN_FOUND, PROMISE, condition, sentences
 from study.report.sections import outline
 from study.report.tables import TABLES
 
@@ -40,6 +43,52 @@ def test_the_promise_has_its_conditions() -> None:
     assert "at most 5 %, if claims and replicates were written before any result" in PROMISE
     assert "roughly normally" in PROMISE
     assert "not about other test images" in PROMISE
+
+
+def choice(cells: dict[str, list[float]]) -> ErrorChoice[tuple[str, ...]]:
+    return choose({(name,): dict(enumerate(values)) for name, values in cells.items()})
+
+
+TAIL = np.array([0.1, 1.5, 0.3, 0.5, 2.6, 0.7, 1.0, 0.2])  # quantiles of an exponential distribution
+
+
+@pytest.mark.parametrize(
+    ("cells", "text"),
+    [
+        ({"a": [0.1], "b": [0.2]}, "cannot be tested: too few replicates, or no variation."),
+        (
+            {c: [0.1, 0.2, 0.3, 0.4, 0.5] for c in "abc"},
+            "no sign that results are skewed in `m` (skewness test over 3",
+        ),
+        ({c: [0.1, 0.2, 0.3, 0.4, 0.5] for c in "abc"}, "with 5 replicates, this test finds strong skew in 39 %"),
+        ({str(i): np.roll(TAIL, i).tolist() for i in range(6)}, "without a sign that spreads differ"),
+        ({str(i): (np.roll(TAIL, i) * (0.01, 5)[i > 4]).tolist() for i in range(8)}, "the 5 % does not hold for this"),
+    ],
+)
+def test_the_condition_is_that_of_the_results(cells: dict[str, list[float]], text: str) -> None:
+    assert text in condition("m", choice(cells))
+
+
+def test_cited_shares_are_those_of_the_calibration() -> None:
+    """Each share that the report cites is inside the bounds of a line that `calibrate` checks."""
+    bounds = {question.setting: (question.low, question.high) for question in calibrate_shape.questions()}
+    for n, share in OFTEN_FOUND.items():
+        low, high = bounds[f"9 cells, lognormal, 25-fold spreads; n = {n}"]
+        assert low <= share / 100 <= high
+        assert high - low < 0.05
+    ends = [
+        (question.low, question.high)
+        for question in calibrate_families.questions()
+        if "lognormal, 25-fold" in question.setting
+    ]
+    assert set(ends) == {(0.155, 0.345)}
+    assert "16 to 34 %" in PROMISE
+    assert max(map(_bound, calibrate_families.spreads())) == 0.052
+    assert "at most 5.2 %" in PROMISE
+
+
+def _bound(name: str) -> float:
+    return next(one.high for one in calibrate_families.questions() if f"no effects, {name};" in one.setting)
 
 
 def test_looks_and_missing_results(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from helpers.recompute.files import Expected, Raw
-from helpers.recompute.formulas import holm, largest_t, mean_of_sets, pooled_variances
+from helpers.recompute.formulas import equal_spread, holm, largest_t, mean_of_sets, pooled_variances, skewed
 from scipy import stats
 
 FILE, RUNS, FIGURE, BUDGETS = "claims.csv", "claim_runs.csv", "figures/claims.csv", "budgets.csv"
@@ -112,6 +112,7 @@ def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, ce
         row |= {"holds_between": region[2], "error": "pooled" if one.pooled else "paired", "looked": n}
         row |= {"sets": len(groups_of(raw, claim)), "metric": claim.get("metric", "test_accuracy")}
         row |= {"adjustment": "Dunnett" if any(other.pooled for other in found) else "Holm"}
+        row |= {"condition": condition(raw, claim, n, None if fixed else cells)}
         rows.append(row | {"verdict": ("supported" if supports else "refuted") if decided else "undecided"})
     return rows
 
@@ -129,22 +130,42 @@ def _adjusted(p_values: Sequence[float], found: Sequence[Evidence]) -> list[floa
 
 def evidence(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> Evidence:
     """The difference over the first n replicates, with the error of these cells (None: all) if they may be pooled."""
-    name = claim.get("metric", "test_accuracy")
-    metric = {cell: {r: v for r, v in values.items() if r <= n} for cell, values in raw.metric(name).items()}
+    name, metric = claim.get("metric", "test_accuracy"), _metric(raw, claim, n)
     groups, constant = groups_of(raw, claim), _constant(claim)
     paired = mean_of_sets(_differences(metric, groups, constant))
     weights: dict[str, float] = {}
     for sign, cell in itertools.chain(*groups):
         weights[cell] = weights.get(cell, 0.0) + sign / len(groups)
     alone = Evidence(paired.mean, paired.error, paired.df, paired.n, {}, False, name, raw.untested(weights))
-    most = max(map(len, metric.values()))
-    whole = [cell for cell, own in metric.items() if len(own) == most and (cells is None or cell in cells)]
-    common = pooled_variances(np.array([[metric[cell][r] for cell in whole] for r in sorted(metric[whole[0]])]))
+    whole, values = _whole(metric, cells)
+    common = pooled_variances(values)
     if common is None or not weights.keys() <= set(whole) or abs(sum(weights.values())) > 1e-9:
         return alone
     variances = dict(zip(whole, common[0], strict=True))
     variance = max(sum(weight**2 * variances[cell] for cell, weight in weights.items()), paired.sd**2)
     return replace(alone, error=math.sqrt(variance / paired.n), df=common[1], weights=weights, pooled=True)
+
+
+def condition(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> str:
+    """What the tests of skew and of equal spread show of the claim's metric."""
+    _, values = _whole(_metric(raw, claim, n), cells)
+    found = skewed(values)
+    if not found:
+        return "not tested" if found is None else "no sign of skew"
+    return "skewed, unequal spreads" if equal_spread(values.T.tolist()) < 0.25 else "skewed"
+
+
+def _metric(raw: Raw, claim: Mapping[str, Any], n: int) -> dict[str, dict[int, float]]:
+    """The metric of each cell in the first n replicates."""
+    metric = raw.metric(claim.get("metric", "test_accuracy"))
+    return {cell: {r: value for r, value in values.items() if r <= n} for cell, values in metric.items()}
+
+
+def _whole(metric: Mapping[str, Mapping[int, float]], cells: set[str] | None) -> tuple[list[str], np.ndarray]:
+    """Those of these cells (None: all) that have all replicates, and their values (N, C)."""
+    most = max(map(len, metric.values()))
+    whole = [cell for cell, own in metric.items() if len(own) == most and (cells is None or cell in cells)]
+    return whole, np.array([[metric[cell][r] for cell in whole] for r in sorted(metric[whole[0]])])
 
 
 def _constant(claim: Mapping[str, Any]) -> float | None:

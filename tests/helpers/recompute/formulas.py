@@ -137,6 +137,25 @@ def equal_spread(cells: Sequence[Sequence[float]]) -> float:
     return float(stats.f_oneway(*distances).pvalue)
 
 
+def skewed(values: np.ndarray) -> bool | None:
+    """Whether the skewness of the cells of values (N, C) sums to more than chance at 5 %; None if it is not tested.
+
+    Chance: normal cells, with the exact variance of each skewness and the cube of the mean correlation of cells.
+    """
+    n, count = values.shape
+    varied = [cell for cell in values.T if cell.std() > 1e-9 * np.abs(cell).max()]
+    if n < 3 or not varied:
+        return None
+    total = sum(stats.skew(cell) for cell in varied)
+    single, correlation = 6 * (n - 2) / ((n + 1) * (n + 3)), 0.0
+    if count > 1:
+        residuals = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+        error = (residuals**2).sum() / ((n - 1) * (count - 1))
+        correlation = max(1 - error / values.var(axis=0, ddof=1).mean(), 0.0)
+    variance = len(varied) * single * (1 + (len(varied) - 1) * correlation**3)
+    return bool(abs(total) / math.sqrt(variance) > stats.norm.ppf(0.975))
+
+
 def pooled_variances(values: np.ndarray) -> tuple[np.ndarray, int] | None:
     """(C,) guarded variances of the cells and their degrees of freedom, from values (N, C); None if not to be pooled.
 
