@@ -274,7 +274,9 @@ def _predictions(stored: _Stored) -> Iterator[Predicted]:
             continue
         with contextlib.suppress(UnusableError):
             if (one := stored.state.store.predictions(last)) is not None:
-                found.setdefault(one.images, {})[last.key] = one
+                own = found.setdefault(one.images, {})
+                if all(np.array_equal(one.labels_N, other.labels_N) for other in list(own.values())[:1]):
+                    own[last.key] = one
     for images, by_key in found.items():
         first = next(iter(by_key.values()))
         predicted_TN = np.stack([one.predicted_N for one in by_key.values()])

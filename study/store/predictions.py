@@ -41,7 +41,21 @@ def decode(data: bytes) -> Predictions:
     """What `encode` wrote. Raises ValueError for anything else."""
     found = unpacked(data)
     try:
-        names = tuple(map(str, found["class_names"]))
-        return Predictions(found["predicted"], found["labels"], str(found["images"]), names)
-    except KeyError as error:
+        predicted_N, labels_N = found["predicted"], found["labels"]
+        made = Predictions(predicted_N, labels_N, str(found["images"]), tuple(map(str, found["class_names"])))
+    except (KeyError, TypeError) as error:
         raise ValueError(f"no array {error} in it") from None
+    _check(made)
+    return made
+
+
+def _check(made: Predictions) -> None:
+    """Raise ValueError unless both arrays have one class for each of the same images."""
+    shape = made.labels_N.shape
+    if len(shape) != 1 or not shape[0] or made.predicted_N.shape != shape:
+        raise ValueError(f"shape {made.predicted_N.shape} for test images of shape {shape}")
+    if not all(np.issubdtype(classes.dtype, np.unsignedinteger) for classes in (made.predicted_N, made.labels_N)):
+        raise ValueError("classes that are no indices")
+    largest = max(int(made.predicted_N.max()), int(made.labels_N.max()))
+    if made.class_names and largest >= len(made.class_names):
+        raise ValueError(f"class {largest} has no name; the last one is {len(made.class_names) - 1}")

@@ -178,15 +178,18 @@ class Store:
         return files[WEIGHTS]
 
     def check(self, stage: Stage) -> None:
-        """Verify the checksum of every file of a stored stage. Raises CorruptError or StoreError."""
-        self._read_verified(stage, "stage.json", "result.json", "config.json", WEIGHTS, optional=PREDICTIONS)
+        """Verify every file of a stored stage: checksums, and predictions. Raises CorruptError or StoreError."""
+        names = ("stage.json", "result.json", "config.json", WEIGHTS)
+        self._decoded(stage, self._read_verified(stage, *names, optional=PREDICTIONS))
 
     def predictions(self, stage: Stage) -> Predictions | None:
         """The predicted class of every test image, verified; None where the stage was stored without them.
 
         Raises CorruptError if they are damaged, and StoreError.
         """
-        files = self._read_verified(stage, optional=PREDICTIONS)
+        return self._decoded(stage, self._read_verified(stage, optional=PREDICTIONS))
+
+    def _decoded(self, stage: Stage, files: Mapping[str, bytes] | None) -> Predictions | None:
         if not files or PREDICTIONS not in files:
             return None
         try:

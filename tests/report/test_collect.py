@@ -130,6 +130,19 @@ def test_predictions_of_finished_trials_are_collected_by_test_split(tmp_path: Pa
     assert second.keys == (stages[4].key,)
 
 
+def test_predictions_with_other_labels_than_the_first_trial_of_their_test_split_are_left_out(tmp_path: Path) -> None:
+    study = make_study(tmp_path, KV_HEADS)
+    store = Store(tmp_path / "store")
+    stages = [stages_of(trial)[-1] for trial in expand(study)]
+    for i, (trial, stage) in enumerate(zip(expand(study), stages, strict=True)):
+        put(store, trial, 0.9)
+        store.discard(stage)
+        labels = np.array([0, 1] if i == 2 else [0, 1, 2])
+        store.save(stage, made_up(stage, 0.9), b"", {}, Predictions(labels, labels, "same"))
+    (found,) = collect(study, store).predictions
+    assert found.keys == tuple(stage.key for i, stage in enumerate(stages) if i != 2)
+
+
 def test_origins_group_stages_by_provenance_and_list_their_cells(tmp_path: Path) -> None:
     study = make_study(tmp_path, KV_HEADS, replicates=1)
     store = Store(tmp_path / "store")

@@ -21,6 +21,7 @@ from study.design.stages import Stage
 from study.store import results as store_module
 from study.store.predictions import Predictions, decode, encode
 from study.store.results import (
+    CHECKSUMS,
     PREDICTIONS,
     WEIGHTS,
     CorruptError,
@@ -149,7 +150,39 @@ def test_damaged_predictions_are_detected(store: Store, damage: Callable[[bytes]
             read(STAGE)
 
 
-@pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x03\x04", packed({"labels": np.zeros(1)})])
+def inconsistent(**arrays: np.ndarray) -> bytes:
+    """Predictions of three images, with other arrays."""
+    own = {"predicted": np.uint8([0, 2, 1]), "labels": np.uint8([0, 1, 1]), "images": np.array("ab")}
+    return packed({**own, "class_names": np.array(["a", "b", "c"]), **arrays})
+
+
+INCONSISTENT = [
+    inconsistent(predicted=np.uint8([0, 1])),
+    inconsistent(predicted=np.uint8(3)),
+    inconsistent(predicted=np.uint8([[0, 2, 1]]), labels=np.uint8([[0, 1, 1]])),
+    inconsistent(predicted=np.uint8([]), labels=np.uint8([])),
+    inconsistent(predicted=np.float64([0, 0.5, 1])),
+    inconsistent(predicted=np.int8([0, -1, 1])),
+    inconsistent(predicted=np.array(["a", "b", "c"])),
+    inconsistent(predicted=np.uint8([0, 3, 1])),
+]
+
+
+@pytest.mark.parametrize("data", INCONSISTENT)
+def test_verification_finds_predictions_that_are_undamaged_but_not_one_class_per_image(
+    store: Store, data: bytes
+) -> None:
+    store.save(STAGE, RESULT, b"weights", {}, PREDICTED)
+    path = store.root / "finetune" / STAGE.key / PREDICTIONS
+    path.write_bytes(data)
+    checksums = json.loads((path.parent / CHECKSUMS).read_text())
+    (path.parent / CHECKSUMS).write_text(json.dumps({**checksums, PREDICTIONS: hashlib.sha256(data).hexdigest()}))
+    for read in (store.check, store.predictions):
+        with pytest.raises(CorruptError, match=PREDICTIONS):
+            read(STAGE)
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip", b"PK\x03\x04", packed({"labels": np.zeros(1)}), *INCONSISTENT])
 def test_other_content_is_no_predictions(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (any message)
         decode(data)
