@@ -53,8 +53,9 @@ def verdicts(results: Results, made: list[Look]) -> pd.DataFrame:
     verdict                              supported, refuted or undecided
     estimate, low, high, level           the difference and its interval at confidence `level`, for this claim alone
     p_value, p_adjusted                  for this claim alone, and adjusted over all claims (and looks)
-    error, df                            pooled (of all cells) or paired, see `error_choice`; its degrees of freedom
-    adjustment                           Dunnett or Holm, for the other claims; empty without a test, as `error`
+    error, df                            pooled (of all cells) or paired, see `error_choice`; its degrees of freedom;
+                                         empty without an interval
+    adjustment                           Dunnett or Holm, for the other claims; empty without a test
     condition                            of the promise: no sign of skew, skewed, skewed with unequal spreads, or not
                                          tested; see `error_choice`
     n, sets                              replicates, and the matched sets of cells averaged over
@@ -119,11 +120,11 @@ def runs(results: Results, made: list[Look]) -> pd.DataFrame:
 
 def contrasts(results: Results, made: list[Look]) -> list[Contrast[Labels]]:
     """The data behind each verdict with an interval: the difference by replicate, and the cells compared."""
-    rule = results.facts.failures
-    return [
-        contrasts_of([claim], analysed(results, most), factors_of(results), rule)[0]
-        for claim, most in zip(results.facts.tested_claims, _looked(results, made), strict=True)
-    ]
+    claims, rule, looked = results.facts.tested_claims, results.facts.failures, _looked(results, made)
+    by_look = {
+        most: contrasts_of(claims, analysed(results, most), factors_of(results), rule) for most in dict.fromkeys(looked)
+    }
+    return [by_look[most][i] for i, most in enumerate(looked)]
 
 
 def analysed(results: Results, most: int) -> pd.DataFrame:
@@ -170,12 +171,13 @@ def _sides(results: Results, entered: Sequence[tuple[float, Labels]]) -> str:
 def _runs(results: Results, number: int, contrast: Contrast[Labels], most: int) -> Iterator[dict[str, object]]:
     claim, names = results.facts.claims[number - 1], names_of(results)
     rows = counted(analysed(results, most), results.facts.failures)
-    trials = {(trial["cell"], trial["replicate"]): trial for _, trial in rows.iterrows()}
+    columns = (rows[name] for name in ("cell", "replicate", claim.metric, "key", "run_id"))
+    trials = {(cell, replicate): values for cell, replicate, *values in zip(*columns, strict=True)}
     used = (
         (sign, cell, replicate) for own in contrast.matched for sign, cell in own.cells for replicate in own.differences
     )
     for sign, cell, replicate in dict.fromkeys(used):
-        trial = trials[names[cell], replicate]
+        value, key, run_id = trials[names[cell], replicate]
         yield {
             "number": number,
             "claim": claim.claim,
@@ -183,7 +185,7 @@ def _runs(results: Results, number: int, contrast: Contrast[Labels], most: int) 
             "cell": names[cell],
             "replicate": replicate,
             "metric": claim.metric,
-            "value": trial[claim.metric],
-            "key": trial["key"],
-            "run_id": trial["run_id"],
+            "value": value,
+            "key": key,
+            "run_id": run_id,
         }

@@ -109,7 +109,7 @@ def rounded(number: float, scale: float) -> float:
 def estimate_of(x: Floats, scale: float | None = None) -> Estimate:
     """The mean of one value per replicate, with standard error sd / sqrt(n); `scale` as for `moments`."""
     mean, sd = moments(x, scale)
-    return Estimate(mean, sd / math.sqrt(len(x)) if len(x) > 1 else math.nan, len(x) - 1, len(x))
+    return Estimate(mean, sd / math.sqrt(len(x)) if len(x) > 1 else math.nan, max(len(x) - 1, 0), len(x))
 
 
 def hedges_g_av(x: Floats, y: Floats) -> float:

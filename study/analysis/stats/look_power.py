@@ -20,6 +20,7 @@ from study.analysis.stats.pooled_error import LEAST_CELLS, guarded_df
 from study.analysis.stats.sequential import look_schedule, look_shares
 
 REACHED = 0.02  # the least power of a look that is not decorative
+_TRIED = 100  # values of `min` up to `max`, so that a large `max` takes no longer
 Freedom = Callable[[int], int]  # the degrees of freedom of a number of replicates
 
 
@@ -71,13 +72,13 @@ def look_powers(least: int, most: int, claims: int, cells: int = 2, alpha: float
 
 def useful_schedule(least: int, most: int, claims: int, cells: int = 2, alpha: float = 0.05) -> tuple[int, int]:
     """The smallest `min` from `least` on with which no look is decorative, and `most`; equal if only the last look is
-    not.
+    not. Above 200, not every `min` is tried.
     """
     return next(_useful(least, most, claims, cells, alpha)), most
 
 
 def _useful(least: int, most: int, claims: int, cells: int, alpha: float) -> Iterator[int]:
-    for start in range(least, most):
+    for start in range(least, most, max(1, most // _TRIED)):
         if not any(look.is_decorative for look in look_powers(start, most, claims, cells, alpha)):
             yield start
     yield most

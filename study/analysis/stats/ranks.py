@@ -1,7 +1,7 @@
 """Methods compared by their ranks on several data sets: mean ranks, Friedman's test, Nemenyi's critical difference.
 
 Demsar 2006, J. Mach. Learn. Res. 7:1-30. Each data set is one observation, whatever the number of replicates, so ranks
-say nothing about chance within a data set. They use no scale: a data set with large differences has no more weight.
+do not measure chance within a data set. They use no scale: a data set with large differences has no more weight.
 
 Shapes: N data sets, K methods.
 """

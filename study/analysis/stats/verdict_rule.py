@@ -69,9 +69,9 @@ class Verdict:
     n: int  # replicates
     sets: int  # matched sets of cells that the difference is averaged over
     note: str  # why undecided, what was left out; may be empty
-    error: Literal["", "paired", "pooled"] = ""  # of the paired differences, or of all cells; empty without a test
-    df: float = math.nan  # degrees of freedom of the error
-    adjustment: str = ""  # for the other claims: Holm or Dunnett
+    error: Literal["", "paired", "pooled"] = ""  # of the paired differences, or of all cells; empty without one
+    df: float = math.nan  # degrees of freedom of the error, nan without one
+    adjustment: str = ""  # for the other claims: Holm or Dunnett; empty without a test
     condition: str = ""  # what tests show of the conditions of the promise, see `error_choice`; empty without a test
 
 
@@ -253,11 +253,17 @@ def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, clai
         found.estimate.n,
         found.contrast.sets,
         "; ".join(note for note in notes if note),
-        "pooled" if found.is_pooled else "paired",
-        float(found.estimate.df),
-        found.adjustment.value,
+        _error(found),
+        float(found.estimate.df) if found.estimate.df > 0 else math.nan,
+        "" if math.isnan(found.decisive.p_value) else found.adjustment.value,
         found.condition,
     )
+
+
+def _error(found: Evidence) -> Literal["", "paired", "pooled"]:
+    if not found.estimate.df > 0:
+        return ""
+    return "pooled" if found.is_pooled else "paired"
 
 
 def _alone(claims: int, adjustment: Adjustment) -> str:

@@ -57,3 +57,11 @@ def test_the_suggested_schedule_has_no_decorative_look(least: int, most: int, cl
     assert start == most or not any(look.is_decorative for look in look_powers(start, end, claims))
     if start > least:
         assert any(look.is_decorative for look in look_powers(start - 1, end, claims))
+
+
+def test_a_schedule_is_proposed_whatever_max():
+    """Not every `min` is tried for a large one."""
+    least, most = useful_schedule(2, 100_000, 8, 20)
+    assert most == 100_000
+    assert not any(look.is_decorative for look in look_powers(least, most, 8, 20))
+    assert any(look.is_decorative for look in look_powers(least // 2, most, 8, 20))

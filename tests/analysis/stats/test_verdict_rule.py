@@ -178,6 +178,10 @@ def test_too_little_to_decide(second, note):
     found = one(spec(kind="greater", cells={"drug": "second"}), rows(cells, FACTORS))
     assert (found.verdict, found.note.startswith(note) or note in found.note) == ("undecided", True)
     assert math.isnan(found.p_adjusted)
+    assert found.adjustment == ""
+    assert (found.error, found.df) == (
+        ("paired", 2) if len(second) == 3 else ("", pytest.approx(math.nan, nan_ok=True))
+    )
 
 
 def test_p_values_are_adjusted_over_all_claims():

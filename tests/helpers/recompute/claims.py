@@ -106,12 +106,14 @@ def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, ce
     ):
         half = float(stats.t.ppf(1 - 0.025 * share, one.df)) * one.error
         decided = p_adjusted / share <= 0.05
-        row = {"claim": claim["claim"], "kind": claim["kind"], "estimate": one.mean, "n": one.n, "df": one.df}
+        row = {"claim": claim["claim"], "kind": claim["kind"], "estimate": one.mean, "n": one.n}
+        row |= {"df": one.df, "error": "pooled" if one.pooled else "paired"} if one.df > 0 else {"df": math.nan}
         row |= {"low": one.mean - half, "high": one.mean + half, "level": 1 - 0.05 * share, "p_value": p_value}
         row |= {"p_adjusted": min(p_adjusted / share, 1.0), "holds_above": region[0], "holds_below": region[1]}
-        row |= {"holds_between": region[2], "error": "pooled" if one.pooled else "paired", "looked": n}
+        row |= {"holds_between": region[2], "looked": n}
         row |= {"sets": len(groups_of(raw, claim)), "metric": claim.get("metric", "test_accuracy")}
-        row |= {"adjustment": "Dunnett" if any(other.pooled for other in found) else "Holm"}
+        if not math.isnan(p_value):
+            row |= {"adjustment": "Dunnett" if any(other.pooled for other in found) else "Holm"}
         row |= {"condition": condition(raw, claim, n, None if fixed else cells)}
         rows.append(row | {"verdict": ("supported" if supports else "refuted") if decided else "undecided"})
     return rows
