@@ -59,7 +59,7 @@ def effects(analysis: Analysis) -> Iterator[Answer]:
 def _range(own: pd.DataFrame) -> str:
     order = own.sort_values("difference", kind="stable")
     ends = (f"{formats.points(row['difference'])} ({row['data_set']})" for _, row in order.iloc[[0, -1]].iterrows())
-    return f"{order.iloc[0]['factor']} {order.iloc[0]['level']} from {' to '.join(ends)} points"
+    return f"{order.iloc[0]['factor']}={order.iloc[0]['level']} from {' to '.join(ends)} points"
 
 
 def methods(analysis: Analysis) -> Iterator[Answer]:

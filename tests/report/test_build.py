@@ -170,10 +170,10 @@ def test_the_notebook_is_short_prose_and_calls_in_order(built: Built) -> None:
     cells = nbformat.read(built.report.notebook, as_version=4).cells
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert max(map(len, code[1:])) < 50
-    assert code[1:3] == ['table(analysis, "claims")', "answers(analysis)"]
+    assert code[1:3] == ["answers(analysis)", 'figure(analysis, "claims")']
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert headings[:5] == ["Answer", "Verdicts", "Parameters versus accuracy", "Budgets", "Effect of each factor"]
+    assert headings[:5] == ["Answer", "Verdicts", "Parameters versus accuracy", "Effect of each factor", "Budgets"]
     assert headings[-4:] == ["All trials", "Design", "Provenance", "How to reproduce"]
     assert "Failures and exclusions" in headings
 

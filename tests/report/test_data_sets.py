@@ -10,6 +10,7 @@ import yaml
 from helpers import data_samples
 from helpers.data_set_studies import FASHION, MNIST, SCRATCH, SVHN, accuracy, crossed, images
 from helpers.own_data import run_all
+from helpers.predicted_samples import with_predictions
 from helpers.report_samples import KV_HEADS, Built, analysed, collected, make_study
 from helpers.tiny_grid import TINY
 from PIL import Image, ImageOps
@@ -17,6 +18,7 @@ from PIL import Image, ImageOps
 from study.design.study import Trial
 from study.planning.state import StudyState
 from study.report import Analysis, analyse, build, collect, read
+from study.report.plots import PLOTS
 from study.report.sections import outline
 from study.report.summary import answers
 from study.report.tables import TABLES
@@ -44,13 +46,24 @@ def test_sentences_for_three_data_sets(tmp_path: Path) -> None:
     )
     assert found["Data sets"] == (
         "3 (digits, mnist, fashion), set by images; cells are compared within each. Estimated change of accuracy by "
-        "data set, chance included: kv heads 1 from −1.00 (fashion) to +2.00 (digits) points; kv heads 4 from "  # noqa: RUF001
+        "data set, chance included: kv heads=1 from −1.00 (fashion) to +2.00 (digits) points; kv heads=4 from "  # noqa: RUF001
         "−1.00 (digits) to −1.00 (fashion) points."  # noqa: RUF001
     )
     assert found["Mean ranks over data sets"].startswith(
         "3 methods on 3 data sets: kv heads=1 (1.50); baseline (1.67); kv heads=4 (2.83). Friedman's test: p = "
     )
     assert found["Mean ranks over data sets"].endswith("With fewer than 5 data sets it detects little.")
+
+
+def test_tables_of_test_images_name_their_data_set(tmp_path: Path) -> None:
+    made = with_predictions(collected(crossed(tmp_path), tmp_path / "store", accuracy))
+    analysis = Analysis(made)
+    images = " The images are those of digits, the data set of the baseline."
+    assert images in TABLES["classes"].table(analysis).caption
+    assert images in TABLES["hard_images"].table(analysis).caption
+    assert PLOTS["confusion"].caption_for(analysis).endswith(images)
+    one = Analysis(with_predictions(collected(make_study(tmp_path, KV_HEADS), tmp_path / "single")))
+    assert "The images are those" not in PLOTS["confusion"].caption_for(one)
 
 
 def test_two_data_sets_allow_no_test_of_three_methods(tmp_path: Path) -> None:

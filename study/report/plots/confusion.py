@@ -9,6 +9,7 @@ from study.analysis.confusion import MOST_IN_MATRIX, confusions
 from study.report.placement import Section
 from study.report.plots.plot import Plot
 from study.report.plots.style import BLACK, BLUE, SMALL, WIDTH, new_figure, wrapped
+from study.report.tables import captions
 from study.utils import formats
 
 if TYPE_CHECKING:
@@ -65,10 +66,10 @@ def _draw_matrix(axes: "Axes", found: pd.DataFrame, side: float) -> None:
 PLOT = Plot(
     section=Section.TEST_IMAGES,
     title="Confused classes",
-    caption=(
+    caption=lambda analysis: (
         "Rows: true classes of the test images; columns: predicted classes; numbers: percent of the row, means over "
         "replicates. The darkest blue is twice the most frequent confusion or more. Shown are the baseline and, if it "
-        "is another, the cell with the highest mean validation accuracy."
+        f"is another, the cell with the highest mean validation accuracy.{captions.data_set_of_images(analysis)}"
     ),
     compute=compute,
     draw=draw,

@@ -59,10 +59,10 @@ def _caption(analysis: Analysis, claims: bool) -> str:
 
 
 TABLE = ReportTable(
-    Section.PARAMETERS,
+    Section.COMPARISONS,
     lambda analysis: analysis.budgets,
     write,
-    order=30,
+    order=90,
     title="Budgets",
     files=("tables/budgets.tex",),
 )

@@ -55,6 +55,12 @@ def front(analysis: Analysis) -> str:
     )
 
 
+def data_set_of_images(analysis: Analysis) -> str:
+    """Whose test images are shown, after a caption; empty if there is one data set."""
+    found = analysis.data_sets
+    return f" The images are those of {found.sets[0].name}, the data set of the baseline." if found else ""
+
+
 def basis(analysis: Analysis) -> str:
     """What the means of cells are based on, and which of their intervals may be unreliable."""
     rows = analysis.cells

@@ -46,4 +46,4 @@ def _error(analysis: Analysis, row: pd.Series) -> str:
     return f"{'replicates' if alone else row['error']}, {formats.short(row['df'])} df"
 
 
-TABLE = ReportTable(Section.ANSWER, lambda analysis: analysis.verdicts, write, files=("claims.md",))
+TABLE = ReportTable(Section.CLAIMS, lambda analysis: analysis.verdicts, write, files=("claims.md",))

@@ -5,6 +5,7 @@ import pandas as pd
 from study.analysis.analysis import Analysis
 from study.analysis.confusion import by_class
 from study.report.placement import Section
+from study.report.tables import captions
 from study.report.tables.report_table import ReportTable
 from study.report.tables.table import Column, Table
 from study.utils import formats
@@ -36,7 +37,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             *([Column.of("best cell, %", formats.percent, rows["best"])] if best else []),
         ),
         f"Share of the test images of each class that are classified correctly, means over replicates, without "
-        f"intervals.{other}{cut}",
+        f"intervals.{captions.data_set_of_images(analysis)}{other}{cut}",
         "classes.csv",
     )
 

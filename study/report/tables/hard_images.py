@@ -5,6 +5,7 @@ import pandas as pd
 from study.analysis.analysis import Analysis
 from study.analysis.hard_images import hard_images
 from study.report.placement import Section
+from study.report.tables import captions
 from study.report.tables.report_table import ReportTable
 from study.report.tables.table import Column, Table
 from study.utils import formats
@@ -28,7 +29,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("of trials", formats.count, rows["trials"]),
         ),
         "Test images that most trials classify wrongly; image: position in the test split, from 0. "
-        f"{_counts(analysis)}",
+        f"{_counts(analysis)}{captions.data_set_of_images(analysis)}",
         "hard_images.csv",
     )
 
