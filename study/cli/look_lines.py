@@ -24,8 +24,9 @@ def lines(plan: Plan) -> Iterator[str]:
     for number, power in enumerate(plan.claims, start=1):
         if power.spread and not power.decided:
             distances = ", ".join(_distance(plan, power, look) for look in found)
-            test = "by the paired test (80% interval of the SD)"
-            yield f"claim {number}: distance from the margin that decides it {test}: {distances}"
+            assert power.freedom is not None
+            test = f"{power.freedom.test}, 80% interval of the SD"
+            yield f"claim {number}: distance from the margin that decides it ({test}): {distances}"
 
 
 def _needed(look: "LookPower") -> str:
@@ -36,8 +37,10 @@ def _needed(look: "LookPower") -> str:
 def _distance(plan: Plan, power: ClaimPower, look: "LookPower") -> str:
     """As in: 1.20 to 3.40 points at 3."""
     assert power.spread is not None
+    assert power.freedom is not None
+    pooled = power.freedom.cells > 0
     unit, largest = unit_of(power.claim.metric), largest_difference(plan.study, power.claim)
-    low, high = (look.distance(sd) for sd in (power.spread.low, power.spread.high))
+    low, high = (look.distance(sd, pooled) for sd in (power.spread.low, power.spread.high))
     if low >= largest:
         return f"none at {look.replicates}"
     most = f" to {unit.signed(high).lstrip('+')} {unit.name}" if high < largest else f" {unit.name} or more"

@@ -290,16 +290,18 @@ def missing_estimates(powers: list[ClaimPower]) -> str:
 
 def _power(power: ClaimPower, spread: "Spread") -> str:
     """What the replicates can decide over the interval of the SD."""
+    assert power.freedom is not None
     metric, replicates = power.claim.metric, plural(power.replicates, "replicate")
+    test = power.freedom.test
     so_far = f"{power.verdict}; " if power.verdict else ""
     low, sd, high = (_difference(end, metric).lstrip("+") for end in spread.ends)
     least, _, most = power.supported
     if least is None:
-        return f"{so_far}{replicates} cannot support it with 80% power (SD {sd}, 80% interval {low} to {high})"
+        return f"{so_far}{replicates} cannot support it with 80% power ({test}, SD {sd}, 80% interval {low} to {high})"
     worst = _condition(most, metric) if most else "has no such value"
     return (
-        f"{so_far}80% power with {replicates} if the true difference {_condition(least, metric)} (SD {low}) or {worst} "
-        f"(SD {high}): the SD is {sd}, and these are the ends of its 80% interval"
+        f"{so_far}80% power with {replicates} ({test}) if the true difference {_condition(least, metric)} (SD {low}) "
+        f"or {worst} (SD {high}): the SD is {sd}, and these are the ends of its 80% interval"
     )
 
 

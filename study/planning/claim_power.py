@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from study.analysis.stats.contrasts import Contrast
+    from study.analysis.stats.estimate import Estimate
     from study.analysis.stats.forecast import Forecast, Spread
+    from study.analysis.stats.freedom import Freedom
     from study.analysis.stats.look_power import LookPower
-    from study.analysis.stats.verdict_rule import Outcome
+    from study.analysis.stats.verdict_rule import Errors, Outcome
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class ClaimPower:
     needed: "Forecast | None" = None  # replicates of a new study, if the true difference equals the estimate so far
     verdict: "Outcome | None" = None  # None while trials that it rests on are missing
     exact: float | None = None  # the difference of a claim on sizes
+    freedom: "Freedom | None" = None  # of the error that the spread is that of, as chosen from the stored replicates
 
     @property
     def decided(self) -> bool:
@@ -77,19 +80,21 @@ def _tested_powers(state: StudyState) -> list[ClaimPower]:
     done = Counter(trial.cell.name for trial in state.trials if state.observed.is_done(trial)) if claims else Counter()
     if max(done.values(), default=0) < 2:
         return [ClaimPower(claim, study.grid.most_replicates) for claim in claims]
-    from study.analysis.stats.verdict_rule import contrasts_of
+    from study.analysis.stats.verdict_rule import contrasts_of, errors_of
 
     data = state.observed.table(state.trials, {claim.metric for claim in claims})
-    contrasts = contrasts_of(claims, data, labels_by_factor(study.factors), study.grid.failures)
-    return list(_claim_powers(study, contrasts, _verdicts(state, data, contrasts)))
+    factors = labels_by_factor(study.factors)
+    contrasts = contrasts_of(claims, data, factors, study.grid.failures)
+    errors = errors_of(claims, data, factors, study.grid.failures)
+    return list(_claim_powers(study, contrasts, errors, _verdicts(state, data, contrasts, errors)))
 
 
 def _verdicts(
-    state: StudyState, data: "pd.DataFrame", contrasts: "list[Contrast[Labels]]"
+    state: StudyState, data: "pd.DataFrame", contrasts: "list[Contrast[Labels]]", errors: "Errors"
 ) -> "Iterator[Outcome | None]":
     """Of claims whose trials have all ended, or that an interim analysis has decided; None for others."""
     from study.analysis.stats.contrasts import attempted
-    from study.analysis.stats.verdict_rule import errors_of, verdicts
+    from study.analysis.stats.verdict_rule import verdicts
 
     study = state.study
     claims, rule, factors = study.grid.tested_claims, study.grid.adaptive, labels_by_factor(study.factors)
@@ -99,7 +104,7 @@ def _verdicts(
             yield found.verdict if found.verdict != "undecided" or last.replicates == rule.max else None
         return
     run, cells = attempted(data, factors), [tuple(cell.labels.values()) for cell in study.included]
-    judged = verdicts(claims, contrasts, errors_of(claims, data, factors, study.grid.failures))
+    judged = verdicts(claims, contrasts, errors)
     for claim, found in zip(claims, judged, strict=True):
         own = {cell for group in select(claim, factors).sets(cells, factors) for cell in group}
         replicates = range(1, study.grid.least_replicates + 1)
@@ -107,9 +112,10 @@ def _verdicts(
 
 
 def _claim_powers(
-    study: Study, contrasts: "list[Contrast[Labels]]", verdicts: "Iterator[Outcome | None]"
+    study: Study, contrasts: "list[Contrast[Labels]]", errors: "Errors", verdicts: "Iterator[Outcome | None]"
 ) -> Iterator[ClaimPower]:
     from study.analysis.stats.forecast import replicates_to_decide
+    from study.analysis.stats.freedom import freedom_of
     from study.analysis.stats.sequential import look_schedule, look_shares
 
     most, alone = study.grid.most_replicates, 0.05 / len(contrasts)
@@ -117,25 +123,28 @@ def _claim_powers(
     if study.grid.adaptive:  # conservative: only the share of alpha that the last interim analysis spends
         alpha *= look_shares(look_schedule(study.grid.least_replicates, most))[-1]
     for claim, contrast, verdict in zip(study.grid.tested_claims, contrasts, verdicts, strict=True):
-        spread = _spread(study, claim, contrast)
-        supported = _supported(study, claim, spread, alpha) if spread else ()
-        needed = replicates_to_decide(claim.region, contrast.estimate().mean, spread, alone) if spread else None
-        yield ClaimPower(claim, most, spread, supported, needed, verdict)
+        found, freedom = errors[claim.metric].estimate(contrast), freedom_of(errors[claim.metric], contrast)
+        spread = _spread(study, claim, found)
+        supported = _supported(study, claim, spread, alpha, freedom) if spread else ()
+        needed = replicates_to_decide(claim.region, found.mean, spread, alone, freedom) if spread else None
+        yield ClaimPower(claim, most, spread, supported, needed, verdict, freedom=freedom)
 
 
-def _spread(study: Study, claim: ClaimSpec, contrast: "Contrast[Labels]") -> "Spread | None":
+def _spread(study: Study, claim: ClaimSpec, found: "Estimate") -> "Spread | None":
+    """None if the SD is 0, or nan with fewer than two replicates."""
     from study.analysis.stats.forecast import Spread
 
-    found = contrast.estimate()  # its sd is nan with fewer than two replicates
     return Spread.of(found.sd, found.df, largest_difference(study, claim)) if found.sd > 0 else None
 
 
-def _supported(study: Study, claim: ClaimSpec, spread: "Spread", alpha: float) -> tuple[Region | None, ...]:
+def _supported(
+    study: Study, claim: ClaimSpec, spread: "Spread", alpha: float, freedom: "Freedom"
+) -> tuple[Region | None, ...]:
     """At each end of the spread. Differences that are larger than the metric allows count as none."""
     from study.analysis.stats.verdict_rule import reachable
 
     most, largest = study.grid.most_replicates, largest_difference(study, claim)
-    found = (reachable(claim.region, most, sd, alpha=alpha) for sd in spread.ends)
+    found = (reachable(claim.region, most, sd, alpha=alpha, df=freedom(most)) for sd in spread.ends)
     return tuple(region if region and _is_possible(region, largest) else None for region in found)
 
 

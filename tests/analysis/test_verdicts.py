@@ -97,9 +97,9 @@ def test_files_tables_sentences_and_figure_agree(analysis: Analysis, tmp_path: P
     assert sentences[0] == (
         "Claim “one head is better”: undecided; the difference is +2.00 points (−0.48 to +4.48, n = 3, "  # noqa: RUF001
         "adjusted p = 0.074), and the claim holds if it is above 0.00 points. Not distinguishable at n = 3: 5 to 28 "
-        "new replicates in a study of their own (study replicate) would decide this claim with 80% power if the true "
-        "difference equals the estimate. The two sides were not given the same: parameters −8 %, active parameters "  # noqa: RUF001
-        "−8 %, multiply-adds −7 %."  # noqa: RUF001
+        "new replicates in a study of their own (study replicate) would decide this claim with 80% power (paired test) "
+        "if the true difference equals the estimate. The two sides were not given the same: parameters −8 %, active "  # noqa: RUF001
+        "parameters −8 %, multiply-adds −7 %."  # noqa: RUF001
     )
     assert sentences[1].startswith("Claim “four heads cost nothing”: supported; the difference is 0.00 points")
 

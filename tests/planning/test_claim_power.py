@@ -7,6 +7,8 @@ import pytest
 from helpers.looks import make_plan
 from rich.console import Console
 
+from study.analysis.stats.forecast import Spread
+from study.analysis.stats.freedom import Freedom
 from study.analysis.stats.power import detectable_effect, inside_power, paired_power
 from study.analysis.stats.verdict_rule import reachable
 from study.cli.plan import as_json, claim_line, missing_estimates, show
@@ -71,7 +73,9 @@ def test_a_claim_decided_by_all_replicates_has_its_verdict(tmp_path: Path) -> No
     enough, same = powers(study, store_of(tmp_path, 5))
     assert (enough.verdict, same.verdict) == ("supported", "undecided")
     assert claim_line(enough) == "one is enough: supported"
-    assert claim_line(same).startswith("one is the same: undecided; 5 replicates cannot support it with 80% power (SD ")
+    assert claim_line(same).startswith(
+        "one is the same: undecided; 5 replicates cannot support it with 80% power (paired test, SD "
+    )
     assert missing_estimates([enough, same]) == ""
     assert [claim["verdict"] for claim in as_json(make_plan(study, store))["claims"]] == ["supported", "undecided"]
 
@@ -100,12 +104,13 @@ def test_the_true_differences_that_would_be_supported(tmp_path: Path) -> None:
     assert [region and region.low for region in enough.supported] == pytest.approx(ends)
     assert same.supported == (None, None, None)
     assert claim_line(same).endswith(
-        "5 replicates cannot support it with 80% power (SD 1.41 points, 80% interval 0.86 points to 11.25 points)"
+        "5 replicates cannot support it with 80% power (paired test, SD 1.41 points, 80% interval 0.86 "
+        "points to 11.25 points)"
     )
     low, high = (f"exceeds {100 * end:+.2f} points".replace("-", "\N{MINUS SIGN}") for end in (ends[0], ends[2]))
     assert claim_line(enough) == (
-        f"one is enough: 80% power with 5 replicates if the true difference {low} (SD 0.86 points) or {high} "
-        "(SD 11.25 points): the SD is 1.41 points, and these are the ends of its 80% interval"
+        f"one is enough: 80% power with 5 replicates (paired test) if the true difference {low} (SD 0.86 points) "
+        f"or {high} (SD 11.25 points): the SD is 1.41 points, and these are the ends of its 80% interval"
     )
     found = as_json(make_plan(study, store))["claims"]
     assert found[0]["supported_if"] == {"low": pytest.approx(ends[1]), "high": None, "between": True}
@@ -123,8 +128,8 @@ def test_differences_that_accuracies_cannot_have_are_not_printed(tmp_path: Path)
     enough, _ = powers(study, store)
     assert enough.supported == (None, None, None)
     assert (
-        "2 replicates cannot support it with 80% power (SD 56.57 points, 80% interval 34.39 points to 100.00 points)"
-        in (claim_line(enough))
+        "2 replicates cannot support it with 80% power (paired test, SD 56.57 points, 80% interval 34.39 points to "
+        "100.00 points)" in (claim_line(enough))
     )
 
 
@@ -138,9 +143,7 @@ def test_the_plan_has_what_each_look_needs(tmp_path: Path) -> None:
     assert "the look at 3 needs |t| > 25.3, the look at 6 needs |t| > 4.85, the look at 12 needs |t| > " in lines
     assert "for the first decision among 2 claims" in lines
     assert 25.3 * 11.25 / 3**0.5 > 100  # points: the upper end is not printed
-    assert (
-        "claim 1: distance from the margin that decides it by the paired test (80% interval of the SD): 12.5" in lines
-    )
+    assert "claim 1: distance from the margin that decides it (paired test, 80% interval of the SD): 12.5" in lines
     assert "12.54 points or more at 3, 1.70 to 22.27 points at 6" in lines
     assert (
         "the look at 3 is decorative: less than 2% power for a true difference that the look at 12 detects with 80% "
@@ -149,6 +152,30 @@ def test_the_plan_has_what_each_look_needs(tmp_path: Path) -> None:
     found = as_json(plan)
     assert [look["replicates"] for look in found["looks"]] == [3, 6, 12]
     assert found["suggested_replicates"] == "{min: 4, max: 12, until: claims}"
+
+
+def test_forecasts_use_the_error_that_verdicts_use(tmp_path: Path) -> None:
+    """Four cells of 5 replicates with equal spreads: the error is pooled, with 4 * min(3, 3) = 12 degrees of freedom
+    instead of 4."""
+    text = GRID.replace("levels: [1, 3]", "levels: [1, 2, 3, 6]").replace(
+        "replicates: 5", "replicates: {min: 5, max: 9, until: claims}"
+    )
+    study, store = load(grid(tmp_path, text)), Store(tmp_path / "store")
+    offsets = {1: (0, 2, 4, 1, 3), 2: (3, 0, 2, 4, 1), 3: (1, 3, 0, 2, 4), 6: (4, 1, 3, 0, 2)}  # shifted by cell
+    for trial in expand(study):
+        if trial.replicate <= 5:
+            heads = trial.cell.settings.encoder.num_kv_heads
+            value = 0.8 + 0.001 * offsets[heads][trial.replicate - 1]
+            store.save(stages_of(trial)[-1], Result({"test_accuracy": value}, {}, [], []), b"", {})
+    enough, _ = powers(study, store)
+    assert enough.freedom == Freedom(4)
+    assert enough.spread is not None
+    assert enough.spread == Spread.of(enough.spread.sd, 12, 1.0)
+    alpha = 0.025 * (1 - 25 / 81)
+    ends = [-0.02 + detectable_effect(9, sd, alpha=alpha, df=8 * 3) for sd in enough.spread.ends]
+    assert [region and region.low for region in enough.supported] == pytest.approx(ends)
+    decided = claim_line(ClaimPower(enough.claim, 9, enough.spread, enough.supported, freedom=enough.freedom))
+    assert "9 replicates (pooled error)" in decided
 
 
 def test_a_fixed_number_of_replicates_has_no_looks(tmp_path: Path) -> None:

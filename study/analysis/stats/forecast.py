@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from scipy import stats  # type: ignore[import-untyped]
 
+from study.analysis.stats.freedom import PAIRED, Freedom
 from study.analysis.stats.power import inside_power, needed_by_sd, paired_power
 from study.design.claim_kinds.claim_kind import Region
 from study.utils.text import plural
@@ -67,20 +68,22 @@ class Forecast:
         return f"{self.low} to {plural(self.high, noun) if self.high else f'more than {plural(REASONABLE, noun)}'}"
 
 
-def replicates_to_decide(region: Region, difference: float, spread: Spread, alpha: float = 0.05) -> Forecast:
+def replicates_to_decide(
+    region: Region, difference: float, spread: Spread, alpha: float = 0.05, freedom: Freedom = PAIRED
+) -> Forecast:
     """The replicates with which a claim is decided with 80 % power if this is the true difference.
 
     Supported by a difference in the region, refuted by one outside. A bounded region needs the interval to be between
     both of its ends, which takes more than its distance from the nearer end suggests.
     """
-    return Forecast(*(_fewest(region, difference, sd, alpha) for sd in spread.ends))
+    return Forecast(*(_fewest(region, difference, sd, alpha, freedom) for sd in spread.ends))
 
 
-def _fewest(region: Region, difference: float, sd: float, alpha: float) -> int | None:
+def _fewest(region: Region, difference: float, sd: float, alpha: float, freedom: Freedom) -> int | None:
     if region.low < difference < region.high:
-        return _first(lambda n: inside_power(n, difference, sd, region.low, region.high, alpha))
+        return _first(lambda n: inside_power(n, difference, sd, region.low, region.high, alpha, freedom(n)))
     distance = max(region.low - difference, difference - region.high)
-    return _first(lambda n: paired_power(n, distance, sd, alpha)) if distance > 0 else None
+    return _first(lambda n: paired_power(n, distance, sd, alpha, freedom(n))) if distance > 0 else None
 
 
 def _first(power: Callable[[int], float]) -> int | None:
@@ -94,33 +97,51 @@ def _first(power: Callable[[int], float]) -> int | None:
     return high
 
 
-def replicates_to_detect(effect: float, spreads: Sequence[Spread]) -> list[Forecast]:
-    """The replicates whose paired t-test at level 5 % detects a true difference with 80 % power, by spread."""
-    needed = iter(needed_by_sd(effect, [sd for spread in spreads for sd in spread.ends], POWER, most=REASONABLE))
+def replicates_to_detect(
+    effect: float, spreads: Sequence[Spread], df_each: Sequence[float] | None = None
+) -> list[Forecast]:
+    """The replicates whose t-test at level 5 % detects a true difference with 80 % power, by spread.
+
+    `df_each` are the degrees of freedom that each replicate adds, by spread: 1, if not given, for the paired test.
+    """
+    sds = [sd for spread in spreads for sd in spread.ends]
+    added = None if df_each is None else [one for one in df_each for _ in range(3)]
+    needed = iter(needed_by_sd(effect, sds, POWER, most=REASONABLE, df_each=added))
     return [Forecast(next(needed), next(needed), next(needed)) for _ in spreads]
 
 
-def would_decide(region: Region, difference: float, spread: Spread, alpha: float = 0.05) -> str:
-    """How many replicates of a new study would decide a claim, as the end of a sentence.
+def would_decide(
+    region: Region, difference: float, spread: Spread, alpha: float = 0.05, freedom: Freedom = PAIRED
+) -> str:
+    """How many replicates of a new study would decide a claim with the test of `freedom`, as the end of a sentence.
 
     New ones, because an undecided claim that is tested again with more replicates of the same study has a higher error
     rate (measured in `calibrate`).
     """
-    needed = replicates_to_decide(region, difference, spread, alpha)
+    needed = replicates_to_decide(region, difference, spread, alpha, freedom)
     if not needed.is_reasonable:
         return f"this claim is not decidable {UNREASONABLE} if the true difference equals the estimate"
     return (
         f"{needed.text('new replicate')} in a study of their own (study replicate) would decide this claim with 80% "
-        "power if the true difference equals the estimate"
+        f"power ({freedom.test}) if the true difference equals the estimate"
     )
 
 
-def not_distinguishable(ns: Sequence[int], spreads: Sequence[Spread | None], effect: float, name: str) -> list[str]:
+def not_distinguishable(
+    ns: Sequence[int],
+    spreads: Sequence[Spread | None],
+    effect: float,
+    name: str,
+    df_each: Sequence[float] | None = None,
+) -> list[str]:
     """A message for each difference that n replicates do not show; `name` is that of the `effect`, as in 0.5 points.
+    `df_each` is as for `replicates_to_detect`, with any value where the spread is None.
 
     For example: not distinguishable at n = 5: 9 to 47 replicates would be needed to see 0.5 points.
     """
-    found = iter(replicates_to_detect(effect, [spread for spread in spreads if spread is not None]))
+    known = [i for i, spread in enumerate(spreads) if spread is not None]
+    added = None if df_each is None else [df_each[i] for i in known]
+    found = iter(replicates_to_detect(effect, [spread for spread in spreads if spread is not None], added))
     needs = (
         ": SD unknown" if spread is None else _needs(n, next(found), name)
         for n, spread in zip(ns, spreads, strict=True)

@@ -10,18 +10,16 @@ t is an upper bound.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scipy import optimize, stats  # type: ignore[import-untyped]
 
-from study.analysis.stats.error_choice import LEAST_REPLICATES
-from study.analysis.stats.pooled_error import LEAST_CELLS, guarded_df
+from study.analysis.stats.freedom import PAIRED, Freedom
 from study.analysis.stats.sequential import look_schedule, look_shares
 
 REACHED = 0.02  # the least power of a look that is not decorative
 _TRIED = 100  # values of `min` up to `max`, so that a large `max` takes no longer
-Freedom = Callable[[int], int]  # the degrees of freedom of a number of replicates
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,9 @@ class LookPower:
         """Whether it practically never decides anything."""
         return self.power < REACHED
 
-    def distance(self, sd: float) -> float:
-        """How far an estimate must be from the margin for the paired test, at this SD of the differences."""
-        return self.t * sd / math.sqrt(self.replicates)
+    def distance(self, sd: float, pooled: bool) -> float:
+        """How far an estimate must be from the margin, at this SD of the differences."""
+        return (self.t_pooled if pooled else self.t) * sd / math.sqrt(self.replicates)
 
 
 def look_powers(least: int, most: int, claims: int, cells: int = 2, alpha: float = 0.05) -> list[LookPower]:
@@ -55,14 +53,12 @@ def look_powers(least: int, most: int, claims: int, cells: int = 2, alpha: float
     schedule = look_schedule(least, most)
     levels = [alpha * share / claims for share in look_shares(schedule)]
 
-    def pooled(n: int) -> int:
-        return guarded_df(n, cells) if n >= LEAST_REPLICATES and cells >= LEAST_CELLS else _paired(n)
-
-    effects = {df: _effect(most, df(most), levels[-1]) for df in (_paired, pooled)}
+    pooled = Freedom(cells)
+    effects = {df: _effect(most, df(most), levels[-1]) for df in (PAIRED, pooled)}
     return [
         LookPower(
             n,
-            _critical(_paired(n), level),
+            _critical(PAIRED(n), level),
             _critical(pooled(n), level),
             max(_power(n, df(n), effect, level) for df, effect in effects.items()),
         )
@@ -82,10 +78,6 @@ def _useful(least: int, most: int, claims: int, cells: int, alpha: float) -> Ite
         if not any(look.is_decorative for look in look_powers(start, most, claims, cells, alpha)):
             yield start
     yield most
-
-
-def _paired(n: int) -> int:
-    return n - 1
 
 
 def _critical(df: int, level: float) -> float:

@@ -1,12 +1,14 @@
-"""Power of paired t-tests, replicates needed, and smallest detectable effect.
+"""Power of t-tests, replicates needed, and smallest detectable effect.
 
 `sd` is always the standard deviation of the paired differences (of two cells, over replicates), `effect` the true
 mean difference, both in the metric's unit. If m claims share alpha, use alpha / m: a conservative estimate.
+`df` are the degrees of freedom of the error, for n replicates n - 1 unless given: those of the paired test.
 """
 
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +20,14 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def paired_power(n: int, effect: float, sd: float, alpha: float = 0.05) -> float:
-    """The probability that a two-sided paired t-test of n replicates detects a true difference of `effect`.
+def paired_power(n: int, effect: float, sd: float, alpha: float = 0.05, df: float | None = None) -> float:
+    """The probability that a two-sided t-test of n replicates detects a true difference of `effect`.
 
-    From the noncentral t distribution with n - 1 degrees of freedom and noncentrality |effect| sqrt(n) / sd (Cohen
+    From the noncentral t distribution with df degrees of freedom and noncentrality |effect| sqrt(n) / sd (Cohen
     1988, ch. 2); 0 below 2 replicates. Rejection with the wrong sign does not count.
     """
     _check(sd, alpha)
-    return float(_powers(np.array([n]), effect, np.array([sd]), alpha)[0])
+    return float(_powers(np.array([n]), effect, np.array([sd]), alpha, np.array([n - 1 if df is None else df]))[0])
 
 
 def needed_replicates(
@@ -39,23 +41,33 @@ def needed_replicates(
 
 
 def needed_by_sd(
-    effect: float, sds: Sequence[float], power: float = 0.8, alpha: float = 0.05, most: int = 10_000
+    effect: float,
+    sds: Sequence[float],
+    power: float = 0.8,
+    alpha: float = 0.05,
+    most: int = 10_000,
+    df_each: Sequence[float] | None = None,
 ) -> list[int | None]:
-    """`needed_replicates` for each of these standard deviations, vectorised."""
+    """`needed_replicates` for each of these standard deviations, vectorised.
+
+    `df_each` are the degrees of freedom that each replicate beyond the first adds, by standard deviation: 1 for the
+    paired test.
+    """
     for sd in sds:
         _check(sd, alpha)
     _check_power(power, alpha)
     spread = np.asarray(sds, dtype=np.float64)
+    slope = np.ones(len(spread)) if df_each is None else np.asarray(df_each, dtype=np.float64)
     low, high = np.ones(len(spread), dtype=np.int64), np.full(len(spread), most)
-    possible = _powers(high, effect, spread, alpha) >= power
+    possible = _powers(high, effect, spread, alpha, slope * (high - 1)) >= power
     while (high - low > 1).any():  # power grows with n: not enough at low, enough at high
         middle = (low + high) // 2
-        enough = _powers(middle, effect, spread, alpha) >= power
+        enough = _powers(middle, effect, spread, alpha, slope * (middle - 1)) >= power
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return [int(n) if one else None for n, one in zip(high, possible, strict=True)]
 
 
-def detectable_effect(n: int, sd: float, power: float = 0.8, alpha: float = 0.05) -> float:
+def detectable_effect(n: int, sd: float, power: float = 0.8, alpha: float = 0.05, df: float | None = None) -> float:
     """The smallest true difference that n replicates detect with the given power; nan below 2 replicates.
 
     Raises StudyError for an invalid power, alpha or sd.
@@ -65,13 +77,15 @@ def detectable_effect(n: int, sd: float, power: float = 0.8, alpha: float = 0.05
     if n < 2:
         return math.nan
     largest = 1.0
-    while paired_power(n, largest, 1.0, alpha) < power:
+    while paired_power(n, largest, 1.0, alpha, df) < power:
         largest *= 2
-    return sd * float(optimize.brentq(lambda d: paired_power(n, d, 1.0, alpha) - power, 0.0, largest))
+    return sd * float(optimize.brentq(lambda d: paired_power(n, d, 1.0, alpha, df) - power, 0.0, largest))
 
 
-def inside_power(n: int, effect: float, sd: float, low: float, high: float, alpha: float = 0.05) -> float:
-    """The probability that the 1 - alpha t interval of n paired differences is entirely between low and high.
+def inside_power(
+    n: int, effect: float, sd: float, low: float, high: float, alpha: float = 0.05, df: float | None = None
+) -> float:
+    """The probability that the 1 - alpha t interval of n differences is entirely between low and high.
 
     Either end may be infinite. With low = -margin and high = margin it is the power of the two one-sided tests of
     equivalence, each at alpha / 2 (Schuirmann 1987); with one end infinite, that of a one-sided test. The mean is
@@ -82,8 +96,9 @@ def inside_power(n: int, effect: float, sd: float, low: float, high: float, alph
     if n < 2:
         return 0.0
     points, weights = _quadrature()
-    sample_sd = sd * np.sqrt(stats.chi2.ppf((points + 1) / 2, n - 1) / (n - 1))
-    half, error = stats.t.isf(alpha / 2, n - 1) * sample_sd / math.sqrt(n), sd / math.sqrt(n)
+    df = n - 1 if df is None else df
+    sample_sd = sd * np.sqrt(stats.chi2.ppf((points + 1) / 2, df) / df)
+    half, error = stats.t.isf(alpha / 2, df) * sample_sd / math.sqrt(n), sd / math.sqrt(n)
     inside = special.ndtr((high - half - effect) / error) - special.ndtr((low + half - effect) / error)
     return float((weights / 2 * np.maximum(inside, 0.0)).sum())
 
@@ -94,9 +109,9 @@ def _quadrature() -> tuple[Floats, Floats]:
     return np.polynomial.legendre.leggauss(400)
 
 
-def _powers(n_R: Integers, effect: float, sd_R: Floats, alpha: float) -> Floats:
+def _powers(n_R: Integers, effect: float, sd_R: Floats, alpha: float, df_R: npt.NDArray[Any]) -> Floats:
     """(R,) the power of each number of replicates; 0 below 2."""
-    df_R = np.maximum(n_R - 1, 1)
+    df_R = np.maximum(df_R, 1)
     critical_R = stats.t.isf(alpha / 2, df_R)
     noncentrality_R = abs(effect) * np.sqrt(n_R) / sd_R
     found_R = stats.nct.sf(critical_R, df_R, noncentrality_R)

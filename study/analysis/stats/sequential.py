@@ -151,9 +151,13 @@ class _Replay:
             if as_reached and not (open_claims and _is_reached(contrasts, self.data, self.factors, n)):
                 return
             errors = errors_of(open_claims, then, self.factors, self.failures, _cells(contrasts))
-            now = verdicts(open_claims, contrasts, errors, self.alpha, share)
+            now = verdicts(open_claims, contrasts, errors, self.alpha, share, self._next(n))
             state = _after(state, contrasts, now, self.schedule)
             yield state
+
+    def _next(self, n: int) -> int | None:
+        """The number of replicates at the look after that at n; None after the last."""
+        return next((later for later in self.schedule if later > n), None)
 
     def _before(self) -> Look:
         """The state before the first look: estimates from the available replicates, no verdicts."""

@@ -42,12 +42,14 @@ from study.analysis.stats.estimate import Estimate
 from study.analysis.stats.failed import counted, failed_by_cell
 from study.analysis.stats.families import Adjustment, adjusted_together
 from study.analysis.stats.forecast import Spread, would_decide
+from study.analysis.stats.freedom import Freedom, freedom_of
 from study.analysis.stats.power import detectable_effect, inside_power
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels, select
 from study.design.failures import DEFAULT, FailureRule
 from study.design.metrics import unit_of
+from study.utils.text import plural
 
 Floats = npt.NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
@@ -136,13 +138,15 @@ def region_p_values(
     return (between, beyond) if region.inside else (beyond, between)
 
 
-def reachable(region: Region, n: int, sd: float, power: float = 0.8, alpha: float = 0.05) -> Region | None:
+def reachable(
+    region: Region, n: int, sd: float, power: float = 0.8, alpha: float = 0.05, df: float | None = None
+) -> Region | None:
     """The true differences at which n replicates support a claim with the given power; None if there are none.
 
     `sd` is the standard deviation of the claim's difference over replicates, above 0. Divide alpha by the number of
-    claims.
+    claims. `df` are the degrees of freedom of the error, those of the paired test unless given.
     """
-    beyond = detectable_effect(n, sd, power, alpha)
+    beyond = detectable_effect(n, sd, power, alpha, df)
     if math.isnan(beyond):
         return None
     if not region.inside:
@@ -152,7 +156,7 @@ def reachable(region: Region, n: int, sd: float, power: float = 0.8, alpha: floa
     centre, half = (region.low + region.high) / 2, (region.high - region.low) / 2
 
     def missing(off: float) -> float:
-        return inside_power(n, centre + off, sd, region.low, region.high, alpha) - power
+        return inside_power(n, centre + off, sd, region.low, region.high, alpha, df) - power
 
     if missing(0.0) < 0:
         return None
@@ -185,10 +189,14 @@ def verdicts(
     errors: Errors,
     alpha: float = 0.05,
     share: float = 1.0,
+    next_look: int | None = None,
 ) -> list[Verdict]:
-    """Verdicts, adjusted over these claims. The level of tests and intervals is `share` * alpha."""
+    """Verdicts, adjusted over these claims. The level of tests and intervals is `share` * alpha.
+
+    `next_look` is the number of replicates after which the study will judge undecided claims again, if it will.
+    """
     evidence = gather(claims, contrasts, errors, share)
-    return [_verdict(*parts, alpha, share, len(claims)) for parts in zip(claims, evidence, strict=True)]
+    return [_verdict(*parts, alpha, share, len(claims), next_look) for parts in zip(claims, evidence, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -199,10 +207,15 @@ class Evidence:
     estimate: Estimate
     decisive: Decisive
     p_adjusted: float  # over all claims, and divided by the look's share of alpha
-    is_pooled: bool  # whether the error is that of all cells
+    freedom: Freedom  # of the error, that of all cells or of the paired differences
     condition: str  # of the promise, by the tests of the metric's results
     obstacle: str  # why the claim is not tested, beyond what the contrast states; may be empty
     adjustment: Adjustment
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether the error is that of all cells."""
+        return self.freedom.cells > 0
 
 
 def gather(
@@ -223,7 +236,7 @@ def gather(
             estimate,
             one,
             float(p),
-            choice.is_pooled(found),
+            freedom_of(choice, found),
             choice.condition,
             choice.obstacle(found),
             adjustment,
@@ -232,7 +245,9 @@ def gather(
     ]
 
 
-def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, claims: int) -> Verdict:
+def _verdict(
+    claim: ClaimSpec, found: Evidence, alpha: float, share: float, claims: int, next_look: int | None
+) -> Verdict:
     outcome: Outcome = "undecided"
     if found.p_adjusted <= alpha:
         outcome = "supported" if found.decisive.supports else "refuted"
@@ -241,7 +256,9 @@ def _verdict(claim: ClaimSpec, found: Evidence, alpha: float, share: float, clai
         notes.append(found.obstacle)
     elif outcome == "undecided" and not found.contrast.obstacle:
         alone = found.decisive.p_value <= alpha * share
-        notes.append(_alone(claims, found.adjustment) if alone else _undecided(claim.region, found, alpha / claims))
+        notes.append(
+            _alone(claims, found.adjustment) if alone else _undecided(claim.region, found, alpha / claims, next_look)
+        )
     return Verdict(
         claim.claim,
         claim.kind,
@@ -272,8 +289,8 @@ def _alone(claims: int, adjustment: Adjustment) -> str:
     )
 
 
-def _undecided(region: Region, found: Evidence, alpha: float) -> str:
-    """Why, and how many replicates of a new study would decide it at level alpha."""
+def _undecided(region: Region, found: Evidence, alpha: float, next_look: int | None) -> str:
+    """Why, and what can decide it: the next look, or replicates of a new study at level alpha."""
     estimate = found.estimate
     if not found.contrast.cells:
         return "no cells of this design match in all other factors; compare other cells or change the design"
@@ -283,5 +300,7 @@ def _undecided(region: Region, found: Evidence, alpha: float) -> str:
         return f"no interval: every matched comparison needs 2 common replicates, found {estimate.n}"
     if estimate.error == 0:
         return "no test: the difference is the same in all replicates (SD 0)"
-    needed = would_decide(region, estimate.mean, Spread.of(estimate.sd, estimate.df), alpha)
+    if next_look is not None:
+        return f"not distinguishable at n = {estimate.n}; the next look is after {plural(next_look, 'replicate')}"
+    needed = would_decide(region, estimate.mean, Spread.of(estimate.sd, estimate.df), alpha, found.freedom)
     return f"not distinguishable at n = {estimate.n}: {needed}"

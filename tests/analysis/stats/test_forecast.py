@@ -14,6 +14,7 @@ from study.analysis.stats.forecast import (
     replicates_to_detect,
     would_decide,
 )
+from study.analysis.stats.freedom import Freedom
 from study.analysis.stats.power import inside_power, paired_power
 from study.design.claim_kinds.claim_kind import Region
 
@@ -101,6 +102,30 @@ def test_findings_of_rows() -> None:
     assert not_distinguishable([], [], effect=1.0, name="1") == []
 
 
+def test_a_pooled_error_needs_fewer_replicates() -> None:
+    """Effect 1 at SD 1, alpha 0.05 / 8: paired 18 replicates; with nine cells (n - 1) min(8, n - 2) degrees of freedom,
+    by noncentral t."""
+    spread = Spread(1.0, 1.0, 1.0)
+    needed = replicates_to_decide(Region(0.0, INF), 1.0, spread, 0.05 / 8, Freedom(9)).middle
+    paired = replicates_to_decide(Region(0.0, INF), 1.0, spread, 0.05 / 8).middle
+    reference = [
+        next(n for n in range(4, 101) if stats.nct.sf(stats.t.isf(0.05 / 16, df(n)), df(n), math.sqrt(n)) >= 0.8)
+        for df in (lambda n: (n - 1) * min(8, n - 2), lambda n: n - 1)
+    ]
+    assert [needed, paired] == reference
+    assert reference[0] < reference[1]
+    assert "(pooled error)" in would_decide(Region(0.0, INF), 1.0, spread, 0.05 / 8, Freedom(9))
+
+
+def test_the_interval_of_a_pooled_error_is_inside_with_the_power_of_its_degrees_of_freedom() -> None:
+    """By simulation: 6 replicates, 20 degrees of freedom."""
+    rng = np.random.default_rng(3)
+    mean, sd = rng.normal(0.1, 6**-0.5, 100_000), np.sqrt(rng.chisquare(20, 100_000) / 20)
+    half = stats.t.isf(0.025, 20) * sd / math.sqrt(6)
+    found = inside_power(6, 0.1, 1.0, -1.2, 1.2, df=20)
+    assert found == pytest.approx(((mean - half > -1.2) & (mean + half < 1.2)).mean(), abs=0.006)
+
+
 def test_what_would_decide_a_claim() -> None:
     decided = would_decide(Region(0.0, INF), 0.58, Spread.of(1.23, 9))
     low, high = (
@@ -108,7 +133,7 @@ def test_what_would_decide_a_claim() -> None:
     )
     assert decided == (
         f"{low} to {high} new replicates in a study of their own (study replicate) would decide this claim with 80% "
-        "power if the true difference equals the estimate"
+        "power (paired test) if the true difference equals the estimate"
     )
     hopeless = would_decide(Region(0.0, INF), 0.01, Spread.of(1.23, 9))
     assert hopeless == (

@@ -102,6 +102,25 @@ def test_replay_does_not_depend_on_later_replicates():
         assert look(claims, results(16), FACTORS, 4, 16, index) == look(claims, results(n), FACTORS, 4, 16, index)
 
 
+def test_between_looks_no_study_of_its_own_is_advised():
+    """The study itself adds replicates; after its last look only new ones in another study can decide."""
+    between = look([claim("none")], results(8), FACTORS, 4, 8, index=0).verdicts[0]
+    assert between.note == "not distinguishable at n = 4; the next look is after 8 replicates"
+    last = look([claim("none")], results(8), FACTORS, 4, 8).verdicts[0]
+    assert last.verdict == "undecided"
+    assert "the next look" not in last.note
+    assert "reasonable cost" in last.note or "in a study of their own" in last.note
+
+
+def test_between_looks_the_reason_of_failed_runs_is_kept():
+    data = results(4, ("base", "none")).assign(status="done")
+    failed = (data["x"] == "none") & (data["replicate"] == 2)
+    data.loc[failed, ["status", "value"]] = ["failed", float("nan")]
+    note = look([claim("none")], data, FACTORS, 4, 8).verdicts[0].note
+    assert "failed" in note
+    assert "next look" not in note
+
+
 def test_the_last_look_requests_no_more():
     state = look([claim("none")], results(16), FACTORS, 4, 16)
     assert (state.index, state.replicates, state.cells, state.requested) == (2, 16, (), 16)

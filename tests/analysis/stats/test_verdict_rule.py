@@ -92,7 +92,7 @@ def test_greater_with_the_margin_inside_the_interval_is_undecided():
     low, high = (needed_replicates(0.58, sd, alpha=0.05) for sd in sds)
     assert found.note == (
         f"not distinguishable at n = 10: {low} to {high} new replicates in a study of their own (study replicate) "
-        "would decide this claim with 80% power if the true difference equals the estimate"
+        "would decide this claim with 80% power (paired test) if the true difference equals the estimate"
     )
     claims = [spec(kind="greater", cells={"drug": "second"}, margin=1.0)] * 2
     low, high = (needed_replicates(0.58, sd, alpha=0.025) for sd in sds)
