@@ -4,7 +4,7 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -72,7 +72,9 @@ def _message(item: Any, keys: Keys, model: type[BaseModel]) -> str:
     if kind == "model_type":
         requirement = f"a mapping with keys among {', '.join(fields_at(model, keys))}"
     elif kind == "string_pattern_mismatch":
-        requirement = f"a {_description(model, keys)}"
+        requirement = "letters, digits, '.', '_' and '-', the first one a letter or digit"
+    elif kind == "tuple_type" and (names := _choices(model, keys)):
+        requirement = f"a list, as in [{', '.join(names)}]"
     elif kind in _REQUIREMENTS:
         requirement = _REQUIREMENTS[kind](context)
     else:
@@ -144,6 +146,14 @@ def _description(model: type[BaseModel], keys: Keys) -> str:
     found = model_at(model, keys[:-1])
     field = found.model_fields.get(str(keys[-1])) if found else None
     return (field.description if field else None) or "required"
+
+
+def _choices(model: type[BaseModel], keys: Keys) -> tuple[str, ...]:
+    """The words that a list may have as items; empty if it may have others."""
+    found = model_at(model, keys[:-1])
+    field = found.model_fields.get(str(keys[-1])) if found else None
+    items = get_args(field.annotation) if field and get_origin(field.annotation) is tuple else ()
+    return get_args(items[0]) if items and get_origin(items[0]) is Literal else ()
 
 
 def model_at(kind: Any, keys: Keys) -> type[BaseModel] | None:

@@ -115,6 +115,7 @@ def test_a_replication_of_a_replication_avoids_the_seeds_of_both(
         ),
         ("replication: {of: heads, seed: 5, replicates: 3}", "is this study, 'heads'; give one of them another name"),
         ("replication: {of: other, seed: 5}", "replicates"),
+        ("replication: {of: a b, seed: 5, replicates: 3}", 'invalid value "a b": must be letters, digits'),
     ],
 )
 def test_an_invalid_replication_is_refused(added: str, error: str, tmp_path: Path) -> None:

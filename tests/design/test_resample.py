@@ -119,6 +119,7 @@ TUNE = "tune: {{{seeds}budget: 2, parameters: {{finetune.weight_decay: {{low: 0.
         ("resample: [splits]", "splits"),
         ("resample: [split, split]", "can be named once"),
         ("resample: {split: false}", "resample"),
+        ("resample: split", 'invalid value "split": must be a list, as in [split, train_images]'),
         ("resample: [split]\n" + TUNE.format(seeds=""), "requires one tuning per replicate"),
         (TUNE.format(seeds="seeds: 3, "), "must be 1, or the number of replicates, 2"),
         (TUNE.format(seeds="seeds: 0, "), "seeds"),
