@@ -1,17 +1,18 @@
 """The method of the verdicts as a report states it, against the verdicts that it has."""
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.report_samples import KV_HEADS, analysed, make_study, unrun
 
-from study.analysis.stats import calibrate_families, calibrate_shape
+from study.analysis.stats import calibrate, calibrate_families, calibrate_shape
 from study.analysis.stats.error_choice import ErrorChoice, choose
 from study.design.study import Trial
 from study.report import Analysis
-from study.report.claim_method import OFTEN_FOUND, PROMISE, condition, sentences
+from study.report.claim_method import AGAINST_NUMBERS, OFTEN_FOUND, PROMISE, condition, sentences
 from study.report.sections import outline
 from study.report.tables import TABLES
 
@@ -85,6 +86,18 @@ def test_cited_shares_are_those_of_the_calibration() -> None:
     assert "16 to 34 %" in PROMISE
     assert max(map(_bound, calibrate_families.spreads())) == 0.052
     assert "at most 5.2 %" in PROMISE
+
+
+def test_the_sentence_on_claims_against_numbers_is_that_of_the_calibration(tmp_path: Path) -> None:
+    lines = [one for one in calibrate_families.questions() if "claims against" in one.setting]
+    assert {f"up to {100 * one.high:g} %" for one in lines} == set(re.findall(r"up to [\d.]+ %", AGAINST_NUMBERS))
+    skewed = [one for one in calibrate.questions() if one.measure.startswith("t interval of a mean")]
+    assert {(one.low, one.high) for one in skewed if "skewed" in one.setting} == {(0.925, 0.945)}
+    assert "in 6 to 7 %" in AGAINST_NUMBERS
+    for against, stated in ((0.5, True), ({"kv heads": 2}, False)):
+        claim = {"claim": "c", "kind": "greater", "cells": {"kv heads": 1}, "against": against}
+        analysis = analysed(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store", noisy)
+        assert (AGAINST_NUMBERS in list(sentences(analysis))) == stated
 
 
 def _bound(name: str) -> float:

@@ -40,10 +40,9 @@ def questions() -> Iterator[Question]:
     yield Question(FALSE, setting, 1, always, 0.07, 0.1)
     for n, least in ((3, 0.03), (4, 0.1), (5, 0.3), (10, 0.85)):
         yield Question("a true claim among 8 is supported", f"2 sd, n = {n}", 1, partial(_found, n), low=least)
-    for n, (size, accuracy) in itertools.product((5, 10), ((100, 0.97), (451, 0.97))):
-        for seeds, high in ((0.0, 0.06), (0.3, 0.07), (0.6, INFINITY)):
-            outside = "" if seeds < 0.5 else " (outside the promise)"
-            setting = f"7 claims against {accuracy:.0%} of a test set of {size}, seeds x {seeds:g}{outside}; n = {n}"
+    for n, (size, accuracy) in itertools.product((3, 5, 10), ((100, 0.97), (451, 0.97), (2000, 0.97))):
+        for seeds, high in ((0.0, 0.057), (0.3, 0.057 if size < 2000 else 0.07), (0.6, 0.095)):
+            setting = f"7 claims against {accuracy:.0%} of a test set of {size}, seeds x {seeds:g}; n = {n}"
             yield Question(FALSE, setting, 1, partial(_false_against_number, n, size, accuracy, seeds), high=high)
 
 
