@@ -298,10 +298,10 @@ def _power(power: ClaimPower, spread: "Spread") -> str:
     least, _, most = power.supported
     if least is None:
         return f"{so_far}{replicates} cannot support it with 80% power ({test}, SD {sd}, 80% interval {low} to {high})"
-    worst = _condition(most, metric) if most else "has no such value"
+    worst = f" or {_condition(most, metric)} (SD {high})" if most else f", and for no difference at SD {high}"
     return (
-        f"{so_far}80% power with {replicates} ({test}) if the true difference {_condition(least, metric)} (SD {low}) "
-        f"or {worst} (SD {high}): the SD is {sd}, and these are the ends of its 80% interval"
+        f"{so_far}80% power with {replicates} ({test}) if the true difference {_condition(least, metric)} (SD {low})"
+        f"{worst}: the SD is {sd}, and these are the ends of its 80% interval"
     )
 
 

@@ -28,7 +28,7 @@ def sentence(analysis: Analysis) -> str:
     text += f"; undecided there: {', '.join(new)}" if new else ""
     missing = len(original.verdicts) - len(pairs)
     text += f"; {plural(missing, 'verdict')} of the original not in this store" if missing else ""
-    return f"{text}. Both are judged with the claims of this study, each on its own results alone."
+    return f"{text}. Both studies are judged by the claims of this one, each on its own results alone."
 
 
 def _pairs(analysis: Analysis, original: ReplicationFacts) -> Iterator[Pair]:

@@ -172,7 +172,7 @@ def _mean(row: pd.Series) -> str:
         other = f"; 95{PERCENT} interval {_over_images(row)}" if _over_images(row) else ""
         return f"{mean} (in each of {row['n']} replicates{other})"  # never one
     interval = formats.percent_range(row["low"], row["high"])
-    if (row["item_low"], row["item_high"]) == (row["low"], row["high"]):
+    if _over_images(row).startswith(f"{interval} "):
         other = ", not wider over replicates and test images"
     else:
         other = f" over replicates, {_over_images(row)}" if _over_images(row) else ""

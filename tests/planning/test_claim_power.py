@@ -1,6 +1,7 @@
 """Power estimates and verdicts of claims in the plan."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,8 @@ def test_the_true_differences_that_would_be_supported(tmp_path: Path) -> None:
         f"one is enough: 80% power with 5 replicates (paired test) if the true difference {low} (SD 0.86 points) "
         f"or {high} (SD 11.25 points): the SD is 1.41 points, and these are the ends of its 80% interval"
     )
+    wide = replace(enough, supported=(*enough.supported[:2], None))  # no accuracy differs that much
+    assert f"difference {low} (SD 0.86 points), and for no difference at SD 11.25 points: the SD is" in claim_line(wide)
     found = as_json(make_plan(study, store))["claims"]
     assert found[0]["supported_if"] == {"low": pytest.approx(ends[1]), "high": None, "between": True}
     assert found[0]["supported_if_interval"][1]["low"] == pytest.approx(ends[2])

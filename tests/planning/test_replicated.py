@@ -54,8 +54,8 @@ def test_verdicts_that_held_and_that_did_not(tmp_path: Path) -> None:
     fill(store, again, (-1, 0))
     assert answer(first, store) == ""
     assert answer(again, store) == (
-        "1 of 2 verdicts of the study first held; not held: claim 2 (supported there, undecided here). Both are judged "
-        "with the claims of this study, each on its own results alone."
+        "1 of 2 verdicts of the study first held; not held: claim 2 (supported there, undecided here). Both studies "
+        "are judged by the claims of this one, each on its own results alone."
     )
 
 

@@ -31,7 +31,7 @@ def test_the_baseline_has_an_interval_for_other_test_images_where_predictions_ar
     other = f"{other_low} to {other_high} over replicates and test images"
     assert f"interval {low} to {high} over replicates, {other}, n = 3)" in texts(analysis)["Baseline"]
     assert row["item_low"] < row["low"]
-    wider = (analysis := Analysis(made)).cells.assign(item_low=row["low"], item_high=row["high"])
+    wider = (analysis := Analysis(made)).cells.assign(item_low=row["low"] - 1e-9, item_high=row["high"])
     vars(analysis)["cells"] = wider
     unchanged = f"interval {low} to {high}, not wider over replicates and test images, n = 3)"
     assert unchanged in texts(analysis)["Baseline"]
