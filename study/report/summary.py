@@ -11,6 +11,7 @@ from study.analysis.budgets import differences
 from study.analysis.failures import attempt
 from study.analysis.findings import ALPHA, NOT_TESTED, SMALLER, count_sizes, in_words, no_interval
 from study.analysis.pretraining import SCRATCH
+from study.analysis.stats.error_choice import UNEQUAL
 from study.analysis.tuned_values import edge_sentences
 from study.design.metrics import Source, unit_of
 from study.planning.other_data import OTHER_DATA
@@ -34,6 +35,7 @@ INTERVALS_AFTER_STOPPING = (
     "The 95 % intervals of cells, effects and comparisons allow for a fixed number of replicates only, so their "
     "coverage is not exactly 95 %; those of the claims allow for the looks."
 )
+DOUBT = " Results are skewed and spreads differ, so the 5 % limit of false verdicts does not hold."
 MOST = 6  # levels, cells or interactions listed one by one
 
 
@@ -103,7 +105,8 @@ def _claims(analysis: Analysis) -> Iterator[Answer]:
         name = f"\N{LEFT DOUBLE QUOTATION MARK}{row['claim']}\N{RIGHT DOUBLE QUOTATION MARK}"
         note = f" {row['note'][0].upper()}{row['note'][1:]}." if row["note"] else ""
         given = f" The two sides were not given the same: {differ}." if (differ := unequal.get(row["number"])) else ""
-        yield Answer(f"Claim {name}", f"{text}{note}{given}{_for_other_images(analysis, row['number'])}")
+        doubt = DOUBT if row["condition"] == UNEQUAL and row["verdict"] != "undecided" else ""
+        yield Answer(f"Claim {name}", f"{text}{note}{doubt}{given}{_for_other_images(analysis, row['number'])}")
 
 
 def _for_other_images(analysis: Analysis, number: int) -> str:

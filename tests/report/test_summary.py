@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from helpers.predicted_samples import with_predictions
 from helpers.report_samples import KV_HEADS, PRETRAINING, Built, analysed, collected, make_study, unrun
 
@@ -52,6 +53,25 @@ def test_a_claim_against_a_number_is_stated_for_other_test_images_too(tmp_path: 
         " For other test images too, by the 95\u00a0% interval of this claim alone: supported (accuracy "
         f"{100 * row['low']:.2f} to {100 * row['high']:.2f}\u00a0%)."
     )
+
+
+@pytest.mark.parametrize(
+    ("condition", "verdict", "marked"),
+    [
+        ("skewed, unequal spreads", "supported", True),
+        ("skewed, unequal spreads", "undecided", False),
+        ("skewed", "supported", False),
+        ("no sign of skew", "refuted", False),
+    ],
+)
+def test_verdicts_on_skewed_results_of_unequal_spread_are_marked(
+    condition: str, verdict: str, marked: bool, tmp_path: Path
+) -> None:
+    claim = {"claim": "good", "kind": "greater", "cells": {"kv heads": 1}}
+    analysis = analysed(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store")
+    vars(analysis)["verdicts"] = analysis.verdicts.assign(condition=condition, verdict=verdict)
+    about = "Claim \N{LEFT DOUBLE QUOTATION MARK}good\N{RIGHT DOUBLE QUOTATION MARK}"
+    assert ("Results are skewed and spreads differ" in texts(analysis)[about]) == marked
 
 
 def test_distinguishable_and_other_factors_are_named(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from study.analysis.stats.spread import LEVEL, Spread, equal_spread_p_values, sp
 Floats = npt.NDArray[np.float64]
 
 LEAST_REPLICATES = 4
+UNEQUAL = "skewed, unequal spreads"  # the condition under which false verdicts are not as rare as promised
 _ROUNDING = 1e-9  # relative to the largest value
 
 
@@ -58,7 +59,7 @@ class ErrorChoice(Generic[Cell]):
             return "not tested"
         if not self.shape.is_skewed:
             return "no sign of skew"
-        return "skewed, unequal spreads" if self.spread.differs else "skewed"
+        return UNEQUAL if self.spread.differs else "skewed"
 
     def is_pooled(self, contrast: Contrast[Cell]) -> bool:
         return self.pooled is not None and self.pooled.has(contrast)
