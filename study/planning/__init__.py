@@ -7,6 +7,8 @@ other_data            stages that were trained on other data than the rest
 plan                  cells, trials and stages with their sizes
 trials                the trials of a study, given what is stored
 adaptive_replicates   replicates that are added while claims are undecided
+failed_looks          the trials that had failed when a look was made
+record_looks          records the failed trials of each look when it is made
 observed              stored results as the table that claims are judged from
 claim_power           what the replicates of each claim can decide
 claim_registration    the history of the claims in the store

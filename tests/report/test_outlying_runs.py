@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from helpers.data_set_studies import crossed
 from helpers.report_samples import KV_HEADS, analysed, make_study, unrun
 
 from study.analysis.analysis import analyse
@@ -40,6 +41,28 @@ def test_usual_runs_are_not_listed(tmp_path: Path) -> None:
     found = analysed(make_study(tmp_path, KV_HEADS), tmp_path / "store")
     assert found.outlying.empty
     assert "Outlying runs" not in {given.about for given in answers(found)}
+
+
+def test_a_data_set_with_wider_spread_has_no_outlying_runs_for_that(tmp_path: Path) -> None:
+    """Replicates are 0.1 points apart on two data sets and 3 points on the third: MADs pooled over all three would list
+    its runs at 20 MADs."""
+
+    def accuracy(trial: Trial) -> float:
+        return 0.8 + (0.03 if trial.cell.labels["images"] == "fashion" else 0.001) * trial.replicate
+
+    found = analysed(crossed(tmp_path), tmp_path / "store", accuracy)
+    assert found.cells["n"].tolist() == [3] * 9
+    assert found.outlying.empty
+
+
+def test_a_collapsed_run_is_listed_on_its_own_data_set(tmp_path: Path) -> None:
+    def accuracy(trial: Trial) -> float:
+        collapsed = trial.cell.labels == {"kv heads": "1", "images": "mnist"} and trial.replicate == 2
+        return 0.1 if collapsed else 0.8 + 0.002 * trial.replicate
+
+    found = analysed(crossed(tmp_path), tmp_path / "store", accuracy).outlying
+    assert found["replicate"].tolist() == [2]
+    assert "mnist" in found["cell"].iloc[0]
 
 
 def test_without_results_there_are_none(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.text("key", rows["key"].str[:KEY_DIGITS]),
         ),
         f"Runs beyond {FAR:g} pooled MADs from the median of their cell, the farthest first. The MAD is the median "
-        "absolute deviation from the cells' medians over all cells, scaled to the SD of normal results. The runs are "
-        "in all means and verdicts.",
+        "absolute deviation from the cells' medians over all cells on the same data set, scaled to the SD of normal "
+        "results. The runs are in all means and verdicts.",
         "outlying.csv",
     )
 

@@ -87,3 +87,9 @@ def test_a_note_lists_three_cells():
     assert found.startswith("1 of 3 replicates of a=0 failed, 1 of 3 replicates of a=1 failed, ")
     assert found.endswith("a=2 failed, and some of 2 more cells: excluded")
     assert note([], "worst") == ""
+
+
+def test_a_study_without_factors_has_its_failed_trials():
+    """A search: all trials are of the one cell that has no levels."""
+    data = pd.DataFrame({"replicate": [1, 2, 3], "status": ["done", "failed", "missing"]})
+    assert failed_by_cell(data, {}) == {(): Failed("baseline", 1, 2)}
