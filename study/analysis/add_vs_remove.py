@@ -1,20 +1,16 @@
 """Adding versus removing: what a part is worth in the full model, and in the bare one."""
 
-import math
-
 import pandas as pd
 
-from study.analysis.accuracy_intervals import cut, share_difference
+from study.analysis import differences
 from study.analysis.facts import CellFacts, FactorFacts, StudyFacts
 from study.analysis.results import Results
-from study.analysis.stats.adjust import holm
-from study.analysis.stats.contrasts import between
-from study.analysis.stats.intervals import Difference
+from study.analysis.stats.families import Tested
 
 COLUMNS = [
     *("part", "with", "without", "full", "removed", "added", "bare"),
     *("full_n", "full_gain", "full_low", "full_high", "bare_n", "bare_gain", "bare_low", "bare_high"),
-    *("n", "difference", "low", "high", "sd", "p_value", "p_adjusted", "df", "note"),
+    *differences.COLUMNS,
 ]
 
 
@@ -22,15 +18,23 @@ def add_vs_remove(results: Results) -> pd.DataFrame:
     """One row per part of a study that has the full model, the bare one, and each part removed and added.
 
     `full_gain` is the test accuracy of the `full` model minus that of the cell with the part `removed`; `bare_gain` is
-    that of the cell with the part `added` minus that of the `bare` one. Each has its 95 % interval, paired by
-    replicate. `difference` is full_gain - bare_gain, with interval and paired t-test over the replicates that all four
-    cells have. If it is not zero, the part's worth depends on the other parts (it is the sum of its interactions with
-    them). `p_adjusted` is Holm's, over all parts. `note` names failed replicates. All in shares from 0 to 1; empty for
-    other designs.
+    that of the cell with the part `added` minus that of the `bare` one. Each has its 95 % interval. `difference` is
+    full_gain - bare_gain over the replicates that all four cells have; `study.analysis.differences` has its other
+    columns. If it is not zero, the part's worth depends on the other parts (it is the sum of its interactions with
+    them). The tests of the parts are a family. All in shares from 0 to 1; empty for other designs.
     """
-    rows = [_row(part, cells, results) for part, cells in _parts(results.facts)]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))
+    parts = _parts(results.facts)
+    names = [{end: cell.name for end, cell in cells.items()} for _, cells in parts]
+    full = differences.family(results, [[(cells["full"], cells["removed"])] for cells in names])
+    bare = differences.family(results, [[(cells["added"], cells["bare"])] for cells in names])
+    corners = [[(cells["full"], cells["removed"], cells["added"], cells["bare"])] for cells in names]
+    both = differences.family(results, corners, (1, -1, -1, 1))
+    rows = [
+        {**cells, **_levels(part, of_part), **_gain("full", in_full), **_gain("bare", in_bare)}
+        | differences.columns(found, most=2.0)
+        for (part, of_part), cells, in_full, in_bare, found in zip(parts, names, full, bare, both, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _parts(facts: StudyFacts) -> list[tuple[FactorFacts, dict[str, CellFacts]]]:
@@ -49,27 +53,11 @@ def _parts(facts: StudyFacts) -> list[tuple[FactorFacts, dict[str, CellFacts]]]:
     return found
 
 
-def _row(part: FactorFacts, cells: dict[str, CellFacts], results: Results) -> dict[str, object]:
-    values = {name: results.accuracies[cell.name] for name, cell in cells.items()}
-    row: dict[str, object] = {name: cell.name for name, cell in cells.items()}
-    row |= {"part": part.name, "with": cells["full"].labels[part.name], "without": cells["bare"].labels[part.name]}
-    row |= _gain("full", share_difference(values["full"], values["removed"]))
-    row |= _gain("bare", share_difference(values["added"], values["bare"]))
-    failed = {name: results.failed[cell.name] for name, cell in cells.items() if cell.name in results.failed}
-    made = between([("full", "removed", "added", "bare")], (1, -1, -1, 1), values, 0.0, failed, results.facts.failures)
-    found = made.estimate()
-    low, high = cut(found.interval(), most=2.0)
-    return row | {
-        "n": found.n,
-        "difference": found.mean,
-        "low": low,
-        "high": high,
-        "sd": found.sd,
-        "p_value": math.nan if made.obstacle else found.p_value(),
-        "note": made.note,
-        "df": found.df,
-    }
+def _levels(part: FactorFacts, cells: dict[str, CellFacts]) -> dict[str, object]:
+    return {"part": part.name, "with": cells["full"].labels[part.name], "without": cells["bare"].labels[part.name]}
 
 
-def _gain(end: str, found: Difference) -> dict[str, object]:
-    return {f"{end}_n": found.n, f"{end}_gain": found.mean, f"{end}_low": found.low, f"{end}_high": found.high}
+def _gain(end: str, found: Tested[str]) -> dict[str, object]:
+    values = differences.columns(found)
+    names = {"n": "n", "gain": "difference", "low": "low", "high": "high"}
+    return {f"{end}_{name}": values[column] for name, column in names.items()}

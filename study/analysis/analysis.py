@@ -15,6 +15,7 @@ from study.analysis import (
     data_set_methods,
     data_set_verdicts,
     data_sets,
+    differences,
     effects,
     expert_load,
     factorial,
@@ -35,6 +36,7 @@ from study.analysis.facts import StudyFacts
 from study.analysis.failures import reason
 from study.analysis.results import Results
 from study.analysis.stats.effects import Effects
+from study.analysis.stats.error_choice import ErrorChoice
 from study.analysis.stats.sequential import Look
 
 
@@ -79,6 +81,11 @@ class Analysis:
     def cells(self) -> pd.DataFrame:
         """One row per included cell; see `study.analysis.cells`."""
         return cells.cells(self.results, self.bootstrap.intervals)
+
+    @cached_property
+    def error(self) -> ErrorChoice[str]:
+        """The error of differences of test accuracy; see `study.analysis.stats.error_choice`."""
+        return differences.error_of(self.results)
 
     @cached_property
     def predicted(self) -> items.Items:

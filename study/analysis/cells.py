@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from study.analysis import items
-from study.analysis.accuracy_intervals import share, share_difference
+from study.analysis import differences, items
+from study.analysis.accuracy_intervals import share
 from study.analysis.data_sets import data_sets_of, references
-from study.analysis.facts import CellFacts
 from study.analysis.results import Results
-from study.analysis.stats.adjust import holm
 from study.analysis.stats.bootstrap import bootstrap_intervals
-from study.analysis.stats.contrasts import between
+from study.analysis.stats.intervals import common, hedges_g_av
 
 SIZES = ("params", "params_active", "macs", "macs_active")
 MEANS = ("val_accuracy", "train_seconds", "pretrain_seconds")
@@ -43,8 +41,9 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
     data_set                      what it is fine-tuned on, if the study has several data sets; else empty
     reference                     the cell that it is compared with: the baseline, or its counterpart on the same data
                                   set (see `study.analysis.data_sets.references`); empty if it is that cell itself
-    difference*, p_value, pairs   from the reference, paired by replicate; nan without one
-    p_adjusted                    Holm's, over all these comparisons
+    difference*, p_value, pairs   from the reference, over common replicates; nan without one
+    p_adjusted, adjustment        over all these comparisons
+    error, difference_df          of the difference; see `study.analysis.differences`
     note                          failed replicates of the cell and of the reference, and how they count
     effect_size                   Hedges' g_av of that difference, in units of the mean SD of the two cells, see
                                   `study.analysis.stats.intervals.hedges_g_av`
@@ -61,6 +60,9 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
     trials_of = done.groupby("cell", sort=False).indices
     columns = {name: done[name].to_numpy() for name in (*SIZES, *MEANS, "key")}
     counts = Counter(zip(results.trials["cell"], results.trials["status"], strict=True))
+    compared = [cell.name for cell in facts.included if compared_with[cell.name] != cell]
+    pairs = [[(name, compared_with[name].name)] for name in compared]
+    tested = dict(zip(compared, differences.family(results, pairs), strict=True))
     rows = []
     for number, (cell, interval) in enumerate(zip(facts.included, checks, strict=True), start=1):
         own = {name: column[trials_of.get(cell.name, [])] for name, column in columns.items()}
@@ -68,14 +70,13 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
         reference = compared_with[cell.name]
         row |= {"data_set": data_set.get(cell.name, ""), "reference": reference.name if reference != cell else ""}
         row |= dict(zip(("item_low", "item_high"), items.interval_of(cell.name, images), strict=True))
-        row |= _difference(results, cell, reference)
+        row |= differences.from_reference(tested.get(cell.name))
+        row |= {"effect_size": _effect_size(results, cell.name, reference.name)}
         row |= _finished(own)
         row |= {status: counts[cell.name, status] for status in ("failed", "missing")}
         rows.append(row | {"keys": " ".join(key[:KEY_DIGITS] for key in own["key"])})
     table = pd.DataFrame(rows)
     table = table.astype(dict.fromkeys(SIZES, "Int64"))
-    compared = table["reference"] != ""
-    table.loc[compared, "p_adjusted"] = holm(table.loc[compared, "p_value"].to_numpy(dtype=float))
     score = table["val_accuracy"] if selected_on(table) == VALIDATION else table["mean"]
     table["front"] = False
     for _, own_rows in table.groupby("data_set"):
@@ -138,18 +139,7 @@ def _mean(numbers: np.ndarray) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-def _difference(results: Results, cell: CellFacts, reference: CellFacts) -> dict[str, object]:
-    sets = [(cell.name, reference.name)] if cell != reference else []
-    made = between(sets, (1, -1), results.accuracies, 0.0, results.failed, results.facts.failures)
-    found = share_difference(results.accuracies[cell.name], results.accuracies[reference.name] if sets else {})
-    return {
-        "pairs": found.n,
-        "difference": found.mean,
-        "difference_low": found.low,
-        "difference_high": found.high,
-        "difference_sd": found.sd,
-        "p_value": math.nan if made.obstacle else found.p_value,
-        "p_adjusted": math.nan,  # computed over all cells, in `cells`
-        "effect_size": found.effect_size,
-        "note": made.note,
-    }
+def _effect_size(results: Results, cell: str, reference: str) -> float:
+    """Hedges' g_av over common replicates; nan for the reference itself."""
+    both = common(results.accuracies[cell], results.accuracies[reference])
+    return hedges_g_av(*both) if cell != reference else math.nan

@@ -6,19 +6,22 @@ from study.analysis import effects, factorial
 from study.analysis.data_sets import DataSets, within
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
+from study.analysis.stats.families import Adjustment
 
 
 def by_data_set(results: Results, found: DataSets) -> pd.DataFrame:
     """The table of effects of each data set's own cells, with the column `data_set` first.
 
-    Only levels that are compared on at least two data sets. `p_adjusted` is Holm's, over all rows.
+    Only levels that are compared on at least two data sets. Each data set has an error of its own, as its cells may
+    spread otherwise. `p_adjusted` is Holm's, over all rows.
     """
     tables = [_effects(within(results, found, one)).assign(data_set=one.name) for one in found.sets]
     levels = pd.concat(tables, ignore_index=True).groupby(["factor", "level"], sort=False)
     several = [rows for _, rows in levels if len(rows) > 1]
     table = pd.concat(several, ignore_index=True) if several else tables[0].iloc[:0]
     columns = ["data_set", *(name for name in table.columns if name != "data_set")]
-    return table[columns].assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))
+    adjusted = holm(table["p_value"].to_numpy(dtype=float))
+    return table[columns].assign(p_adjusted=adjusted, adjustment=Adjustment.HOLM.value)
 
 
 def _effects(own: Results) -> pd.DataFrame:

@@ -2,9 +2,9 @@
 
 Matched comparison: within each replicate and each combination of the other factors' levels that has both levels,
 averaged over the combination's replicates, then over the combinations (`study.analysis.stats.matched_sets`). A
-`one_factor` design has one such combination, the baseline's; a `factorial` design has all of them. The interval comes
-from the replicates. A missing result widens the interval. If a combination has no common replicate, the effect is that
-of the others, which its note names, and it is not tested.
+`one_factor` design has one such combination, the baseline's; a `factorial` design has all of them. The error is chosen
+as that of claims (`study.analysis.stats.error_choice`). A missing result widens the interval. If a combination has no
+common replicate, the effect is that of the others, which its note names, and it is not tested.
 
 A design that runs part of a product (fractional, sampled) has few cells that differ in exactly one factor, or none.
 Its effects come from the least-squares fit of all cells instead, adjusted for the other factors.
@@ -16,21 +16,21 @@ from collections import Counter
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
-from study.analysis.accuracy_intervals import cut
+from study.analysis import differences
 from study.analysis.data_sets import data_sets_of
 from study.analysis.factorial import is_factorial
 from study.analysis.facts import FactorFacts, StudyFacts
 from study.analysis.results import Results
 from study.analysis.stats.adjust import holm
-from study.analysis.stats.contrasts import Contrast, between
+from study.analysis.stats.contrasts import Contrast
 from study.analysis.stats.effects import Effects
-from study.analysis.stats.estimate import Estimate
+from study.analysis.stats.families import Adjustment, Tested
 from study.analysis.stats.intervals import standardised
 from study.analysis.stats.matched_sets import average
 
 COLUMNS = [
     *("factor", "level", "baseline", "n", "combinations"),
-    *("difference", "low", "high", "sd", "p_value", "p_adjusted", "df", "effect_size", "note"),
+    *("difference", "low", "high", "sd", "p_value", "p_adjusted", "error", "df", "adjustment", "effect_size", "note"),
 ]
 
 Accuracies = dict[str, dict[int, float]]  # cell -> replicate -> test accuracy
@@ -40,22 +40,20 @@ Pairs = list[tuple[str, str]]  # a cell, and the cell with the baseline's level 
 def matched(results: Results) -> pd.DataFrame:
     """One row per factor and level: difference from the baseline's level with its 95 % interval, in shares.
 
-    `n` is the number of replicates, `combinations` how many of the other factors' combinations are averaged over, `sd`
-    the standard deviation of the differences over replicates. `p_adjusted` is Holm's, over all rows. `df` are the
-    degrees of freedom of the interval; a single replicate has none.
-    `effect_size` is Hedges' g_av, in units of the mean SD over replicates of the two averages that are compared.
-    Levels without a finished pair of trials have n = 0 and nan. `note` names failed replicates, and why an effect is
-    not tested.
+    `combinations` counts the other factors' combinations that are averaged over; `study.analysis.differences` has the
+    other columns. `effect_size` is Hedges' g_av, in units of the mean SD over replicates of the two averages that are
+    compared. Levels without a finished pair of trials have n = 0 and nan.
     """
-    pairs_of = matches(results.facts)
-    rows = [
-        _row(factor, level.label, pairs, results)
+    found = matches(results.facts)
+    compared = [
+        (factor, level.label, pairs)
         for factor in results.facts.factors
         for level in factor.levels[1:]
-        if (pairs := pairs_of.get((factor.name, level.label)))
+        if (pairs := found.get((factor.name, level.label)))
     ]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))
+    family = differences.family(results, [pairs for *_, pairs in compared])
+    rows = [_row(factor, label, tested, results) for (factor, label, _), tested in zip(compared, family, strict=True)]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def is_matched(facts: StudyFacts) -> bool:
@@ -96,8 +94,10 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
                 "sd": _sd_of(half, n),
                 "p_value": row["p_value"],
                 "p_adjusted": row["p_adjusted"],
-                "effect_size": float("nan"),
+                "error": "fit",
                 "df": row["df"],
+                "adjustment": Adjustment.HOLM.value,
+                "effect_size": float("nan"),
                 "note": row["note"],
             }
         )
@@ -139,30 +139,20 @@ def _labels(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(labels.items()))
 
 
-def _row(factor: FactorFacts, level: str, pairs: Pairs, results: Results) -> dict[str, object]:
-    made = between(pairs, (1, -1), results.accuracies, 0.0, results.failed, results.facts.failures)
-    found = made.estimate()
-    low, high = cut(found.interval())
+def _row(factor: FactorFacts, level: str, found: Tested[str], results: Results) -> dict[str, object]:
     return {
         "factor": factor.name,
         "level": level,
         "baseline": factor.levels[0].label,
-        "n": found.n,
-        "combinations": made.sets,
-        "difference": found.mean,
-        "low": low,
-        "high": high,
-        "sd": found.sd,
-        "p_value": math.nan if made.obstacle else found.p_value(),
-        "effect_size": _effect_size(made, found, results.accuracies),
-        "df": found.df,
-        "note": made.note,
+        "combinations": found.contrast.sets,
+        "effect_size": _effect_size(found.contrast, results.accuracies),
+        **differences.columns(found),
     }
 
 
-def _effect_size(made: Contrast[str], difference: Estimate, values: Accuracies) -> float:
+def _effect_size(made: Contrast[str], values: Accuracies) -> float:
     """Hedges' g_av, from the standard deviations of the two averages over cells."""
-    sd_of = {
+    mean_of = {
         side: average(
             [
                 {r: values[cell][r] for r in own.differences}
@@ -171,7 +161,8 @@ def _effect_size(made: Contrast[str], difference: Estimate, values: Accuracies) 
                 if sign == side
             ],
             made.scale,
-        ).sd
+        )
         for side in (1, -1)
     }
-    return standardised(difference.mean, sd_of[1], sd_of[-1], difference.n) if difference.n > 1 else math.nan
+    n = made.estimate().n
+    return standardised(made.estimate().mean, mean_of[1].sd, mean_of[-1].sd, n) if n > 1 else math.nan

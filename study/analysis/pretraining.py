@@ -1,21 +1,20 @@
 """With and without pre-training, and transfer: cells that differ only in their pre-training."""
 
-import math
 from collections.abc import Iterator
 
 import pandas as pd
 
-from study.analysis.accuracy_intervals import share, share_difference
+from study.analysis import differences
+from study.analysis.accuracy_intervals import share
 from study.analysis.facts import CellFacts
 from study.analysis.results import Results
-from study.analysis.stats.adjust import holm
-from study.analysis.stats.contrasts import between
+from study.analysis.stats.families import Tested
 
 SCRATCH, SAME, TRANSFER = "from scratch", "same data", "transfer"
 
 COLUMNS = [
     *("group", "cell", "kind", "pretrain_dataset", "finetune_dataset", "n", "mean", "low", "high"),
-    *("reference", "pairs", "difference", "difference_low", "difference_high", "p_value", "p_adjusted", "note"),
+    *("reference", *differences.FROM_REFERENCE),
 ]
 
 
@@ -23,18 +22,19 @@ def pretraining(results: Results) -> pd.DataFrame:
     """One row per cell that another cell matches in everything but pre-training; empty if there is none.
 
     `group` numbers the sets of matching cells; `kind` is `from scratch`, `same data` (pre-trained on the data set that
-    it is fine-tuned on) or `transfer` (pre-trained on another). Differences are paired by replicate, from the group's
-    first cell from scratch, or if it has none from its first that is pre-trained on the same data (`reference`).
-    `p_adjusted` is Holm's, over all rows but the references. `note` names failed replicates; where the study does not
-    test what they are part of, there is no p-value.
+    it is fine-tuned on) or `transfer` (pre-trained on another). Differences are from the group's first cell from
+    scratch, or if it has none from its first that is pre-trained on the same data (`reference`). They are a family,
+    with columns as in `study.analysis.differences.from_reference`.
     """
-    rows: list[dict[str, object]] = []
-    for number, group in enumerate(_groups(results.facts.included), start=1):
-        rows += _rows(results, number, group)
-    found = pd.DataFrame(rows, columns=COLUMNS)
-    compared = found["cell"] != found["reference"]
-    found.loc[compared, "p_adjusted"] = holm(found.loc[compared, "p_value"].to_numpy(dtype=float))
-    return found
+    places = [(number, group) for number, group in enumerate(_groups(results.facts.included), start=1)]
+    pairs = [(cell.name, group[0].name) for _, group in places for cell in group[1:]]
+    family = dict(zip(pairs, differences.family(results, [[pair] for pair in pairs]), strict=True))
+    rows = [
+        _row(results, cell, group[0].name, family.get((cell.name, group[0].name))) | {"group": number}
+        for number, group in places
+        for cell in group
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def kind_of(cell: CellFacts) -> str:
@@ -53,32 +53,21 @@ def _groups(cells: list[CellFacts]) -> Iterator[list[CellFacts]]:
             yield sorted(group, key=lambda cell: (SCRATCH, SAME, TRANSFER).index(kind_of(cell)))
 
 
-def _rows(results: Results, number: int, group: list[CellFacts]) -> Iterator[dict[str, object]]:
-    reference = group[0]
-    values = results.accuracies
-    for cell in group:
-        mean = share(list(values[cell.name].values()))
-        found = share_difference(values[cell.name], values[reference.name] if cell is not reference else {})
-        sets = [(cell.name, reference.name)] if cell is not reference else []
-        made = between(sets, (1, -1), values, 0.0, results.failed, results.facts.failures)
-        yield {
-            "group": number,
-            "cell": cell.name,
-            "kind": kind_of(cell),
-            "pretrain_dataset": cell.pretrain_dataset or "",
-            "finetune_dataset": cell.finetune_dataset or "",
-            "n": mean.n,
-            "mean": mean.mean,
-            "low": mean.low,
-            "high": mean.high,
-            "reference": reference.name,
-            "pairs": found.n,
-            "difference": found.mean,
-            "difference_low": found.low,
-            "difference_high": found.high,
-            "p_value": math.nan if made.obstacle else found.p_value,
-            "note": made.note,
-        }
+def _row(results: Results, cell: CellFacts, reference: str, found: Tested[str] | None) -> dict[str, object]:
+    """`found` is the difference from the reference, unless the cell is the reference itself."""
+    mean = share(list(results.accuracies[cell.name].values()))
+    return {
+        "cell": cell.name,
+        "kind": kind_of(cell),
+        "pretrain_dataset": cell.pretrain_dataset or "",
+        "finetune_dataset": cell.finetune_dataset or "",
+        "n": mean.n,
+        "mean": mean.mean,
+        "low": mean.low,
+        "high": mean.high,
+        "reference": reference,
+        **differences.from_reference(found),
+    }
 
 
 def comparable(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,13 +1,12 @@
 """How claims with an interval were judged, in sentences: the rule, what it promises, and the error that was chosen."""
 
-import math
 from collections.abc import Iterator
 
 from study.analysis.analysis import Analysis
 from study.analysis.stats.error_choice import ErrorChoice
 from study.analysis.stats.verdict_rule import errors_of
 from study.analysis.verdicts import factors_of
-from study.report import claim_wording
+from study.report import claim_wording, error_wording
 from study.utils.text import plural
 
 RULE = (
@@ -56,26 +55,13 @@ def _errors(analysis: Analysis) -> Iterator[str]:
     facts, results = analysis.facts, analysis.results
     chosen = errors_of(facts.tested_claims, results.trials, factors_of(results), facts.failures)
     for metric, choice in chosen.items():
-        whose = "of all cells" if choice.pooled else "of the paired differences"
-        yield f"Differences of cells in `{metric}` have the error {whose}: {choice.reason}.{_gain(choice)}"
+        yield error_wording.choice(choice, f"`{metric}`")
         yield condition(metric, choice)
     methods = dict.fromkeys(analysis.verdicts["adjustment"])
     if "Dunnett" in methods:
         yield "P-values are adjusted by the distribution of the largest |t| (Dunnett's method, step-down)."
     elif "Holm" in methods:
         yield "P-values are adjusted by Holm's method."
-
-
-def _gain(choice: ErrorChoice[tuple[str, ...]]) -> str:
-    """What pairing by replicate changes in the variance of a difference."""
-    if not math.isfinite(choice.gain):
-        return ""
-    change = "reduces" if choice.gain >= 0 else "increases"
-    where = f"{plural(choice.cells, 'cell')} and {plural(choice.n, 'replicate')}"
-    return (
-        f" Pairing by replicate {change} the variance of a difference by about {abs(100 * choice.gain):.0f} % "
-        f"(measured on {where})."
-    )
 
 
 def condition(metric: str, choice: ErrorChoice[tuple[str, ...]]) -> str:

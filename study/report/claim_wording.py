@@ -7,6 +7,7 @@ from study.analysis.facts import StudyFacts
 from study.design import claim_wording
 from study.design.claim_kinds.claim_kind import Region
 from study.design.metrics import Source, unit_of
+from study.report import error_wording
 from study.utils import formats
 
 
@@ -34,10 +35,7 @@ def intervals(analysis: Analysis) -> str:
 
 def kind_of_error(analysis: Analysis) -> str:
     """The error of the claims' intervals, as half a sentence."""
-    used = set(analysis.verdicts["error"]) - {""}
-    if used == {"pooled"}:
-        return "with the error of all cells"
-    return "paired by replicate" if "pooled" not in used else "with the error in column 'error'"
+    return error_wording.of_rows(analysis.verdicts)
 
 
 def adjustment(facts: StudyFacts) -> str:

@@ -18,6 +18,7 @@ from study.planning.other_data import OTHER_DATA
 from study.report import (
     claim_wording,
     data_set_findings,
+    error_wording,
     failed_trials,
     fit_sentences,
     outlying_runs,
@@ -301,7 +302,8 @@ def _add_vs_remove(analysis: Analysis) -> Iterator[Answer]:
     sentences = [
         f"{row['part']} is worth {formats.points(row['full_gain'])} points in the full model and "
         f"{formats.points(row['bare_gain'])} in the bare one (difference {formats.points(row['difference'])}, p "
-        f"{formats.p_value(row['p_adjusted'])} after Holm's correction; {in_words(row, points(analysis.margin))})"
+        f"{formats.p_value(row['p_adjusted'])} after the correction for all parts; "
+        f"{in_words(row, points(analysis.margin))})"
         for _, row in differ.iterrows()
     ]
     others = [name for name in tested["part"] if name not in set(differ["part"])]
@@ -365,10 +367,14 @@ def _precision(analysis: Analysis) -> Iterator[Answer]:
     compared = analysis.effects[analysis.effects["sd"] > 0]
     if compared.empty:
         return
-    paired = "paired by replicate" if analysis.is_matched else "from a fit of all cells"
+    matched = analysis.is_matched
+    mixed = "all cells or paired by replicate, as the table of effects lists,"
+    kind = mixed if error_wording.is_mixed(compared) else error_wording.of_rows(compared)
+    why = f"{error_wording.choice(analysis.error)} " if matched else ""
     yield Answer(
         "Precision",
-        f"intervals are 95 %, {paired}, each for its comparison alone and not adjusted for the others. "
+        f"intervals are 95 %, {kind if matched else 'from a fit of all cells'}, each for its comparison alone and not "
+        f"adjusted for the others. {why}"
         f"{precision.sentences(compared, smallest_of_interest(analysis.facts))}",
     )
 

@@ -116,8 +116,8 @@ def test_without_validation_accuracies_the_front_is_marked(tmp_path: Path) -> No
 
 
 def test_bootstrap_effect_size_and_holm_equal_the_plain_computation(tmp_path: Path) -> None:
-    values = {"2": (0.90, 0.92, 0.94, 0.91), "1": (0.91, 0.92, 0.96, 0.93), "4": (0.85, 0.88, 0.86, 0.90)}
-    study = make_study(tmp_path, KV_HEADS, replicates=4)
+    values = {"2": (0.90, 0.92, 0.94), "1": (0.91, 0.92, 0.96), "4": (0.85, 0.88, 0.86)}
+    study = make_study(tmp_path, KV_HEADS)
     analysis = analysed(
         study, tmp_path / "store", lambda trial: values[trial.cell.labels["kv heads"]][trial.replicate - 1]
     )
@@ -127,11 +127,11 @@ def test_bootstrap_effect_size_and_holm_equal_the_plain_computation(tmp_path: Pa
         assert tuple(cells.loc[name, ["bootstrap_low", "bootstrap_high"]]) == pytest.approx(found)
         assert cells.loc[name, "sd"] == pytest.approx(statistics.stdev(values[label]))
     one, four = cells.loc["kv heads=1"], cells.loc["kv heads=4"]
-    # differences of the first: .01 0 .02 .02, of the second: -.05 -.04 -.08 -.01
-    assert one["difference_sd"] == pytest.approx(statistics.stdev([0.01, 0, 0.02, 0.02]))
+    # differences of the first: .01 0 .02, of the second: -.05 -.04 -.08
+    assert one["difference_sd"] == pytest.approx(statistics.stdev([0.01, 0, 0.02]))
     spread = (statistics.stdev(values["1"]) + statistics.stdev(values["2"])) / 2
-    j_6 = math.gamma(3) / (math.sqrt(3) * math.gamma(2.5))  # Hedges' correction for 2 (4 - 1) degrees of freedom
-    assert one["effect_size"] == pytest.approx(0.0125 / spread * j_6)
+    j_4 = math.gamma(2) / (math.sqrt(2) * math.gamma(1.5))  # Hedges' correction for 2 (3 - 1) degrees of freedom
+    assert one["effect_size"] == pytest.approx(0.01 / spread * j_4)
     larger, smaller = max(one["p_value"], four["p_value"]), min(one["p_value"], four["p_value"])
     assert sorted(cells["p_adjusted"].dropna()) == pytest.approx([2 * smaller, max(2 * smaller, larger)])
     assert math.isnan(cells.loc["baseline", "p_adjusted"])

@@ -1,15 +1,22 @@
-"""P-values of a family of differences, adjusted for each other by the method that fits their errors."""
+"""Families of differences, each tested with the error of its metric and adjusted for the others by what that allows.
 
-from collections.abc import Sequence
+Claims, effects of levels, cells against the baseline, contrasts, comparisons of pre-training, and parts added and
+removed are families of their own. All are tested here, so the same comparison has the same numbers in every table.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from study.analysis.stats.adjust import holm
-from study.analysis.stats.contrasts import Contrast
+from study.analysis.stats.contrasts import Cell, Contrast
 from study.analysis.stats.error_choice import ErrorChoice
+from study.analysis.stats.estimate import Estimate
 from study.analysis.stats.max_t import SharedError, step_down
 from study.analysis.stats.pooled_error import PooledError, weights_of
 
@@ -21,6 +28,61 @@ class Adjustment(Enum):
 
     DUNNETT = "Dunnett"
     HOLM = "Holm"
+
+
+@dataclass(frozen=True)
+class Tested(Generic[Cell]):
+    """A difference of a family."""
+
+    contrast: Contrast[Cell]
+    estimate: Estimate  # with the chosen error
+    p_value: float  # of this difference alone; nan if it is not tested
+    p_adjusted: float  # over the family
+    is_pooled: bool
+    obstacle: str  # why it is not tested, beyond what the contrast states; may be empty
+    adjustment: Adjustment
+
+    @property
+    def error(self) -> Literal["", "pooled", "paired"]:
+        """Of all cells together, or of the paired differences; empty without an interval."""
+        if not self.estimate.df > 0:
+            return ""
+        return "pooled" if self.is_pooled else "paired"
+
+    @property
+    def df(self) -> float:
+        """The error's degrees of freedom; nan without an interval."""
+        return float(self.estimate.df) if self.estimate.df > 0 else math.nan
+
+    @property
+    def adjusted_by(self) -> str:
+        """The name of the adjustment; empty without a test."""
+        return "" if math.isnan(self.p_value) else self.adjustment.value
+
+
+def family_of(
+    contrasts: Sequence[Contrast[Cell]],
+    choices: Sequence[ErrorChoice[Cell]],
+    p_values: Sequence[Callable[[Estimate], float]] | None = None,
+) -> list[Tested[Cell]]:
+    """The family of these differences, each with the error chosen for its metric.
+
+    `p_values` compute the p-value of each; by default that of the two-sided test that the difference is 0.
+    """
+    tests = p_values or [Estimate.p_value] * len(contrasts)
+    estimates = [choice.estimate(one) for choice, one in zip(choices, contrasts, strict=True)]
+    obstacles = [choice.obstacle(one) for choice, one in zip(choices, contrasts, strict=True)]
+    alone = [
+        np.nan if one.obstacle or obstacle else test(estimate)
+        for one, obstacle, test, estimate in zip(contrasts, obstacles, tests, estimates, strict=True)
+    ]
+    adjustment, adjusted = adjusted_together(alone, contrasts, choices)
+    return [
+        Tested(one, estimate, p_value, float(p_adjusted), choice.is_pooled(one), obstacle, adjustment)
+        for one, choice, estimate, p_value, p_adjusted, obstacle in zip(
+            contrasts, choices, estimates, alone, adjusted, obstacles, strict=True
+        )
+    ]
 
 
 def adjusted_together(

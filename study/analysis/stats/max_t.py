@@ -62,7 +62,7 @@ def _as_large(p_values: Floats, order: npt.NDArray[np.intp], error: SharedError)
     """(S,) for each step of this order, the probability that any test of the error that is left is as significant."""
     places = np.argsort(order)[list(error.positions)]  # the step of each test
     steps = np.sort(places)
-    draws_NM = draws(error.weights_MC)[:, np.argsort(places)] if len(steps) > 1 else np.ones((1, 1))
+    draws_NM = draws(error.weights_MC[np.argsort(places)]) if len(steps) > 1 else np.ones((1, 1))  # in any row order
     left_NM = np.maximum.accumulate(draws_NM[:, ::-1], axis=1)[:, ::-1]  # the largest of each test and those after it
     found = np.zeros(len(order))
     for step, done in enumerate(np.searchsorted(steps, range(len(order)))):

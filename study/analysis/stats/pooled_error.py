@@ -42,7 +42,7 @@ class PooledError(Generic[Cell]):
     def has(self, contrast: Contrast[Cell]) -> bool:
         """Whether it applies: a difference of these cells, in which effects of the replicate cancel."""
         weights = {} if contrast.lost else weights_of(contrast)
-        return bool(weights) and weights.keys() <= self.variances.keys() and abs(sum(weights.values())) < 1e-9
+        return any(weights.values()) and weights.keys() <= self.variances.keys() and abs(sum(weights.values())) < 1e-9
 
     def estimate(self, contrast: Contrast[Cell]) -> Estimate:
         """The same mean as the paired estimate, with this error."""

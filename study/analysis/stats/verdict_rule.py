@@ -29,6 +29,7 @@ p-value does not.
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -40,7 +41,7 @@ from study.analysis.stats.contrasts import Contrast, contrast, results_by_cell
 from study.analysis.stats.error_choice import ErrorChoice, choose
 from study.analysis.stats.estimate import Estimate
 from study.analysis.stats.failed import counted, failed_by_cell
-from study.analysis.stats.families import Adjustment, adjusted_together
+from study.analysis.stats.families import Adjustment, Tested, family_of
 from study.analysis.stats.forecast import Spread, would_decide
 from study.analysis.stats.freedom import Freedom, freedom_of
 from study.analysis.stats.power import detectable_effect, inside_power
@@ -199,49 +200,36 @@ def verdicts(
     return [_verdict(*parts, alpha, share, len(claims), next_look) for parts in zip(claims, evidence, strict=True)]
 
 
+def _p_value(region: Region, found: Estimate) -> float:
+    return _decisive(region, found).p_value
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What the verdict on a claim is computed from."""
 
-    contrast: Contrast[Labels]
-    estimate: Estimate
-    decisive: Decisive
+    tested: Tested[Labels]
+    supports: bool  # which of the claim's p-values is the smaller one
     p_adjusted: float  # over all claims, and divided by the look's share of alpha
     freedom: Freedom  # of the error, that of all cells or of the paired differences
     condition: str  # of the promise, by the tests of the metric's results
-    obstacle: str  # why the claim is not tested, beyond what the contrast states; may be empty
-    adjustment: Adjustment
-
-    @property
-    def is_pooled(self) -> bool:
-        """Whether the error is that of all cells."""
-        return self.freedom.cells > 0
 
 
 def gather(
     claims: Sequence[ClaimSpec], contrasts: Sequence[Contrast[Labels]], errors: Errors, share: float = 1.0
 ) -> list[Evidence]:
     """The one place where a claim's estimate, test and adjustment for the other claims are chosen."""
-    choices = [errors[claim.metric] for claim in claims]
-    estimates = [choice.estimate(found) for choice, found in zip(choices, contrasts, strict=True)]
-    decisive = [
-        UNTESTED if found.obstacle or choice.obstacle(found) else _decisive(claim.region, estimate)
-        for claim, choice, found, estimate in zip(claims, choices, contrasts, estimates, strict=True)
-    ]
-    adjustment, adjusted = adjusted_together([one.p_value for one in decisive], contrasts, choices)
-    at_look = np.minimum(adjusted / share, 1.0)
+    p_values = [partial(_p_value, claim.region) for claim in claims]
+    family = family_of(contrasts, [errors[claim.metric] for claim in claims], p_values)
     return [
         Evidence(
-            found,
-            estimate,
             one,
-            float(p),
-            freedom_of(choice, found),
-            choice.condition,
-            choice.obstacle(found),
-            adjustment,
+            _decisive(claim.region, one.estimate).supports,
+            float(np.minimum(one.p_adjusted / share, 1.0)),
+            freedom_of(errors[claim.metric], one.contrast),
+            errors[claim.metric].condition,
         )
-        for found, estimate, one, p, choice in zip(contrasts, estimates, decisive, at_look, choices, strict=True)
+        for claim, one in zip(claims, family, strict=True)
     ]
 
 
@@ -249,38 +237,33 @@ def _verdict(
     claim: ClaimSpec, found: Evidence, alpha: float, share: float, claims: int, next_look: int | None
 ) -> Verdict:
     outcome: Outcome = "undecided"
+    one = found.tested
     if found.p_adjusted <= alpha:
-        outcome = "supported" if found.decisive.supports else "refuted"
-    notes = [found.contrast.note]
-    if found.obstacle:
-        notes.append(found.obstacle)
-    elif outcome == "undecided" and not found.contrast.obstacle:
-        alone = found.decisive.p_value <= alpha * share
+        outcome = "supported" if found.supports else "refuted"
+    notes = [one.contrast.note]
+    if one.obstacle:
+        notes.append(one.obstacle)
+    elif outcome == "undecided" and not one.contrast.obstacle:
+        alone = one.p_value <= alpha * share
         notes.append(
-            _alone(claims, found.adjustment) if alone else _undecided(claim.region, found, alpha / claims, next_look)
+            _alone(claims, one.adjustment) if alone else _undecided(claim.region, found, alpha / claims, next_look)
         )
     return Verdict(
         claim.claim,
         claim.kind,
         outcome,
-        found.estimate.mean,
-        *found.estimate.interval(1 - alpha * share),
-        found.decisive.p_value,
+        one.estimate.mean,
+        *one.estimate.interval(1 - alpha * share),
+        one.p_value,
         found.p_adjusted,
-        found.estimate.n,
-        found.contrast.sets,
+        one.estimate.n,
+        one.contrast.sets,
         "; ".join(note for note in notes if note),
-        _error(found),
-        float(found.estimate.df) if found.estimate.df > 0 else math.nan,
-        "" if math.isnan(found.decisive.p_value) else found.adjustment.value,
+        one.error,
+        one.df,
+        one.adjusted_by,
         found.condition,
     )
-
-
-def _error(found: Evidence) -> Literal["", "paired", "pooled"]:
-    if not found.estimate.df > 0:
-        return ""
-    return "pooled" if found.is_pooled else "paired"
 
 
 def _alone(claims: int, adjustment: Adjustment) -> str:
@@ -289,8 +272,9 @@ def _alone(claims: int, adjustment: Adjustment) -> str:
     )
 
 
-def _undecided(region: Region, found: Evidence, alpha: float, next_look: int | None) -> str:
+def _undecided(region: Region, evidence: Evidence, alpha: float, next_look: int | None) -> str:
     """Why, and what can decide it: the next look, or replicates of a new study at level alpha."""
+    found = evidence.tested
     estimate = found.estimate
     if not found.contrast.cells:
         return "no cells of this design match in all other factors; compare other cells or change the design"
@@ -302,5 +286,5 @@ def _undecided(region: Region, found: Evidence, alpha: float, next_look: int | N
         return "no test: the difference is the same in all replicates (SD 0)"
     if next_look is not None:
         return f"not distinguishable at n = {estimate.n}; the next look is after {plural(next_look, 'replicate')}"
-    needed = would_decide(region, estimate.mean, Spread.of(estimate.sd, estimate.df), alpha, found.freedom)
+    needed = would_decide(region, estimate.mean, Spread.of(estimate.sd, estimate.df), alpha, evidence.freedom)
     return f"not distinguishable at n = {estimate.n}: {needed}"

@@ -63,9 +63,9 @@ PLOT = Plot(
     section=Section.ADD_VS_REMOVE,
     title="Adding versus removing",
     caption=(
-        "What each part is worth, with 95 % intervals, paired by replicate. Filled squares: the full model minus the "
+        "What each part is worth, with 95 % intervals. Filled squares: the full model minus the "
         "full model without the part. Open circles: the bare model with the part minus the bare model. Diamonds: the "
-        "first minus the second; filled if distinguishable from zero after Holm's correction for all parts, which is "
+        "first minus the second; filled if distinguishable from zero after the correction for all parts, which is "
         "an interaction of the part with the other parts."
     ),
     compute=compute,

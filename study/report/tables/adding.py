@@ -21,14 +21,14 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             _gain(rows, "bare"),
             Column.of("full minus bare, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
             *columns.p_values(rows),
+            *columns.error(rows),
             Column.text("finding", findings(rows, analysis.margin)),
             *columns.note(rows),
         ),
         "What each part is worth, in percentage points of test accuracy: the full model minus the full model without "
         "the part, and the bare model with the part minus the bare model. Levels: with / without the part. The "
         "difference of the two is the part's interaction with all other parts; p and the finding are about this "
-        "difference (paired t-test, alone and with Holm's correction for all parts). In brackets: 95 % intervals, "
-        f"paired by replicate, each for this comparison alone. {captions.finding(analysis.facts)}",
+        f"difference. {captions.errors(analysis, rows)} {captions.finding(analysis.facts)}",
     )
 
 

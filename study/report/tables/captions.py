@@ -7,6 +7,7 @@ from study.analysis.analysis import Analysis
 from study.analysis.cells import VALIDATION, selected_on, skewed
 from study.analysis.facts import StudyFacts
 from study.analysis.items import unavailable
+from study.report import error_wording
 from study.utils import formats
 
 ON_ITS_DATA_SET = (
@@ -18,16 +19,24 @@ NEEDED = (
     "Numbers of replicates in the findings are for 80 % power to detect a true difference of the size named, at a "
     "two-sided level of 5 % for this comparison alone; they range over the 80 % interval of the row's SD."
 )
-TESTS = (
-    "In brackets: 95 % intervals, paired by replicate, each for this comparison alone. p: paired t-test, alone and "
-    "with Holm's correction for all comparisons in the table. g: standardised effect size (Hedges' g_av), the "
-    "difference divided by the mean SD of both sides, corrected for small n."
+EFFECT_SIZE = (
+    "g: standardised effect size (Hedges' g_av), the difference divided by the mean SD of both sides, corrected for "
+    "small n."
 )
 
 
-def tests(facts: StudyFacts) -> str:
-    """How differences were tested, and what the findings mean."""
-    return f"{TESTS} {finding(facts)}"
+def tests(analysis: Analysis, rows: pd.DataFrame) -> str:
+    """How the differences of a table were tested, and what the findings mean."""
+    return f"{errors(analysis, rows)} {EFFECT_SIZE} {finding(analysis.facts)}"
+
+
+def errors(analysis: Analysis, rows: pd.DataFrame) -> str:
+    """The intervals, tests and error of a family of differences, and why the error was chosen."""
+    why = f" {error_wording.choice(analysis.error)}" if analysis.error.n > 1 else ""
+    return (
+        f"In brackets: 95 % intervals, {error_wording.of_rows(rows)}, each for this comparison alone. p: t-test, alone "
+        f"and with {error_wording.adjustment(rows)} for all comparisons in the table.{why}"
+    )
 
 
 def finding(facts: StudyFacts) -> str:
@@ -70,7 +79,8 @@ def basis(analysis: Analysis) -> str:
     if counts == [1]:
         return " ".join(["One replicate (n = 1), so there are no intervals.", *_test_images(analysis)])
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    notes = [f"Means of n = {span} replicates; differences are paired by replicate."]  # never one
+    kind = error_wording.of_rows(rows) if not error_wording.is_mixed(rows) else "with the error named in cells.csv"
+    notes = [f"Means of n = {span} replicates; differences are {kind}."]  # never one
     if analysis.data_sets is not None:
         notes.append(f"{ON_ITS_DATA_SET} Pareto fronts are those of each data set.")
     if any_cut(rows["low"], rows["high"]):

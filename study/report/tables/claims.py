@@ -39,11 +39,10 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
 
 
 def _error(analysis: Analysis, row: pd.Series) -> str:
-    """As in: pooled, 12 df. Against a number, there are no pairs."""
-    if not row["error"] or not row["df"] > 0:
-        return formats.NONE
+    """Against a number, there are no pairs."""
+    text = columns.error_and_df(row)
     alone = isinstance(analysis.facts.claims[row["number"] - 1].against, float)
-    return f"{'replicates' if alone else row['error']}, {formats.short(row['df'])} df"
+    return text.replace(row["error"], "replicates") if alone and row["error"] else text
 
 
 TABLE = ReportTable(Section.CLAIMS, lambda analysis: analysis.verdicts, write, files=("claims.md",))

@@ -6,6 +6,7 @@ import pandas as pd
 
 from study.analysis.facts import TuningFacts
 from study.design.metrics import Unit, unit_of
+from study.report import error_wording
 from study.report.tables.table import Column
 from study.report.tables.values import json_value
 from study.utils import formats
@@ -35,9 +36,20 @@ def difference_values(rows: pd.DataFrame) -> tuple["pd.Series[float]", ...]:
 
 
 def p_values(rows: pd.DataFrame) -> Iterator[Column]:
-    """Alone, and after Holm's correction."""
+    """Alone, and adjusted for the other rows."""
     yield Column.of("p", formats.p_value, rows["p_value"])
-    yield Column.of("p, Holm", formats.p_value, rows["p_adjusted"])
+    yield Column.of("p, adjusted", formats.p_value, rows["p_adjusted"])
+
+
+def error(rows: pd.DataFrame) -> Iterator[Column]:
+    """The kind of error and its degrees of freedom, if rows differ in it."""
+    if error_wording.is_mixed(rows):
+        yield Column.text("error", [error_and_df(row) for _, row in rows.iterrows()])
+
+
+def error_and_df(row: pd.Series) -> str:
+    """As in: pooled, 12 df."""
+    return f"{row['error']}, {formats.short(row['df'])} df" if row["error"] and row["df"] > 0 else formats.NONE
 
 
 def note(rows: pd.DataFrame) -> Iterator[Column]:

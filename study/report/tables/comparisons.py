@@ -1,8 +1,9 @@
-"""Every cell compared with the baseline, paired by replicate."""
+"""Every cell compared with the baseline."""
 
 import pandas as pd
 
 from study.analysis.analysis import Analysis
+from study.analysis.differences import COLUMNS, FROM_REFERENCE
 from study.analysis.findings import findings
 from study.report.placement import Section
 from study.report.tables import captions, columns
@@ -22,8 +23,7 @@ def adds_to_effects(analysis: Analysis) -> bool:
 
 
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
-    names = {"pairs": "n", "difference_low": "low", "difference_high": "high", "difference_sd": "sd"}
-    tested = rows.drop(columns=["n", "low", "high", "sd"]).rename(columns=names)
+    tested = rows[list(FROM_REFERENCE)].set_axis(list(COLUMNS), axis="columns")
     several = rows["reference"].nunique() > 1
     return Table(
         (
@@ -32,12 +32,13 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("n", str, rows["pairs"]),
             columns.difference(rows),
             *columns.p_values(rows),
+            *columns.error(tested),
             Column.of("g", formats.hundredths, rows["effect_size"]),
             Column.text("finding", findings(tested, analysis.margin)),
             *columns.note(rows),
         ),
         f"Test accuracy of every cell minus the baseline's, in percentage points. {_on_its_data_set(analysis)}"
-        f"{captions.tests(analysis.facts)}",
+        f"{captions.tests(analysis, rows)}",
         "cells.csv",
     )
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from study.analysis.analysis import Analysis
-from study.report import claim_wording
+from study.report import claim_wording, error_wording
 from study.report.placement import Section
 from study.report.tables import columns
 from study.report.tables.report_table import ReportTable
@@ -17,13 +17,15 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.text("metric", rows["metric"]),
             columns.difference_in_unit(rows),
             *columns.p_values(rows),
+            *columns.error(rows),
             Column("n", [claim_wording.replicates(row) for _, row in rows.iterrows()]),
             Column.of("sets", str, rows["sets"]),
             Column.text("note", rows["note"]),
         ),
-        f"{analysis.facts.study}: contrasts of the grid's key compare, with 95 % intervals, paired by replicate and "
-        "each for itself; p, Holm: adjusted over these contrasts alone, apart from the claims; n: replicates; sets: "
-        "matched sets of cells averaged over.",
+        f"{analysis.facts.study}: contrasts of the grid's key compare, with 95 % intervals, "
+        f"{error_wording.of_rows(rows)} and each for itself; p: alone, and adjusted over these contrasts alone, apart "
+        f"from the claims, with {error_wording.adjustment(rows)}; n: replicates; sets: matched sets of cells "
+        "averaged over.",
         "contrasts.csv",
     )
 

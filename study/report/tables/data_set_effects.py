@@ -21,11 +21,12 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             Column.of("n", str, rows["n"]),
             Column.of("difference, points", formats.points_with, rows["difference"], rows["low"], rows["high"]),
             *columns.p_values(rows),
+            *columns.error(rows),
             Column.text("finding", findings(rows, analysis.margin)),
         ),
-        "Change of test accuracy at each level on each data set, in percentage points. In brackets: 95 % intervals, as "
-        "in the table of effects, from the cells on this data set alone. p: alone and with Holm's correction for all "
-        f"rows of this table. {captions.finding(analysis.facts)}",
+        "Change of test accuracy at each level on each data set, in percentage points. In brackets: 95 % intervals "
+        "from the cells on this data set alone, with an error that is chosen from them. p: alone and with Holm's "
+        f"correction for all rows of this table. {captions.finding(analysis.facts)}",
         "figures/data_set_effects.csv",
     )
 

@@ -30,7 +30,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     return Table(
         tuple(_columns(analysis, rows)),
         "Change of test accuracy at each level, in percentage points. "
-        f"{captions.tests(analysis.facts) if analysis.is_matched else fitted(analysis)}",
+        f"{captions.tests(analysis, rows) if analysis.is_matched else fitted(analysis)}",
         "figures/effects.csv",
     )
 
@@ -44,6 +44,7 @@ def _columns(analysis: Analysis, rows: pd.DataFrame) -> Iterator[Column]:
         yield Column.of("combinations" if analysis.is_matched else "cells", str, rows["combinations"])
     yield Column.of("difference, points", formats.points_with, rows["difference"], rows["low"], rows["high"])
     yield from columns.p_values(rows)
+    yield from columns.error(rows)
     if analysis.is_matched:
         yield Column.of("g", formats.hundredths, rows["effect_size"])
     yield Column.text("finding", findings(rows, analysis.margin))

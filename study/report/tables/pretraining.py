@@ -5,7 +5,7 @@ import pandas as pd
 from study.analysis.analysis import Analysis
 from study.analysis.pretraining import comparable
 from study.report.placement import Section
-from study.report.tables import columns
+from study.report.tables import captions, columns
 from study.report.tables.report_table import ReportTable
 from study.report.tables.table import Column, Table
 from study.utils import formats
@@ -23,11 +23,11 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             columns.accuracy(rows),
             columns.difference(rows),
             *columns.p_values(rows),
+            *columns.error(rows.rename(columns={"difference_df": "df"})),
             *columns.note(rows),
         ),
-        "Sets of cells that differ only in their pre-training; differences are from the first cell of the set, with "
-        "95 % intervals for each comparison alone. p: paired t-test, alone and with Holm's correction for all "
-        "differences in the table.",
+        "Sets of cells that differ only in their pre-training; differences are from the first cell of the set. "
+        f"{captions.errors(analysis, rows)}",
     )
 
 

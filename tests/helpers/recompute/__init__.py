@@ -25,6 +25,7 @@ THEMES: Mapping[str, Callable[[Raw], Iterator[Expected]]] = {
     "adding": effects.adding,
     "claims": claims.claims,
     "claim runs": claims.claim_runs,
+    "contrasts": claims.contrasts,
     "budgets": claims.budgets,
     "curves": curves.curves,
     "expert load": curves.expert_load,

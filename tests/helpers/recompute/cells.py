@@ -1,12 +1,13 @@
 """Cells: means, intervals, differences from the cell that each is compared with, and the Pareto front."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+from helpers.recompute.errors import Evidence, adjusted, between, expected
 from helpers.recompute.files import Expected, Raw
-from helpers.recompute.formulas import hedges_g_av, holm, mean_interval, paired, t_test
+from helpers.recompute.formulas import hedges_g_av, mean_interval
 
 FILE, PARAMETERS, PRETRAINING = "cells.csv", "figures/parameters.csv", "figures/pretraining.csv"
 OUTLYING = "outlying.csv"
@@ -15,7 +16,9 @@ SIZES, MEANS = ("params", "params_active", "macs", "macs_active"), ("val_accurac
 
 def cells(raw: Raw) -> Iterator[Expected]:
     table = raw.derived(FILE).set_index("cell")
-    p_values = {}
+    compared = {
+        cell: between(raw, [(cell, reference)]) for cell in raw.cells if (reference := table.loc[cell, "reference"])
+    }
     for number, cell in enumerate(raw.cells, start=1):
         own = raw.done[raw.done["cell"] == cell]
         row = {"number": number} | mean_interval(own["test_accuracy"].tolist(), 0, 1)
@@ -26,29 +29,31 @@ def cells(raw: Raw) -> Iterator[Expected]:
         row["keys"] = " ".join(key[:12] for key in own["key"])
         row |= dict(zip(map(str, raw.factors), raw.cells[cell], strict=True))
         reference = table.loc[cell, "reference"]
-        row |= _difference(raw, cell, reference)
-        if reference:
-            p_values[cell] = row["p_value"]
+        row |= _difference(compared.get(cell))
+        row["effect_size"] = hedges_g_av(raw.accuracies[cell], raw.accuracies[reference] if reference else {})
         yield from (Expected(FILE, {"cell": cell}, name, value) for name, value in row.items() if name in table.columns)
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    yield from _adjusted(FILE, {cell: {"cell": cell} for cell in raw.cells}, compared)
     for cell in raw.cells:
-        yield Expected(FILE, {"cell": cell}, "p_adjusted", adjusted.get(cell, math.nan))
         yield Expected(FILE, {"cell": cell}, "front", cell in _front(raw, table))
 
 
-def _difference(raw: Raw, cell: str, reference: str) -> dict[str, float]:
-    other = raw.accuracies[reference] if reference else {}
-    changes = paired(raw.accuracies[cell], other)
-    found = mean_interval(changes, -1, 1)
-    return {
-        "pairs": found["n"],
-        "difference": found["mean"],
-        "difference_low": found["low"],
-        "difference_high": found["high"],
-        "difference_sd": found["sd"],
-        "p_value": math.nan if raw.untested([cell, reference]) else t_test(changes),
-        "effect_size": hedges_g_av(raw.accuracies[cell], other),
-    }
+def _difference(found: Evidence | None) -> dict[str, float | str]:
+    """From the reference; None for the reference itself."""
+    if found is None:
+        names = ("difference", "difference_low", "difference_high", "difference_sd", "difference_df", "p_value")
+        return dict.fromkeys(names, math.nan) | {"pairs": 0, "error": ""}
+    row = found.row(most=1)
+    renamed = {"n": "pairs"} | {name: f"difference_{name}" for name in ("low", "high", "sd", "df")}
+    return {renamed.get(name, name): value for name, value in row.items()}
+
+
+def _adjusted(file: str, rows: Mapping[str, Mapping[str, str]], compared: Mapping[str, Evidence]) -> Iterator[Expected]:
+    """The adjusted p-values of the compared rows, and the name of the adjustment."""
+    name, p_values = adjusted([one.p_value for one in compared.values()], list(compared.values()))
+    of_row = dict(zip(compared, p_values, strict=True))
+    for key, row in rows.items():
+        yield expected(file, row, "p_adjusted", of_row.get(key, math.nan))
+        yield Expected(file, row, "adjustment", name if key in compared else "")
 
 
 def outlying(raw: Raw) -> Iterator[Expected]:
@@ -100,17 +105,13 @@ def pretraining(raw: Raw) -> Iterator[Expected]:
     """Cells that differ in their pre-training, by group; which cells these are is taken from the file."""
     if not raw.has(PRETRAINING):
         return
-    rows = []
-    for _, row in raw.derived(PRETRAINING).iterrows():
-        own, other = raw.accuracies[row["cell"]], raw.accuracies[row["reference"]] if row["reference"] else {}
-        compared = row["reference"] not in ("", row["cell"])
-        changes = paired(own, other) if compared else []
-        found = mean_interval(changes, -1, 1)
-        values = {name: value for name, value in mean_interval(list(own.values()), 0, 1).items() if name != "sd"}
-        values |= {"pairs": found["n"], "difference": found["mean"], "p_value": t_test(changes)}
-        values |= {"difference_low": found["low"], "difference_high": found["high"]}
-        rows.append(({"group": row["group"], "cell": row["cell"]}, values, compared))
-    adjusted = iter(holm([values["p_value"] for _, values, compared in rows if compared]))
-    for place, values, compared in rows:
-        values["p_adjusted"] = next(adjusted) if compared else math.nan
-        yield from (Expected(PRETRAINING, place, name, value) for name, value in values.items())
+    shown = raw.derived(PRETRAINING)
+    rows, compared = dict[str, dict[str, str]](), dict[str, Evidence]()
+    for key, row in shown.iterrows():
+        rows[str(key)] = {"group": row["group"], "cell": row["cell"]}
+        if row["reference"] not in ("", row["cell"]):
+            compared[str(key)] = between(raw, [(row["cell"], row["reference"])])
+        mean = mean_interval(list(raw.accuracies[row["cell"]].values()), 0, 1)
+        values = {name: mean[name] for name in ("n", "mean", "low", "high")} | _difference(compared.get(str(key)))
+        yield from (Expected(PRETRAINING, rows[str(key)], name, value) for name, value in values.items())
+    yield from _adjusted(PRETRAINING, rows, compared)

@@ -3,15 +3,16 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from helpers.recompute.errors import Evidence, adjusted, evidence, expected
 from helpers.recompute.files import Expected, Raw
-from helpers.recompute.formulas import equal_spread, holm, largest_t, mean_of_sets, pooled_variances, skewed
+from helpers.recompute.formulas import equal_spread, skewed
 from scipy import stats
 
 FILE, RUNS, FIGURE, BUDGETS = "claims.csv", "claim_runs.csv", "figures/claims.csv", "budgets.csv"
+CONTRASTS, OF_TRIALS = "contrasts.csv", ("test_accuracy", "val_accuracy", "train_seconds", "pretrain_seconds")
 SIZES = ("params", "params_active", "macs")
 REGIONS = {  # by kind and margin: where the claim holds, and whether between these ends or beyond them
     "greater": lambda margin: (margin, math.inf, True),
@@ -22,30 +23,17 @@ REGIONS = {  # by kind and margin: where the claim holds, and whether between th
 }
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """A claim's difference with its error; `weights` are those of the cells if the error is that of all cells."""
-
-    mean: float
-    error: float
-    df: float
-    n: int
-    weights: Mapping[str, float]
-    pooled: bool
-    metric: str
-    untested: bool  # because of failed trials
-
-    def decisive(self, low: float, high: float, inside: bool) -> tuple[float, bool]:
-        """The level at which the interval just decides the claim, and whether it supports it."""
-        if self.untested or not self.error > 0:
-            return math.nan, False
-        above = stats.t.sf((self.mean - low) / self.error, self.df)
-        below = stats.t.cdf((self.mean - high) / self.error, self.df)
-        under = stats.t.cdf((self.mean - low) / self.error, self.df)
-        over = stats.t.sf((self.mean - high) / self.error, self.df)
-        within, outside = min(1.0, 2 * max(above, below)), min(1.0, 2 * min(under, over))
-        support, refute = (within, outside) if inside else (outside, within)
-        return float(min(support, refute)), bool(support < refute)
+def decisive(found: Evidence, low: float, high: float, inside: bool) -> tuple[float, bool]:
+    """The level at which the interval just decides the claim, and whether it supports it."""
+    if found.untested or not found.error > 0:
+        return math.nan, False
+    above = stats.t.sf((found.mean - low) / found.error, found.df)
+    below = stats.t.cdf((found.mean - high) / found.error, found.df)
+    under = stats.t.cdf((found.mean - low) / found.error, found.df)
+    over = stats.t.sf((found.mean - high) / found.error, found.df)
+    within, outside = min(1.0, 2 * max(above, below)), min(1.0, 2 * min(under, over))
+    support, refute = (within, outside) if inside else (outside, within)
+    return float(min(support, refute)), bool(support < refute)
 
 
 def claims(raw: Raw) -> Iterator[Expected]:
@@ -69,10 +57,7 @@ def claims(raw: Raw) -> Iterator[Expected]:
 
 
 def _column(file: str, number: int, name: str, value: Any) -> Expected:
-    row = {"number": number}
-    if name == "p_adjusted":  # by Monte Carlo, if the error is pooled
-        return Expected(file, row, name, value, relative=0.05, absolute=1e-4)
-    return Expected(file, row, name, value)
+    return expected(file, {"number": number}, name, value)
 
 
 def _in_points(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,13 +81,13 @@ def looks(raw: Raw) -> list[tuple[int, float]]:
 def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, cells: set[str]) -> list[dict[str, Any]]:
     """The claims that are open at a look, adjusted for each other."""
     fixed = isinstance(raw.grid.get("replicates", 1), int)
-    found = [evidence(raw, claim, n, None if fixed else cells) for claim in left]
+    found = [_evidence(raw, claim, n, None if fixed else cells) for claim in left]
     regions = [REGIONS[claim["kind"]](float(claim.get("margin") or 0)) for claim in left]
-    decisive = [one.decisive(*region) for one, region in zip(found, regions, strict=True)]
-    adjusted = _adjusted([p_value for p_value, _ in decisive], found)
+    decided_by = [decisive(one, *region) for one, region in zip(found, regions, strict=True)]
+    adjustment, p_adjusted_of = adjusted([p_value for p_value, _ in decided_by], found)
     rows = []
     for claim, one, region, (p_value, supports), p_adjusted in zip(
-        left, found, regions, decisive, adjusted, strict=True
+        left, found, regions, decided_by, p_adjusted_of, strict=True
     ):
         half = float(stats.t.ppf(1 - 0.025 * share, one.df)) * one.error
         decided = p_adjusted / share <= 0.05
@@ -112,40 +97,16 @@ def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, ce
         row |= {"p_adjusted": min(p_adjusted / share, 1.0), "holds_above": region[0], "holds_below": region[1]}
         row |= {"holds_between": region[2], "looked": n}
         row |= {"sets": len(groups_of(raw, claim)), "metric": claim.get("metric", "test_accuracy")}
-        if not math.isnan(p_value):
-            row |= {"adjustment": "Dunnett" if any(other.pooled for other in found) else "Holm"}
+        row |= {"adjustment": "" if math.isnan(p_value) else adjustment}
         row |= {"condition": condition(raw, claim, n, None if fixed else cells)}
         rows.append(row | {"verdict": ("supported" if supports else "refuted") if decided else "undecided"})
     return rows
 
 
-def _adjusted(p_values: Sequence[float], found: Sequence[Evidence]) -> list[float]:
-    """By the largest |t| if an error is pooled, else Holm's."""
-    if not any(one.pooled for one in found):
-        return holm(p_values)
-    rows = [one.weights if one.pooled else {str(i): 1.0} for i, one in enumerate(found)]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    weights = np.array([[row.get(name, 0.0) for name in columns] for row in rows])
-    errors = [one.metric if one.pooled else str(i) for i, one in enumerate(found)]
-    return largest_t(p_values, weights, errors, [one.df for one in found])
-
-
-def evidence(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> Evidence:
-    """The difference over the first n replicates, with the error of these cells (None: all) if they may be pooled."""
-    name, metric = claim.get("metric", "test_accuracy"), _metric(raw, claim, n)
-    groups, constant = groups_of(raw, claim), _constant(claim)
-    paired = mean_of_sets(_differences(metric, groups, constant))
-    weights: dict[str, float] = {}
-    for sign, cell in itertools.chain(*groups):
-        weights[cell] = weights.get(cell, 0.0) + sign / len(groups)
-    alone = Evidence(paired.mean, paired.error, paired.df, paired.n, {}, False, name, raw.untested(weights))
-    whole, values = _whole(metric, cells)
-    common = pooled_variances(values)
-    if common is None or not weights.keys() <= set(whole) or abs(sum(weights.values())) > 1e-9:
-        return alone
-    variances = dict(zip(whole, common[0], strict=True))
-    variance = max(sum(weight**2 * variances[cell] for cell, weight in weights.items()), paired.sd**2)
-    return replace(alone, error=math.sqrt(variance / paired.n), df=common[1], weights=weights, pooled=True)
+def _evidence(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> Evidence:
+    """The difference over the first n replicates."""
+    name = claim.get("metric", "test_accuracy")
+    return evidence(raw, name, _metric(raw, claim, n), groups_of(raw, claim), _constant(claim), cells)
 
 
 def condition(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> str:
@@ -175,24 +136,29 @@ def _constant(claim: Mapping[str, Any]) -> float | None:
     return float(against) if isinstance(against, int | float) and not isinstance(against, bool) else None
 
 
+def contrasts(raw: Raw) -> Iterator[Expected]:
+    """Contrasts of the key `compare` on metrics of trials: two-sided tests, a family of their own."""
+    if not raw.has(CONTRASTS):
+        return
+    asked = [
+        (number, {"kind": "greater", **one})
+        for number, one in enumerate(raw.grid["compare"], start=1)
+        if one.get("metric", "test_accuracy") in OF_TRIALS
+    ]
+    found = [_evidence(raw, one, int(raw.trials["replicate"].max()), None) for _, one in asked]
+    adjustment, p_adjusted_of = adjusted([one.p_value for one in found], found)
+    for (number, _), one, p_adjusted in zip(asked, found, p_adjusted_of, strict=True):
+        row = one.row()
+        row |= {"estimate": row.pop("difference"), "p_adjusted": p_adjusted, "adjustment": adjustment, "sets": one.sets}
+        del row["sd"]
+        yield from (_column(CONTRASTS, number, name, value) for name, value in row.items())
+
+
 def groups_of(raw: Raw, claim: Mapping[str, Any]) -> list[list[tuple[int, str]]]:
     """The compared cells with their signs, for each combination of the other factors that has all of them."""
     constant = _constant(claim)
     against = {} if constant is not None else dict(claim.get("against") or {})
     return list(_groups(raw, claim, against, constant is not None))
-
-
-def _differences(
-    metric: Mapping[str, Mapping[int, float]], groups: Sequence[Sequence[tuple[int, str]]], constant: float | None
-) -> list[dict[int, float]]:
-    """By replicate, of each group."""
-    return [
-        {
-            r: sum(sign * metric[cell][r] for sign, cell in group) - (constant or 0.0)
-            for r in sorted(set.intersection(*(set(metric[cell]) for _, cell in group)))
-        }
-        for group in groups
-    ]
 
 
 def _groups(

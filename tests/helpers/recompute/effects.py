@@ -2,12 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from helpers.recompute.errors import Evidence, adjusted, between, evidence, expected
 from helpers.recompute.files import Expected, Raw
-from helpers.recompute.formulas import holm, mean_interval, mean_of_sets, paired, size_of, standardised, t_test
+from helpers.recompute.formulas import size_of, standardised
 
 FILE, ADDING = "figures/effects.csv", "figures/adding.csv"
+Place, Row = tuple[str, ...], dict[str, float | str]
 
 
 def matches(raw: Raw) -> dict[tuple[str, str], list[tuple[str, str]]]:
@@ -39,57 +41,52 @@ def is_matched(raw: Raw) -> bool:
 def effects(raw: Raw) -> Iterator[Expected]:
     if not raw.has(FILE) or not is_matched(raw):
         return
-    rows = {place: _matched(raw, pairs) for place, pairs in matches(raw).items() if pairs}
-    yield from judged(FILE, {("factor", "level"): rows}, raw.margin)
+    compared = {place: pairs for place, pairs in matches(raw).items() if pairs}
+    found = {place: between(raw, pairs) for place, pairs in compared.items()}
+    rows = {place: _matched(raw, pairs, found[place]) for place, pairs in compared.items()}
+    yield from judged(FILE, ("factor", "level"), rows, family(found), raw.margin)
 
 
-def _matched(raw: Raw, pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
+def _matched(raw: Raw, pairs: Sequence[tuple[str, str]], found: Evidence) -> Row:
     """The mean over pairs of cells that have a common replicate."""
     both = [(raw.accuracies[cell], raw.accuracies[other]) for cell, other in pairs]
     common = [(x, y, sorted(x.keys() & y.keys())) for x, y in both if x.keys() & y.keys()]
-    found = mean_of_sets([{r: x[r] - y[r] for r in replicates} for x, y, replicates in common])
-    low, high = found.interval()
-    row = {"n": found.n, "combinations": len(common), "difference": found.mean, "sd": found.sd, "df": found.df}
-    row |= {"low": max(low, -1), "high": min(high, 1)}
-    lost = len(common) < len(pairs)
-    row["p_value"] = math.nan if lost or raw.untested(cell for pair in pairs for cell in pair) else found.p_value
     ours, theirs = ([{r: own[side][r] for r in own[2]} for own in common] for side in (0, 1))
-    return row | {"effect_size": standardised(ours, theirs)}
+    return found.row(most=1) | {"combinations": len(common), "effect_size": standardised(ours, theirs)}
+
+
+def family(found: Mapping[Place, Evidence]) -> tuple[str, list[float]]:
+    """The name of the adjustment, and the adjusted p-values."""
+    return adjusted([one.p_value for one in found.values()], list(found.values()))
 
 
 def judged(
-    file: str, tables: dict[tuple[str, ...], dict[tuple[str, ...], dict[str, float]]], margin: float
+    file: str, names: tuple[str, ...], rows: Mapping[Place, Row], adjustment: tuple[str, list[float]], margin: float
 ) -> Iterator[Expected]:
-    """Rows of one family of comparisons, with Holm's correction and the size compared with the margin."""
-    for names, rows in tables.items():
-        adjusted = holm([row["p_value"] for row in rows.values()])
-        for (place, row), p_adjusted in zip(rows.items(), adjusted, strict=True):
-            size = size_of(row["difference"], row["low"], row["high"], row["df"], len(rows), margin)
-            size = "" if math.isnan(p_adjusted) else size  # nothing was tested
-            clear = not math.isnan(p_adjusted) and p_adjusted < 0.05
-            values = {**row, "p_adjusted": p_adjusted, "distinguishable": clear, "size": size}
-            where = dict(zip(names, place, strict=True))
-            yield from (Expected(file, where, name, value) for name, value in values.items())
+    """Rows of one family of comparisons with their adjusted p-values, and their size compared with the margin."""
+    name_of, p_values = adjustment
+    for (place, row), p_adjusted in zip(rows.items(), p_values, strict=True):
+        ends = (float(row[name]) for name in ("difference", "low", "high", "df"))
+        size = "" if math.isnan(p_adjusted) else size_of(*ends, len(rows), margin)  # nan: nothing was tested
+        clear = not math.isnan(p_adjusted) and p_adjusted < 0.05
+        values = {**row, "p_adjusted": p_adjusted, "adjustment": name_of, "distinguishable": clear, "size": size}
+        where = dict(zip(names, place, strict=True))
+        yield from (expected(file, where, name, value) for name, value in values.items())
 
 
 def adding(raw: Raw) -> Iterator[Expected]:
     """What each part is worth in the full and in the bare model; which cells these are is taken from the file."""
     if not raw.has(ADDING):
         return
-    rows = {}
+    rows, found = dict[Place, Row](), dict[Place, Evidence]()
     for _, row in raw.derived(ADDING).iterrows():
-        gains, values = [], dict[str, float]()
-        for side, (more, less) in {"full": ("full", "removed"), "bare": ("added", "bare")}.items():
-            by_replicate = {
-                r: raw.accuracies[row[more]][r] - raw.accuracies[row[less]][r]
-                for r in raw.accuracies[row[more]].keys() & raw.accuracies[row[less]].keys()
+        values: Row = {}
+        for side, pair in {"full": (row["full"], row["removed"]), "bare": (row["added"], row["bare"])}.items():
+            gain = between(raw, [pair]).row(most=1)
+            values |= {f"{side}_gain": gain["difference"]} | {
+                f"{side}_{name}": gain[name] for name in ("n", "low", "high")
             }
-            found = mean_interval(list(by_replicate.values()), -1, 1)
-            values |= {f"{side}_n": found["n"], f"{side}_gain": found["mean"]}
-            values |= {f"{side}_low": found["low"], f"{side}_high": found["high"]}
-            gains.append(by_replicate)
-        changes = paired(*gains)
-        found = mean_interval(changes, -2, 2)
-        values |= {"n": found["n"], "difference": found["mean"], "low": found["low"], "high": found["high"]}
-        rows[(row["part"],)] = values | {"sd": found["sd"], "df": found["n"] - 1, "p_value": t_test(changes)}
-    yield from judged(ADDING, {("part",): rows}, raw.margin)
+        group = ((1, row["full"]), (-1, row["removed"]), (-1, row["added"]), (1, row["bare"]))
+        found[row["part"],] = evidence(raw, "test_accuracy", raw.accuracies, [group])
+        rows[row["part"],] = values | found[row["part"],].row(most=2)
+    yield from judged(ADDING, ("part",), rows, family(found), raw.margin)

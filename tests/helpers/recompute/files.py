@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 RELATIVE = 1e-6  # numbers are written with all digits; sums may differ in the last ones
+ABSOLUTE = 1e-9
 Key = tuple[tuple[str, Any], ...]  # column and value, of the row
 
 
@@ -23,7 +24,7 @@ class Expected:
     column: str
     value: Any
     relative: float = RELATIVE  # difference that counts as rounding
-    absolute: float = 1e-9
+    absolute: float = ABSOLUTE
 
 
 @dataclass(frozen=True)

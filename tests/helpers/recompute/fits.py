@@ -296,19 +296,25 @@ def main_effects(raw: Raw) -> Iterator[Expected]:
     if not effects.is_matched(raw):
         yield from effects.judged(
             effects.FILE,
-            {("factor", "level"): {place: _row(raw, place, change) for place, change in changes.items()}},
+            ("factor", "level"),
+            {place: _row(raw, place, change) for place, change in changes.items()},
+            ("Holm", list(adjusted.values())),
             raw.margin,
         )
 
 
-def _row(raw: Raw, place: tuple[str, str], change: Found) -> Numbers:
+def _row(raw: Raw, place: tuple[str, str], change: Found) -> effects.Row:
     own = raw.done[raw.done[place[0]] == place[1]]
-    row = {"n": change.n, "combinations": own["cell"].nunique(), "difference": change.mean, "p_value": change.p_value}
-    return row | {
+    return {
+        "n": change.n,
+        "combinations": own["cell"].nunique(),
+        "difference": change.mean,
+        "p_value": change.p_value,
         "low": max(change.low, -1),
         "high": min(change.high, 1),
         "sd": change.sd,
         "df": change.df,
+        "error": "fit",
         "effect_size": math.nan,
     }
 
