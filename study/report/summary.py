@@ -368,7 +368,7 @@ def _precision(analysis: Analysis) -> Iterator[Answer]:
     if compared.empty:
         return
     matched = analysis.is_matched
-    mixed = "all cells or paired by replicate, as the table of effects lists,"
+    mixed = "with the error of all cells or paired by replicate (the table of effects has which)"
     kind = mixed if error_wording.is_mixed(compared) else error_wording.of_rows(compared)
     why = f"{error_wording.choice(analysis.error)} " if matched else ""
     yield Answer(
