@@ -21,7 +21,8 @@ def by_data_set(results: Results, found: DataSets) -> pd.DataFrame:
     table = pd.concat(several, ignore_index=True) if several else tables[0].iloc[:0]
     columns = ["data_set", *(name for name in table.columns if name != "data_set")]
     adjusted = holm(table["p_value"].to_numpy(dtype=float))
-    return table[columns].assign(p_adjusted=adjusted, adjustment=Adjustment.HOLM.value)
+    named = table["p_value"].notna().map({True: Adjustment.HOLM.value, False: ""})
+    return table[columns].assign(p_adjusted=adjusted, adjustment=named)
 
 
 def _effects(own: Results) -> pd.DataFrame:

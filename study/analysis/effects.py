@@ -96,7 +96,7 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
                 "p_adjusted": row["p_adjusted"],
                 "error": "fit",
                 "df": row["df"],
-                "adjustment": Adjustment.HOLM.value,
+                "adjustment": "" if math.isnan(row["p_value"]) else Adjustment.HOLM.value,
                 "effect_size": float("nan"),
                 "note": row["note"],
             }

@@ -53,7 +53,7 @@ def _adjusted(file: str, rows: Mapping[str, Mapping[str, str]], compared: Mappin
     of_row = dict(zip(compared, p_values, strict=True))
     for key, row in rows.items():
         yield expected(file, row, "p_adjusted", of_row.get(key, math.nan))
-        yield Expected(file, row, "adjustment", name if key in compared else "")
+        yield Expected(file, row, "adjustment", "" if math.isnan(of_row.get(key, math.nan)) else name)
 
 
 def outlying(raw: Raw) -> Iterator[Expected]:

@@ -149,7 +149,8 @@ def contrasts(raw: Raw) -> Iterator[Expected]:
     adjustment, p_adjusted_of = adjusted([one.p_value for one in found], found)
     for (number, _), one, p_adjusted in zip(asked, found, p_adjusted_of, strict=True):
         row = one.row()
-        row |= {"estimate": row.pop("difference"), "p_adjusted": p_adjusted, "adjustment": adjustment, "sets": one.sets}
+        row |= {"estimate": row.pop("difference"), "p_adjusted": p_adjusted, "sets": one.sets}
+        row["adjustment"] = "" if math.isnan(p_adjusted) else adjustment
         del row["sd"]
         yield from (_column(CONTRASTS, number, name, value) for name, value in row.items())
 

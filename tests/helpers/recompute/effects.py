@@ -68,8 +68,9 @@ def judged(
     for (place, row), p_adjusted in zip(rows.items(), p_values, strict=True):
         ends = (float(row[name]) for name in ("difference", "low", "high", "df"))
         size = "" if math.isnan(p_adjusted) else size_of(*ends, len(rows), margin)  # nan: nothing was tested
+        name = "" if math.isnan(p_adjusted) else name_of
         clear = not math.isnan(p_adjusted) and p_adjusted < 0.05
-        values = {**row, "p_adjusted": p_adjusted, "adjustment": name_of, "distinguishable": clear, "size": size}
+        values = {**row, "p_adjusted": p_adjusted, "adjustment": name, "distinguishable": clear, "size": size}
         where = dict(zip(names, place, strict=True))
         yield from (expected(file, where, name, value) for name, value in values.items())
 

@@ -40,11 +40,8 @@ class Evidence:
         half = float(stats.t.ppf(0.975, self.df)) * self.error if self.n > 1 else math.nan
         ends = (max(self.mean - half, -most), min(self.mean + half, most)) if self.n > 1 else (math.nan, math.nan)
         row = {"n": self.n, "difference": self.mean, "low": ends[0], "high": ends[1], "p_value": self.p_value}
-        return row | {
-            "sd": self.error * math.sqrt(self.n),
-            "df": self.df,
-            "error": "pooled" if self.pooled else "paired",
-        }
+        kind = ("pooled" if self.pooled else "paired") if self.df > 0 else ""
+        return row | {"sd": self.error * math.sqrt(self.n), "df": self.df if self.df > 0 else math.nan, "error": kind}
 
 
 def evidence(
