@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -344,11 +345,14 @@ def _tested_pretraining(rows: pd.DataFrame) -> str:
 def _front(analysis: Analysis) -> Iterator[Answer]:
     """The Pareto front of each data set by means: selected on validation, reported on test data."""
     if len(analysis.cells) > 1:
+        how = f" {captions.front(analysis)} Selected by means only, without intervals."
         for name, cells in analysis.cells.groupby("data_set", sort=False):
-            yield from _front_of(analysis, str(name), cells[cells["front"]].sort_values(["params", "number"]))
+            for answer in _front_of(str(name), cells[cells["front"]].sort_values(["params", "number"])):
+                yield replace(answer, text=answer.text + how)
+                how = ""  # it holds for all data sets
 
 
-def _front_of(analysis: Analysis, data_set: str, front: pd.DataFrame) -> Iterator[Answer]:
+def _front_of(data_set: str, front: pd.DataFrame) -> Iterator[Answer]:
     """The smallest model first."""
     if front.empty:
         return
@@ -356,9 +360,7 @@ def _front_of(analysis: Analysis, data_set: str, front: pd.DataFrame) -> Iterato
         f"{row['cell']} ({formats.short(row['params'])}, {formats.percent(row['mean'])}{PERCENT})"
         for _, row in front.head(MOST).iterrows()
     ]
-    text = (
-        f"{'; '.join(shown)}{_more(len(front))}. {captions.front(analysis)} Selected by means only, without intervals."
-    )
+    text = f"{'; '.join(shown)}{_more(len(front))}."
     yield Answer(f"Pareto front (parameters vs. accuracy{f', {data_set}' if data_set else ''})", text)
 
 

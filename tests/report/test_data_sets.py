@@ -49,6 +49,8 @@ def test_sentences_for_three_data_sets(tmp_path: Path) -> None:
         "data set, chance included: kv heads=1 from −1.00 (fashion) to +2.00 (digits) points; kv heads=4 from "  # noqa: RUF001
         "−1.00 (digits) to −1.00 (fashion) points."  # noqa: RUF001
     )
+    fronts = [text for about, text in found.items() if about.startswith("Pareto front")]
+    assert ["The Pareto front was selected" in text for text in fronts] == [True, False, False]
     assert found["Mean ranks over data sets"].startswith(
         "3 methods on 3 data sets: kv heads=1 (1.50); baseline (1.67); kv heads=4 (2.83). Friedman's test: p = "
     )
@@ -101,6 +103,8 @@ def test_failed_runs_and_missing_results_leave_no_test(tmp_path: Path) -> None:
     trials.loc[lost, ["status", "test_accuracy"]] = ["missing", math.nan]
     analysis = analyse(replace(results, trials=trials))
     found = texts(analysis)
+    fronts = [text for about, text in found.items() if about.startswith("Pareto front")]
+    assert ["The Pareto front was selected" in text for text in fronts] == [True, False, False]
     assert found["Mean ranks over data sets"].startswith("2 methods on 3 data sets")
     assert found["Mean ranks over data sets"].endswith(
         "No test: 1 of 3 replicates of kv heads=4 failed: no verdict (failures: undecided)."
@@ -159,6 +163,8 @@ def test_real_runs_on_digits_and_on_a_folder_of_inverted_digits(tmp_path: Path) 
     assert len(results.facts.data) == 2
     found = texts(analysis)
     assert found["Data sets"].startswith("2 (digits, inverted), set by images")
+    fronts = [text for about, text in found.items() if about.startswith("Pareto front")]
+    assert ["The Pareto front was selected" in text for text in fronts] == [True, False, False]
     assert found["Mean ranks over data sets"].startswith("2 methods on 2 data sets")
     rows = analysis.data_set_verdicts
     assert rows["data_set"].tolist() == ["digits", "inverted"]
