@@ -17,6 +17,7 @@ from study.cli.places import Places
 from study.cli.plan import claim_line, show_claims, show_registration, summary
 from study.cli.progress import SweepProgress
 from study.cli.report import update_report, write_report
+from study.cli.suggested_replication import suggested_replication
 from study.cli.sync import sweep_tags
 from study.cli.verify import show_problems, verify
 from study.design.resources import Resources
@@ -94,6 +95,7 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
         with contextlib.suppress(StoreError):  # a finished study is also read from a store that cannot be written
             study_identity.record(state.study, state.store)
         update_report(state, places, console)
+        _suggest_replication(state, places, console)
         return ExitCode.FAILED if unusable else ExitCode.OK
     check_experiment(state, places, "run")
     check_data(state, console)
@@ -107,9 +109,15 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
             _deliver(sweep, tracker, console)
             folder = None if sweep.interrupted else write_report(sweep.state, places, console)
             tracker.finish(RUN_STATUS[sweep.exit_code], folder)
+    _suggest_replication(sweep.state, places, console)
     _show_undelivered(sweep.state, tracker, places, console)
     _show_failures(sweep, tracker, console)
     return ExitCode.FAILED if unusable and sweep.exit_code == ExitCode.OK else sweep.exit_code
+
+
+def _suggest_replication(state: StudyState, places: Places, console: Console) -> None:
+    if line := suggested_replication(state, places.invocation):
+        console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def _register(state: StudyState, console: Console) -> None:

@@ -9,6 +9,7 @@ from study.utils.redact import masked
 OPTIONS = {  # the options of each verb that name a place; all other options of a command are not repeated
     "plan": ("store",),
     "run": ("address", "store", "reports", "tracking_uri"),
+    "replicate": ("store",),
     "report": ("store", "reports", "tracking_uri"),
     "export": ("store",),
     "verify": ("store",),

@@ -13,6 +13,7 @@ from study.analysis.stats.freedom import Freedom
 from study.analysis.stats.power import detectable_effect, inside_power, paired_power
 from study.analysis.stats.verdict_rule import reachable
 from study.cli.plan import as_json, claim_line, missing_estimates, show
+from study.cli.suggested_replication import suggested_replication
 from study.design.claim_kinds.claim_kind import Region
 from study.design.stages import stages_of
 from study.design.study import Study, expand, load
@@ -20,6 +21,7 @@ from study.planning.claim_power import ClaimPower, claim_powers
 from study.planning.plan import Plan
 from study.planning.state import StudyState
 from study.store.results import Result, Store
+from study.utils.command_line import Invocation
 
 GRID = """\
 study: power
@@ -275,3 +277,21 @@ def test_sizes_that_are_tuned_are_not_known_before(tmp_path: Path) -> None:
     tuned = EXACT + "tune: {budget: 2, parameters: {encoder.depth: {low: 6, high: 8}}}\n"
     plan = make_plan(load(grid(tmp_path, tuned)), Store(tmp_path / "store"))
     assert [power.verdict for power in plan.claims] == [None, None, None]
+
+
+@pytest.mark.parametrize(("replicates", "flags"), [("5", ""), ("{min: 2, max: 5, until: claims}", " --replicates 7")])
+def test_undecided_claims_come_with_the_command_that_replicates_them(
+    tmp_path: Path, replicates: str, flags: str
+) -> None:
+    """7 replicates are what the first claim needs by its estimate; an adaptive study has no number of its own."""
+    text = GRID.replace("replicates: 5", f"replicates: {replicates}")
+    store = store_of(tmp_path, 5)
+    study = load(grid(tmp_path, text))
+    suggested = suggested_replication(StudyState.look(study, store), Invocation("g.yaml", {"store": "s"}))
+    assert "undecided claim" in suggested
+    assert suggested.endswith(f"with new seeds: python -m study replicate g.yaml --store s{flags}")
+
+
+def test_an_unfinished_study_suggests_no_replication(tmp_path: Path) -> None:
+    study, store = load(grid(tmp_path)), store_of(tmp_path, 4)
+    assert suggested_replication(StudyState.look(study, store), Invocation("g.yaml")) == ""
