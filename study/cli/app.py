@@ -199,6 +199,7 @@ def replicate(
     """Write the grid of a new study that tests the claims of this one again, with seeds of its own."""
     from study.cli.replicate import replicate as write
 
+    _note_missing(context, store)
     write(_look(grid, Store(store)), replicates, name, out, invocation(context), _console())
 
 

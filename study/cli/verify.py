@@ -37,7 +37,7 @@ def show_problems(found: Verified, state: StudyState, console: Console, invocati
         console.print(f"[red]damaged[/]  {escape(state.names[stage.key])}: {escape(reason)}", highlight=False)
     if found.damaged:
         console.print(
-            "damaged stages are not used, and their trials count as failed; to recompute them: "
+            "damaged files are not used, and a trial whose result is damaged counts as failed; to recompute stages: "
             + escape(invocation.command("run", "--recompute-damaged")),
             highlight=False,
             soft_wrap=True,

@@ -45,6 +45,15 @@ def test_plan_notes_a_store_that_was_given(tiny: Path, place: Path, command: Com
     assert sorted(place.iterdir()) == [tiny]
 
 
+def test_replicate_notes_a_store_that_was_given(tiny: Path, place: Path, command: Command) -> None:
+    """The number of replicates comes from it, so a mistyped one is not left unnoticed."""
+    claim = "claims: [{claim: fewer heads lose, kind: less, cells: {kv heads: 2}}]\n"
+    tiny.write_text(tiny.read_text() + claim)
+    code, _, error = command("replicate", tiny.name, "--store", "nope")
+    assert (code, error) == (0, "note: no store at nope\n")
+    assert sorted(place.iterdir()) == [place / "tiny-replication.yaml", tiny]
+
+
 def test_plan_of_a_new_study_is_without_notes(tiny: Path, place: Path, command: Command) -> None:
     assert command("plan", tiny.name)[2] == ""
     (place / ".study" / "finetune").mkdir(parents=True)

@@ -51,6 +51,18 @@ def test_intact_stages_pass(study: Study, store: Store) -> None:
     assert shown(study, store) == (0, "4/4 stages passed verification, 8 not run yet\n")
 
 
+def test_a_result_whose_predictions_are_damaged_is_used(study: Study, store: Store) -> None:
+    done = (collect(study, store).trials["status"] == "done").sum()
+    for path in store.root.rglob(PREDICTIONS):
+        path.unlink()
+    code, text = shown(study, store)
+    assert code == 1
+    assert "damaged files are not used, and a trial whose result is damaged counts as failed" in text
+    results = collect(study, store)
+    assert (results.trials["status"] == "done").sum() == done > 0
+    assert results.predictions == ()
+
+
 def test_predictions_of_real_trainings_reach_the_report_and_give_its_accuracies(study: Study, store: Store) -> None:
     results = collect(study, store)
     (predicted,) = results.predictions
