@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special  # type: ignore[import-untyped]
 
-from study.analysis.stats.adjust import holm
 from study.analysis.stats.question import Question
-from study.analysis.stats.simulate import Floats, Scenario, judge_all
+from study.analysis.stats.scenarios import against_baseline, claim
+from study.analysis.stats.simulate import UNDECIDED, Floats, Scenario, judge_all
 from study.design.claims import ClaimSpec
 from study.design.comparison import Labels
 
@@ -27,11 +27,13 @@ Selected = Literal["test", "validation"]
 
 def questions() -> Iterator[Question]:
     """Distinguishable changes and their sizes, selection on test and validation data, intervals after stopping."""
+    measure = "a null study reports a distinguishable change"
+    for n in (3, 4, 5, 10):
+        setting = f"{CHANGES} changes, no effects, n = {n}"
+        yield Question(measure, setting, 1, partial(reports_change, n, "adjusted"), high=0.05)
     for n in (3, 5):
         setting = f"{CHANGES} changes, no effects, n = {n}"
-        measure = "a null study reports a distinguishable change"
         yield Question(f"{measure}, by each change's own interval", setting, 1, partial(reports_change, n, "own"))
-        yield Question(measure, setting, 1, partial(reports_change, n, "adjusted"), high=0.05)
         setting = f"{CHANGES} changes of exactly the margin, n = {n}"
         measure = "a report states that a change is larger or smaller than the margin"
         yield Question(measure, setting, 1, partial(states_size, n), high=0.05)
@@ -53,8 +55,13 @@ def questions() -> Iterator[Question]:
 
 def differences(n: int, studies: int, rng: np.random.Generator) -> Floats:
     """(S, N, M) differences of changes without effect from one baseline, paired by replicate."""
-    values_SNC = rng.standard_normal((studies, n, CHANGES + 1))
+    values_SNC = _values(n, studies, rng)
     return np.asarray(values_SNC[..., 1:] - values_SNC[..., :1])
+
+
+def _values(n: int, studies: int, rng: np.random.Generator) -> Floats:
+    """(S, N, C) a baseline and cells that do not differ from it."""
+    return rng.standard_normal((studies, n, CHANGES + 1))
 
 
 def moments(differences_SNM: Floats) -> tuple[Floats, Floats]:
@@ -64,10 +71,15 @@ def moments(differences_SNM: Floats) -> tuple[Floats, Floats]:
 
 
 def reports_change(n: int, by: Literal["own", "adjusted"], studies: int, rng: np.random.Generator) -> Floats:
-    """Whether any change is distinguishable: by its own 95 % interval, or after Holm's correction."""
-    means_SM, errors_SM = moments(differences(n, studies, rng))
-    p_SM = 2 * special.stdtr(n - 1, -np.abs(means_SM) / errors_SM)
-    found_SM = (p_SM if by == "own" else holm(p_SM)) < 0.05
+    """Whether any change is distinguishable: by its own paired 95 % interval, or by the error and the adjustment that
+    tables use. These are those of claims, and two-sided tests are those of claims of a greater value."""
+    if by == "adjusted":
+        claims = [claim("greater", i) for i in range(1, CHANGES + 1)]
+        scenario = against_baseline("", [0.0] * CHANGES, claims, n, n)
+        found_SM = judge_all(scenario, _values(n, studies, rng)).verdicts_SM != UNDECIDED
+    else:
+        means_SM, errors_SM = moments(differences(n, studies, rng))
+        found_SM = 2 * special.stdtr(n - 1, -np.abs(means_SM) / errors_SM) < 0.05
     return np.asarray(found_SM.any(axis=1), dtype=np.float64)
 
 
