@@ -77,12 +77,15 @@ def cells(results: Results, checks: Sequence[Interval]) -> pd.DataFrame:
         rows.append(row | {"keys": " ".join(key[:KEY_DIGITS] for key in own["key"])})
     table = pd.DataFrame(rows)
     table = table.astype(dict.fromkeys(SIZES, "Int64"))
+    return table.assign(front=_front(table))
+
+
+def _front(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether each cell is on the Pareto front of its data set."""
     score = table["val_accuracy"] if selected_on(table) == VALIDATION else table["mean"]
-    table["front"] = False
-    for _, own_rows in table.groupby("data_set"):
-        scored = score[own_rows.index].where(own_rows["mean"].notna())
-        table.loc[own_rows.index, "front"] = on_front(own_rows["params"], scored)
-    return table
+    scored = score.where(table["mean"].notna())
+    parts = [pd.Series(on_front(own["params"], scored[own.index]), own.index) for _, own in table.groupby("data_set")]
+    return pd.concat(parts).reindex(table.index)
 
 
 def selected_on(rows: pd.DataFrame) -> str:

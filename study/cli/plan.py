@@ -17,6 +17,7 @@ from study.design.claim_kinds.claim_kind import Region
 from study.design.comparison import labels_by_factor
 from study.design.metrics import unit_of
 from study.design.registration import sentence
+from study.design.search_space import Space
 from study.design.study import Study
 from study.planning import tuning_state
 from study.planning.claim_power import ClaimPower
@@ -73,17 +74,21 @@ def as_json(plan: Plan) -> dict[str, Any]:
              "done": item.done, "trials": item.trials}
             for item in plan.cells
         ],
-        "tuning": study.space and {
-            "budget": study.space.budget,
-            "tunings": study.space.tunings,
-            "to_run": plan.tuning_left,
-            "cells": [
-                {"cell": one.cell.name, "replicate": one.replicate or None, "key": one.key,
-                 "ended": one.ended, "failed": one.failed,
-                 "best": one.best and dict(one.best.values), "val_accuracy": one.best and one.best.val_accuracy}
-                for one in plan.tunings
-            ],
-        },
+        "tuning": study.space and _tuning(plan, study.space),
+    }  # fmt: skip
+
+
+def _tuning(plan: Plan, space: Space) -> dict[str, Any]:
+    return {
+        "budget": space.budget,
+        "tunings": space.tunings,
+        "to_run": plan.tuning_left,
+        "cells": [
+            {"cell": one.cell.name, "replicate": one.replicate or None, "key": one.key,
+             "ended": one.ended, "failed": one.failed,
+             "best": one.best and dict(one.best.values), "val_accuracy": one.best and one.best.val_accuracy}
+            for one in plan.tunings
+        ],
     }  # fmt: skip
 
 
