@@ -109,9 +109,9 @@ def test_the_answer_begins_with_the_verdicts(analysis: Analysis) -> None:
     answer = next(i for i, text in enumerate(written) if text.startswith("## Answer"))
     shown = [text for text in written[answer:] if "(analysis" in text]
     assert shown[:4] == [
-        'table(analysis, "claims")',
         "answers(analysis)",
         'figure(analysis, "claims")',
+        'table(analysis, "claims")',
         'figure(analysis, "parameters")',
     ]
 
