@@ -25,6 +25,7 @@ from study.analysis.stats.adjust import holm
 from study.analysis.stats.contrasts import Contrast
 from study.analysis.stats.effects import Effects
 from study.analysis.stats.families import Adjustment, Tested
+from study.analysis.stats.fit_error import Source
 from study.analysis.stats.intervals import standardised
 from study.analysis.stats.matched_sets import average
 
@@ -67,13 +68,15 @@ def is_matched(facts: StudyFacts) -> bool:
 def fitted(results: Results, fit: Effects) -> pd.DataFrame:
     """The same table from the least-squares fit.
 
-    `combinations` counts the cells that have the level; `sd` is the standard deviation that gives n paired differences
-    the same 95 % interval; `effect_size` is nan; `note` names the effects that are aliased with this one.
+    `combinations` counts the cells that have the level; `sd` is the standard error times the root of n, nan where the
+    error includes lack of fit, which more replicates do not reduce; `effect_size` is nan; `note` names the effects that
+    are aliased with this one.
     """
     baseline = {factor.name: factor.levels[0].label for factor in results.facts.factors}
     compared = matches(results.facts).keys()
     found = fit.effects
     done = results.done[results.done["test_accuracy"].notna()]
+    lacks_fit = fit.error is not None and fit.error.source is Source.BETWEEN
     rows = []
     for _, row in found.iterrows():
         if (row["factor"], row["level"]) not in compared:  # the baseline's level, or on another data set
@@ -91,7 +94,7 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
                 "difference": row["difference"],
                 "low": max(row["difference_low"], -1.0),
                 "high": min(row["difference_high"], 1.0),
-                "sd": _sd_of(half, n),
+                "sd": math.nan if lacks_fit else _sd_of(half, n, row["df"]),
                 "p_value": row["p_value"],
                 "p_adjusted": row["p_adjusted"],
                 "error": "fit",
@@ -105,9 +108,9 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
     return table.assign(p_adjusted=holm(table["p_value"].to_numpy(dtype=float)))  # over the rows that are left
 
 
-def _sd_of(half: float, n: int) -> float:
-    """The standard deviation at which n paired differences have a 95 % interval of that half width."""
-    return half * math.sqrt(n) / float(stats.t.isf(0.025, n - 1)) if n > 1 else float("nan")
+def _sd_of(half: float, n: int, df: float) -> float:
+    """The standard error, from half of a 95 % interval, times the root of n: as of differences over n replicates."""
+    return half * math.sqrt(n) / float(stats.t.isf(0.025, df)) if df > 0 else math.nan
 
 
 def matches(facts: StudyFacts) -> dict[tuple[str, str], Pairs]:

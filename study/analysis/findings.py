@@ -58,14 +58,19 @@ def findings(rows: pd.DataFrame, margin: float) -> list[str]:
     found = [_found(row, margin) for _, row in rows.iterrows()]
     others = rows.loc[[text is None for text in found]]
     spreads = [_spread(row) for _, row in others.iterrows()]
-    undetected = iter(not_distinguishable(others["n"].astype(int).tolist(), spreads, margin, points(margin)))
+    ns = others["n"].astype(int).tolist()
+    added = [_df(row) / max(row["n"] - 1, 1) for _, row in others.iterrows()]
+    undetected = iter(not_distinguishable(ns, spreads, margin, points(margin), added))
     return [next(undetected) if text is None else text for text in found]
 
 
 def _spread(row: pd.Series) -> Spread | None:
     """The row's standard deviation with its interval; None if it is not known, or 0."""
-    df = row.get("df", row["n"] - 1)
-    return Spread.of(row["sd"], df, 1.0) if df > 0 and row["sd"] > 0 else None
+    return Spread.of(row["sd"], _df(row), 1.0) if _df(row) > 0 and row["sd"] > 0 else None
+
+
+def _df(row: pd.Series) -> float:
+    return float(row.get("df", row["n"] - 1))
 
 
 def _found(row: pd.Series, margin: float) -> str | None:

@@ -142,10 +142,7 @@ def not_distinguishable(
     known = [i for i, spread in enumerate(spreads) if spread is not None]
     added = None if df_each is None else [df_each[i] for i in known]
     found = iter(replicates_to_detect(effect, [spread for spread in spreads if spread is not None], added))
-    needs = (
-        ": SD unknown" if spread is None else _needs(n, next(found), name)
-        for n, spread in zip(ns, spreads, strict=True)
-    )
+    needs = ("" if spread is None else _needs(n, next(found), name) for n, spread in zip(ns, spreads, strict=True))
     return [f"not distinguishable at n = {n}{need}" for n, need in zip(ns, needs, strict=True)]
 
 

@@ -94,7 +94,7 @@ def test_findings_of_rows() -> None:
     ns, spreads = [5, 5, 5, 20], [Spread.of(0.6, 4), None, Spread.of(6.0, 4), Spread.of(0.5, 19)]
     assert not_distinguishable(ns, spreads, 0.5, "0.5 points") == [
         "not distinguishable at n = 5: 8 to 45 replicates would be needed to see 0.5 points",
-        "not distinguishable at n = 5: SD unknown",
+        "not distinguishable at n = 5",
         "not distinguishable at n = 5, and 0.5 points cannot be detected at any reasonable cost (more than 100 "
         "replicates)",
         "not distinguishable at n = 20, although 8 to 15 replicates have 80% power for 0.5 points",

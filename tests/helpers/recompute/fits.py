@@ -35,8 +35,8 @@ class Found:
 
     @property
     def sd(self) -> float:
-        """That of n paired differences with this interval."""
-        return (self.high - self.low) / 2 * math.sqrt(self.n) / float(stats.t.ppf(0.975, self.n - 1))
+        """The standard error times the root of n."""
+        return (self.high - self.low) / 2 * math.sqrt(self.n) / float(stats.t.ppf(0.975, self.df))
 
 
 class Design:
@@ -279,7 +279,8 @@ def main_effects(raw: Raw) -> Iterator[Expected]:
     """Means and differences from the fit; and the effects, unless they are matched comparisons."""
     if not raw.has(MEANS):
         return
-    found = _effects(Design(raw))
+    design = Design(raw)
+    found = _effects(design)
     changes = {place: change for place, (_, change) in found.items() if change}
     if raw.untested(raw.cells):
         changes = {place: replace(change, p_value=math.nan) for place, change in changes.items()}
@@ -297,13 +298,13 @@ def main_effects(raw: Raw) -> Iterator[Expected]:
         yield from effects.judged(
             effects.FILE,
             ("factor", "level"),
-            {place: _row(raw, place, change) for place, change in changes.items()},
+            {place: _row(raw, place, change, design.error[0]) for place, change in changes.items()},
             ("Holm", list(adjusted.values())),
             raw.margin,
         )
 
 
-def _row(raw: Raw, place: tuple[str, str], change: Found) -> effects.Row:
+def _row(raw: Raw, place: tuple[str, str], change: Found, error: str) -> effects.Row:
     own = raw.done[raw.done[place[0]] == place[1]]
     return {
         "n": change.n,
@@ -312,7 +313,7 @@ def _row(raw: Raw, place: tuple[str, str], change: Found) -> effects.Row:
         "p_value": change.p_value,
         "low": max(change.low, -1),
         "high": min(change.high, 1),
-        "sd": change.sd,
+        "sd": math.nan if error == "between" else change.sd,
         "df": change.df,
         "error": "fit",
         "effect_size": math.nan,
