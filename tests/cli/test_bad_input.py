@@ -246,7 +246,7 @@ CLAIMS = [
     (CLAIM, claims("claim: c, kind: interaction, cells: {heads: 1, width: 24}"), 2, "claims[0]", "design: factorial"),
     (CLAIM, claims("claim: c, kind: greater, cells: {heads: 1, width: 24}, against: 0.9"), 2, "claims[0]",
      "no cell of this design has heads=1, width=24"),
-    (CLAIM, EXCLUDE + claims(GOOD), 3, "claims[0]", "'exclude[0]' on line 1 excludes heads=1; change it, or remove"),
+    (CLAIM, EXCLUDE + claims(GOOD), 3, "claims[0]", "'exclude[0]' on line 1 excludes heads=1; change it, or compare"),
     (CLAIM, EXCLUDE + claims("claim: c, kind: greater, cells: {heads: 1}, against: 0.9"), 3, "claims[0]",
      "no cell of this design has heads=1, width=12; 'exclude[0]' on line 1 excludes heads=1"),
     (CLAIM, "design: factorial\n" + EXCLUDE + claims(f"{GOOD}, where: {{width: 24}}"), 4, "claims[0]",
