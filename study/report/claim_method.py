@@ -44,8 +44,8 @@ def sentences(analysis: Analysis) -> Iterator[str]:
         yield from _errors(analysis)
     elif analysis.facts.replicates_until:
         yield (
-            "At each look, differences have the error of all cells of the claims that are then undecided, unless their "
-            "spreads differ or are not known, and else that of the paired differences; `claims.csv` has which. "
+            "At each look, differences have the error of all cells of the claims that are then undecided, unless equal "
+            "spread of these cells is not accepted, and else that of the paired differences; `claims.csv` has which. "
             "Its column `condition` is whether results were skewed at that look."
         )
 
@@ -75,8 +75,8 @@ def condition(metric: str, choice: ErrorChoice[tuple[str, ...]]) -> str:
         return f"There is no sign that results are skewed in {tested}.{weak}"
     if choice.spread.differs:
         return (
-            f"Results are skewed in {tested}, and spreads differ: the 5 % does not hold for this study. In the nearest "
-            "simulated studies, 6 to 34 % had a false verdict (see above)."
+            f"Results are skewed in {tested}, and equal spread is not accepted: the 5 % may not hold for this study. "
+            "In the nearest simulated studies, 6 to 34 % had a false verdict (see above)."
         )
     return (
         f"Results are skewed in {tested}, without a sign that spreads differ. If spreads are equal, the 5 % holds for "

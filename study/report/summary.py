@@ -37,7 +37,7 @@ INTERVALS_AFTER_STOPPING = (
     "The 95 % intervals of cells, effects and comparisons allow for a fixed number of replicates only, so their "
     "coverage is not exactly 95 %; those of the claims allow for the looks."
 )
-DOUBT = " Results are skewed and spreads differ, so the 5 % limit of false verdicts does not hold."
+DOUBT = " Results are skewed and equal spread is not accepted, so the 5 % limit of false verdicts may not hold."
 MOST = 6  # levels, cells or interactions listed one by one
 
 

@@ -71,7 +71,7 @@ def test_verdicts_on_skewed_results_of_unequal_spread_are_marked(
     analysis = analysed(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store")
     vars(analysis)["verdicts"] = analysis.verdicts.assign(condition=condition, verdict=verdict)
     about = "Claim \N{LEFT DOUBLE QUOTATION MARK}good\N{RIGHT DOUBLE QUOTATION MARK}"
-    assert ("Results are skewed and spreads differ" in texts(analysis)[about]) == marked
+    assert ("Results are skewed and equal spread is not accepted" in texts(analysis)[about]) == marked
 
 
 def test_distinguishable_and_other_factors_are_named(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class ErrorChoice(Generic[Cell]):
     """The choice, why, and what pairing gains."""
 
     pooled: PooledError[Cell] | None  # None: each difference has the error of its paired differences
-    reason: str  # as in "the spread of the cells differs"
+    reason: str  # as in "equal spread of the cells is not accepted"
     n: int  # replicates that the cells below have
     cells: int  # with all replicates
     spread: Spread
@@ -125,7 +125,7 @@ def _against(values_NC: Floats, found: Spread) -> str:
     if not found.tested or mean_squares(values_NC[None])[0] <= (_ROUNDING * np.abs(values_NC).max()) ** 2:
         return "the results hardly vary, so the spreads of the cells cannot be compared"
     if found.differs:
-        return f"the spread of the cells differs (Brown-Forsythe p = {found.p_value:.3f}, below {LEVEL:g})"
+        return f"equal spread of the cells is not accepted (Brown-Forsythe p = {found.p_value:.3f}, below {LEVEL:g})"
     return ""
 
 

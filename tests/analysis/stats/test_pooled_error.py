@@ -87,7 +87,7 @@ def test_unequal_spreads_are_not_pooled():
     values[:, 5] *= 50
     choice = choose(results(values))
     assert choice.pooled is None
-    assert choice.reason.startswith("the spread of the cells differs (Brown-Forsythe p = 0.0")
+    assert choice.reason.startswith("equal spread of the cells is not accepted (Brown-Forsythe p = 0.0")
 
 
 @pytest.mark.parametrize(
