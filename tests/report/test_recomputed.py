@@ -23,6 +23,7 @@ STUDIES = ("quickstart", "paper", "add-one", "leave-one-out", "both-ends", "fact
 RAW = {"results.csv", "history.csv", "expert_load.csv", "tuning.csv", "device.csv"}
 KEYS = {
     "number",
+    "claim",
     "group",
     "replicate",
     "epoch",
@@ -32,7 +33,7 @@ KEYS = {
     "label",
     "results_before",
 }  # which row, or not in the report
-LEVELS = {"level", "level_a", "level_b", "baseline"}  # labels that may look like numbers
+LEVELS = {"level", "level_a", "level_b", "baseline", "true", "predicted"}  # labels that may look like numbers
 NOT_RECOMPUTED = {
     *("bootstrap_low", "bootstrap_high"),  # random resamples
     "x",  # a position that keeps points apart
