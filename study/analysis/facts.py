@@ -84,13 +84,15 @@ class SampleFacts(Facts):
 
 
 class Origin(Facts):
-    """Stages run with the same commit, code, device, platform, threads and library versions."""
+    """Stages run with the same commit, code, device, platform, arithmetic, threads and library versions."""
 
     commit: str
     version: str = ""  # of this package; empty for results that were stored before it was recorded, as `code`
     code: str = ""  # start of the digest of the code, see `study.store.code`
     device: str
     platform: str
+    instruction_set: str = ""  # of the processor, as PyTorch uses it; empty for older results, as `blas`
+    blas: str = ""
     threads: int | None
     versions: dict[str, str]
     stages: int

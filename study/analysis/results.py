@@ -22,6 +22,7 @@ Kinds = Mapping[str, str]
 FACTS_FILE = "study.json"
 GRID_FILE = "grid.yaml"
 REBUILD = Advice("to rebuild the report", "report")
+ADDED = frozenset(("code", "started", "finished", "host", "gpu"))  # columns that files of earlier versions lack
 WHOLE = ("replicate", "params", "params_active", "macs", "macs_active", "seed")
 TRIAL_KINDS: Kinds = {
     column: "Int64" if column in WHOLE else "float64" if column in BY_REPLICATE else "str" for column in RESULT_COLUMNS
@@ -176,8 +177,8 @@ def _read_grid(path: Path) -> str:
 def _read_table(path: Path, kinds: Kinds) -> pd.DataFrame:
     """Levels are kept as text, also 'none' or '01'. Numbers are parsed by Python, hence exactly."""
     found = pd.read_csv(path, dtype=str, keep_default_na=False).rename(columns=unguarded)
-    if "code" in kinds and "code" not in found.columns:  # files of earlier versions
-        found["code"] = ""
+    for name in ADDED.intersection(kinds).difference(found.columns):
+        found[name] = ""
     if missing := [name for name in kinds if name not in found.columns]:
         raise ValueError(f"{path.name} has no column {missing[0]!r}")
     return pd.DataFrame({name: _as_kind(found[name], kind) for name, kind in kinds.items()})

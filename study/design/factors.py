@@ -19,7 +19,7 @@ from study.vit.subject import Settings
 RESULT_COLUMNS = (
     *("study", "cell", "replicate", "status", "key", "run_id", "test_accuracy", "val_accuracy"),
     *("params", "params_active", "macs", "macs_active", "train_seconds", "pretrain_key", "pretrain_seconds"),
-    *("seed", "device", "commit", "code", "reason"),
+    *("seed", "started", "finished", "host", "device", "gpu", "commit", "code", "reason"),
 )
 
 

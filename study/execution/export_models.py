@@ -13,13 +13,14 @@ from rich.console import Console
 
 from study.design.stages import Stage
 from study.design.study import Trial
+from study.execution.machine import machine
 from study.planning.state import StudyState
 from study.store import exported_models
 from study.store.exported_models import Measurement
 from study.store.results import Store
 from study.utils.errors import Advice, StudyError
 from study.utils.escape import terminal as escape
-from study.utils.provenance import commit, now, processor, provenance
+from study.utils.provenance import commit, now, provenance
 from study.vit import model_files
 
 
@@ -64,7 +65,9 @@ def export_stage(stage: Stage, store: Store, folder: Path, tolerance: float) -> 
         files = Path(temporary) / "fp32.onnx", Path(temporary) / "int8.onnx"
         with store.folder(stage) as model:
             fp32, int8 = model_files.export_and_measure(stage.settings, model, *files)
-        origin = provenance(commit(), processor(), 1, started) | {"onnxruntime": version("onnxruntime")}
+        origin = provenance(commit(), machine("cpu") | {"threads": 1}, started) | {
+            "onnxruntime": version("onnxruntime")
+        }
         measured = Measurement(fp32, int8, tolerance, origin)
         files[0].replace(_file(folder, stage, "onnx"))
         if measured.int8_kept:

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class StageEnded:
 
     error: str | None
     seconds: float
+    origin: dict[str, Any] = field(default_factory=dict)  # of a failure: its provenance
+    certain: bool = False  # whether it fails again with the same code, data and machine
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ import torch
 
 from study.design.stages import Stage
 from study.execution.checkpoint import EVERY, Checkpoints
+from study.execution.machine import machine
 from study.store import code
 from study.store.predictions import Predictions
 from study.store.results import Result, Store
 from study.utils.errors import StudyError
-from study.utils.provenance import now, processor, provenance
+from study.utils.provenance import now, provenance
 from study.vit import runner, subject
 from study.vit.runner import Diverged, Execution, OnEpoch, Trained
 
@@ -36,18 +37,19 @@ def run_stage(
     if stored is not None:
         return stored
     started, own_code = now(), code.present_code()
-    name = torch.cuda.get_device_name() if device == "cuda" else processor()
+    own_machine = machine(device)
     if stage.content is not None:
         subject.check_content(stage.dataset, stage.content)
     data = runner.load_data(stage.settings, device)
-    place = {"commit": commit, "device": name, "threads": torch.get_num_threads(), "started": started}
+    place = {"commit": commit, **own_machine, "started": started}
     checkpoints = Checkpoints(stage, store, place, data, checkpoint_seconds)
     try:
         trained, micro_batch = _train_within_memory(stage, store, device, on_epoch, checkpoints)
-    except Diverged:
+    except Diverged as error:
+        error.data = data
         store.delete_checkpoint(stage)  # so that a retry starts from the beginning
         raise
-    origin = provenance(commit, name, torch.get_num_threads(), started)
+    origin = provenance(commit, own_machine, started)
     origin |= _code_origin(stage, store, own_code)
     origin |= {"reading": runner.how_data_were_read(stage.settings, device)}
     origin |= {"data": data, "micro_batch": micro_batch, "parts": checkpoints.parts, "notes": checkpoints.notes}

@@ -11,6 +11,7 @@ from study.planning.events import Listener, Outcome
 from study.planning.stage_source import StageSource
 from study.store.leases import Leases
 from study.store.results import Store, StoreError
+from study.utils.provenance import now
 
 FEW = 10  # up to so many stages are looked up one by one, more with one listing of the store
 POLL_SECONDS = 0.5  # between attempts while all remaining stages are leased by other drivers
@@ -134,16 +135,16 @@ class Scheduler:
                 bundle.stages.clear()
             case StageEnded():
                 self._durations.add(bundle.stages[0], bundle.seconds)
-                self._advance(bundle, message.error)
+                self._advance(bundle, message)
             case EpochsEnded():
                 stage = bundle.stages[0]
                 if self.work.can_stop_early(stage):
                     bundle.learning_curve += message.epochs
                 self._listener.on_epochs(stage, message.epochs)
 
-    def _advance(self, bundle: Bundle, error: str | None) -> None:
+    def _advance(self, bundle: Bundle, ended: StageEnded) -> None:
         """The bundle's first stage has ended, and the next one started."""
-        self._end(bundle.stages.popleft(), error, bundle.seconds)
+        self._end(bundle.stages.popleft(), ended)
         bundle.seconds = 0.0
         if bundle.stages:
             self._listener.on_start(bundle.stages[0])
@@ -152,13 +153,13 @@ class Scheduler:
         """Put the stages of a dead worker back at the front; it died in the first one that is not stored."""
         bundle.seconds = 0.0
         while bundle.stages and self._store.has(bundle.stages[0]):
-            self._advance(bundle, None)
+            self._advance(bundle, StageEnded(None, 0.0))
         if not bundle.stages:
             return
         lost = bundle.stages[0]
         self._deaths[lost.key] += 1
         if self._deaths[lost.key] >= ATTEMPTS:
-            self._end(bundle.stages.popleft(), f"{DEATH}, {ATTEMPTS} times", 0.0)
+            self._end(bundle.stages.popleft(), StageEnded(f"{DEATH}, {ATTEMPTS} times", 0.0))
         else:
             self._listener.on_lost(lost, DEATH)
         for stage in reversed(bundle.stages):
@@ -214,18 +215,20 @@ class Scheduler:
         """The stage has no parent, or its parent has ended: a failed parent fails the stage."""
         parent = stage.parent.key if stage.parent is not None else ""
         if parent in self._failed:
-            self._end(stage, f"its pre-training {parent[:12]} failed: {self._failed[parent]}", 0.0)
+            error = f"its pre-training {parent[:12]} failed: {self._failed[parent]}"
+            self._end(stage, StageEnded(error, 0.0))
         else:
             self._ready[stage.key] = stage
 
-    def _end(self, stage: Stage, error: str | None, seconds: float) -> None:
-        note = ""
+    def _end(self, stage: Stage, ended: StageEnded) -> None:
+        note, error = "", ended.error
         if error is not None:
+            origin = ended.origin or {"finished": now()}
             try:
-                note = self._store.record_failure(stage, error)
+                note = self._store.record_failure(stage, error, origin, ended.certain)
             except StoreError as unwritten:
                 self.store_error = str(unwritten)
-        self._close(Outcome(stage, "failed" if error else "done", error, seconds, note=note))
+        self._close(Outcome(stage, "failed" if error else "done", error, ended.seconds, note=note))
 
     def _close(self, outcome: Outcome) -> None:
         key = outcome.stage.key

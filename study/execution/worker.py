@@ -15,7 +15,7 @@ from study.execution.messages import EpochsEnded, Message, StageEnded, StoreFail
 from study.store.code import present_code
 from study.store.results import Store, StoreError
 from study.utils.errors import StudyError
-from study.utils.provenance import NO_COMMIT
+from study.utils.provenance import NO_COMMIT, now, provenance
 
 REPORT_SECONDS = 1.0  # between a worker's reports: each costs a round trip to the driver
 
@@ -48,9 +48,12 @@ def run_bundle(config: dict[str, Any], store: str, driver: Driver, resources: Re
 
 def _run(spec: str, store: str, device: str, commit: str, resources: Resources, reporter: "Reporter") -> bool:
     """Run one stage. Returns whether the worker can go on: False if the store could not be written."""
+    from study.execution.machine import machine
     from study.execution.run_stage import run_stage
+    from study.vit.runner import Diverged
 
     reporter.start_stage()
+    started = now()
     try:
         stage = Stage.from_spec(json.loads(spec))
         reporter.total_epochs = stage.epochs
@@ -59,7 +62,10 @@ def _run(spec: str, store: str, device: str, commit: str, resources: Resources, 
         reporter.end_stage(StoreFailed(str(error), reporter.seconds))
         return False
     except Exception as error:
-        reporter.end_stage(StageEnded(_describe(error), reporter.seconds))
+        origin = provenance(commit, machine(device), started) | {"code": present_code().digest}
+        if certain := isinstance(error, Diverged):
+            origin["data"] = error.data
+        reporter.end_stage(StageEnded(_describe(error), reporter.seconds, origin, certain))
     else:
         reporter.end_stage(StageEnded(None, reporter.seconds))
     return True

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,14 +51,16 @@ from study.report import coverage
 from study.report.design_notes import design_facts
 from study.store import exported_models
 from study.store.predictions import Predictions
-from study.store.results import Result, Store, UnusableError
+from study.store.results import Failure, Result, Store, UnusableError
 from study.utils.canonical_json import canonical_json
 from study.utils.errors import StudyError
 from study.utils.text import plural, readable
 from study.vit import subject
 
 DIGEST_DIGITS = 12  # of the code
-PLACE = ("commit", "study", "code", "device", "platform", "threads", "versions")  # of an origin, by name in a store
+PLACE = (  # of an origin, by name in a store
+    *("commit", "study", "code", "device", "platform", "instruction_set", "blas", "threads", "versions"),
+)
 MODELINE = "# yaml-language-server:"
 
 Row = dict[str, object]
@@ -94,28 +97,28 @@ class _Stored:
     state: StudyState
     tuning_results: Mapping[str, Result]  # of tuning trials, by key
     found: Mapping[str, Result]  # key -> result
-    errors: Mapping[str, str]  # key -> first line of the error, for stages without a result
+    failures: Mapping[str, Failure]  # key -> the last failure, for stages without a result
 
     @classmethod
     def of(cls, state: StudyState) -> "_Stored":
         store = state.store
         found: dict[str, Result] = {}
-        errors: dict[str, str] = {}
+        failures: dict[str, Failure] = {}
         for stage in state.stages.values():
             if stage.key in state.other_data.excluded:
                 continue
             try:
-                result, error = store.find(stage), store.failure(stage)
+                result, failure = store.find(stage), store.last_failure(stage)
             except UnusableError as unusable:
                 # without its path: reports are read on other machines
-                result, error = None, f"stored result cannot be used: {unusable.problem}"
+                result, failure = None, Failure(f"stored result cannot be used: {unusable.problem}")
             if result is not None:
                 found[stage.key] = result
-            elif error is not None:
-                errors[stage.key] = next(iter(error.strip().splitlines()), "no message")
+            elif failure is not None:
+                failures[stage.key] = failure
         tuning_stages = {stage.key: stage for trial in state.tuning_trials for stage in state.stages_of(trial)}
         results = {key: result for key, stage in tuning_stages.items() if (result := _read(store, stage))}
-        return cls(state, results, found, errors)
+        return cls(state, results, found, failures)
 
     @cached_property
     def finished(self) -> list[tuple[Stage, Result]]:
@@ -129,10 +132,10 @@ class _Stored:
         if last.key in self.found:
             return "done", ""
         for parent in parents:
-            if parent.key in self.errors and parent.key not in self.found:
-                return "failed", f"pre-training failed: {self.errors[parent.key]}"
-        if last.key in self.errors:
-            return "failed", self.errors[last.key]
+            if parent.key in self.failures:
+                return "failed", f"pre-training failed: {self.failures[parent.key].first_line}"
+        if last.key in self.failures:
+            return "failed", self.failures[last.key].first_line
         waiting = any(parent.key not in self.found for parent in parents)
         return "missing", "its pre-training has not been run" if waiting else "has not been run"
 
@@ -179,9 +182,19 @@ def _trial_row(trial: Trial, stored: _Stored, run_ids: Mapping[str, str]) -> Row
     if status == "done" and (result := stored.found.get(last.key)) is not None:
         row |= {name: result.metrics.get(name) for name in ("test_accuracy", "val_accuracy", "train_seconds")}
         row |= {name: result.facts.get(name) for name in ("params", "params_active", "macs", "macs_active")}
-        row |= {name: str(result.provenance.get(name, "")) for name in ("device", "commit")}
-        row["code"] = str(result.provenance.get("code", ""))[:DIGEST_DIGITS]
+        row |= _place(result.provenance)
+    elif status == "failed":  # the first of its stages that failed
+        failures = (stored.failures[stage.key] for stage in (*parents, last) if stage.key in stored.failures)
+        row |= _place(next(failures, Failure("")).provenance)
     return row
+
+
+def _place(provenance: Mapping[str, Any]) -> Row:
+    """When, where and by which code a stage was computed, or failed."""
+    row: Row = {
+        name: str(provenance.get(name, "")) for name in ("started", "finished", "host", "device", "gpu", "commit")
+    }
+    return row | {"code": str(provenance.get("code", ""))[:DIGEST_DIGITS]}
 
 
 def _untuned_rows(study: Study, tuning: Tuning) -> Iterator[Row]:
@@ -430,6 +443,8 @@ def _origin(group: list[tuple[Stage, Result]], users: Mapping[str, Iterable[str]
         code=str(place.get("code", ""))[:DIGEST_DIGITS],
         device=str(place.get("device", "unknown")),
         platform=str(place.get("platform", "")),
+        instruction_set=str(place.get("instruction_set", "")),
+        blas=str(place.get("blas", "")),
         threads=int(threads) if threads is not None else None,
         versions={str(name): str(version) for name, version in (place.get("versions") or {}).items()},
         stages=len(group),

@@ -79,6 +79,13 @@ class Failure:
 
     error: str
     id: str = ""  # unique; empty where the record is damaged, or was written before records had ids
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # as of a result; without a machine if it was lost
+    certain: bool = False  # whether the stage fails again with the same code, data and machine
+
+    @property
+    def first_line(self) -> str:
+        """Of the error, for tables."""
+        return next(iter(self.error.strip().splitlines()), "no message")
 
 
 class UnusableError(StudyError):
@@ -252,10 +259,13 @@ class Store:
             self.storage.remove(f"device/{stage.key}.json")
             self.storage.remove_folder(_path(stage))
 
-    def record_failure(self, stage: Stage, error: str) -> str:
-        """Record the error of a stage, replacing an earlier one. Returns the id of the record. Raises StoreError."""
+    def record_failure(
+        self, stage: Stage, error: str, provenance: Mapping[str, Any] | None = None, certain: bool = False
+    ) -> str:
+        """Record the failure of a stage, replacing an earlier one. Returns the id of the record. Raises StoreError."""
         name = uuid.uuid4().hex
-        record = {"name": name, "spec": stage.spec(), "error": masked(error)}
+        record = {"name": name, "spec": stage.spec(), "error": masked(error), "certain": certain}
+        record["provenance"] = dict(provenance or {})
         self.write(_failure_path(stage), _json(record))
         return name
 
@@ -271,8 +281,9 @@ class Store:
             return None
         try:
             record = _mapping(data)
-            return Failure(str(record["error"]), str(record.get("name", "")))
-        except (ValueError, KeyError) as error:
+            provenance = dict(record.get("provenance", {}))
+            return Failure(str(record["error"]), str(record.get("name", "")), provenance, record.get("certain") is True)
+        except (ValueError, KeyError, TypeError) as error:
             return Failure(f"failure record {self.storage.location(_failure_path(stage))} cannot be read ({error})")
 
     def failed_at(self, stage: Stage) -> float | None:

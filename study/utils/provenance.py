@@ -5,6 +5,7 @@ import os
 import platform
 import shlex
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -132,14 +133,13 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def provenance(commit: str, device: str, threads: int, started: str) -> dict[str, Any]:
-    """The record stored beside a result. `device` is a model name such as `AMD EPYC` or `NVIDIA H100`."""
+def provenance(commit: str, machine: Mapping[str, Any], started: str) -> dict[str, Any]:
+    """The record stored beside a result. `machine`: see `study.execution.machine`."""
     return {
         "commit": commit,
         "study": __version__,
-        "device": device,
+        **machine,
         "platform": f"{platform.system()} {platform.machine()}",
-        "threads": threads,
         "versions": versions(),
         "started": started,
         "finished": now(),

@@ -100,6 +100,16 @@ def test_a_failure_stops_only_its_children(tiny: Path, tmp_path: Path, cluster: 
     assert f"pre-training {broken.key[:12]} failed" in (ended[orphan.key].error or "")
     assert store.failure(broken) == ended[broken.key].error
     assert store.find(broken) is None
+    diverged, waiting = store.last_failure(broken), store.last_failure(orphan)
+    assert diverged is not None
+    assert waiting is not None
+    result = store.find(free)
+    assert result is not None
+    same = ("commit", "code", "data", "host", "device", "gpu", "instruction_set", "blas", "threads", "versions")
+    assert {name: diverged.provenance[name] for name in same} == {name: result.provenance[name] for name in same}
+    assert diverged.provenance["started"] <= diverged.provenance["finished"]
+    assert (diverged.certain, waiting.certain) == (True, False)
+    assert list(waiting.provenance) == ["finished"]  # it never ran
 
 
 class Elsewhere(Store):

@@ -66,6 +66,27 @@ def test_a_failed_pretraining_fails_the_trial_that_waits_for_it(study: Study, tm
     assert (row["status"], row["reason"]) == ("failed", "pre-training failed: out of memory")
 
 
+def test_a_failed_trial_has_the_time_and_place_of_its_failure(study: Study, tmp_path: Path) -> None:
+    """Of its pre-training, where that failed."""
+    store, (first, second, *_) = Store(tmp_path / "store"), expand(study)
+    place = {"started": "2026-01-02T03:04:05+00:00", "finished": "2026-01-02T03:05:06+00:00", "host": "node-1"}
+    store.record_failure(stages_of(first)[0], "out of memory", {**place, "gpu": "3 GPU-1f", "code": "0" * 64})
+    store.record_failure(stages_of(first)[-1], "its pre-training failed", {"finished": place["finished"]})
+    store.record_failure(stages_of(second)[-1], "its worker died")
+    trials = collect(study, store).trials
+    columns = ["started", "finished", "host", "gpu", "code"]
+    assert trials.iloc[0][columns].tolist() == [*place.values(), "3 GPU-1f", "0" * 12]
+    assert trials.iloc[1][columns].tolist() == [""] * 5
+
+
+def test_a_done_trial_has_its_time_and_place(study: Study, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    put(store, expand(study)[0], 0.9, host="node-1", gpu="3 GPU-1f")
+    row = collect(study, store).trials.iloc[0]
+    assert (row["started"], row["finished"]) == ("2026-01-02T03:04:05+00:00", "2026-01-02T03:05:06+00:00")
+    assert (row["host"], row["gpu"], row["device"]) == ("node-1", "3 GPU-1f", "a processor")
+
+
 def test_missing_trials_have_a_reason(tmp_path: Path) -> None:
     study = make_study(tmp_path, {"pre-training": {"path": "pretrain", "levels": [None]}}, replicates=1)
     results = collect(study, Store(tmp_path / "store"))

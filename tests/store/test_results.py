@@ -456,6 +456,19 @@ def test_each_failure_has_a_unique_id(store: Store) -> None:
     assert store.last_failure(STAGE) == Failure("no memory", second)
 
 
+def test_a_failure_has_its_provenance_and_whether_it_is_certain(store: Store) -> None:
+    store.record_failure(STAGE, "a loss became NaN", {"host": "node-1", "versions": {"torch": "2.13.0"}}, certain=True)
+    found = store.last_failure(STAGE)
+    assert found is not None
+    assert (found.provenance, found.certain) == ({"host": "node-1", "versions": {"torch": "2.13.0"}}, True)
+
+
+@pytest.mark.parametrize("provenance", ["node-1", 3, ["host"], None])
+def test_a_failure_record_without_a_usable_provenance_is_damaged(store: Store, provenance: object) -> None:
+    store.write(f"failed/{STAGE.key}.json", json.dumps({"error": "x", "provenance": provenance}).encode())
+    assert "cannot be read" in (store.failure(STAGE) or "")
+
+
 def test_a_damaged_failure_record_is_reported(store: Store) -> None:
     store.record_failure(STAGE, "x")
     (store.root / "failed" / f"{STAGE.key}.json").write_text("{")

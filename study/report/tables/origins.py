@@ -1,6 +1,6 @@
 """Provenance: which stages ran where, by which code."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 import pandas as pd
 
@@ -30,7 +30,7 @@ def _columns(rows: pd.DataFrame) -> Iterator[Column]:
         yield Column.text("version", [version or formats.NONE for version in rows["version"]])
         yield Column.text("code", [code or formats.NONE for code in rows["code"]])
     yield Column.text("device", rows["device"])
-    yield Column.text("system", rows["platform"])
+    yield Column.text("system", [_system(row) for row in rows.to_dict("records")])
     yield Column.text("threads", [formats.NONE if pd.isna(threads) else int(threads) for threads in rows["threads"]])
     yield Column.of("stages", formats.count, rows["stages"])
     yield Column.of("training time", formats.duration, rows["seconds"])
@@ -39,6 +39,11 @@ def _columns(rows: pd.DataFrame) -> Iterator[Column]:
     yield Column.text("versions", [_versions(versions) for versions in rows["versions"]])
     if len(rows) > 1:
         yield Column.text("cells", [_listed(cells) for cells in rows["cells"]])
+
+
+def _system(row: Mapping[Hashable, str]) -> str:
+    """As `Linux x86_64, AVX2, mkl`."""
+    return ", ".join(filter(None, (row["platform"], row["instruction_set"], row["blas"])))
 
 
 def _minute(time: str) -> str:

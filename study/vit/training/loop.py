@@ -23,7 +23,9 @@ OnEpoch = Callable[[dict[str, float]], None]
 
 
 class Diverged(StudyError):  # noqa: N818 (an outcome, named as in the report)
-    """A loss or metric became NaN or inf."""
+    """A loss or metric became NaN or inf. It does so again with the same code, data and machine."""
+
+    data: str = ""  # digest of the data set, see `study.vit.runner.load_data`
 
 
 @dataclass(frozen=True)
