@@ -7,6 +7,7 @@ worker         runs a bundle of stages in a worker process
 messages       the messages from a worker to the driver
 run_stage      one stage: look up, load its parent, train, store
 checkpoint     checkpoints of long stages
+machine        the machine that computes a stage: host, device, GPU, instruction set
 export_models  trained models as ONNX, measured
 
 Ray is imported on first use: `run_stage` works on machines that have torch but not Ray.
