@@ -20,7 +20,8 @@ from helpers.tiny_grid import TINY
 
 from study.design.study import expand, load
 from study.launch import write
-from study.store.leases import DRIVERS, STAGES
+from study.store.heartbeats import DRIVERS
+from study.store.leases import STAGES
 from study.store.results import Store
 
 NOT_READY = "No available agent to submit job"  # the head is up, but its job agent is not

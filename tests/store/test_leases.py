@@ -15,7 +15,8 @@ from helpers.storage_clock import tick
 from helpers.store_samples import RESULT, STAGE
 
 from study.store import leases as module
-from study.store.leases import DRIVERS, STAGES, Leases, machine
+from study.store.heartbeats import DRIVERS, Heartbeat, machine, mirrors
+from study.store.leases import STAGES, Leases
 from study.store.results import Store
 from study.utils.process import current_process
 
@@ -174,3 +175,29 @@ def test_kill_9_leaves_no_lock(tmp_path: Path) -> None:
     with Leases(Store(tmp_path)) as mine:
         assert mine.take(STAGE)
     assert time.monotonic() - began < 10
+
+
+def test_the_dead_are_kept_until_their_mirror_is_in_order(store: Store) -> None:
+    """A driver that mirrored something leaves work to the next one; others leave nothing."""
+    dead = {"machine": machine(), "owner": f"{current_process().partition(':')[0]}:{2**22 + 1}:1"}
+    for name, mirror in [("a", "study at server"), ("b", "study at another"), ("c", "")]:
+        store.write(f"{DRIVERS}/{name}", json.dumps(dead | {"mirror": mirror}).encode())
+    with Heartbeat(store, mirror="study at server") as mine:
+        assert store.list_files(DRIVERS).keys() == {"a", "b", mine.driver}
+        assert not mine.is_alive("a")
+        assert set(mirrors(store, "study at server")) == {"a", mine.driver}
+        mine.forget("a")
+    assert list(store.list_files(DRIVERS)) == ["b"]
+    assert mirrors(store, "study at server") == []
+
+
+def test_a_sign_of_life_is_awaited_and_so_is_a_death(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with Heartbeat(store, 0.2, 2.0) as mine, Heartbeat(store, 0.5, 2.0) as other:
+        mine.wait_for_signs([other.driver])
+        assert mine.is_alive(other.driver)
+        other_driver(store, "silent")
+        began = time.monotonic()
+        mine.wait_for_signs(["silent", other.driver, "unknown"])
+        assert 1.0 < time.monotonic() - began < 10.0
+        assert not mine.is_alive("silent")

@@ -16,7 +16,8 @@ from helpers.distinct_stages import unique_stages
 from study.design.stages import Stage
 from study.design.study import expand, load
 from study.execution.run_stage import run_stage
-from study.store.leases import DRIVERS, STAGES
+from study.store.heartbeats import DRIVERS
+from study.store.leases import STAGES
 from study.store.results import Store
 
 TIMES = {"train_seconds": 0.0, "images_per_second": 0.0}
