@@ -3,7 +3,7 @@
     nox -s ablate                        run grids/quickstart.yaml and write its report
     nox -s ablate -- grids/other.yaml    run another study; arguments go to `python -m study run`
     nox -s ui                            open the MLflow pages on localhost
-    nox -s tests | system | lint | bench | load | chaos | calibrate | examples | schema | lock
+    nox -s tests | system | lint | bench | load | soak | chaos | calibrate | examples | schema | lock
 
 The environment is built in .nox/ on first use, and again when the dependencies in pyproject.toml or requirements.lock
 change. `ablate` installs what a study needs; the first session for developers adds their tools.
@@ -92,13 +92,19 @@ def bench(session: nox.Session) -> None:
 @nox.session(default=False)
 def load(session: nox.Session) -> None:
     """Measure the overhead of the harness: 10,000 trials without training, and a plan of 100,000 cells."""
-    _python(session, DEV, "tests/benchmarks/bench_load.py", *session.posargs)
+    _script(session, "tests/benchmarks/bench_load.py")
+
+
+@nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Run 20,000 trials without training through two drivers and an MLflow server on PostgreSQL, with restarts."""
+    _script(session, "tests/benchmarks/bench_soak.py")
 
 
 @nox.session(default=False)
 def chaos(session: nox.Session) -> None:
-    """Kill the processes of a sweep dozens of times, and compare its results with those of an undisturbed one."""
-    _python(session, DEV, "-m", "pytest", "tests/system/chaos_sweep.py", "-s", *session.posargs)
+    """Kill the processes of sweeps 100 times, and compare their results with those of an undisturbed one."""
+    _script(session, "tests/system/chaos_sweep.py")
 
 
 @nox.session(default=False)
@@ -139,10 +145,15 @@ def lock(session: nox.Session) -> None:
     session.run(*(_uv() or ["uv"]), "pip", "compile", "pyproject.toml", *options, *session.posargs, external=True)
 
 
-def _python(session: nox.Session, level: str, *arguments: str) -> None:
+def _python(session: nox.Session, level: str, *arguments: str, **environment: str) -> None:
     """Run Python of the shared environment. After Ctrl-C it has 60 s to stop cleanly."""
     python = _environment(session, level)
-    session.run(python, *arguments, external=True, interrupt_timeout=60, terminate_timeout=10)
+    session.run(python, *arguments, env=environment, external=True, interrupt_timeout=60, terminate_timeout=10)
+
+
+def _script(session: nox.Session, path: str) -> None:
+    """Run a script of tests/ with the arguments of the session."""
+    _python(session, DEV, path, *session.posargs, PYTHONPATH=str(ROOT / "tests"))
 
 
 def _environment(session: nox.Session, level: str) -> str:

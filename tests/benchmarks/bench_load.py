@@ -1,4 +1,4 @@
-"""Overhead of the harness per trial: `nox -s load`, or `python tests/benchmarks/bench_load.py [TRIALS]`.
+"""Overhead of the harness per trial: `nox -s load`, or `nox -s load -- TRIALS`.
 
 Runs a study of TRIALS trials (10,000) completely: plan, Ray and its workers, store, MLflow on SQLite, report. Only
 training is replaced, inside the workers, by a function that immediately returns a result of the usual form, so that
@@ -10,13 +10,13 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bench_plan
 from helpers.looks import make_plan
 from rich.console import Console
+from without_training import without_training
 
 from study import tracking
 from study.cli import run as sweep
@@ -59,42 +59,6 @@ def grid(trials: int) -> dict[str, Any]:
     }
 
 
-def without_training(work: Callable[..., None]) -> Callable[..., None]:
-    """The work of a worker, with training that takes no time."""
-
-    def work_without_training(config: dict[str, Any], **options: Any) -> None:
-        import random
-
-        import torch
-
-        from study.vit import runner
-
-        def trained(stage: Any, parent: Any, seed: int, device: str, on_epoch: Any, execution: Any) -> runner.Trained:
-            recipe = stage.recipe
-            draw = random.Random(str((recipe.model_dump(), seed)))
-            accuracy = draw.gauss(0.8, 0.02)
-            rows = [
-                {
-                    "epoch": epoch,
-                    "train_loss": 1 / epoch,
-                    "val_loss": 1 / epoch,
-                    "val_accuracy": accuracy,
-                    "seconds": 0.0,
-                }
-                for epoch in range(1, recipe.epochs + 1)
-            ]
-            for row in rows:
-                on_epoch(row)
-            metrics = {"test_accuracy": accuracy, "val_accuracy": accuracy, "train_seconds": 0.0}
-            shares, normalization = [[0.5, 0.5]] * stage.encoder.depth, {"mean": [0.5], "std": [0.3]}
-            return runner.Trained({"weight": torch.zeros(10_000)}, metrics, rows, shares, normalization)
-
-        runner.train = trained
-        work(config, **options)
-
-    return work_without_training
-
-
 class Stopwatch:
     """Wraps functions of a module; returns the seconds spent in each, by name."""
 
@@ -125,10 +89,10 @@ def run(trials: int, folder: Path) -> dict[str, float]:
     watch = Stopwatch()
     for name in ("_run_round", "write_report"):
         watch.watch(sweep, name)
-    worker.work = without_training(worker.work)
+    worker.run_bundle = without_training(worker.run_bundle)
     store = Store(folder / "store")
     began, busy = time.monotonic(), time.process_time()
-    plan = make_plan(StudyState.look(load(path), store))
+    plan = make_plan(load(path), store)
     planned = time.monotonic()
     with (folder / "output.txt").open("w") as output:
         places = Places(folder / "reports", tracking.default_uri(store))
@@ -136,7 +100,7 @@ def run(trials: int, folder: Path) -> dict[str, float]:
     ended, busy = time.monotonic(), time.process_time() - busy
     assert code == 0, (folder / "output.txt").read_text()[-2000:]
     state = StudyState.look(plan.study, store)
-    assert make_plan(state).missing == []
+    assert make_plan(plan.study, store).missing == []
     assert tracking.undelivered(state, places.tracking_uri) == []
     swept = ended - planned - watch.seconds["write_report"]
     return {

@@ -1,5 +1,5 @@
 """Profile of a training step and of inference, and a lower bound of their time:
-python tests/benchmarks/profile_step.py [--write]
+PYTHONPATH=tests python tests/benchmarks/profile_step.py [--write]
 
 Profiles three equivalent models in turns (XXS at 36 px, batches of 64, float32): public code, this project's model
 with PyTorch operations only, and this project's model. Set BENCH_THREADS for the number of cores. --write writes the
@@ -145,7 +145,7 @@ def main() -> None:
     text = f"""# Where the time goes
 
 XXS, 36 px, batches of 64, float32. {where}, {versions}; commit {commit()[:12]}; {now()}.
-Written by `python tests/benchmarks/profile_step.py --write`.
+Written by `PYTHONPATH=tests python tests/benchmarks/profile_step.py --write`.
 
 ## A training step
 

@@ -1,14 +1,8 @@
 """A sweep with an MLflow server on PostgreSQL, started by the command of the launch files."""
 
-import os
-import pwd
 import re
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,22 +10,13 @@ from pathlib import Path
 import pytest
 from helpers.distinct_stages import unique_stages
 from helpers.mlflow_servers import Reader
-from helpers.ports import free_port
+from helpers.postgres import INITDB, POSTGRES, PostgresServer, database
 from helpers.tiny_grid import TINY
 
 from study.design.study import expand, load
-from study.launch import mlflow_server
 from study.store.results import Store
 from study.tracking import PARENT
 
-
-def program(name: str) -> str | None:
-    """A program of PostgreSQL; on Debian they are not on the PATH."""
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    return shutil.which(name, path=os.pathsep.join([*map(str, reversed(places)), os.environ.get("PATH", "")]))
-
-
-INITDB, POSTGRES = program("initdb"), program("postgres")
 pytestmark = [
     pytest.mark.skipif(
         INITDB is None or POSTGRES is None, reason="PostgreSQL is not installed (.ci/run does, as root)"
@@ -39,103 +24,15 @@ pytestmark = [
 ]
 
 
-def unprivileged() -> dict[str, int]:
-    """PostgreSQL refuses to run as root."""
-    if os.getuid() != 0:
-        return {}
-    names = {entry.pw_name: entry for entry in pwd.getpwall()}
-    user = names.get("postgres") or names["nobody"]
-    return {"user": user.pw_uid, "group": user.pw_gid}
-
-
 @pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    """The address of an empty database on a new PostgreSQL server."""
-    assert INITDB is not None
-    assert POSTGRES is not None
-    folder, as_user, port = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp")), unprivileged(), free_port()
-    if as_user:
-        os.chown(folder, as_user["user"], as_user["group"])
-    data, environment = folder / "data", {**os.environ, "HOME": str(folder)}
-    initialize = [
-        INITDB,
-        "--pgdata",
-        str(data),
-        "--username",
-        "mlflow",
-        "--auth",
-        "trust",
-        "--no-sync",
-        "--encoding",
-        "UTF8",
-    ]
-    subprocess.run(initialize, check=True, capture_output=True, cwd=folder, env=environment, **as_user)
-    command = [POSTGRES, "-D", str(data), "-p", str(port), "-k", str(folder), "-c", "fsync=off"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*command, "-c", "listen_addresses=127.0.0.1"],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            env=environment,
-            **as_user,
-        )
-    try:
-        wait_for(port, server, folder / "log")
-        create(port)
-        yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/mlflow"
-    finally:
-        server.terminate()
-        server.wait(30)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def create(port: int) -> None:
-    """Create the database as soon as the server accepts connections."""
-    psycopg2 = pytest.importorskip("psycopg2")
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            connection = psycopg2.connect(host="127.0.0.1", port=port, user="mlflow", dbname="postgres")
-            break
-        except psycopg2.OperationalError:  # still starting
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-    connection.autocommit = True
-    connection.cursor().execute("CREATE DATABASE mlflow")
-    connection.close()
-
-
-def wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-
-
-@pytest.fixture(scope="module")
-def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The command that `study launch` writes, with this database, this port and one worker instead of four."""
-    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
-    command = mlflow_server.command("127.0.0.1", port, database, "artifacts")
-    environment = {**os.environ, "MLFLOW_SERVER_ALLOWED_HOSTS": mlflow_server.allowed_hosts("study.test")}
-    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, *command[1:], "--workers", "1"], cwd=folder, stdout=log, stderr=log, env=environment
-        )
-    try:
-        wait_for(port, process, folder / "log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The command that `study launch` writes, with a new database and one worker instead of four."""
+    pytest.importorskip("psycopg2")
+    with database() as address:
+        made = PostgresServer(tmp_path_factory.mktemp("mlflow"), address)
+        made.start()
+        yield made.uri
+        made.stop()
 
 
 @pytest.mark.system
