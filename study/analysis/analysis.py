@@ -15,7 +15,6 @@ from study.analysis import (
     data_set_methods,
     data_set_verdicts,
     data_sets,
-    differences,
     effects,
     expert_load,
     factorial,
@@ -82,10 +81,10 @@ class Analysis:
         """One row per included cell; see `study.analysis.cells`."""
         return cells.cells(self.results, self.bootstrap.intervals)
 
-    @cached_property
+    @property
     def error(self) -> ErrorChoice[str]:
         """The error of differences of test accuracy; see `study.analysis.stats.error_choice`."""
-        return differences.error_of(self.results)
+        return self.results.error
 
     @cached_property
     def predicted(self) -> items.Items:

@@ -1,6 +1,7 @@
 """Methods on several data sets: mean ranks, interquartile means, and the probability of improvement on the baseline.
 
-A method is a combination of the levels of all factors but the one that sets the data set.
+A method is a combination of the levels of all factors but the one that sets the data set. Where several levels of that
+factor have the same data set, it includes the settings in which these levels differ (`DataSets.method`).
 """
 
 import math
@@ -45,12 +46,8 @@ NONE = Methods(pd.DataFrame(columns=COLUMNS), pd.DataFrame())
 
 
 def methods(results: Results, found: DataSets) -> Methods:
-    """The methods of a study with several data sets.
-
-    `NONE` if several levels of the factor have the same data set, since a cell then belongs to no method, and if fewer
-    than two methods have a replicate on every data set.
-    """
-    values = _values(results, found) if found.one_level_each else {}
+    """The methods of a study with several data sets; `NONE` if fewer than two have a replicate on every data set."""
+    values = _values(results, found)
     if len(values) < 2:
         return NONE
     names = [one.name for one in found.sets]
@@ -74,11 +71,9 @@ def methods(results: Results, found: DataSets) -> Methods:
 
 def _by_method(found: DataSets) -> dict[str, list[str]]:
     """The cells of each method that is on every data set, by the name of its cell on the first."""
-    cells = {frozenset(found.other_labels(cell).items()): [cell.name] for cell in found.sets[0].cells}
-    for one in found.sets[1:]:
-        for cell in one.cells:
-            cells.setdefault(frozenset(found.other_labels(cell).items()), []).append(cell.name)
-    return {own[0]: own for own in cells.values() if len(own) == len(found.sets)}
+    by_method = [{found.method(cell): cell.name for cell in one.cells} for one in found.sets]
+    everywhere = [method for method in by_method[0] if all(method in own for own in by_method)]
+    return {by_method[0][method]: [own[method] for own in by_method] for method in everywhere}
 
 
 def _values(results: Results, found: DataSets) -> Mapping[str, Floats]:

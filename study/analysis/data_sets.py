@@ -4,10 +4,11 @@ Accuracies on different data sets differ in how hard the data sets are, so cells
 that differ only in pre-training are no such factor: those cells are tested on the same images.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from study.analysis.facts import CellFacts, FactorFacts, StudyFacts
+from study.analysis.level_settings import level_settings
 from study.analysis.results import Results
 
 PATHS = ("finetune.dataset", "finetune")  # fields that set the data set
@@ -28,11 +29,15 @@ class DataSets:
 
     factor: str
     sets: tuple[DataSet, ...]
+    differing: Mapping[str, frozenset[tuple[str, str]]]  # by level: the settings in which levels of a data set differ
 
-    @property
-    def one_level_each(self) -> bool:
-        """Whether the factor changes nothing else, so that a cell of each data set is the same method."""
-        return all(len(one.levels) == 1 for one in self.sets)
+    def method(self, cell: CellFacts) -> frozenset[tuple[str, str]]:
+        """What cells on different data sets have in common if they are the same method.
+
+        The levels of all other factors; and where several levels have the same data set, the settings in which such
+        levels differ. What all levels of a data set share, such as its image size, belongs to the data set.
+        """
+        return self.differing[cell.labels[self.factor]].union(self.other_labels(cell).items())
 
     def of(self, cell: str) -> DataSet:
         """The data set of a cell."""
@@ -54,8 +59,26 @@ def data_sets_of(facts: StudyFacts) -> DataSets | None:
     setting = [factor for factor in facts.factors if any(p in PATHS for level in factor.levels for p in level.fields)]
     for factor in setting or facts.factors:
         if (found := _by_level(factor, cells)) is not None:
-            return DataSets(factor.name, tuple(_data_set(name, levels, cells) for name, levels in found.items()))
+            sets = tuple(_data_set(name, levels, cells) for name, levels in found.items())
+            return DataSets(factor.name, sets, _differing(facts, factor, sets))
     return None
+
+
+def _differing(
+    facts: StudyFacts, factor: FactorFacts, sets: Iterable[DataSet]
+) -> dict[str, frozenset[tuple[str, str]]]:
+    """By level: the settings, with their values, in which the levels of any one data set differ."""
+    settings = {level.label: level_settings(level, facts.baseline) for level in factor.levels}
+    differing = {
+        path
+        for one in sets
+        for path in set().union(*(settings[label] for label in one.levels))
+        if len({settings[label][path] for label in one.levels if path in settings[label]}) > 1
+    }
+    return {
+        label: frozenset((path, value) for path, value in own.items() if path in differing)
+        for label, own in settings.items()
+    }
 
 
 def _by_level(factor: FactorFacts, cells: Iterable[CellFacts]) -> dict[str, list[str]] | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from study.analysis.accuracy_intervals import cut
 from study.analysis.results import Results
 from study.analysis.stats.contrasts import Contrast, between
-from study.analysis.stats.error_choice import ErrorChoice, choose
 from study.analysis.stats.families import Tested, family_of
 
 COLUMNS = ("n", "difference", "low", "high", "sd", "p_value", "p_adjusted", "error", "df", "adjustment", "note")
@@ -19,17 +18,12 @@ TEXTS = ("error", "adjustment", "note")
 Set = tuple[str, ...]  # cells that are compared with each other
 
 
-def error_of(results: Results) -> ErrorChoice[str]:
-    """The error of differences of test accuracy, from all cells of the study."""
-    return choose(results.accuracies, is_share=True)
-
-
 def family(
     results: Results, selections: Iterable[Sequence[Set]], signs: Sequence[float] = (1, -1)
 ) -> list[Tested[str]]:
     """The differences of a table, adjusted for each other: means over sets, whose cells have these signs."""
     contrasts = [compared(results, sets, signs) for sets in selections]
-    return family_of(contrasts, [error_of(results)] * len(contrasts))
+    return family_of(contrasts, [results.error] * len(contrasts))
 
 
 def compared(results: Results, sets: Sequence[Set], signs: Sequence[float] = (1, -1)) -> Contrast[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from study.analysis.facts import StudyFacts, TuningFacts
 from study.analysis.predictions import Predicted, decode
+from study.analysis.stats.error_choice import ErrorChoice, choose
 from study.analysis.stats.failed import Failed, counted, failed_by_cell
 from study.design.factors import RESULT_COLUMNS
 from study.design.metrics import BY_REPLICATE
@@ -97,6 +98,11 @@ class Results:
             if not pd.isna(accuracy) and math.isfinite(accuracy):
                 found[cell][int(replicate)] = accuracy
         return found
+
+    @cached_property
+    def error(self) -> ErrorChoice[str]:
+        """The error of differences of test accuracy, from all cells of the study."""
+        return choose(self.accuracies, is_share=True)
 
     @cached_property
     def counted(self) -> pd.DataFrame:

@@ -325,7 +325,7 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         covered=coverage.covered(study),
         not_covered=coverage.not_covered(study),
         drawn_for_testing=coverage.drawn_for_testing(study),
-        data=tuple(dict.fromkeys(_how_read(stage, result) for stage, result in stored.finished)),
+        data=_data(stored),
         notices=tuple(notices(stored.state)),
         tuning=_tuning_facts(study, stored),
         replication=_replication(stored.state),
@@ -344,6 +344,18 @@ def _failed_looks(study: Study, state: StudyState) -> tuple[FailedLook, ...]:
         for looked in sorted(found)
         for labels, replicate in sorted(found[looked])
     )
+
+
+def _data(stored: _Stored) -> tuple[str, ...]:
+    """How each data set was read, in the order of the stages."""
+    ways = {
+        (str(result.provenance.get("reading")), stage.settings.dataset, stage.settings.encoder.image_size): (
+            stage,
+            result,
+        )
+        for stage, result in stored.finished
+    }
+    return tuple(dict.fromkeys(_how_read(stage, result) for stage, result in ways.values()))
 
 
 def _how_read(stage: Stage, result: Result) -> str:

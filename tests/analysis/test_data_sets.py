@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.data_set_studies import MNIST, SCRATCH, accuracy, crossed, images
+from helpers.data_set_studies import FASHION, MNIST, SCRATCH, accuracy, crossed, images
 from helpers.paths import ROOT
 from helpers.report_samples import BASELINE, KV_HEADS, PRETRAINING, analysed, make_study, unrun
 from scipy import stats
@@ -262,7 +262,66 @@ def test_ranks_and_aggregates_by_hand(analysis: Analysis) -> None:
     assert table["n"].tolist() == [3, 3, 3]
 
 
-def test_methods_need_a_cell_on_every_data_set_and_one_level_each(tmp_path: Path) -> None:
+LONG = {"label": "digits, long", "set": {"finetune.epochs": 20}}
+LONG_FASHION = {"label": "fashion, long", "set": {"finetune": {"dataset": "fashion-mnist", "epochs": 20}}}
+
+
+def test_methods_include_what_levels_of_one_data_set_differ_in(tmp_path: Path) -> None:
+    """2 and 1 heads, each trained for 8 and 20 epochs: four methods on digits and fashion, in the same order on both.
+
+    Twenty epochs gain 0.02, and one head costs 0.005.
+    """
+    levels = images(LONG, FASHION, LONG_FASHION)
+    heads = {"kv heads": {"path": "encoder.num_kv_heads", "levels": [2, 1]}}
+    study = make_study(tmp_path, {**heads, **levels}, baseline=SCRATCH, design="factorial")
+
+    def longer_is_better(trial: Trial) -> float:
+        labels = trial.cell.labels
+        base = 0.7 if "fashion" in labels["images"] else 0.9
+        return base + 0.02 * ("long" in labels["images"]) - 0.005 * (labels["kv heads"] == "1")
+
+    found = analysed(study, tmp_path / "store", longer_is_better).methods
+    assert found.table.set_index("method")["mean_rank"].to_dict() == {
+        "baseline": 3,
+        "images=digits, long": 1,
+        "kv heads=1": 4,
+        "kv heads=1, images=digits, long": 2,
+    }
+    assert found.means.loc["images=digits, long"].to_dict() == pytest.approx({"digits": 0.92, "fashion-mnist": 0.72})
+    assert found.table.set_index("method").loc["images=digits, long", "improvement"] == 1
+
+
+def test_what_all_levels_of_a_data_set_share_belongs_to_it(tmp_path: Path) -> None:
+    """Fashion has other epochs than digits, at both of its levels; long digits has no counterpart."""
+    levels = images(
+        LONG,
+        {"label": "digits, smooth", "set": {"finetune.label_smoothing": 0.1}},
+        {"label": "fashion", "set": {"finetune.dataset": "fashion-mnist", "finetune.epochs": 8, "encoder.top_k": 2}},
+        {
+            "label": "fashion, smooth",
+            "set": {"finetune.dataset": "fashion-mnist", "finetune.label_smoothing": 0.1, "encoder.top_k": 2},
+        },
+    )
+    study = make_study(tmp_path, {**KV_HEADS, **levels}, baseline=SCRATCH, design="factorial", replicates=1)
+    found = analysed(study, tmp_path / "store").methods
+    every = [
+        f"{heads}{images}" for heads in ("", "kv heads=1, ", "kv heads=4, ") for images in ("", "images=digits, smooth")
+    ]
+    assert sorted(found.table["method"]) == sorted(name.removesuffix(", ") or "baseline" for name in every)
+
+
+def test_pre_training_on_its_own_data_set_is_the_same_method(tmp_path: Path) -> None:
+    """Pre-trained on the same images or from scratch, on digits and on mnist."""
+    levels = [
+        {"label": "scratch", "set": {"pretrain": None}},
+        {"label": "mnist", "set": {"finetune.dataset": "mnist", "pretrain.dataset": "mnist"}},
+        {"label": "mnist, scratch", "set": {"finetune.dataset": "mnist", "pretrain": None}},
+    ]
+    study = make_study(tmp_path, {**KV_HEADS, "task": {"baseline": "digits", "levels": levels}}, design="factorial")
+    assert len(analysed(study, tmp_path / "store").methods.table) == 6
+
+
+def test_methods_need_a_cell_on_every_data_set(tmp_path: Path) -> None:
     one_by_one = make_study(tmp_path, {**KV_HEADS, **images(MNIST)}, baseline=SCRATCH)
     made = analysed(one_by_one, tmp_path / "a")
     assert made.methods.table.empty
@@ -270,7 +329,7 @@ def test_methods_need_a_cell_on_every_data_set_and_one_level_each(tmp_path: Path
     levels = [{"label": "scratch", "set": {"pretrain": None}}, MNIST]
     study = make_study(tmp_path, {**KV_HEADS, "task": {"baseline": "digits", "levels": levels}}, design="factorial")
     mixed = analysed(study, tmp_path / "b")
-    assert mixed.methods.table.empty
+    assert mixed.methods.table["method"].tolist() == ["baseline", "kv heads=1", "kv heads=4"]  # not those from scratch
     assert mixed.data_set_effects["factor"].unique().tolist() == ["kv heads"]
 
 

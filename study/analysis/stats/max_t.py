@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.float64]
 
 _DRAWS = 14  # 2^14 quasi-random points: p-values near 0.05 are within 2 % of their value, those below 0.0001 less exact
 _END = 1e-10  # quantiles beyond are cut
+_KEPT = 64  # tests: the draws of larger families take megabytes for each ten, and are hardly ever used again
+_ROUNDED_OFF = 2.0**-55  # a probability this close to 1 is 1
 _DEPENDENT = 1e-9  # smaller variances of a statistic given those before it are 0 up to rounding
 
 
@@ -61,30 +63,43 @@ def step_down(p_values: Floats, errors: Sequence[SharedError]) -> Floats:
 def _as_large(p_values: Floats, order: npt.NDArray[np.intp], error: SharedError) -> Floats:
     """(S,) for each step of this order, the probability that any test of the error that is left is as significant."""
     places = np.argsort(order)[list(error.positions)]  # the step of each test
-    steps = np.sort(places)
-    draws_NM = draws(error.weights_MC[np.argsort(places)]) if len(steps) > 1 else np.ones((1, 1))  # in any row order
+    weights_MC = error.weights_MC[np.argsort(places)]  # so that rows in any order give the same draws
+    return _by_step(p_values[order].tobytes(), np.sort(places).tobytes(), weights_MC.tobytes(), error.df)
+
+
+@lru_cache(maxsize=4)  # one comparison of a study may be in several tables
+def _by_step(p_values: bytes, of_error: bytes, weights: bytes, df: float) -> Floats:
+    """`_as_large` of sorted p-values (S,), where `of_error` (M,) are the steps of the error's tests."""
+    sorted_S, steps_M = np.frombuffer(p_values), np.frombuffer(of_error, dtype=np.intp)
+    count = len(steps_M)
+    draws_NM = draws(np.frombuffer(weights).reshape(count, -1)) if count > 1 else np.ones((1, 1))
     left_NM = np.maximum.accumulate(draws_NM[:, ::-1], axis=1)[:, ::-1]  # the largest of each test and those after it
-    found = np.zeros(len(order))
-    for step, done in enumerate(np.searchsorted(steps, range(len(order)))):
-        p_value = float(p_values[order[step]])
-        if done == len(steps) - 1:
-            found[step] = p_value
-        elif done < len(steps):
-            found[step] = exceeding(left_NM[:, done], float(stats.t.isf(p_value / 2, error.df)), error.df)
-    return found
+    t_S, done_S = stats.t.isf(sorted_S / 2, df), np.searchsorted(steps_M, range(len(sorted_S)))
+    found_S = np.where(done_S == count - 1, sorted_S, 0.0)
+    for step in np.flatnonzero(done_S < count - 1):
+        found_S[step] = exceeding(left_NM[:, done_S[step]], float(t_S[step]), df)
+        if found_S[step] == 1:  # then all later steps have an adjusted p-value of 1
+            break
+    return found_S
 
 
 def draws(weights_MC: Floats) -> Floats:
     """(N, M) absolute values of standard normal statistics with these components; the same for the same weights."""
     mixing_MM = _triangular(weights_MC / np.sqrt((weights_MC**2).sum(axis=1, keepdims=True)))
-    return np.asarray(np.abs(_normal(len(mixing_MM)) @ mixing_MM.T))
+    normal = _kept if len(mixing_MM) <= _KEPT else _normal
+    found_NM = normal(len(mixing_MM)) @ mixing_MM.T
+    return np.asarray(np.abs(found_NM, out=found_NM))
 
 
 @lru_cache(maxsize=8)
+def _kept(count: int) -> Floats:
+    return _normal(count)
+
+
 def _normal(count: int) -> Floats:
     """(N, count) independent standard normal numbers from quasi-random points."""
     points = qmc.Sobol(count, scramble=True, seed=0).random_base2(_DRAWS)
-    return np.asarray(special.ndtri(np.clip(points, _END, 1 - _END)))
+    return np.asarray(special.ndtri(np.clip(points, _END, 1 - _END, out=points), out=points))
 
 
 def _triangular(weights_MC: Floats) -> Floats:
@@ -96,14 +111,19 @@ def _triangular(weights_MC: Floats) -> Floats:
     for i in range(len(found_MM)):
         if left_MM[i, i] > _DEPENDENT:
             found_MM[i:, i] = left_MM[i:, i] / np.sqrt(left_MM[i, i])
-            left_MM -= np.outer(found_MM[:, i], found_MM[:, i])
+            left_MM[i:, i:] -= np.outer(found_MM[i:, i], found_MM[i:, i])
     return found_MM
 
 
 def exceeding(largest_N: Floats, t: float, df: float) -> float:
     """The probability that the largest statistic, over an error with `df`, is at least t: averaged over the draws,
     and exact over the error's chi distribution."""
-    return float(special.gammainc(df / 2, df * (largest_N / t) ** 2 / 2).mean()) if t > 0 else 1.0
+    if not t > 0:
+        return 1.0
+    x_N = df * (largest_N / t) ** 2 / 2
+    below_N, found_N = x_N < special.gammainccinv(df / 2, _ROUNDED_OFF), np.ones(len(x_N))
+    found_N[below_N] = special.gammainc(df / 2, x_N[below_N])
+    return float(found_N.mean())
 
 
 def step_down_all(p_values_SM: Floats, weights_MC: Floats, df: float, alpha: float) -> npt.NDArray[np.bool_]:
