@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special  # type: ignore[import-untyped]
 
+from study.analysis.stats.error_choice import may_pool
 from study.analysis.stats.question import Question
 from study.analysis.stats.scenarios import against_baseline, claim
-from study.analysis.stats.simulate import UNDECIDED, Floats, Scenario, judge_all
+from study.analysis.stats.simulate import UNDECIDED, Floats, Scenario, estimates, judge_all
 from study.design.claims import ClaimSpec
 from study.design.comparison import Labels
 
@@ -35,8 +36,8 @@ def questions() -> Iterator[Question]:
         setting = f"{CHANGES} changes, no effects, n = {n}"
         yield Question(f"{measure}, by each change's own interval", setting, 1, partial(reports_change, n, "own"))
         setting = f"{CHANGES} changes of exactly the margin, n = {n}"
-        measure = "a report states that a change is larger or smaller than the margin"
-        yield Question(measure, setting, 1, partial(states_size, n), high=0.05)
+        stated = "a report states that a change is larger or smaller than the margin"
+        yield Question(stated, setting, 1, partial(states_size, n), high=0.05)
     for cells in (5, 20):
         setting = f"{cells} equal cells, n = 3, {TEST_IMAGES} test images"
         measure = "overstatement of the best cell's test accuracy (share), selected on"
@@ -84,10 +85,16 @@ def reports_change(n: int, by: Literal["own", "adjusted"], studies: int, rng: np
 
 
 def states_size(n: int, studies: int, rng: np.random.Generator) -> Floats:
-    """Whether any size is stated, by the intervals of `findings.judged`, if every true difference is the margin."""
-    means_SM, errors_SM = moments(differences(n, studies, rng))
-    half_SM = special.stdtrit(n - 1, 1 - 0.05 / 2 / CHANGES) * errors_SM
-    return np.asarray((np.abs(means_SM) > half_SM).any(axis=1), dtype=np.float64)
+    """Whether any size is stated, by the errors and the intervals of `findings.judged`, if every true difference is the
+    margin."""
+    values_SNC, stated_S = _values(n, studies, rng), np.zeros(studies)
+    weights_MC = np.hstack([-np.ones((CHANGES, 1)), np.eye(CHANGES)])
+    pooled_S = may_pool(values_SNC)
+    for pooled, studies_S in ((True, pooled_S), (False, ~pooled_S)):
+        means_SM, errors_SM, df = estimates(weights_MC, values_SNC[studies_S], pooled)
+        half_SM = special.stdtrit(df, 1 - 0.05 / 2 / CHANGES) * errors_SM
+        stated_S[studies_S] = (np.abs(means_SM) > half_SM).any(axis=1)
+    return stated_S
 
 
 def overstatement(cells: int, on: Selected, studies: int, rng: np.random.Generator) -> Floats:

@@ -127,21 +127,27 @@ def _at_look(scenario: Scenario, claims_M: Integers, values_SNC: Floats, alpha: 
 
 def _decided(regions: Sequence[Region], weights_MC: Floats, values_SNC: Floats, pooled: bool, alpha: float) -> Integers:
     """(S, M) verdicts with a pooled error and Dunnett's adjustment, or with paired errors and Holm's."""
-    differences_SNM = values_SNC @ weights_MC.T
-    n, means_SM, sd_SM = differences_SNM.shape[1], differences_SNM.mean(axis=1), differences_SNM.std(axis=1, ddof=1)
-    if pooled:
-        df = guarded_df(n, values_SNC.shape[2])
-        errors_SM = np.sqrt(np.maximum(guarded_variances(values_SNC) @ (weights_MC**2).T, sd_SM**2) / n)
-    else:
-        df = n - 1
-        varies_SM = sd_SM > 1e-9 * np.abs(differences_SNM).max(axis=1)
-        errors_SM = np.where(varies_SM, sd_SM, np.nan) / np.sqrt(n)
+    means_SM, errors_SM, df = estimates(weights_MC, values_SNC, pooled)
     p_SM, supports_SM = np.empty(means_SM.shape), np.empty(means_SM.shape, dtype=np.bool_)
     for m, region in enumerate(regions):
         support, refute = region_p_values(means_SM[:, m], errors_SM[:, m], df, region)
         p_SM[:, m], supports_SM[:, m] = np.minimum(support, refute), support < refute
     decided_SM = step_down_all(p_SM, weights_MC, df, alpha) if pooled else holm(p_SM) <= alpha
     return np.where(decided_SM, np.where(supports_SM, SUPPORTED, REFUTED), UNDECIDED)
+
+
+def estimates(weights_MC: Floats, values_SNC: Floats, pooled: bool) -> tuple[Floats, Floats, int]:
+    """(S, M) mean differences, their standard errors (nan if all differences are equal) and degrees of freedom.
+
+    `pooled`: with the error of all cells, which `may_pool` decides study by study, else that of the paired differences.
+    """
+    differences_SNM = values_SNC @ weights_MC.T
+    n, means_SM, sd_SM = differences_SNM.shape[1], differences_SNM.mean(axis=1), differences_SNM.std(axis=1, ddof=1)
+    if pooled:
+        variances_SM = np.maximum(guarded_variances(values_SNC) @ (weights_MC**2).T, sd_SM**2)
+        return means_SM, np.sqrt(variances_SM / n), guarded_df(n, values_SNC.shape[2])
+    varies_SM = sd_SM > 1e-9 * np.abs(differences_SNM).max(axis=1)
+    return means_SM, np.where(varies_SM, sd_SM, np.nan) / np.sqrt(n), n - 1
 
 
 def false_verdicts(scenario: Scenario, verdicts_SM: Integers) -> npt.NDArray[np.bool_]:

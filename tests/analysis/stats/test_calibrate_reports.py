@@ -1,12 +1,17 @@
 """The simulations of what reports state, against closed forms and the code of reports."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
+from study.analysis.differences import columns
 from study.analysis.findings import judged
 from study.analysis.stats import calibrate_reports as simulated
+from study.analysis.stats.contrasts import between
+from study.analysis.stats.error_choice import choose
+from study.analysis.stats.families import family_of
 
 
 def test_a_single_change_is_distinguishable_by_its_own_interval_in_five_percent(
@@ -25,15 +30,21 @@ def test_null_studies_report_changes_by_own_intervals_and_hardly_ever_after_the_
     assert simulated.reports_change(5, "adjusted", 5_000, rng).mean() <= 0.06
 
 
-def test_stated_sizes_are_those_of_the_report() -> None:
-    """Study by study: true differences of 0 and a margin of 0, so any size but unclear is false."""
-    found = simulated.states_size(5, 40, np.random.default_rng(3))
-    means_SM, errors_SM = simulated.moments(simulated.differences(5, 40, np.random.default_rng(3)))
-    half_SM = stats.t.isf(0.025, 4) * errors_SM
-    for study, (means, halves) in enumerate(zip(means_SM, half_SM, strict=True)):
-        rows = pd.DataFrame({"n": 5, "difference": means, "low": means - halves, "high": means + halves})
-        sizes = judged(rows.assign(p_adjusted=1.0), 0.0)["size"]
-        assert (sizes != "unclear").any() == bool(found[study])
+@pytest.mark.parametrize("n", [3, 5])
+def test_stated_sizes_are_those_of_the_report(n: int) -> None:
+    """Study by study, with the error that a report chooses: true differences of 0 and a margin of 0, so any size but
+    unclear is false."""
+    found = simulated.states_size(n, 60, np.random.default_rng(3))
+    pooled = 0
+    for stated, values_NC in zip(found, simulated._values(n, 60, np.random.default_rng(3)), strict=True):
+        results = {str(cell): dict(enumerate(values)) for cell, values in enumerate(values_NC.T)}
+        choice = choose(results)
+        contrasts = [between([(cell, "0")], (1, -1), results) for cell in list(results)[1:]]
+        rows = pd.DataFrame([columns(one, math.inf) for one in family_of(contrasts, [choice] * len(contrasts))])
+        assert (judged(rows, 0.0)["size"] != "unclear").any() == bool(stated)
+        pooled += choice.pooled is not None
+    assert pooled == 0 if n == 3 else 30 < pooled < 60
+    assert 0 < found.sum() < 15
 
 
 def test_the_best_of_equal_cells_is_overstated_as_the_largest_of_normal_values() -> None:
