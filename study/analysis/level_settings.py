@@ -1,4 +1,4 @@
-"""All settings that a level has, to compare levels with each other: its own, and for the others the baseline's."""
+"""All settings of a level, its own and the baseline's, to compare levels with each other."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
