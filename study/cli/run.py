@@ -30,7 +30,7 @@ from study.planning.record_looks import record_failures
 from study.planning.stage_source import StageSource
 from study.planning.state import StudyState
 from study.store.results import StoreError
-from study.utils.errors import StudyError
+from study.utils.errors import Advice, StudyError
 from study.utils.escape import terminal as escape
 from study.utils.provenance import commit, git_problem
 from study.utils.redact import masked
@@ -232,9 +232,8 @@ def _run_round(
 
 def _deliver(sweep: Sweep, tracker: tracking.Tracker, console: Console) -> None:
     """Wait until MLflow has everything, up to a timeout."""
-    timeout = tracking.LAST_SECONDS if sweep.interrupted else tracker.flush_timeout
-    limit = "" if timeout is None else f", up to {timeout:.0f} s"
-    with console.status(f"delivering to MLflow{limit}"):
+    timeout = tracking.LAST_SECONDS if sweep.interrupted else tracking.FLUSH_SECONDS
+    with console.status(f"delivering to MLflow, up to {timeout:.0f} s"):
         tracker.flush(timeout)
 
 
@@ -276,10 +275,10 @@ def _show_undelivered(state: StudyState, tracker: tracking.Tracker, places: Plac
     if tracker.problem is None:
         return
     count = len(tracking.undelivered(state, tracker.uri))
-    remedy = to_add().text(places.invocation) if tracker.refused else f"to deliver: {places.invocation.command('sync')}"
+    advice = to_add() if tracker.refused else tracker.advice or Advice("to deliver", "sync")
     console.print(
         f"[yellow]MLflow at {escape(masked(tracker.uri))} is incomplete[/] ({escape(tracker.problem)}): "
-        f"{plural(count, 'stage')} not delivered, but stored; {escape(remedy)}",
+        f"{plural(count, 'stage')} not delivered, but stored; {escape(advice.text(places.invocation))}",
         highlight=False,
         soft_wrap=True,
     )

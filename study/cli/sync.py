@@ -23,7 +23,7 @@ def sync(state: StudyState, places: Places, console: Console) -> ExitCode:
             tracker.flush()
             tracker.finish("FINISHED", None)
         if tracker.problem is not None:
-            raise StudyError(f"MLflow at {uri}: {tracker.problem}", to_add() if tracker.refused else None)
+            raise StudyError(f"MLflow at {uri}: {tracker.problem}", to_add() if tracker.refused else tracker.advice)
     console.print(f"{plural(len(stages), 'run')} delivered to {escape(uri)}", highlight=False)
     return ExitCode.OK
 

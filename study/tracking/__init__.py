@@ -10,10 +10,11 @@ from study.tracking.experiment import AnotherStudyError, check_early
 from study.tracking.mirror import PARENT
 from study.tracking.server import check_uri, default_uri, model_of
 from study.tracking.sqlite import normalised, path_of
-from study.tracking.tracker import LAST_SECONDS, Tracker
+from study.tracking.tracker import FLUSH_SECONDS, LAST_SECONDS, Tracker
 from study.tracking.undelivered import undelivered
 
 __all__ = [
+    "FLUSH_SECONDS",
     "LAST_SECONDS",
     "PARENT",
     "AnotherStudyError",

@@ -1,18 +1,16 @@
 """The MLflow experiment of a study, and the tag that identifies the study, so that no other study shares it unasked."""
 
-import contextlib
 import json
-import threading
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from study.planning.state import StudyState
 from study.planning.study_identity import Identity, conflict
 from study.tracking import server
+from study.tracking.client import Client
 from study.utils.errors import StudyError
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
 TAG = "study.identity"
@@ -39,7 +37,7 @@ def tags(now: Identity) -> dict[str, str]:
     return {TAG: _text(now)}
 
 
-def mark(client: "MlflowClient", experiment: "Experiment", now: Identity) -> None:
+def mark(client: Client, experiment: "Experiment", now: Identity) -> None:
     """Record which study the experiment is of."""
     for key, text in tags(now).items():
         if experiment.tags.get(key) != text:
@@ -53,19 +51,12 @@ def check_early(uri: str, state: StudyState) -> None:
     """
     if not server.exists(uri):
         return
-    client = server.connect(uri)
-    found: list[Experiment | None] = []
-
-    def look() -> None:
-        with contextlib.suppress(Exception):  # any error of a server or of its client
-            found.append(client.get_experiment_by_name(state.study.name))
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    thread.join(LOOK_SECONDS)
-    for experiment in found:
-        if experiment is not None:
-            check(experiment, state)
+    try:
+        found = server.connect(uri, state.store, LOOK_SECONDS).get_experiment_by_name(state.study.name)
+    except StudyError:  # reported when the runs are delivered
+        return
+    if found is not None:
+        check(found, state)
 
 
 def _text(identity: Identity) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from study.design.stages import Stage
 from study.store.results import Store
+from study.tracking import database_file
 from study.tracking.artifact_locations import is_own
 from study.tracking.sqlite import path_of
 from study.utils import json_text
@@ -71,7 +72,11 @@ class Ledger:
         except FileNotFoundError:
             return []
         names = {self._name(uri), server_of(uri)}  # the latter: entries written before OWN
-        return [entry for line in lines if (entry := _read_line(line)).get("server") in names]
+        found = [entry for line in lines if (entry := _read_line(line)).get("server") in names]
+        if (path := path_of(uri)) is None or not found:
+            return found
+        known = database_file.known_runs(path)  # fewer after it was replaced by a new one, or by an older copy
+        return [entry for entry in found if entry.get("run_id") in known]
 
     def _name(self, uri: str) -> str:
         return OWN if is_own(uri, self._store) else server_of(uri)

@@ -3,16 +3,16 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from study.design.stages import Stage
 from study.planning.events import Outcome
 from study.store.results import Result
+from study.tracking.client import Client
 from study.tracking.entities import dataset_of, metrics_of, params_of
 from study.utils.redact import masked
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Metric, RunInfo, RunTag
 
 FLUSH_EVERY = 3.0  # seconds between deliveries of a running stage's epochs
@@ -23,9 +23,9 @@ STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}  # MLflow
 class LiveRun:
     """A nested run being written: data set and parameters first, epochs as they end, the rest at the end."""
 
-    def __init__(self, client: "MlflowClient", run: "RunInfo", uri: str, stage: Stage) -> None:
+    def __init__(self, client: Client, run: "RunInfo", stage: Stage) -> None:
         self.run_id: str = run.run_id
-        self._client, self._uri, self._artifacts = client, uri, run.artifact_uri
+        self._client, self._artifacts = client, run.artifact_uri
         self._params = params_of(stage)  # sent with the next batch, as the epochs
         self._epochs: list[Mapping[str, float]] = []
         self._logged: set[float] = set()  # epochs; a stage resumed from a checkpoint does not report its first ones
@@ -44,7 +44,6 @@ class LiveRun:
     def complete(self, result: Result, folder: Path) -> None:
         """Deliver the remaining epochs, the final metrics and the model, and close the run."""
         from mlflow.entities import Metric, RunTag
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         self._epochs = [row for row in result.history if row["epoch"] not in self._logged]
         now = int(time.time() * 1000)
@@ -52,9 +51,7 @@ class LiveRun:
         metrics = [Metric(key, float(value), now, len(result.history)) for key, value in final.items()]
         tags = [RunTag(name, str(result.provenance[name])) for name in ("commit", "device")]
         self._deliver(metrics_of(self._epochs) + metrics, tags)
-        # client.log_artifacts would request the artifact URI again
-        artifacts: Any = get_artifact_repository(self._artifacts, tracking_uri=self._uri)
-        artifacts.log_artifacts(str(folder), "model")
+        self._client.upload(self._artifacts, folder, "model")
         self._client.set_terminated(self.run_id, "FINISHED")
 
     def end(self, outcome: Outcome, name: str) -> None:

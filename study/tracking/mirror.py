@@ -4,21 +4,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from study.design.stages import Stage
 from study.planning.events import Outcome
 from study.planning.state import StageNames
 from study.planning.study_identity import Identity
 from study.tracking import artifact_locations, experiment, server
+from study.tracking.client import Client
 from study.tracking.ledger import Ledger
 from study.tracking.liverun import STATUS, LiveRun
 from study.tracking.undelivered import ending_id, undelivered_endings, undelivered_results
 from study.utils.errors import StudyError
 from study.utils.process import current_process, has_ended
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 LONGEST_SWEEP = 24 * 3600.0  # seconds after which an open run of another machine's driver counts as abandoned
 PARENT = "mlflow.parentRunId"
@@ -41,7 +38,7 @@ class Mirror:
         self._delivered: set[str] = set()
         self._delivered_endings: set[str] = set()  # ids
         self._failures: Counter[str] = Counter()  # failed deliveries by stage
-        self._client: MlflowClient
+        self._client: Client
         self._experiment = self._parent = ""
 
     def connect(self) -> None:
@@ -51,8 +48,7 @@ class Mirror:
         """
         self._live.clear()
         self._connects += 1
-        artifact_locations.repair(self._uri, self._store)
-        self._client = server.connect(self._uri)
+        self._client = server.connect(self._uri, self._store)
         self._experiment = self._find_experiment()
         self._close_abandoned()
         if not self._parent:
@@ -84,7 +80,7 @@ class Mirror:
         self._close_abandoned()
         self._client.set_terminated(self._parent, status)  # before the report, which may take long
         if report is not None and report.is_dir():
-            self._client.log_artifacts(self._parent, str(report), "report")
+            self._client.upload(self._client.get_run(self._parent).info.artifact_uri, report, "report")
 
     def catch_up(self) -> None:
         """Deliver everything that is missing, in order. Stages whose delivery failed before come last, so that they
@@ -174,8 +170,9 @@ class Mirror:
                 self._client.restore_experiment(found.experiment_id)
             experiment.mark(self._client, found, identity)
             return str(found.experiment_id)
-        local = server.is_file(self._uri)
-        place = artifact_locations.folder_of(self._store, self._study.name).as_uri() if local else None
+        place = None
+        if not server.is_server(self._uri):
+            place = artifact_locations.folder_of(self._uri, self._store, self._study.name).as_uri()
         return str(self._client.create_experiment(self._study.name, place, experiment.tags(identity)))
 
     def _close_abandoned(self) -> None:
@@ -193,7 +190,7 @@ class Mirror:
 
     def _create(self, stage: Stage) -> "LiveRun":
         run = self._client.create_run(self._experiment, run_name=self._name(stage), tags=self._stage_tags(stage))
-        return LiveRun(self._client, run.info, self._uri, stage)
+        return LiveRun(self._client, run.info, stage)
 
     def _name(self, stage: Stage) -> str:
         return self._names[stage.key][:250]

@@ -8,17 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from study.store.results import Store
-from study.tracking import sqlite
+from study.tracking import artifact_locations, database_file, schema, sqlite
 from study.tracking.artifact_locations import DATABASE
+from study.tracking.client import Client
 from study.utils.errors import StudyError
 from study.utils.redact import masked
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
 
@@ -40,21 +38,40 @@ def check_uri(uri: str) -> None:
 
 
 @contextlib.contextmanager
-def model_of(run_id: str, uri: str) -> Iterator[Path]:
-    """The model of a stage's run, in a temporary folder inside the context. Raises StudyError."""
+def model_of(run_id: str, uri: str, store: Store) -> Iterator[Path]:
+    """A folder with the model of a stage's run, valid inside the context. Raises StudyError."""
     check_uri(uri)
     if not exists(uri):
         raise StudyError(f"run {run_id} not found: no MLflow database at {masked(uri)}")
-    client = connect(uri)
-    from mlflow.exceptions import MlflowException
-
+    if path := sqlite.path_of(uri):
+        yield _model_beside(path, run_id, uri, store)
+        return
     with tempfile.TemporaryDirectory(prefix="study-model-") as folder:
         try:
-            path = client.download_artifacts(run_id, "model", folder)
-        except (MlflowException, OSError) as error:
-            problem = " ".join(str(error).split())[:200]
-            raise StudyError(f"no model of run {run_id} in MLflow at {masked(uri)}: {masked(problem)}") from None
-        yield Path(path)
+            client = connect(uri, store)
+            client.download(client.get_run(run_id).info.artifact_uri, "model", Path(folder))
+        except StudyError as error:
+            raise _no_model(run_id, uri, error.message) from None
+        if not any(Path(folder).iterdir()):
+            raise _no_model(run_id, uri, "the server has no such files")
+        yield Path(folder)
+
+
+def _model_beside(path: Path, run_id: str, uri: str, store: Store) -> Path:
+    """The model of a run by a database file, which is only read."""
+    location = artifact_locations.of_run(run_id, path, uri, store)
+    if location is None:
+        raise _no_model(run_id, uri, "no such run")
+    folder = artifact_locations.local_folder(location, uri, store)
+    if folder is None:
+        raise _no_model(run_id, uri, f"its artifacts are at {masked(location)}")
+    if not (folder / "model").is_dir():
+        raise _no_model(run_id, uri, f"{folder / 'model'} is no folder")
+    return folder / "model"
+
+
+def _no_model(run_id: str, uri: str, problem: str) -> StudyError:
+    return StudyError(f"no model of run {run_id} in MLflow at {masked(uri)}: {masked(problem)}")
 
 
 def exists(uri: str) -> bool:
@@ -63,13 +80,14 @@ def exists(uri: str) -> bool:
     return path is None or path.exists()
 
 
-def is_file(uri: str) -> bool:
-    """Whether it is a SQLite file of this machine."""
-    return sqlite.path_of(uri) is not None
+def is_server(uri: str) -> bool:
+    """Whether it is a server, not a database to which MLflow's client connects itself."""
+    return urlsplit(uri).scheme in ("http", "https")
 
 
-def connect(uri: str) -> "MlflowClient":
-    """A client of the server; nothing is sent yet."""
+def connect(uri: str, store: Store, limit: float | None = None) -> "Client":
+    """A client of the server, to which nothing is sent yet, or of a database file, which is checked, created or
+    repaired. Raises StudyError. `limit` as for Client."""
     # no telemetry; short timeouts, so that a server that is down is detected in seconds; no automatic retries: a run
     # whose creation was answered too late would be created twice
     for name, value in {
@@ -80,14 +98,27 @@ def connect(uri: str) -> "MlflowClient":
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     }.items():
         os.environ.setdefault(name, value)
-    if path := sqlite.path_of(uri):
+    path = sqlite.path_of(uri)
+    if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        database_file.check(path)
         _use_write_ahead_log()
-    from mlflow import MlflowClient
+    _silence()
+    if path is not None:
+        schema.check(path, uri)
+    client = Client(uri, store, limit)
+    artifact_locations.repair(uri, store)
+    return client
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)  # "creating database tables" and the like
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    return MlflowClient(uri)
+
+def _silence() -> None:
+    """Only errors are shown, and those of databases not at all: they are raised, too."""
+    for name, level in (
+        ("mlflow", logging.ERROR),
+        ("alembic", logging.ERROR),
+        ("mlflow.store.db.utils", logging.CRITICAL),
+    ):
+        logging.getLogger(name).setLevel(level)
 
 
 @cache

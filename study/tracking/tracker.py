@@ -9,12 +9,10 @@ from study.planning.state import StageNames, StudyState
 from study.tracking.delivery_queue import DeliveryQueue
 from study.tracking.experiment import AnotherStudyError
 from study.tracking.mirror import Mirror
-from study.tracking.server import is_file
-from study.utils.errors import StudyError
+from study.utils.errors import Advice, StudyError
 from study.utils.redact import masked
 
-FLUSH_SECONDS = 60.0  # timeout of the final flush to a server, after which the rest is left to `study sync`; a local
-# file has no timeout: thousands of runs of very short stages take some minutes
+FLUSH_SECONDS = 45.0  # timeout of the final flush, after which the rest is left to `study sync`
 LAST_SECONDS = 15.0  # timeout for closing the parent run
 
 
@@ -45,7 +43,12 @@ class Tracker(Listener):
             return masked(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
         if self._mirror.unreadable:
             return next(iter(self._mirror.unreadable.values()))
-        return "the server is too slow" if self._late else None
+        return "not everything was delivered in time" if self._late else None
+
+    @property
+    def advice(self) -> Advice | None:
+        """The command that helps, other than delivering again."""
+        return self._queue.problem.advice if isinstance(self._queue.problem, StudyError) else None
 
     @property
     def refused(self) -> bool:
@@ -55,11 +58,6 @@ class Tracker(Listener):
     def __enter__(self) -> "Tracker":
         self._queue.start()
         return self
-
-    @property
-    def flush_timeout(self) -> float | None:
-        """Seconds that the final flush may take; None: no limit."""
-        return None if is_file(self.uri) else FLUSH_SECONDS
 
     def on_start(self, stage: Stage) -> None:
         self.names.users_of(stage.key)  # looks again in this thread if tuning has just suggested the stage

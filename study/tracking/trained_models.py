@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from study.store.backends import open_storage
 from study.store.backends.address import is_address
 from study.store.results import Store
-from study.tracking.artifact_locations import repair
 from study.tracking.server import default_uri, model_of
 from study.tracking.sqlite import normalised
 from study.utils.errors import StudyError
@@ -54,8 +53,7 @@ def _folder_of(source: str, store: Store, tracking_uri: str | None) -> Iterator[
             yield folder
     elif RUN_ID.fullmatch(source):
         uri = normalised(tracking_uri) if tracking_uri else default_uri(store)
-        repair(uri, store)
-        with model_of(source, uri) as folder:
+        with model_of(source, uri, store) as folder:
             yield folder
     else:
         where = store.root.resolve() if store.is_folder else store
