@@ -241,6 +241,10 @@ def sync(
     store: StorePath = STORE,
     tracking_uri: TrackingUri = None,
     replace: Replace = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="First set a database file aside, for example a damaged one; write a new one."),
+    ] = False,
 ) -> None:
     """Deliver stored results, failures and early stops to MLflow, as far as they are missing there."""
     from study.cli.sync import sync as deliver
@@ -250,7 +254,7 @@ def sync(
     state = _look(grid, found)
     if not replace:
         check_name(state, places, "sync")
-    raise typer.Exit(deliver(state, places, _console()))
+    raise typer.Exit(deliver(state, places, _console(), rebuild))
 
 
 @app.command(cls=Verb, rich_help_panel=SETUP)
@@ -303,7 +307,7 @@ def ui(
 
     found = Store(store) if tracking_uri else open_existing(store)
     uri = _tracking_uri(tracking_uri, found)
-    tracking.repair(uri, found)
+    tracking.check_file(uri, found)
     open_ui(uri, host, port, _console())
 
 

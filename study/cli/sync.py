@@ -14,8 +14,15 @@ from study.utils.redact import masked
 from study.utils.text import plural, readable
 
 
-def sync(state: StudyState, places: Places, console: Console) -> ExitCode:
-    """Deliver results, failures and early stops. Returns the exit code. Raises StudyError if the server fails."""
+def sync(state: StudyState, places: Places, console: Console, rebuild: bool = False) -> ExitCode:
+    """Deliver results, failures and early stops. Returns the exit code. Raises StudyError if the server fails.
+
+    rebuild: first set the database file aside.
+    """
+    if rebuild:
+        _set_aside(state, places, console)
+    else:
+        tracking.repair(places.tracking_uri, state.store)
     stages, uri = tracking.undelivered(state, places.tracking_uri), masked(places.tracking_uri)
     if stages:
         check_experiment(state, places, "sync")
@@ -26,6 +33,14 @@ def sync(state: StudyState, places: Places, console: Console) -> ExitCode:
             raise StudyError(f"MLflow at {uri}: {tracker.problem}", to_add() if tracker.refused else tracker.advice)
     console.print(f"{plural(len(stages), 'run')} delivered to {escape(uri)}", highlight=False)
     return ExitCode.OK
+
+
+def _set_aside(state: StudyState, places: Places, console: Console) -> None:
+    folder = tracking.set_aside(places.tracking_uri, state.store)
+    if folder is not None:
+        console.print(
+            f"the former MLflow database is in {escape(readable(folder))}, which can be removed", highlight=False
+        )
 
 
 def sweep_tags(state: StudyState) -> dict[str, str]:

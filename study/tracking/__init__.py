@@ -8,7 +8,7 @@ driver does all the writing, because many writers lock SQLite, and a slow server
 from study.tracking.artifact_locations import is_own, repair
 from study.tracking.experiment import AnotherStudyError, check_early
 from study.tracking.mirror import PARENT
-from study.tracking.server import check_uri, default_uri, model_of
+from study.tracking.server import check_file, check_uri, default_uri, model_of, set_aside
 from study.tracking.sqlite import normalised, path_of
 from study.tracking.tracker import FLUSH_SECONDS, LAST_SECONDS, Tracker
 from study.tracking.undelivered import undelivered
@@ -20,6 +20,7 @@ __all__ = [
     "AnotherStudyError",
     "Tracker",
     "check_early",
+    "check_file",
     "check_uri",
     "default_uri",
     "is_own",
@@ -27,5 +28,6 @@ __all__ = [
     "normalised",
     "path_of",
     "repair",
+    "set_aside",
     "undelivered",
 ]

@@ -6,7 +6,7 @@ A server may be slow, damaged, something else that listens on the port, or hosti
 import os
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,11 +111,22 @@ def _check_id(kind: str, found: object) -> None:
         raise StudyError(f"the server gives {kind} id {str(found)[:40]!r}, so nothing is sent to it; check the server")
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _sentence(error: Exception) -> str:
     """Without the body of the answer, which may be a page of HTML."""
-    text = " ".join(str(error).partition("Response body:")[0].split()).rstrip(". ")
     from mlflow.exceptions import MlflowException
 
+    text = " ".join(str(error).partition("Response body:")[0].split()).rstrip(". ")
+    causes = list(_causes(error))
+    if any("timed out" in str(cause).lower() for cause in causes):
+        return "the server did not answer in time"
+    if reason := next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), None):
+        return f"the server cannot be reached: {reason}"
     if isinstance(error, MlflowException | OSError):
         return text[:300]
     return f"unusable answer of the server ({type(error).__name__}: {text[:100]})"

@@ -98,20 +98,38 @@ def connect(uri: str, store: Store, limit: float | None = None) -> "Client":
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     }.items():
         os.environ.setdefault(name, value)
-    path = sqlite.path_of(uri)
-    if path is not None:
+    if path := sqlite.path_of(uri):
         path.parent.mkdir(parents=True, exist_ok=True)
-        database_file.check(path)
         _use_write_ahead_log()
-    _silence()
-    if path is not None:
-        schema.check(path, uri)
+        check_file(uri, store)
+    _show_less()
     client = Client(uri, store, limit)
-    artifact_locations.repair(uri, store)
+    artifact_locations.repair(uri, store)  # also of a new database: MLflow gives its first experiment a working folder
     return client
 
 
-def _silence() -> None:
+def check_file(uri: str, store: Store) -> None:
+    """Raise StudyError, within seconds, unless MLflow can use a database file, or there is none yet. The locations of
+    one that was moved are repaired. Nothing happens for a server."""
+    path = sqlite.path_of(uri)
+    if path is not None and os.path.lexists(path):
+        database_file.check(path)
+        _show_less()
+        schema.check(path, uri)
+        artifact_locations.repair(uri, store)
+
+
+def set_aside(uri: str, store: Store) -> Path | None:
+    """Move a database file, and the artifacts of the store's own, to the returned folder beside it; None if there is
+    none. Raises StudyError for a server, and for a database that is in use."""
+    path = sqlite.path_of(uri)
+    if path is None:
+        raise StudyError(f"--rebuild is for a database file, not for the server {masked(uri)}")
+    artifacts = [path.parent / artifact_locations.FOLDER] if artifact_locations.is_own(uri, store) else []
+    return database_file.set_aside(path, *artifacts)
+
+
+def _show_less() -> None:
     """Only errors are shown, and those of databases not at all: they are raised, too."""
     for name, level in (
         ("mlflow", logging.ERROR),

@@ -159,7 +159,7 @@ def test_a_slow_server_does_not_block_and_gets_the_rest_later(scene: Scene, serv
             tracker.flush(0.5)
             assert time.monotonic() - began < 2.0
             tracker.finish("FINISHED", None)
-        assert tracker.problem == "the server is too slow"
+        assert tracker.problem == "not everything was delivered in time"
         assert undelivered(scene.study, scene.store, slow)
         with scene.tracker(slow) as tracker:
             tracker.flush()
