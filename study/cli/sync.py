@@ -22,7 +22,7 @@ def sync(state: StudyState, places: Places, console: Console, rebuild: bool = Fa
     if rebuild:
         _set_aside(state, places, console)
     else:
-        tracking.repair(places.tracking_uri, state.store)
+        tracking.check_file(places.tracking_uri, state.store)
     stages, uri = tracking.undelivered(state, places.tracking_uri), masked(places.tracking_uri)
     if stages:
         check_experiment(state, places, "sync")

@@ -5,7 +5,7 @@ run can be rebuilt from it, so a server that is down or slow only means running 
 driver does all the writing, because many writers lock SQLite, and a slow server must not slow the sweep down.
 """
 
-from study.tracking.artifact_locations import is_own, repair
+from study.tracking.artifact_locations import is_own
 from study.tracking.experiment import AnotherStudyError, check_early
 from study.tracking.mirror import PARENT
 from study.tracking.server import check_file, check_uri, default_uri, model_of, set_aside
@@ -27,7 +27,6 @@ __all__ = [
     "model_of",
     "normalised",
     "path_of",
-    "repair",
     "set_aside",
     "undelivered",
 ]

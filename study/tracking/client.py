@@ -32,6 +32,8 @@ class Client:
 
         self._uri, self._store, self._path = uri, store, sqlite.path_of(uri)
         self._limit = limit or float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) + GRACE
+        if self._path is not None:
+            _forget_file(uri)
         self._client: MlflowClient = self._ask(lambda: MlflowClient(uri))
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -84,8 +86,12 @@ class Client:
         except StudyError:
             raise
         except Exception as error:  # of MLflow, of SQLAlchemy, or of a parser that expected other types
-            known = database_file.problem(error, self._path) if self._path is not None else None
-            raise known or StudyError(_sentence(error)) from error
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> StudyError:
+        if self._path is None:
+            return StudyError(_sentence(error))
+        return database_file.problem(error, self._path) or StudyError(" ".join(str(error).split())[:300])
 
     def _check(self, name: str, answer: object) -> None:
         """Raise StudyError for an answer without an id, or with a location that must not be used."""
@@ -104,6 +110,16 @@ class Client:
 
     def _check_location(self, location: str | None) -> None:
         artifact_locations.local_folder(location or "", self._uri, self._store)
+
+
+def _forget_file(uri: str) -> None:
+    """MLflow keeps its connections to a file, also after another one has replaced it."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
+
+    if (engine := SqlAlchemyStore._engine_map.pop(uri, None)) is not None:
+        engine.dispose()
+    _tracking_store_registry._get_store_with_resolved_uri.cache_clear()
 
 
 def _check_id(kind: str, found: object) -> None:
