@@ -33,7 +33,7 @@ SAMPLE_SECONDS = 2.0
 DRIVER_RESTARTS = (0.2, 0.45, 0.7)  # shares of the work after which one driver is killed and started again, in turn
 SERVER_RESTARTS = (0.3, 0.6)
 SETTLED = 0.25  # share of a driver's life after which its memory should not grow
-FEWEST = 10  # samples of a life from which growth is estimated
+FEWEST = 60  # settled samples from which growth is estimated
 
 
 @dataclass

@@ -18,9 +18,9 @@ def life(sizes: list[int], verb: str = "run") -> Life:
 
 
 def test_growth_is_that_after_the_start() -> None:
-    settled = [400 + 2 * minute for minute in range(30)]
-    assert life([0, 300, 390, *settled[:27]]).growth == pytest.approx(120)
-    assert life([500] * 40).growth == pytest.approx(0)
+    settled = [400 + 2 * minute for minute in range(FEWEST)]
+    assert life([0, 100, 200, 300, *[390] * 16, *settled]).growth == pytest.approx(120)
+    assert life([500] * 2 * FEWEST).growth == pytest.approx(0)
     assert life([500] * FEWEST).growth is None
 
 
@@ -38,7 +38,7 @@ def test_the_process_itself_is_sampled() -> None:
 
 
 def test_the_table_has_the_largest_numbers_of_all_drivers_but_not_of_the_report() -> None:
-    lives = [life([500] * 40), life([400 + minute for minute in range(40)]), life([9000] * 40, "report")]
+    lives = [life([500] * 100), life([300 + minute for minute in range(100)]), life([9000] * 100, "report")]
     seconds = {"stored": 60.0, "delivered": 120.0, "reported": 9.0}
     rows = measured.rows(table(measures(lives, {"driver": 3, "server": 2}, 1005, seconds, 7 * MIB)))
     assert rows["trials"] == "1,000"

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 from helpers.ports import free_port
@@ -116,5 +117,5 @@ class PostgresServer:
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
                     return
-            except OSError:
+            except (OSError, HTTPException):
                 time.sleep(0.2)

@@ -21,7 +21,7 @@ from helpers.disturbances import KINDS, Kind, draw
 from helpers.havoc import Place, SweepOverError
 from helpers.havoc_checks import check_stored, check_whole, results
 
-EPOCHS, REPLICATES = 50, 2
+EPOCHS, REPLICATES = 100, 2
 PAUSE = 2.0  # seconds, at most, between an epoch and the next disturbance
 ENDS = {0: "finished", 1: "lost Ray", 2: "could not use the store", 130: "were interrupted", -9: "were killed"}
 
