@@ -122,27 +122,29 @@ def fill_disk(place: Place) -> None:
 
 
 def damage_database(place: Place) -> None:
-    """Between two calls. A driver trains on; then the database is removed, and rebuilt by the next driver."""
+    """Between two calls. A driver trains on; then the database is rebuilt."""
     place.wait_for(lambda: database_of(place).exists(), "database")
     stop(place)
     damage(database_of(place), place.chance.choice(DAMAGES), place.chance)
     place.start()
-    place.wait_for_epochs(2)
+    try:
+        place.wait_for_epochs(2)
+    finally:
+        stop(place)
+        assert place.call("sync", "--rebuild") == 0, place.output()
+
+
+def remove_database(place: Place) -> None:
+    """Between two calls."""
     stop(place)
-    remove_database(place)
+    for ending in ("", "-wal", "-shm"):
+        Path(f"{database_of(place)}{ending}").unlink(missing_ok=True)
 
 
 def database_of(place: Place) -> Path:
     path = path_of(place.uri)
     assert path is not None
     return path
-
-
-def remove_database(place: Place) -> None:
-    """As the documents state."""
-    for name in ("", "-wal", "-shm"):
-        path = database_of(place)
-        path.with_name(path.name + name).unlink(missing_ok=True)
 
 
 def damage(path: Path, how: str, chance: random.Random) -> None:
@@ -167,20 +169,25 @@ def has_server(place: Place) -> bool:
     return place.with_server
 
 
+def has_database(place: Place) -> bool:
+    return not place.with_server
+
+
 KINDS = (
-    Kind("drivers", kill_driver, 2, kills=True),
-    Kind("drivers at their start", kill_starting, 3, kills=True),
-    Kind("workers", killing(WORKER), 4, kills=True),
-    Kind("raylets", killing(RAYLET), 1, kills=True),
-    Kind("GCS servers of Ray", killing(GCS), 1, kills=True),
-    Kind("MLflow servers", kill_server, 3, kills=True, needs=has_server),
+    Kind("drivers", kill_driver, 4, kills=True),
+    Kind("drivers at their start", kill_starting, 6, kills=True),
+    Kind("workers", killing(WORKER), 8, kills=True),
+    Kind("raylets", killing(RAYLET), 2, kills=True),
+    Kind("GCS servers of Ray", killing(GCS), 2, kills=True),
+    Kind("MLflow servers", kill_server, 6, kills=True, needs=has_server),
     Kind("driver suspended beyond its lease, another one takes over", suspend_driver, 1),
     Kind("worker suspended", suspend_worker, 1),
     Kind("MLflow server refuses connections", partition("refuse"), 1, needs=has_server),
     Kind("MLflow server drops what is sent", partition("drop"), 1, needs=has_server),
     Kind("MLflow server stalls", partition("stall"), 1, needs=has_server),
-    Kind("store moved to another path", move_store, 1),
-    Kind("`mlflow.db` damaged, then rebuilt", damage_database, 1, needs=lambda place: not place.with_server),
+    Kind("store moved to another path", move_store, 2),
+    Kind("`mlflow.db` damaged, then rebuilt", damage_database, 1, needs=has_database),
+    Kind("`mlflow.db` removed", remove_database, 1, needs=has_database),
     Kind("disk full, then freed", fill_disk, 1, needs=lambda place: place.disk.mounted),
 )
 

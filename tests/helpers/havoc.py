@@ -69,12 +69,14 @@ class SweepOverError(Exception):
 class Driver:
     """A `study run` or another verb on one host, with all its processes."""
 
-    def __init__(self, place: "Place", host: str, verb: str = "run") -> None:
+    def __init__(self, place: "Place", host: str, verb: str = "run", *options: str) -> None:
         self.host, self._mark = host, uuid.uuid4().hex
         scratch = place.scratch / host[0]  # as of another machine
         scratch.mkdir(exist_ok=True)
-        command = [sys.executable, driver_on_host.__file__, host, verb, str(place.grid), "--store", str(place.root)]
-        command += ["--tracking-uri", place.uri, *(["--reports", str(place.folder / "reports")] * (verb == "run"))]
+        if verb == "run":
+            options = (*options, "--reports", str(place.folder / "reports"))
+        command = [sys.executable, driver_on_host.__file__, host, verb, str(place.grid), *options]
+        command += ["--store", str(place.root), "--tracking-uri", place.uri]
         environment = os.environ | {
             "TMPDIR": str(scratch),
             "RAY_TMPDIR": str(scratch),
@@ -182,9 +184,9 @@ class Place:
         self.drivers.append(Driver(self, host or self.chance.choice(HOSTS)))
         return self.drivers[-1]
 
-    def call(self, verb: str) -> int:
+    def call(self, verb: str, *options: str) -> int:
         """Run another verb to its end; returns its exit code."""
-        driver = Driver(self, HOSTS[0], verb)
+        driver = Driver(self, HOSTS[0], verb, *options)
         try:
             return driver.process.wait(PATIENCE)
         finally:
