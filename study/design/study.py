@@ -156,7 +156,12 @@ class Study:
 
 def load(path: Path | str) -> Study:
     """Read a grid file into a study. Raises StudyError with file, line, key, value and valid values."""
-    source, mistakes = read(Path(path)), Mistakes()
+    return study_of(read(Path(path)))
+
+
+def study_of(source: GridFile) -> Study:
+    """The study of a grid file that has been read. Raises StudyError as `load`."""
+    mistakes = Mistakes()
     rest, study = source, None
     while study is None:
         known = set(mistakes.keys)

@@ -99,7 +99,11 @@ class Place:
 
 def read(path: Path) -> GridFile:
     """Read a grid file. Raises StudyError for a missing, unreadable, too large or invalid file."""
-    text = _text(path)
+    return parse(_text(path), path)
+
+
+def parse(text: str, path: Path) -> GridFile:
+    """The grid file at `path` from its text; the path is only for messages. Raises StudyError if it is invalid."""
     lines: dict[Keys, int] = {}
     try:
         node = yaml.compose(text, Loader=_Loader)

@@ -9,6 +9,7 @@ trials                the trials of a study, given what is stored
 adaptive_replicates   replicates that are added while claims are undecided
 failed_looks          the trials that had failed when a look was made
 record_looks          records the failed trials of each look when it is made
+recorded_grids        the grids of the studies that were run with a store
 observed              stored results as the table that claims are judged from
 claim_power           what the replicates of each claim can decide
 claim_registration    the history of the claims in the store

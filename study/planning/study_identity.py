@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from study.design.study import Study
+from study.planning.recorded_grids import record_grid
 from study.store.results import Store
 from study.utils import json_text
 from study.utils.text import plural
@@ -73,7 +74,8 @@ def known(study: Study, store: Store) -> Identity | None:
 
 
 def record(study: Study, store: Store) -> None:
-    """Record a study that is run. Raises StoreError."""
+    """Record a study that is run, and its grid. Raises StoreError."""
+    record_grid(study, store)
     if known(study, store) != Identity.of(study):
         store.write(_path(study), json.dumps(asdict(Identity.of(study)), indent=1).encode())
 
