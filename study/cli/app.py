@@ -21,6 +21,17 @@ from study.cli.invocation import Verb, invocation
 from study.cli.launch import launch
 from study.cli.missing_store import missing, open_existing, store_above
 from study.cli.name_conflict import check_name, name_warning
+from study.cli.options import (
+    REPORTS,
+    STORE,
+    AcceptMixedData,
+    AsJson,
+    GridPath,
+    Replace,
+    ReportsPath,
+    StorePath,
+    TrackingUri,
+)
 from study.design.study import load
 from study.planning.state import StudyState
 from study.store.results import Store
@@ -43,40 +54,10 @@ app = typer.Typer(
 STUDY, RESULTS, SETUP = "Run a study", "Use its results", "Set up"  # headings in `study --help`
 
 
-GridPath = Annotated[
-    Path, typer.Argument(metavar="GRID", callback=expanded_option, help="Grid file, such as grids/quickstart.yaml.")
-]
-StorePath = Annotated[
-    str,
-    typer.Option(
-        "--store",
-        envvar="STUDY_STORE",
-        help="Where finished stages are stored: a folder, s3://BUCKET/NAME or gs://BUCKET/NAME.",
-    ),
-]
-ReportsPath = Annotated[
-    Path, typer.Option("--reports", callback=expanded_option, help="Folder for the reports of all studies.")
-]
-TrackingUri = Annotated[
-    str | None,
-    typer.Option(
-        envvar="MLFLOW_TRACKING_URI", help="URI of the MLflow server.", show_default="a SQLite file in the store"
-    ),
-]
-AcceptMixedData = Annotated[
-    bool,
-    typer.Option("--accept-mixed-data", help="Compare results that were trained on different images or labels, too."),
-]
-Replace = Annotated[
-    bool,
-    typer.Option("--replace", help="Replace the report of another study with this name; add to its MLflow experiment."),
-]
 DISK_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
 }
-STORE = ".study"
-REPORTS = Path("reports")
 
 
 def _print_version(requested: bool) -> None:
@@ -99,7 +80,7 @@ def plan(
     context: typer.Context,
     grid: GridPath,
     store: StorePath = STORE,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     measure: Annotated[
         bool,
         typer.Option("--measure", help="Train a few steps of each model to estimate time, memory and power."),
@@ -158,6 +139,78 @@ def run(
             # with a new store, which has not read the removed results
             state = _look(grid, Store(store), accept_mixed_data)
     raise typer.Exit(sweep.run(state, places, _console()))
+
+
+@app.command(name="list", cls=Verb, rich_help_panel=RESULTS)
+def list_studies(store: StorePath = STORE, reports: ReportsPath = REPORTS, as_json: AsJson = False) -> None:
+    """List the studies that were run with a store, and how far."""
+    from study.cli import studies as view
+
+    found = view.listed(open_existing(store), reports)
+    if as_json:
+        print(json.dumps([one.as_json() for one in found], indent=1))
+    else:
+        view.show(found, Store(store), _console())
+
+
+@app.command(cls=Verb, rich_help_panel=RESULTS)
+def status(
+    context: typer.Context,
+    grid: GridPath,
+    store: StorePath = STORE,
+    reports: ReportsPath = REPORTS,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far a study has been run, cell by cell, and what runs now. Writes nothing."""
+    from study.cli import status as view
+
+    found = view.Status.of(_look(grid, open_existing(store)), reports)
+    if as_json:
+        print(json.dumps(view.as_json(found), indent=1))
+    else:
+        view.show(found, _console(), invocation(context))
+
+
+@app.command(cls=Verb, rich_help_panel=RESULTS)
+def failures(
+    grid: Annotated[
+        Path | None,
+        typer.Argument(metavar="GRID", callback=expanded_option, help="Only the failures of this grid's study."),
+    ] = None,
+    store: StorePath = STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Show what failed, when, where, and with which error: of one study, or of all in a store."""
+    from study.cli import failures as view
+
+    found = view.of_study(_look(grid, open_existing(store))) if grid else view.of_store(open_existing(store))
+    if as_json:
+        print(json.dumps(view.as_json(found), indent=1))
+    else:
+        view.show(found, _console())
+
+
+@app.command(cls=Verb, rich_help_panel=RESULTS)
+def show(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY|RUN|CELL", help="The first digits of a stage's key, an MLflow run id, CELL or STUDY/CELL."
+        ),
+    ],
+    store: StorePath = STORE,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a stage or a cell: settings, relations, time and place, metrics, learning curve, files."""
+    from study.cli import show as view
+
+    stored = open_existing(store)
+    found = view.find(target, stored, _tracking_uri(tracking_uri, stored))
+    if as_json:
+        print(json.dumps(found.as_json(), indent=1))
+    else:
+        found.show(_console())
 
 
 @app.command(cls=Verb, rich_help_panel=RESULTS)

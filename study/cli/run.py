@@ -22,7 +22,7 @@ from study.cli.sync import sweep_tags
 from study.cli.verify import show_problems, verify
 from study.design.resources import Resources
 from study.design.stages import Stage
-from study.planning import study_identity
+from study.planning import last_run, study_identity
 from study.planning.claim_registration import register
 from study.planning.events import Listeners, Outcome
 from study.planning.plan import Plan, check_decoded_data, datasets, decoded_data, how_data_are_read, make_plan
@@ -104,11 +104,14 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
         state.contents.record(plan.stages)
         if not plan.finished:
             _register(state, console)  # before the first stage
+        this = last_run.begin(state.study, state.store, commit())
         with tracking.Tracker(state, places.tracking_uri, sweep_tags(state), places.replace) as tracker:
             sweep = _execute(plan, cluster, tracker, console) if cluster else Sweep(state)
             _deliver(sweep, tracker, console)
             folder = None if sweep.interrupted else write_report(sweep.state, places, console)
             tracker.finish(RUN_STATUS[sweep.exit_code], folder)
+    with contextlib.suppress(StoreError):  # the sweep has reported that the store cannot be written
+        last_run.end(state.study, state.store, this, sweep.exit_code)
     _suggest_replication(sweep.state, places, console)
     _show_undelivered(sweep.state, tracker, places, console)
     _show_failures(sweep, tracker, console)

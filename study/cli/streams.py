@@ -13,6 +13,7 @@ _PLAIN = {
     "\N{MULTIPLICATION SIGN}": "x", "\N{PLUS-MINUS SIGN}": "+-", "\N{RIGHTWARDS ARROW}": "->",
     "\N{LEFT SINGLE QUOTATION MARK}": "'", "\N{RIGHT SINGLE QUOTATION MARK}": "'",
     "\N{LEFT DOUBLE QUOTATION MARK}": '"', "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+    **dict(zip("▁▂▃▄▅▆▇█", "._-~=+*#", strict=True)),  # the bars of sparklines
 }  # fmt: skip
 
 

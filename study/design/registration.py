@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, select
 from study.design.failures import DEFAULT, FailureRule
-from study.utils.text import plural
+from study.utils.text import minute, plural
 
 How = Literal["before", "anew", "after", "changed", "again", "found", "edited", "open", "unknown"]
 
@@ -135,7 +135,7 @@ def _written(standing: Standing, numbers: list[int], total: int) -> str:
         "edited": f"{'are' if several else 'is'} not registered: {it} {written} after {count}",
         "open": f"{'are' if several else 'is'} not registered yet: run registers {'them' if several else 'it'}",
     }[standing.how]
-    time = f" (registered {standing.time[:16].replace('T', ' ')} UTC)" if standing.time else ""
+    time = f" (registered {minute(standing.time)} UTC)" if standing.time else ""
     return f"{_which(numbers, total)} {text}{time}"
 
 

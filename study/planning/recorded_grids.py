@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from study.design.study import Study, study_of
+from study.design.study import Study, load, study_of
 from study.design.yaml_file import parse
 from study.store.results import Store
+from study.utils import json_text
 from study.utils.errors import StudyError
 
 FOLDER = "studies"
@@ -40,11 +41,9 @@ def recorded_studies(store: Store) -> Iterator[RecordedStudy]:
 
 def _recorded(name: str, store: Store) -> RecordedStudy:
     data = store.read(_path(name))
-    if data is None:
-        return RecordedStudy(name, None, "it was last run by an earlier version, which did not record its grid")
-    path = Path(store.storage.location(_path(name)))
+    path = _own_file(name, store) if data is None else Path(store.storage.location(_path(name)))
     try:
-        found = study_of(parse(data.decode("utf-8"), path))
+        found = load(path) if data is None else study_of(parse(data.decode("utf-8"), path))
     except UnicodeDecodeError:
         return RecordedStudy(name, None, f"{path}: not UTF-8 text")
     except StudyError as error:
@@ -52,6 +51,14 @@ def _recorded(name: str, store: Store) -> RecordedStudy:
     if found.name != name:
         return RecordedStudy(name, None, f"{path}: is the grid of {found.name!r}")
     return RecordedStudy(name, found)
+
+
+def _own_file(name: str, store: Store) -> Path:
+    """The grid file, for stores of versions that recorded only its path."""
+    try:
+        return Path(str(json_text.parse(store.read(f"{FOLDER}/{name}.json") or b"")["grid"]))
+    except (ValueError, TypeError, KeyError):
+        return Path(f"{name}.yaml")
 
 
 def _path(name: str) -> str:

@@ -115,6 +115,12 @@ def mirrors(store: Store, mirror: str) -> list[str]:
     return [driver for driver in store.list_files(DRIVERS) if _record(store, driver).get("mirror") == mirror]
 
 
+def owner(store: Store, driver: str) -> tuple[str, str]:
+    """Host and process id of a driver; empty where its record is damaged or gone. Raises StoreError."""
+    host, _, rest = str(_record(store, driver).get("owner", "")).partition(":")
+    return host, rest.partition(":")[0]
+
+
 def _record(store: Store, driver: str) -> dict[str, Any]:
     """Empty if it is damaged, or was removed in the meantime. Raises StoreError."""
     try:

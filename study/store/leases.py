@@ -53,7 +53,9 @@ class Leases:
         if self._create(key, 1):
             return True
         latest = max(self._generations(key), default=0)
-        if (latest and self._heartbeat.is_alive(self._holder(key, latest))) or not self._create(key, latest + 1):
+        if (latest and self._heartbeat.is_alive(_holder(self._store, key, latest))) or not self._create(
+            key, latest + 1
+        ):
             self._next_poll[key] = time.monotonic() + POLL[self._store.is_folder]
             return False
         return True
@@ -70,10 +72,7 @@ class Leases:
 
     def keys(self) -> set[str]:
         """The keys of all stages that live drivers hold. Raises StoreError."""
-        latest: dict[str, int] = {}
-        for key, generation in self._list_leases():
-            latest[key] = max(generation, latest.get(key, 0))
-        return {key for key, generation in latest.items() if self._heartbeat.is_alive(self._holder(key, generation))}
+        return {key for key, driver in holders(self._store).items() if self._heartbeat.is_alive(driver)}
 
     def _create(self, key: str, generation: int) -> bool:
         created = self._store.create(f"{STAGES}/{key}.{generation}", self._heartbeat.driver.encode())
@@ -86,22 +85,33 @@ class Leases:
         for generation in range(1, self._own.pop(key) + 1):  # the latest last: it holds the stage
             self._store.remove(f"{STAGES}/{key}.{generation}")
 
-    def _list_leases(self) -> list[tuple[str, int]]:
-        split = (name.rpartition(".") for name in self._store.list_files(STAGES))
-        return [(key, int(generation)) for key, _, generation in split if generation.isdecimal()]
-
     def _generations(self, key: str) -> list[int]:
-        return [generation for found, generation in self._list_leases() if found == key]
-
-    def _holder(self, key: str, generation: int) -> str | None:
-        """The driver's id; None if the lease was released in the meantime."""
-        data = self._store.read(f"{STAGES}/{key}.{generation}")
-        return data.decode(errors="replace") if data is not None else None
+        return [generation for found, generation in _list_leases(self._store) if found == key]
 
     def _remove_finished(self) -> None:
         """Remove the leases of finished stages."""
-        leases = self._list_leases()
+        leases = _list_leases(self._store)
         stored = self._store.keys() if leases else frozenset()
         for key, generation in leases:
             if key in stored:
                 self._store.remove(f"{STAGES}/{key}.{generation}")
+
+
+def holders(store: Store) -> dict[str, str]:
+    """The driver that holds each stage, dead or alive, by the stage's key. Raises StoreError."""
+    latest: dict[str, int] = {}
+    for key, generation in _list_leases(store):
+        latest[key] = max(generation, latest.get(key, 0))
+    found = {key: _holder(store, key, generation) for key, generation in latest.items()}
+    return {key: driver for key, driver in found.items() if driver is not None}
+
+
+def _list_leases(store: Store) -> list[tuple[str, int]]:
+    split = (name.rpartition(".") for name in store.list_files(STAGES))
+    return [(key, int(generation)) for key, _, generation in split if generation.isdecimal()]
+
+
+def _holder(store: Store, key: str, generation: int) -> str | None:
+    """The driver's id; None if the lease was released in the meantime."""
+    data = store.read(f"{STAGES}/{key}.{generation}")
+    return data.decode(errors="replace") if data is not None else None

@@ -47,6 +47,7 @@ PARTS = (
     "device",
     "tracking",
     "studies",
+    "runs",
     "claims",
 )  # folders of a store
 RECOMPUTE = Advice("to recompute it", "run", ("--recompute-damaged",))
@@ -218,6 +219,16 @@ class Store:
         with self._storage_errors("read"):
             listed = {kind: self.storage.list_folders(kind) for kind in sorted(STAGE_KINDS)}
         return [f"{kind}/{key}" for kind, keys in listed.items() for key in sorted(keys) if key.startswith(prefix)]
+
+    def recorded_stage(self, key: str) -> Stage:
+        """The stage with this key that has a result, or has failed. Raises StudyError if its record is missing or
+        damaged, and StoreError."""
+        found = [*self.find_paths(key), f"failed/{key}.json"][0]
+        path = found if found.endswith(".json") else f"{found}/stage.json"
+        try:
+            return Stage.from_spec(_mapping(self.read(path) or b"")["spec"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StudyError(f"{self.storage.location(path)} cannot be read ({error})") from None
 
     @contextlib.contextmanager
     def local(self, path: str) -> Iterator[Path]:

@@ -8,6 +8,7 @@ driver does all the writing, because many writers lock SQLite, and a slow server
 from study.tracking.artifact_locations import is_own
 from study.tracking.experiment import AnotherStudyError, check_early
 from study.tracking.mirror import PARENT
+from study.tracking.run_keys import key_of_run
 from study.tracking.server import check_file, check_uri, default_uri, model_of, set_aside
 from study.tracking.sqlite import normalised, path_of
 from study.tracking.tracker import FLUSH_SECONDS, LAST_SECONDS, Tracker
@@ -24,6 +25,7 @@ __all__ = [
     "check_uri",
     "default_uri",
     "is_own",
+    "key_of_run",
     "model_of",
     "normalised",
     "path_of",

@@ -13,6 +13,8 @@ OPTIONS = {  # the options of each verb that name a place; all other options of 
     "report": ("store", "reports", "tracking_uri"),
     "export": ("store",),
     "verify": ("store",),
+    "status": ("store", "reports"),
+    "failures": ("store",),
     "sync": ("store", "tracking_uri"),
     "doctor": ("address", "store", "tracking_uri"),
 }

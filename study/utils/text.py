@@ -28,3 +28,8 @@ def clock_time(seconds: float) -> str:
 def readable(path: Path | str) -> str:
     """A path as text that can be encoded; bytes of file names that are not UTF-8 are escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def minute(time: str) -> str:
+    """An ISO time to the minute, as `2026-01-02 03:04`."""
+    return time[:16].replace("T", " ")

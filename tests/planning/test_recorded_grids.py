@@ -51,7 +51,7 @@ def test_a_store_without_studies_has_none(store: Store) -> None:
         (b"study: depths\n", "baseline"),
         (b"\xff", "not UTF-8"),
         (GRID.format(name="other").encode(), "'other'"),
-        (None, "earlier version"),
+        (None, "grid.yaml: grid file not found"),
     ],
 )
 def test_a_grid_that_cannot_be_used_is_named_with_the_reason(

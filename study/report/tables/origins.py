@@ -11,6 +11,7 @@ from study.report.placement import Section
 from study.report.tables.report_table import ReportTable
 from study.report.tables.table import Column, Table
 from study.utils import formats
+from study.utils.text import minute
 
 MOST_CELLS = 5  # listed in a row
 
@@ -34,8 +35,8 @@ def _columns(rows: pd.DataFrame) -> Iterator[Column]:
     yield Column.text("threads", [formats.NONE if pd.isna(threads) else int(threads) for threads in rows["threads"]])
     yield Column.of("stages", formats.count, rows["stages"])
     yield Column.of("training time", formats.duration, rows["seconds"])
-    yield Column.text("from (UTC)", [_minute(time) for time in rows["first"]])
-    yield Column.text("to (UTC)", [_minute(time) for time in rows["last"]])
+    yield Column.text("from (UTC)", [minute(time) for time in rows["first"]])
+    yield Column.text("to (UTC)", [minute(time) for time in rows["last"]])
     yield Column.text("versions", [_versions(versions) for versions in rows["versions"]])
     if len(rows) > 1:
         yield Column.text("cells", [_listed(cells) for cells in rows["cells"]])
@@ -44,10 +45,6 @@ def _columns(rows: pd.DataFrame) -> Iterator[Column]:
 def _system(row: Mapping[Hashable, str]) -> str:
     """As `Linux x86_64, AVX2, mkl`."""
     return ", ".join(filter(None, (row["platform"], row["instruction_set"], row["blas"])))
-
-
-def _minute(time: str) -> str:
-    return time[:16].replace("T", " ")
 
 
 def _versions(versions: Mapping[str, str]) -> str:
