@@ -6,6 +6,7 @@ Exit codes: see `study.cli.exit_codes`.
 import errno
 import functools
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -35,7 +36,7 @@ from study.cli.options import (
 from study.design.study import load
 from study.planning.state import StudyState
 from study.store.results import Store
-from study.utils.errors import StudyError
+from study.utils.errors import RayLostError, StudyError
 from study.utils.escape import terminal as escape
 from study.utils.paths import expanded_option
 from study.utils.text import plural
@@ -370,6 +371,10 @@ def main() -> None:
     home.replace_unwritable()
     try:
         app()
+    except RayLostError as error:
+        _show_error(str(error))
+        sys.stdout.flush()
+        os._exit(ExitCode.RAY_LOST)  # Ray's own clean-up at exit would call what has died, and end with another code
     except StudyError as error:
         _exit_with(str(error))
     except OSError as error:
@@ -379,8 +384,12 @@ def main() -> None:
 
 
 def _exit_with(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    _show_error(message)
     sys.exit(ExitCode.INVALID)
+
+
+def _show_error(message: str) -> None:
+    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 def _measure(made: "Plan", show: bool) -> dict[str, object]:

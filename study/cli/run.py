@@ -30,7 +30,7 @@ from study.planning.record_looks import record_failures
 from study.planning.stage_source import StageSource
 from study.planning.state import StudyState
 from study.store.results import StoreError
-from study.utils.errors import Advice, StudyError
+from study.utils.errors import Advice, RayLostError, StudyError
 from study.utils.escape import terminal as escape
 from study.utils.provenance import commit, git_problem
 from study.utils.redact import masked
@@ -40,7 +40,12 @@ from study.vit import subject
 if TYPE_CHECKING:
     from study import execution
 
-RUN_STATUS = {ExitCode.OK: "FINISHED", ExitCode.FAILED: "FAILED", ExitCode.INTERRUPTED: "KILLED"}  # of MLflow
+RUN_STATUS = {
+    ExitCode.OK: "FINISHED",
+    ExitCode.FAILED: "FAILED",
+    ExitCode.RAY_LOST: "KILLED",
+    ExitCode.INTERRUPTED: "KILLED",
+}  # of MLflow
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ def run(state: StudyState, places: Places, console: Console) -> ExitCode:
     """Run the missing stages, deliver them to MLflow, write the report. Returns the exit code.
 
     FAILED if a stage failed or a stored one cannot be used. Raises StudyError, before anything is written, if a data
-    set is not found or has unreadable images, or the store, the cluster or the reports folder cannot be used.
+    set is not found or has unreadable images, or the store, the cluster or the reports folder cannot be used;
+    RayLostError if Ray dies during the sweep.
     """
     try:
         return _run(state, places, console)
@@ -106,7 +112,8 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
             _register(state, console)  # before the first stage
         this = last_run.begin(state.study, state.store, commit())
         with tracking.Tracker(state, places.tracking_uri, sweep_tags(state), places.replace) as tracker:
-            sweep = _execute(plan, cluster, tracker, console) if cluster else Sweep(state)
+            with _closing_if_lost(tracker):
+                sweep = _execute(plan, cluster, tracker, console) if cluster else Sweep(state)
             _deliver(sweep, tracker, console)
             folder = None if sweep.interrupted else write_report(sweep.state, places, console)
             tracker.finish(RUN_STATUS[sweep.exit_code], folder)
@@ -175,13 +182,28 @@ def _connect(plan: Plan, places: Places, console: Console) -> Iterator["executio
     with console.status("starting Ray"):
         waiting = "the cluster has no CPUs yet; waiting for the first worker node (Ctrl-C to stop)"
         cluster = execution.connect(places.address, lambda: console.print(waiting))
+    lost = False
     try:
         execution.check_resources(plan.study.grid.resources, cluster)
         # `ray job stop` sends SIGTERM. After connecting, because Ray installs its own handlers.
         with signals.stop_in_order(console):
             yield cluster
+    except RayLostError:
+        lost = True
+        raise
     finally:
-        execution.disconnect()
+        execution.disconnect(lost)
+
+
+@contextlib.contextmanager
+def _closing_if_lost(tracker: tracking.Tracker) -> Iterator[None]:
+    """If Ray dies, deliver what is finished and close the parent run, within `LAST_SECONDS` each."""
+    try:
+        yield
+    except RayLostError:
+        tracker.flush(tracking.LAST_SECONDS)
+        tracker.finish(RUN_STATUS[ExitCode.RAY_LOST], None)
+        raise
 
 
 def _make_writable(state: StudyState, places: Places) -> None:

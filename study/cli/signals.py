@@ -1,6 +1,12 @@
-"""Ctrl-C and SIGTERM during a sweep: the first stops it in order, the second at once. Both can be resumed."""
+"""Ctrl-C, SIGTERM and a closed terminal during a sweep: the first stops it in order, a second at once.
 
+Both can be resumed.
+"""
+
+import os
 import signal
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,21 +24,38 @@ STOPPED = "stopped: finished stages are stored; run the same command again to re
 def stop_in_order(console: Console) -> Iterator[None]:
     """Inside this context, the first signal stops Ray Tune in order, and every further one raises KeyboardInterrupt.
 
-    Ray Tune stops in order on SIGUSR1. Before it has installed its handler, the first signal raises, too.
+    Ray Tune stops in order on SIGUSR1. Before it has installed its handler, the first signal raises, too. A terminal
+    that is closed may send SIGHUP twice: the second is ignored, and under `nohup` all are.
     """
     received = 0
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal received
+        if number == signal.SIGHUP:
+            _leave_terminal()
+            if received:
+                return
         received += 1
         if received > 1 or not callable(signal.getsignal(signal.SIGUSR1)):
             raise KeyboardInterrupt
         console.print(STOPPING, style="yellow")
         signal.raise_signal(signal.SIGUSR1)
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _leave_terminal() -> None:
+    """Discard the output to a terminal that was closed, because writing to it fails; files still receive theirs."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,5 +1,6 @@
 """Starts Ray on this machine, or joins a cluster."""
 
+import atexit
 import contextlib
 import logging
 import os
@@ -20,7 +21,8 @@ from study.execution import ray_token
 from study.utils import stale_dirs
 from study.utils.cpus import usable_cpus
 from study.utils.errors import Advice, StudyError
-from study.utils.process import children
+from study.utils.private_folder import private_folder
+from study.utils.process import children, current_process, marked
 from study.utils.text import plural
 
 T = TypeVar("T")
@@ -30,6 +32,7 @@ SLOW = 10.0  # seconds: a start that failed later hit Ray's time limit of half a
 FIRST_NODE_SECONDS = 900.0  # to wait for a cluster's first worker node: a cloud machine starts and installs in minutes
 PROBE_SECONDS = 5.0  # to connect to the address of a cluster
 JOB_FILES = "working_dir_files"  # the folder into which Ray unpacks a job's working directory
+MARK = "STUDY_DRIVER"  # in the environment of the processes of a Ray: the driver that started it
 PACKAGE = Path(__file__).resolve().parents[1]  # `study`, which is sent to a cluster's workers
 
 _SESSION: list[Path] = []  # the session folder of the Ray that this process started, if any
@@ -84,15 +87,16 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
 def _start() -> None:
     began, before = time.monotonic(), children()
     ray_token.provide()
+    folder = _ray_folder()
     try:
-        with stale_dirs.pending(_ray_folder()):
+        with stale_dirs.pending(folder):
             try:
-                context = _init_local()
+                context = _init_local(folder)
             except Exception:
                 if time.monotonic() - began < SLOW:
                     raise
                 _kill_new_children(before)
-                context = _init_local()
+                context = _init_local(folder)
             _SESSION.append(Path(context.address_info["session_dir"]))
             stale_dirs.claim(_SESSION[0])
     except UnicodeEncodeError as error:
@@ -114,7 +118,11 @@ def _start() -> None:
 def _kill_new_children(before: set[int]) -> None:
     """Kill the processes that a failed start left running: Ray itself does not."""
     ray.shutdown()
-    for process in children() - before:
+    _kill(children() - before)
+
+
+def _kill(processes: set[int]) -> None:
+    for process in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
 
@@ -146,8 +154,12 @@ def _check_listening(address: str) -> None:
         ) from None
 
 
-def _init_local() -> Any:
-    return _init(address="local", include_dashboard=False, num_cpus=usable_cpus())
+def _init_local(folder: Path) -> Any:
+    os.environ[MARK] = current_process()
+    try:
+        return _init(address="local", include_dashboard=False, num_cpus=usable_cpus(), _temp_dir=str(folder))
+    finally:
+        del os.environ[MARK]
 
 
 def _init(**options: Any) -> Any:
@@ -159,8 +171,12 @@ def _first_line(error: Exception) -> str:
 
 
 def _ray_folder() -> Path:
-    """The folder in which Ray creates a folder per session."""
-    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray")
+    """The folder in which Ray creates a folder per session, with sockets and logs.
+
+    It is in a private folder, because Ray lets everybody write to all its folders.
+    """
+    parent = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp").absolute()
+    return private_folder(parent / f"ray-{os.getuid()}", "set RAY_TMPDIR to another folder") / "ray"
 
 
 def session() -> Path | None:
@@ -216,8 +232,15 @@ def _call(function: Callable[[], T]) -> T:
     return function()
 
 
-def disconnect() -> None:
-    """Leave the cluster, or stop Ray on this machine and remove its session folder (megabytes of files)."""
-    ray.shutdown()
+def disconnect(lost: bool = False) -> None:
+    """Leave the cluster, or stop Ray on this machine and remove its session folder (megabytes of files).
+
+    lost: Ray has died. Then what is left of it is killed, because any call could end this process at once.
+    """
+    if lost:
+        atexit.unregister(ray.shutdown)
+        _kill(marked(MARK, current_process()))
+    else:
+        ray.shutdown()
     while _SESSION:
         stale_dirs.remove(_SESSION.pop())

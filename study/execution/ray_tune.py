@@ -22,7 +22,7 @@ from ray.tune.search import Searcher
 from study.design.early_stopping import SuccessiveHalving
 from study.design.resources import Resources
 from study.design.stages import Stage
-from study.execution import worker
+from study.execution import ray_health, worker
 from study.execution.messages import decode
 from study.execution.ray_cluster import Cluster, session
 from study.execution.scheduler import Scheduler
@@ -50,7 +50,7 @@ def fan_out(
     stage whose worker dies is retried, up to `ATTEMPTS` workers.
 
     Raises StoreError, after the running stages have ended, if the store cannot be written; likewise any exception of
-    `stages` or `listener`.
+    `stages` or `listener`. Raises RayLostError if Ray dies.
     """
     work = stages if isinstance(stages, StageSource) else StageSource(stages)
     with Leases(store) as leases:
@@ -87,7 +87,8 @@ def _tune(scheduler: Scheduler, store: Store, resources: Resources, cluster: Clu
         ),
     )
     try:
-        tuner.fit()
+        with ray_health.watched(own=session() is not None):
+            tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

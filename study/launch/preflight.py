@@ -42,7 +42,7 @@ from study.vit import subject
 
 GIB = 2**30
 SOCKET_BYTES = 107 if sys.platform == "linux" else 103  # sizeof(sun_path) without the terminating zero
-RAY_SOCKET = "ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+RAY_SOCKET = f"ray-{os.getuid()}/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 NETWORK = {
     "nfs",
     "nfs4",
@@ -155,7 +155,7 @@ def _token_file(name: str, path: Path, address: str | None, mode: str) -> Findin
         reason = error.strerror if isinstance(error, OSError) else "not text"
         return Finding(name, "error", f"cannot read {path}: {reason}", "fix it, or set RAY_AUTH_TOKEN_PATH")
     if empty:
-        return Finding(name, "error", f"{path} is empty", f"rm {path}; ray get-auth-token --generate")
+        return Finding(name, "error", f"{path} is empty", f"rm {path}; (umask 077; ray get-auth-token --generate)")
     if path.stat().st_mode & 0o077:
         return Finding(name, "warning", f"other users of this machine can read {path}", f"chmod 600 {path}")
     if address not in {None, "auto"} and mode != "token":

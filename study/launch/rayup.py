@@ -5,7 +5,7 @@ from typing import Any
 
 from study.launch import mlflow_server
 from study.launch.cluster import Cluster, Place
-from study.launch.text import assignments
+from study.launch.text import PRIVATE_TOKEN, assignments, generate_token
 
 HOME = "~/study"  # the repository on the machines
 PYTHON = "~/study-env/bin/python"
@@ -57,7 +57,7 @@ def common(place: Place, python: str, packages: list[str]) -> dict[str, Any]:
         },
         "rsync_exclude": ["__pycache__", "postgres_password"],
         "setup_commands": [
-            f"chmod 600 {TOKEN}",
+            PRIVATE_TOKEN,
             f"test -x {PYTHON} || {python} -m venv ~/study-env",
             f"{PYTHON} -m pip install --quiet --constraint {HOME}/requirements.lock --editable {HOME} {names}",
         ],
@@ -90,10 +90,7 @@ def files(cluster: Cluster, place: Place) -> Mapping[str, str]:
 def prepare(packages: list[str]) -> str:
     """The commands that set up a machine to start clusters."""
     names = " ".join(f"'{name}'" for name in ["ray[default]", *packages])
-    return (
-        f"python -m pip install --constraint requirements.lock --editable . {names}\n"
-        f"ray get-auth-token --generate >/dev/null\nchmod 600 {TOKEN}"
-    )
+    return f"python -m pip install --constraint requirements.lock --editable . {names}\n{generate_token()}"
 
 
 def steps(place: Place) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from study.launch import mlflow_server
 from study.launch.cluster import Cluster, Location, PathText, Place, Steps, Word
-from study.launch.text import assignments
+from study.launch.text import assignments, generate_token
 from study.utils.frozen_model import PositiveInt
 
 GRACE = 300  # seconds before the time limit at which the driver is interrupted; Ray needs over a minute to stop
@@ -34,7 +34,7 @@ export PATH="$PWD/$environment/bin:$PATH"
 export RAY_AUTH_MODE=token
 export RAY_AUTH_TOKEN_PATH="${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}"
 if [ ! -s "$RAY_AUTH_TOKEN_PATH" ]; then
-  echo "no Ray token in $RAY_AUTH_TOKEN_PATH: create it with 'ray get-auth-token --generate', then chmod 600" >&2
+  echo "no Ray token in $RAY_AUTH_TOKEN_PATH: create it with '(umask 077; ray get-auth-token --generate)'" >&2
   exit 2
 fi
 
@@ -146,8 +146,7 @@ class Slurm(Cluster):
             prepare=(
                 f"python3.11 -m venv {self.environment}\n"
                 f"{self.environment}/bin/python -m pip install --constraint requirements.lock --editable .\n"
-                f"{self.environment}/bin/ray get-auth-token --generate >/dev/null\n"
-                "chmod 600 ~/.ray/auth_token"
+                f"{generate_token(f'{self.environment}/bin/ray')}"
             ),
             start=f"sbatch {job}",
             watch=f"squeue --me --name={name}\ntail --follow=name {place.folder}/*-node0.log",

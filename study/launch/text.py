@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+PRIVATE_TOKEN = "chmod 700 ~/.ray && chmod 600 ~/.ray/auth_token"
+
 
 class _Dumper(yaml.SafeDumper):
     """Writes multi-line text as a block, and repeated values in full instead of as aliases."""
@@ -25,6 +27,11 @@ def as_yaml(comment: str, *documents: Any) -> str:
     """YAML documents after a comment. Raises yaml.YAMLError for anything but plain data."""
     body = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
     return f"# {comment}\n\n{body}"
+
+
+def generate_token(ray: str = "ray") -> str:
+    """Commands that write Ray's token; no other user can read it at any time."""
+    return f"(umask 077; {ray} get-auth-token --generate >/dev/null)\n{PRIVATE_TOKEN}"
 
 
 def command(words: Iterable[str]) -> str:

@@ -29,3 +29,16 @@ class StudyError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.advice.text(self.invocation)}" if self.advice else self.message
+
+
+class RayLostError(StudyError):
+    """Ray has died during a sweep."""
+
+    EXIT_CODE = 3  # of the process, instead of 2
+
+    def __init__(self, part: str) -> None:
+        """part: what was lost, as in `GCS at HOST:PORT`."""
+        super().__init__(
+            f"Ray has died ({part} no longer answers); finished stages are stored and running stages have checkpoints: "
+            "run the same command again to resume"
+        )

@@ -1,5 +1,6 @@
 """Process identity: whether the owner recorded in a file or a lease is still running."""
 
+import contextlib
 import os
 import socket
 
@@ -24,6 +25,16 @@ def has_ended(owner: str) -> bool:
 def children() -> set[int]:
     """PIDs of the running processes that this process started."""
     return {child.pid for child in psutil.Process().children() if _start_time(child.pid) is not None}
+
+
+def marked(variable: str, value: str) -> set[int]:
+    """PIDs of the other running processes that have this variable in the environment with which they started."""
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(variable) == value:
+                found.add(process.pid)
+    return found
 
 
 def _start_time(pid: int) -> str | None:

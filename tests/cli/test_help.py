@@ -1,6 +1,7 @@
 """Help, version, completion and exit codes of the command line."""
 
 import pytest
+from helpers.paths import ROOT
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -41,6 +42,12 @@ def test_the_help_lists_commands_and_exit_codes() -> None:
     assert MEANINGS.keys() == set(ExitCode)
     for code, meaning in MEANINGS.items():
         assert f"{code.value} {meaning}" in shown
+
+
+def test_the_readme_lists_the_exit_codes() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    listed = text.split("Exit codes: ")[1].split(". ")[0]
+    assert [int(part.split()[0]) for part in listed.split("; ")] == sorted(ExitCode)
 
 
 def test_shell_completion_is_offered() -> None:

@@ -85,5 +85,9 @@ def test_a_local_cluster_gets_its_own_token_unless_the_user_has_one(
     del os.environ["RAY_AUTH_TOKEN"]
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text("the user's")
+    (tmp_path / ".ray" / "auth_token").chmod(0o644)  # as Ray itself writes it
+    ray_token.provide()
+    assert os.environ.pop("RAY_AUTH_TOKEN") != token
+    (tmp_path / ".ray" / "auth_token").chmod(0o600)
     ray_token.provide()
     assert "RAY_AUTH_TOKEN" not in os.environ

@@ -54,7 +54,7 @@ def test_ray_refuses_a_file_with_an_unknown_key(cluster, prepared):
 def test_every_node_gets_the_token_and_starts_ray_with_it(kind, cluster):
     config = cluster(kind)
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
-    assert config["setup_commands"][0] == "chmod 600 ~/.ray/auth_token"
+    assert config["setup_commands"][0] == "chmod 700 ~/.ray && chmod 600 ~/.ray/auth_token"
     for commands in (config["head_start_ray_commands"], config["worker_start_ray_commands"]):
         assert "RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 ~/study-env/bin/ray start" in commands[-1]
     assert "--dashboard-host=127.0.0.1" in config["head_start_ray_commands"][-1]

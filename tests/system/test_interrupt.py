@@ -1,5 +1,6 @@
-"""Ctrl-C and SIGTERM in a real sweep, on its own terminal."""
+"""Signals in a real sweep, on its own terminal."""
 
+import contextlib
 import os
 import pty
 import re
@@ -9,7 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
+
+from study.execution.ray_cluster import MARK
 
 ENDLESS = {"epochs: 1\n": "epochs: 1000000\n", "epochs: 2,": "epochs: 1000000,"}
 
@@ -26,6 +30,9 @@ class Terminal:
         )  # fmt: skip
         os.close(far)
         os.set_blocking(self._near, False)
+
+    def close(self) -> None:
+        os.close(self._near)
 
     def read(self) -> str:
         try:
@@ -52,6 +59,16 @@ class Terminal:
         return int(self.process.returncode)
 
 
+def ray_processes(driver: int) -> list[str]:
+    """The processes of the Ray that a driver started."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(MARK, "").split(":")[1:2] == [str(driver)]:
+                found.append(process.name())
+    return found
+
+
 @pytest.fixture
 def endless(tiny: Path) -> Path:
     """No stage ends before the signal, on any machine."""
@@ -74,6 +91,32 @@ def test_one_signal_ends_the_sweep_cleanly(endless: Path, place: Path, number: i
     assert "run the same command again to " in terminal.shown
     assert "Traceback" not in terminal.shown
     assert list((place / ".study" / "unfinished").iterdir())
+
+
+@pytest.mark.system
+def test_a_closed_terminal_ends_the_sweep_and_all_its_processes(endless: Path, place: Path) -> None:
+    """A terminal that is closed sends SIGHUP, as does the shell, and every write to it fails."""
+    terminal = Terminal(endless, place)
+    terminal.wait_for(r"loss \d")
+    assert ray_processes(terminal.process.pid)
+    terminal.close()
+    for _ in range(2):
+        terminal.process.send_signal(signal.SIGHUP)
+        time.sleep(1.0)
+    assert terminal.process.wait(120) == 130
+    assert not ray_processes(terminal.process.pid)
+    assert list((place / ".study" / "unfinished").iterdir())
+
+
+@pytest.mark.system
+def test_no_process_survives_a_killed_driver(endless: Path, place: Path) -> None:
+    terminal = Terminal(endless, place)
+    terminal.wait_for(r"loss \d")
+    terminal.process.kill()
+    deadline = time.monotonic() + 60.0
+    while found := ray_processes(terminal.process.pid):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
 
 
 @pytest.mark.system
