@@ -60,9 +60,14 @@ trap 'rm -rf "$scratch"' EXIT
 out_of_time=
 trap 'out_of_time=yes; kill -INT "$(cat "$scratch/driver")" || true' USR1
 
-# shellcheck disable=SC2016  # the inner shell expands them: it records its own PID, then becomes the driver
+# Ray lets everybody write to its folders: they are in a private one on each node.
+private="/tmp/ray-$SLURM_JOB_ID"
+
+# shellcheck disable=SC2016  # the inner shells expand them: the last records its own PID, then becomes the driver
 srun --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --output="$folder/$SLURM_JOB_ID-node%t.log" \
-  ray symmetric-run --address "$RAY_ADDRESS" "${ray[@]}" --temp-dir="/tmp/ray-$SLURM_JOB_ID" -- \
+  bash -c 'mkdir -p -m 700 "$1" && [ -O "$1" ] && [ ! -L "$1" ] && chmod 700 "$1" && shift && exec "$@"' \
+  private "$private" \
+  ray symmetric-run --address "$RAY_ADDRESS" "${ray[@]}" --temp-dir="$private/ray" -- \
   bash -c 'echo $$ >"$1"; shift; exec "$@"' driver "$scratch/driver" "${driver[@]}" &
 steps=$!
 code=0

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -147,10 +148,12 @@ def test_the_batch_script_runs_a_study_on_ray(job, root, tiny):
             output, _ = running.communicate(timeout=280)
         finally:
             running.kill()
+            folder_mode = stat.S_IMODE(os.stat(f"/tmp/ray-{os.getpid()}").st_mode)
             shutil.rmtree(f"/tmp/ray-{os.getpid()}", ignore_errors=True)
         if "Ray did not start on all nodes" not in output:
             break
     assert running.returncode == 0, output
+    assert folder_mode == 0o700
     assert "2 cells x 1 replicate = 2 trials" in output
     assert len(list((root / ".study" / "finetune").iterdir())) == 2
     assert (root / "reports" / "tiny" / "report.html").is_file()

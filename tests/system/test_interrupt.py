@@ -113,6 +113,8 @@ def test_no_process_survives_a_killed_driver(endless: Path, place: Path) -> None
     terminal = Terminal(endless, place)
     terminal.wait_for(r"loss \d")
     terminal.process.kill()
+    terminal.process.wait()
+    terminal.close()
     deadline = time.monotonic() + 60.0
     while found := ray_processes(terminal.process.pid):
         assert time.monotonic() < deadline, found
