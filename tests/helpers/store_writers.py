@@ -5,6 +5,8 @@ from multiprocessing.synchronize import Event
 
 from helpers.store_samples import STAGE
 
+from study.design.study import load
+from study.planning import failed_looks
 from study.store.backends import open_storage
 from study.store.results import Result, Store
 
@@ -23,3 +25,11 @@ def save(root: str, value: float, start: Event) -> None:
     store = Store(root)
     start.wait()
     store.save(STAGE, Result({"value": value}, {}, [], []), str(value).encode() * 100_000, {})
+
+
+def record_looks(address: str, keys: list[str], start: Event) -> None:
+    """Record these failed trials at 5 looks of the tiny study, one after the other."""
+    study, store = load("tiny.yaml"), Store(address)
+    start.wait()
+    for replicates in range(1, 6):
+        failed_looks.record(study, store, replicates, keys)

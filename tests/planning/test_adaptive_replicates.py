@@ -1,12 +1,16 @@
 """Replicates are added only where claims are undecided: in real runs, interrupted runs, and any order of results."""
 
+import json
+import multiprocessing
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from helpers.looks import collect, make_plan, requested_trials
+from helpers.store_writers import record_looks
 
 from study.cli.plan import as_json, summary
 from study.design.stages import Stage, stages_of
@@ -254,6 +258,35 @@ def test_two_drivers_and_a_moved_store_replay_the_same_looks(study: Study, tmp_p
     before = shown(study, one)
     (tmp_path / "store").rename(tmp_path / "moved")
     assert shown(study, Store(tmp_path / "moved")) == before
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+@pytest.mark.parametrize("same", [True, False], ids=["the same failures", "others"])
+def test_drivers_that_record_at_the_same_time_lose_and_repeat_nothing(
+    place: Path, kind: str, same: bool, request: pytest.FixtureRequest
+) -> None:
+    """Three processes record five looks each. Each failure is in one entry of each look, and no entry is missing."""
+    address = str(place / "store") if kind == "folder" else f"{request.getfixturevalue('bucket')}/store"
+    failures = [["common"] if same else sorted(["common", f"of {i}"]) for i in range(3)]
+    context = multiprocessing.get_context("spawn")
+    start = context.Event()
+    writers = [context.Process(target=record_looks, args=(address, keys, start)) for keys in failures]
+    for writer in writers:
+        writer.start()
+    time.sleep(1)
+    start.set()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 3
+    store, number, found = Store(address), 1, Counter[tuple[int, str]]()
+    while data := store.read(f"claims/tiny/looks/{number}.json"):
+        entry, number = json.loads(data), number + 1
+        found.update((entry["replicates"], key) for key in entry["failed"])
+    distinct = {key for keys in failures for key in keys}
+    assert found == {(look, key): 1 for look in range(1, 6) for key in distinct}
+    assert len(store.list_files("claims/tiny/looks")) == number - 1
+    assert number - 1 == 5 if same else 5 <= number - 1 <= 15
 
 
 def test_a_report_replays_looks_without_the_store(study: Study, tmp_path: Path) -> None:
