@@ -11,6 +11,7 @@ from study.analysis import differences, items
 from study.analysis.accuracy_intervals import share
 from study.analysis.data_sets import data_sets_of, references
 from study.analysis.results import Results
+from study.analysis.short_keys import KEY_DIGITS
 from study.analysis.stats.bootstrap import bootstrap_intervals
 from study.analysis.stats.intervals import common, hedges_g_av
 
@@ -18,7 +19,6 @@ SIZES = ("params", "params_active", "macs", "macs_active")
 MEANS = ("val_accuracy", "train_seconds", "pretrain_seconds")
 VALIDATION, TEST = "validation", "test"
 RESAMPLES = 1_999  # of the bootstrap, which is only a check
-KEY_DIGITS = 12  # of a trial's key, as in the table of all trials
 OFF_CENTRE, BEYOND = 0.3, 0.2  # of half the t interval; fewer than 5 % of cells with normal results reach either
 
 Accuracies = Mapping[str, Mapping[int, float]]  # cell -> replicate -> test accuracy

@@ -23,7 +23,7 @@ from study.analysis.stats.sequential import Look
 from study.analysis.stats.verdict_rule import contrasts_of, judge
 from study.analysis.verdicts import ALPHA, analysed, factors_of
 from study.design.claims import ClaimSpec
-from study.design.comparison import Selection, select, select_contrast
+from study.design.comparison import Factors, Selection, select, select_contrast
 from study.design.metrics import unit_of
 
 COLUMNS = [
@@ -62,13 +62,18 @@ def _decided(row: pd.Series, rows: int, early: bool) -> tuple[str, str]:
 def _rows(results: Results, found: DataSets, overall: pd.Series) -> list[dict[str, object]]:
     """The rows of a claim; none if fewer than two data sets have matched sets of it."""
     claim = results.facts.claims[overall["number"] - 1]
-    parts = list(_parts(results, claim, found)) if claim.by_replicate else []
-    return [_row(results, part, one, overall) for one, part in parts] if len(parts) > 1 else []
+    return [_row(results, part, one, overall) for one, part in parts(claim, factors_of(results), found)]
 
 
-def _parts(results: Results, claim: ClaimSpec, found: DataSets) -> Iterator[tuple[DataSet, ClaimSpec]]:
-    """The claim on each data set that has matched sets of it, unless it compares levels of the data-set factor."""
-    factors, selection = factors_of(results), select(claim, factors_of(results))
+def parts(claim: ClaimSpec, factors: Factors, found: DataSets) -> list[tuple[DataSet, ClaimSpec]]:
+    """The claim on each data set that has matched sets of it; none if these are fewer than two, or if it compares
+    levels of the data-set factor, or has no replicates."""
+    on_each = list(_parts(claim, factors, found)) if claim.by_replicate else []
+    return on_each if len(on_each) > 1 else []
+
+
+def _parts(claim: ClaimSpec, factors: Factors, found: DataSets) -> Iterator[tuple[DataSet, ClaimSpec]]:
+    selection = select(claim, factors)
     if any(found.factor in corner.levels for corner in selection.corners):
         return
     allowed = selection.where.get(found.factor, frozenset(factors[found.factor]))

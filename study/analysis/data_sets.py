@@ -4,8 +4,9 @@ Accuracies on different data sets differ in how hard the data sets are, so cells
 that differ only in pre-training are no such factor: those cells are tested on the same images.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from study.analysis.facts import CellFacts, FactorFacts, StudyFacts
 from study.analysis.level_settings import level_settings
@@ -49,26 +50,33 @@ class DataSets:
 
 
 def data_sets_of(facts: StudyFacts) -> DataSets | None:
-    """The data sets of a study, recognised from its cells; None if all are fine-tuned on the same one.
+    """The data sets of a study, recognised from its cells; see `data_sets_among`."""
+    return data_sets_among(facts.factors, facts.included, facts.baseline)
 
-    None also if no factor alone determines the data set.
+
+def data_sets_among(
+    factors: Sequence[FactorFacts], included: Iterable[CellFacts], baseline: Mapping[str, Any]
+) -> DataSets | None:
+    """The data sets of these cells; None if all are fine-tuned on the same one, or no factor alone determines it.
+
+    baseline: all settings of the baseline.
     """
-    cells = [cell for cell in facts.included if cell.finetune_dataset is not None]
+    cells = [cell for cell in included if cell.finetune_dataset is not None]
     if len({cell.finetune_dataset for cell in cells}) < 2:
         return None
-    setting = [factor for factor in facts.factors if any(p in PATHS for level in factor.levels for p in level.fields)]
-    for factor in setting or facts.factors:
+    setting = [factor for factor in factors if any(p in PATHS for level in factor.levels for p in level.fields)]
+    for factor in setting or factors:
         if (found := _by_level(factor, cells)) is not None:
             sets = tuple(_data_set(name, levels, cells) for name, levels in found.items())
-            return DataSets(factor.name, sets, _differing(facts, factor, sets))
+            return DataSets(factor.name, sets, _differing(baseline, factor, sets))
     return None
 
 
 def _differing(
-    facts: StudyFacts, factor: FactorFacts, sets: Iterable[DataSet]
+    baseline: Mapping[str, Any], factor: FactorFacts, sets: Iterable[DataSet]
 ) -> dict[str, frozenset[tuple[str, str]]]:
     """By level: the settings, with their values, in which the levels of any one data set differ."""
-    settings = {level.label: level_settings(level, facts.baseline) for level in factor.levels}
+    settings = {level.label: level_settings(level, baseline) for level in factor.levels}
     differing = {
         path
         for one in sets

@@ -141,6 +141,7 @@ class ReplicationFacts(Facts):
     """The study that this one replicates, as far as the store has it."""
 
     study: str
+    seed: int | None = None  # None: a report of an earlier version
     verdicts: tuple[str | None, ...]  # by claim that replicates decide; None while its trials are missing
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from study.analysis.facts import StudyFacts, TuningFacts
 from study.analysis.predictions import Predicted, decode
+from study.analysis.short_keys import completed, shortened
 from study.analysis.stats.error_choice import ErrorChoice, choose
 from study.analysis.stats.failed import Failed, counted, failed_by_cell
 from study.design.factors import RESULT_COLUMNS
@@ -121,8 +122,9 @@ class Results:
         return self.trials[self.trials["status"] == "done"]
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """All tables, by file name."""
-        tables = {"results.csv": self.trials, "history.csv": self.history, "expert_load.csv": self.expert_load}
+        """All tables as they are written, by file name."""
+        tables = {"results.csv": self.trials}
+        tables |= {"history.csv": shortened(self.history), "expert_load.csv": shortened(self.expert_load)}
         tuning = {"tuning.csv": self.tuning} if self.facts.tuning else {}
         return tables | tuning | ({DEVICE_FILE: self.device} if len(self.device) else {})
 
@@ -133,11 +135,12 @@ def read(folder: Path | str = ".") -> Results:
     try:
         facts = StudyFacts.model_validate_json((folder / FACTS_FILE).read_bytes())
         factors = dict.fromkeys(facts.factor_names, "str")
+        trials = _read_table(folder / "results.csv", {**TRIAL_KINDS, **factors})
         return Results(
             facts,
-            _read_table(folder / "results.csv", {**TRIAL_KINDS, **factors}),
-            _read_table(folder / "history.csv", HISTORY_KINDS),
-            _read_table(folder / "expert_load.csv", LOAD_KINDS),
+            trials,
+            completed(_read_table(folder / "history.csv", HISTORY_KINDS), trials),
+            completed(_read_table(folder / "expert_load.csv", LOAD_KINDS), trials),
             _read_grid(folder / GRID_FILE),
             _read_table(folder / "tuning.csv", tuning_kinds(facts.tuning)) if facts.tuning else table([], TUNING_KINDS),
             _read_device(folder / DEVICE_FILE),

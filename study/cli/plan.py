@@ -11,6 +11,7 @@ from rich.console import Console
 from study.analysis import registration_cost
 from study.cli import look_lines
 from study.cli.cell_table import cell_table
+from study.cli.claim_notes import claim_notes, contrast_notes
 from study.cli.notices import show_notices
 from study.design import claim_wording
 from study.design.claim_kinds.claim_kind import Region
@@ -56,8 +57,12 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "only": [spec.reason for spec in study.grid.only],
         "replicates": study.grid.model_dump(mode="json")["replicates"],
         "resample": list(study.grid.resample),
-        "claims": [_claim(power, judged) for power, judged in zip(plan.claims, judged_as(study), strict=True)],
+        "claims": [
+            _claim(power, judged, notes)
+            for power, judged, notes in zip(plan.claims, judged_as(study), claim_notes(study), strict=True)
+        ],
         "compare": estimated_as(study),
+        "compare_notes": contrast_notes(study),
         "registration": sentence(now, entries),
         "registration_cost": registration_cost.sentences(now, entries),
         **look_lines.as_json(plan),
@@ -129,11 +134,17 @@ def estimated_as(study: Study) -> list[str]:
 
 def show_claims(study: Study, lines: list[str], console: Console) -> None:
     """Print each claim, numbered, and below it how it will be judged; then the contrasts. `lines` has the claims."""
-    for number, (line, judged) in enumerate(zip(lines, judged_as(study), strict=True), start=1):
-        console.print(f"claim {number}: {escape(line)}", highlight=False)
-        console.print(f"  {escape(judged)}", highlight=False)
-    for line in estimated_as(study):
-        console.print(f"compare: {escape(line)}", highlight=False)
+    claims = zip(lines, judged_as(study), claim_notes(study), strict=True)
+    for number, (line, judged, notes) in enumerate(claims, start=1):
+        _show_with(f"claim {number}: {line}", [judged, *notes], console)
+    for line, notes in zip(estimated_as(study), contrast_notes(study), strict=True):
+        _show_with(f"compare: {line}", notes, console)
+
+
+def _show_with(line: str, notes: list[str], console: Console) -> None:
+    console.print(escape(line), highlight=False)
+    for note in notes:
+        console.print(f"  {escape(note)}", highlight=False)
 
 
 def show_registration(state: StudyState, console: Console) -> None:
@@ -145,12 +156,13 @@ def show_registration(state: StudyState, console: Console) -> None:
         console.print(" ".join(cost), highlight=False)
 
 
-def _claim(power: ClaimPower, judged: str) -> dict[str, Any]:
+def _claim(power: ClaimPower, judged: str, notes: list[str]) -> dict[str, Any]:
     supported = [_region(region) for region in power.supported] or [None] * 3
     return {
         "claim": power.claim.claim,
         "kind": power.claim.kind,
         "judged": judged,
+        "notes": notes,
         "verdict": power.verdict,
         "difference": power.exact,
         "replicates": power.replicates,

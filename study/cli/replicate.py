@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from study.design.grid import Name
-from study.design.replication import check_replicable, tuning_of, write_replication
+from study.design.replication import check_replicable, default_name, tuning_of, write_replication
 from study.design.study import Study, load
 from study.planning.replicated import default_replicates
 from study.planning.state import StudyState
@@ -63,7 +63,7 @@ def _replicates(state: StudyState, given: int | None) -> int:
 
 def _name(study: Study, given: str | None) -> str:
     """Raises StudyError for an invalid name, and for that of the original."""
-    name = f"{study.name}-replication" if given is None else given
+    name = default_name(study) if given is None else given
     try:
         TypeAdapter(Name).validate_python(name)
     except ValidationError:

@@ -15,6 +15,7 @@ from study.design.study import Study, named_seed, replicate_seed
 from study.utils.errors import StudyError
 
 LARGEST = 900_000_000  # first choice; a grid's seed is at most 1,000,000,000
+LONGEST_NAME, SUFFIX = 64, "-replication"
 MODELINE = "# yaml-language-server:"
 Edit = tuple[int, int, str]  # replaces the characters from one position to another
 
@@ -35,6 +36,11 @@ def tuning_of(grid: Grid, replicates: Replicates) -> TuneSpec | None:
     if grid.tune is None or grid.tune.seeds == 1:
         return grid.tune
     return grid.tune.model_copy(update={"seeds": replicates})
+
+
+def default_name(study: Study) -> str:
+    """The name of a replication, as in `quickstart-replication`; that of the study is cut if it is too long."""
+    return f"{study.name[: LONGEST_NAME - len(SUFFIX)]}{SUFFIX}"
 
 
 def check_replicable(study: Study) -> None:

@@ -17,10 +17,18 @@ def reason(metric: str, keeps_best: bool, tuned: bool) -> str:
     return (BEST_EPOCH if keeps_best else TUNED if tuned else "") if metric == METRIC else ""
 
 
+def bias(grid: Grid, cells: Collection[Settings], metric: str) -> str:
+    """The same for a study whose cells have these settings."""
+    return reason(metric, _keeps_best(cells), grid.tune is not None)
+
+
 def check_validation_claims(grid: Grid, cells: Collection[Settings], top: Place, mistakes: Mistakes) -> None:
     """Record claims on validation accuracies that keep: best or tune have selected: they cannot be judged fairly."""
-    keeps_best = any(settings.finetune.keep == "best" for settings in cells)
     for i, claim in enumerate(grid.claims):
-        if why := reason(claim.metric, keeps_best, grid.tune is not None):
-            instead = "use test_accuracy" + (", or keep: last" if keeps_best and grid.tune is None else "")
+        if why := bias(grid, cells, claim.metric):
+            instead = "use test_accuracy" + (", or keep: last" if _keeps_best(cells) and grid.tune is None else "")
             mistakes.add((top / "claims" / i / "metric").error(f"invalid value 'val_accuracy': {why}; {instead}"))
+
+
+def _keeps_best(cells: Collection[Settings]) -> bool:
+    return any(settings.finetune.keep == "best" for settings in cells)

@@ -12,6 +12,7 @@ class Original:
     """A replicated study: the verdict on each claim that replicates decide, None while its trials are missing."""
 
     name: str
+    seed: int
     verdicts: tuple[str | None, ...]
     shared: int  # stages that both studies have
 
@@ -26,7 +27,7 @@ def original(state: StudyState) -> Original | None:
         return None
     other = StudyState.look(found, state.store, state.contents, state.observed.accept_mixed_data)
     verdicts = tuple(power.verdict for power in claim_powers(other) if power.claim.by_replicate)
-    return Original(found.name, verdicts, len(state.stages.keys() & other.stages.keys()))
+    return Original(found.name, found.grid.seed, verdicts, len(state.stages.keys() & other.stages.keys()))
 
 
 def default_replicates(state: StudyState) -> int:

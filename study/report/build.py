@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from study.analysis import validation_bias
 from study.analysis.analysis import Analysis, analyse
 from study.analysis.confusion import by_class, confusions
 from study.analysis.failures import attempt
@@ -214,8 +215,11 @@ def _methods_with_means(analysis: Analysis) -> pd.DataFrame:
 
 
 def _cells_with_levels(analysis: Analysis) -> pd.DataFrame:
-    """The table of cells with a column per factor, named `factor NAME` if NAME is already a column."""
+    """The table of cells with a column per factor, named `factor NAME` if NAME is already a column, and marks on the
+    validation accuracies that a selection has used."""
     cells, facts = analysis.cells, analysis.facts
+    marks = [validation_bias.of_cell(facts, cell) for cell in facts.included]
+    cells = _inserted(cells, list(cells.columns).index("val_accuracy") + 1, "val_accuracy_note", marks)
     for i, factor in enumerate(facts.factor_names):
         name = f"factor {factor}" if factor in cells.columns else factor
         cells = _inserted(cells, 2 + i, name, [cell.labels[factor] for cell in facts.included])

@@ -1,7 +1,6 @@
 """Reads a study's results from the store into tables. Trains, draws and writes nothing."""
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,10 +13,7 @@ import numpy as np
 
 from study.analysis.facts import (
     BudgetFacts,
-    CellFacts,
-    FactorFacts,
     FailedLook,
-    LevelFacts,
     Origin,
     ParameterFacts,
     ReplicationFacts,
@@ -38,7 +34,7 @@ from study.analysis.results import (
 from study.design.overrides import InvalidError
 from study.design.search_space import Parameter
 from study.design.stages import Stage
-from study.design.study import Cell, Study, Trial, replicate_seed
+from study.design.study import Study, Trial, replicate_seed
 from study.planning.budget import budget_of
 from study.planning.claim_registration import history
 from study.planning.failed_looks import failed_at
@@ -48,6 +44,7 @@ from study.planning.replicated import original
 from study.planning.state import StudyState
 from study.planning.tuning_state import Tuning, TuningTrial
 from study.report import coverage
+from study.report.cell_facts import cell_facts, factor_facts
 from study.report.design_notes import design_facts
 from study.store import exported_models
 from study.store.predictions import Predictions
@@ -242,14 +239,20 @@ def _tuning_result(tuning: Tuning, trial: TuningTrial, result: Result) -> Row:
 def _history_rows(stored: _Stored) -> Iterator[Row]:
     for stage, result in stored.finished:
         for epoch in result.history:
-            yield {"stage": stage.kind, "key": stage.key, **epoch}
+            yield {"stage": stage.kind, "key": stage.key, **{name: _rounded(value) for name, value in epoch.items()}}
 
 
 def _load_rows(stored: _Stored) -> Iterator[Row]:
     for stage, result in stored.finished:
         for block, shares in enumerate(result.expert_load, start=1):
             for expert, share in enumerate(shares, start=1):
-                yield {"stage": stage.kind, "key": stage.key, "block": block, "expert": expert, "share": share}
+                row = {"stage": stage.kind, "key": stage.key, "block": block, "expert": expert}
+                yield row | {"share": _rounded(share)}
+
+
+def _rounded(value: float) -> float:
+    """To nine significant digits, with which every float32 is distinct: losses and shares have no more."""
+    return float(f"{value:.9g}")
 
 
 def _device_rows(stored: _Stored) -> Iterator[Row]:
@@ -307,14 +310,8 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
         replicates_until=study.grid.adaptive and study.grid.adaptive.max,
         seed=study.grid.seed,
         grid=_shown_path(study.path),
-        factors=tuple(
-            FactorFacts(
-                name=factor.name,
-                levels=tuple(LevelFacts(label=level.label, fields=dict(level.fields)) for level in factor.levels),
-            )
-            for factor in study.factors
-        ),
-        cells=tuple(_cell_facts(cell, budgets.get(cell.name)) for cell in study.cells),
+        factors=factor_facts(study),
+        cells=tuple(cell_facts(cell, budgets.get(cell.name)) for cell in study.cells),
         baseline=study.baseline.settings.model_dump(mode="json"),
         origins=tuple(_origins(stored)),
         claims=tuple(study.grid.claims),
@@ -334,7 +331,7 @@ def _facts(study: Study, stored: _Stored) -> StudyFacts:
 
 def _replication(state: StudyState) -> ReplicationFacts | None:
     found = original(state)
-    return ReplicationFacts(study=found.name, verdicts=found.verdicts) if found else None
+    return ReplicationFacts(study=found.name, seed=found.seed, verdicts=found.verdicts) if found else None
 
 
 def _failed_looks(study: Study, state: StudyState) -> tuple[FailedLook, ...]:
@@ -398,24 +395,6 @@ def _parameter_facts(parameter: Parameter, study: Study) -> ParameterFacts:
         choices=parameter.choices,
         opens_below=below,
         opens_above=above,
-    )
-
-
-def _cell_facts(cell: Cell, budget: BudgetFacts | None) -> CellFacts:
-    stages = subject.stages_of(cell.settings) if cell.settings else ()
-    other_settings = None
-    if cell.settings is not None:
-        text = canonical_json(subject.without_pretraining(cell.settings))
-        other_settings = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return CellFacts(
-        name=cell.name,
-        labels=dict(cell.labels),
-        changed=cell.changed,
-        excluded=cell.excluded,
-        pretrain_dataset=stages[0].dataset if len(stages) > 1 else None,
-        finetune_dataset=stages[-1].dataset if stages else None,
-        besides_pretraining=other_settings,
-        budget=budget,
     )
 
 

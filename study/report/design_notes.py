@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from study.analysis.facts import AliasFacts, SampleFacts, StudyFacts
+from study.analysis.facts import AliasFacts, ReplicationFacts, SampleFacts, StudyFacts
 from study.design.study import Study
 from study.utils import escape
 
@@ -40,12 +40,22 @@ def paragraphs(facts: StudyFacts) -> Iterator[str]:
     design = facts.description or f"design {facts.design_name}"
     sentences = [f"{design[0].upper()}{design[1:]}.", *facts.details]
     yield " ".join(escape.markdown(sentence) for sentence in sentences)
+    if facts.replication is not None:
+        yield _replicates(facts, facts.replication)
     for names in facts.paired:
         tied = " and ".join(escape.markdown(name) for name in names)
         yield f"The levels of {tied} change together, so only their joint effect can be estimated."
     if facts.only:
         reasons = "".join(f"\n- {escape.markdown(reason)}" for reason in facts.only)
         yield f"Only some cells are included, for these reasons:\n{reasons}"
+
+
+def _replicates(facts: StudyFacts, original: ReplicationFacts) -> str:
+    instead = f" instead of {original.seed}" if original.seed is not None else ""
+    return (
+        f"This study replicates **{escape.markdown(original.study)}**: it tests claims again with seeds of its own, "
+        f"whose base is {facts.seed}{instead}."
+    )
 
 
 def in_words(chain: str, letters: dict[str, str]) -> str:

@@ -119,7 +119,7 @@ class Mirror:
     def _complete(self, stage: Stage, run: "LiveRun") -> None:
         try:
             result = self._store.find(stage)
-            self._store.weights(stage)
+            self._store.check(stage)
         except StudyError as error:  # damaged in the store: not an error of the server
             self.unreadable[stage.key] = error.message
             run.fail(error.message)

@@ -89,6 +89,9 @@ def test_csv_files_are_read_back_unchanged(built: Built) -> None:
     assert again.facts == built.results.facts
     for name, frame in built.results.tables().items():
         pd.testing.assert_frame_equal(again.tables()[name], frame)
+    for name in ("history", "expert_load"):  # whose keys are written in part
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(built.results, name))
+        assert set(getattr(again, name)["key"].str.len()) == {64}
 
 
 def test_predictions_are_read_back_unchanged_and_reports_without_them_are_valid(tmp_path: Path) -> None:

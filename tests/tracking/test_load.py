@@ -4,17 +4,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import study
 from study import tracking
+from study.cli.app import app
 from study.design.stages import Stage, stages_of
 from study.design.study import Study, expand, load
 from study.execution.run_stage import run_stage
 from study.planning.state import StudyState
-from study.store.results import Store
+from study.store.predictions import decode
+from study.store.results import PREDICTIONS, Store
 from study.tracking import Tracker
 from study.tracking.ledger import Ledger
+from study.tracking.server import model_of
 from study.utils.errors import StudyError
+from study.vit.data import load as load_data
 
 
 @pytest.fixture
@@ -55,6 +60,39 @@ def test_a_stage_by_its_run(finished: tuple[Study, list[Stage], Store], place: P
     assert torch.equal(study.load(run_id)(images), study.load(finetuned.key)(images))
     with pytest.raises(StudyError, match=f"no model of run {'0' * 32} in MLflow"):
         study.load("0" * 32)
+
+
+def test_predictions_travel_with_the_model_and_are_its_own(finished: tuple[Study, list[Stage], Store]) -> None:
+    """`sync` delivers them unchanged, and the model of the run gives the classes that were stored."""
+    made, (_, finetuned), store = finished
+    uri, runner = tracking.default_uri(store), CliRunner()
+    assert runner.invoke(app, ["sync", str(made.path), "--tracking-uri", uri]).exit_code == 0
+    run_id = Ledger(store, made.name).runs(uri)[finetuned.key]
+    kept = {path.name: path.read_bytes() for path in (store.root / "finetune" / finetuned.key).iterdir()}
+    with model_of(run_id, uri) as folder:
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
+    found = decode(kept[PREDICTIONS])
+    images = load_data("digits", 8).test
+    with torch.inference_mode():
+        predicted = study.load(run_id)(images.images).argmax(dim=1)
+    assert predicted.tolist() == found.predicted_N.tolist()
+    assert images.labels.tolist() == found.labels_N.tolist()
+
+
+def test_damaged_predictions_are_not_delivered_and_the_model_is_still_loaded(
+    finished: tuple[Study, list[Stage], Store], place: Path
+) -> None:
+    made, (pretrained, finetuned), store = finished
+    (store.root / "finetune" / finetuned.key / PREDICTIONS).write_bytes(b"other")
+    uri = tracking.default_uri(store)
+    with Tracker(StudyState.look(made, store), uri, {}) as tracker:
+        tracker.flush()
+        tracker.finish("FINISHED", None)
+    assert tracker.problem is not None
+    assert PREDICTIONS in tracker.problem
+    assert Ledger(store, made.name).runs(uri).keys() == {pretrained.key}
+    assert study.load(finetuned.key)(torch.zeros(1, 1, 8, 8, dtype=torch.uint8)).shape == (1, 10)
+    assert CliRunner().invoke(app, ["verify", str(made.path)]).exit_code == 1
 
 
 def test_sources_that_are_not_found(place: Path) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from study.analysis.facts import TuningFacts
+from study.analysis.short_keys import KEY_DIGITS
 from study.design.metrics import Unit, unit_of
 from study.report import error_wording
 from study.report.tables.table import Column
 from study.report.tables.values import json_value
 from study.utils import formats
-
-KEY_DIGITS = 12  # of a stage's key; all digits are in the CSV files
 
 
 def accuracy(rows: pd.DataFrame) -> Column:

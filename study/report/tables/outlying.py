@@ -3,9 +3,9 @@
 import pandas as pd
 
 from study.analysis.analysis import Analysis
+from study.analysis.short_keys import KEY_DIGITS
 from study.analysis.stats.outliers import FAR
 from study.report.placement import Section
-from study.report.tables.columns import KEY_DIGITS
 from study.report.tables.report_table import ReportTable
 from study.report.tables.table import Column, Table
 from study.utils import formats

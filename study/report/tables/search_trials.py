@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from study.analysis import validation_bias
 from study.analysis.analysis import Analysis
 from study.report.placement import Section
 from study.report.tables import columns
@@ -13,7 +14,7 @@ from study.report.tables.table import Table
 def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
     return Table(
         tuple(columns.search_trials(rows, analysis.facts.tuning)),
-        "All finished trials, cheapest first.",
+        f"All finished trials, cheapest first.{validation_bias.sentence(analysis.facts)}",
         "tuning.csv",
     )
 

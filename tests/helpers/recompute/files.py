@@ -115,11 +115,18 @@ class Raw:
     def history(self) -> pd.DataFrame:
         found = self._csv("history.csv")
         numbers = [name for name in found if name not in ("stage", "key")]
-        return found.assign(**{name: pd.to_numeric(found[name]) for name in numbers})
+        return self._with_full_keys(found.assign(**{name: pd.to_numeric(found[name]) for name in numbers}))
 
     def expert_load(self) -> pd.DataFrame:
         found = self._csv("expert_load.csv")
-        return found.assign(**{name: pd.to_numeric(found[name]) for name in ("block", "expert", "share")})
+        numbers = {name: pd.to_numeric(found[name]) for name in ("block", "expert", "share")}
+        return self._with_full_keys(found.assign(**numbers))
+
+    def _with_full_keys(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Of the keys in results.csv, of which the rows have the first digits."""
+        full = {*self.trials["key"], *self.trials["pretrain_key"]} - {""}
+        known = {short: next(key for key in full if key.startswith(short)) for short in rows["key"].unique()}
+        return rows.assign(key=rows["key"].map(known))
 
     def has(self, file: str) -> bool:
         return (self.folder / file).is_file()
