@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURES = Path("figures")
-COLOURS = 64  # of the embedded image: anti-aliased lines in a few colours
+COLOURS = 40  # of the embedded image: anti-aliased lines in a few colours
 NO_METADATA: Mapping[str, dict[str, None]] = {  # dates and versions, so that equal numbers give equal files
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
