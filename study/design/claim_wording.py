@@ -67,10 +67,10 @@ def _method(name: str, against_number: bool, adaptive: Adaptive | None) -> str:
         return "exact, no interval"
     if metric.source == Source.EXPORT:
         return "one measurement per cell, no interval"
-    paired = "over replicates" if against_number else "paired by replicate"
+    taken = "over replicates" if against_number else "within replicates"
     if adaptive:
-        return f"two-sided intervals that spend 5 % over all looks, {paired}"
-    return f"two-sided 95 % interval, {paired}"
+        return f"two-sided intervals that spend 5 % over all looks, {taken}"
+    return f"two-sided 95 % interval, {taken}"
 
 
 def contrasted(found: Selection) -> str:

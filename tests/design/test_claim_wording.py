@@ -81,7 +81,7 @@ def test_ends_of_a_region_are_never_rounded(margin: float) -> None:
     [
         (
             {"kind": "non_inferior", "margin": 0.01},
-            "holds if the difference is above \N{MINUS SIGN}1.00 points (two-sided 95 % interval, paired by replicate)",
+            "holds if the difference is above \N{MINUS SIGN}1.00 points (two-sided 95 % interval, within replicates)",
         ),
         ({"kind": "equivalent", "margin": "0.5 points"}, "is between \N{MINUS SIGN}0.50 and +0.50 points ("),
         (
