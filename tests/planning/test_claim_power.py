@@ -264,8 +264,8 @@ def test_exact_claims_have_a_verdict_and_contrasts_are_announced_before_any_resu
     show(plan, console)
     assert isinstance(console.file, io.StringIO)
     assert [line for line in console.file.getvalue().splitlines() if line.startswith("compare: ")] == [
-        "compare: test_accuracy of kv heads=1 against kv heads=3 or 2, in points (two-sided 95 % interval, paired by "
-        "replicate)",
+        "compare: test_accuracy of kv heads=1 against kv heads=3 or 2, in points (two-sided 95 % interval, within "
+        "replicates)",
         "compare: train_seconds of kv heads=1 against kv heads=2, in s (two-sided 95 % interval, within replicates)",
         "compare: params of kv heads=1 against kv heads=2, in parameters (exact, no interval)",
     ]
