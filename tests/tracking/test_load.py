@@ -69,7 +69,7 @@ def test_predictions_travel_with_the_model_and_are_its_own(finished: tuple[Study
     assert runner.invoke(app, ["sync", str(made.path), "--tracking-uri", uri]).exit_code == 0
     run_id = Ledger(store, made.name).runs(uri)[finetuned.key]
     kept = {path.name: path.read_bytes() for path in (store.root / "finetune" / finetuned.key).iterdir()}
-    with model_of(run_id, uri) as folder:
+    with model_of(run_id, uri, store) as folder:
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
     found = decode(kept[PREDICTIONS])
     images = load_data("digits", 8).test
