@@ -234,3 +234,33 @@ def test_a_server_is_not_rebuilt(database: Path, command: Command) -> None:
     code, text = command("sync", "tiny.yaml", "--store", "my store", "--rebuild", "--tracking-uri", "http://host:5000")
     assert code == 2
     assert "--rebuild is for a database file, not for the server http://host:5000" in text
+
+
+FEW_STAGES = ONE_REPLICATE.replace("  mode: {path: finetune.mode, levels: [finetune, probe]}\n", "")
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("kind", ["garbage", "locked"])
+def test_a_sweep_is_not_affected(tiny: Path, place: Path, kind: str) -> None:
+    """Everything is stored, the exit code is that of the trials, and one sentence names the remedy."""
+    tiny.write_text(FEW_STAGES)
+    database = place / ".study" / "mlflow.db"
+    database.parent.mkdir()
+    other = sqlite3.connect(database, isolation_level=None)
+    execute(database, "CREATE TABLE empty (x)")
+    if kind == "locked":
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+    else:
+        database.write_bytes(os.urandom(50_000))
+    with closing(other):
+        run = [sys.executable, "-m", "study", "run", "tiny.yaml"]
+        done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(Store(database.parent).keys()) == 5
+    assert "5 of 5 stages run" in done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if "MLflow" in line)
+    assert "is incomplete" in line
+    assert "python -m study sync tiny.yaml" in line
+    for word in ("Traceback", "sqlalchemy", "alembic", "WARNING"):
+        assert word not in done.stdout + done.stderr
