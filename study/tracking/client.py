@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from study.store.results import Store
-from study.tracking import artifact_locations, database_file, sqlite
+from study.tracking import artifact_locations, database_file, new_database, sqlite
 from study.tracking.time_limit import within
 from study.utils.errors import StudyError
 
@@ -32,8 +32,10 @@ class Client:
 
         self._uri, self._store, self._path = uri, store, sqlite.path_of(uri)
         self._limit = limit or float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) + GRACE
-        if self._path is not None:
-            _forget_file(uri)
+        if (path := self._path) is not None:
+            new_database.forget(uri)
+            if new_database.is_missing(path):
+                self._ask(lambda: new_database.create(path))
         self._client: MlflowClient = self._ask(lambda: MlflowClient(uri))
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -110,16 +112,6 @@ class Client:
 
     def _check_location(self, location: str | None) -> None:
         artifact_locations.local_folder(location or "", self._uri, self._store)
-
-
-def _forget_file(uri: str) -> None:
-    """MLflow keeps its connections to a file, also after another one has replaced it."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
-
-    if (engine := SqlAlchemyStore._engine_map.pop(uri, None)) is not None:
-        engine.dispose()
-    _tracking_store_registry._get_store_with_resolved_uri.cache_clear()
 
 
 def _check_id(kind: str, found: object) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shlex
 import shutil
 import sqlite3
@@ -234,6 +235,26 @@ def test_a_server_is_not_rebuilt(database: Path, command: Command) -> None:
     code, text = command("sync", "tiny.yaml", "--store", "my store", "--rebuild", "--tracking-uri", "http://host:5000")
     assert code == 2
     assert "--rebuild is for a database file, not for the server http://host:5000" in text
+
+
+@pytest.mark.parametrize("limit", [1, 50_000, 150_000, 400_000])
+def test_a_creation_that_fails_leaves_nothing(tiny: Path, place: Path, tiny_results: Path, limit: int) -> None:
+    """No file may grow beyond the limit, as on a full disk."""
+    shutil.copytree(tiny_results, place / "store")
+    tiny.write_text(ONE_REPLICATE)
+    sync = [sys.executable, "-m", "study", "sync", "tiny.yaml", "--store", "store"]
+    done = subprocess.run(
+        sync,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 2
+    assert_one_sentence(done.stdout + done.stderr)
+    assert not [path.name for path in (place / "store").iterdir() if "mlflow" in path.name]
+    assert subprocess.run(sync, capture_output=True, check=False).returncode == 0
+    assert_all_delivered(place / "store" / "mlflow.db")
 
 
 FEW_STAGES = ONE_REPLICATE.replace("  mode: {path: finetune.mode, levels: [finetune, probe]}\n", "")
