@@ -18,7 +18,7 @@ from study.cli.plan import claim_line, show_claims, show_registration, summary
 from study.cli.progress import SweepProgress
 from study.cli.report import update_report, write_report
 from study.cli.suggested_replication import suggested_replication
-from study.cli.sync import sweep_tags
+from study.cli.sync import left_to_others, sweep_tags
 from study.cli.verify import show_problems, verify
 from study.design.resources import Resources
 from study.design.stages import Stage
@@ -97,7 +97,7 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
     _warn_of_git(console)
     if plan.finished:
         _register(state, console)
-    if plan.finished and not tracking.undelivered(state, places.tracking_uri):
+    if plan.finished and tracking.in_order(state, places.tracking_uri):
         with contextlib.suppress(StoreError):  # a finished study is also read from a store that cannot be written
             study_identity.record(state.study, state.store)
         update_report(state, places, console)
@@ -297,6 +297,8 @@ def _show_failures(sweep: Sweep, tracker: tracking.Tracker, console: Console) ->
 
 
 def _show_undelivered(state: StudyState, tracker: tracking.Tracker, places: Places, console: Console) -> None:
+    if line := left_to_others(tracker.deliveries):
+        console.print(f"MLflow: {line}", highlight=False)
     if tracker.problem is None:
         return
     count = len(tracking.undelivered(state, tracker.uri))

@@ -15,24 +15,33 @@ from study.utils.text import plural, readable
 
 
 def sync(state: StudyState, places: Places, console: Console, rebuild: bool = False) -> ExitCode:
-    """Deliver results, failures and early stops. Returns the exit code. Raises StudyError if the server fails.
+    """Deliver results, failures and early stops, also those whose run was deleted on the server, and close the runs of
+    dead drivers. Shows what the server confirmed.
 
-    rebuild: first set the database file aside.
+    Returns FAILED if a stored stage cannot be read. Raises StudyError if the server fails; what was delivered before is
+    shown. rebuild: first set the database file aside.
     """
     if rebuild:
         _set_aside(state, places, console)
     else:
         tracking.check_file(places.tracking_uri, state.store)
-    stages, uri = tracking.undelivered(state, places.tracking_uri), masked(places.tracking_uri)
-    if stages:
+    missing, uri, done = tracking.undelivered(state, places.tracking_uri), places.tracking_uri, tracking.Deliveries()
+    if missing:
         check_experiment(state, places, "sync")
-        with tracking.Tracker(state, places.tracking_uri, sweep_tags(state), places.replace) as tracker:
-            tracker.flush()
+    if missing or tracking.exists(uri):
+        with tracking.Tracker(state, uri, sweep_tags(state), places.replace, compare=True) as tracker:
+            _flush(tracker, console)
             tracker.finish("FINISHED", None)
-        if tracker.problem is not None:
-            raise StudyError(f"MLflow at {uri}: {tracker.problem}", to_add() if tracker.refused else tracker.advice)
-    console.print(f"{plural(len(stages), 'run')} delivered to {escape(uri)}", highlight=False)
-    return ExitCode.OK
+        done = tracker.deliveries
+        if tracker.problem is not None and not done.unreadable and (missing or not tracker.refused):
+            _show(done, places, console)
+            raise StudyError(
+                f"MLflow at {masked(uri)}: {tracker.problem}", to_add() if tracker.refused else tracker.advice
+            )
+    _show(done, places, console)
+    for problem in done.unreadable.values():
+        console.print(f"[red]not delivered:[/] {escape(problem)}", highlight=False, soft_wrap=True)
+    return ExitCode.FAILED if done.unreadable else ExitCode.OK
 
 
 def _set_aside(state: StudyState, places: Places, console: Console) -> None:
@@ -43,6 +52,32 @@ def _set_aside(state: StudyState, places: Places, console: Console) -> None:
         )
 
 
+def left_to_others(done: tracking.Deliveries) -> str:
+    """A sentence on the stages that are left to other drivers; empty if there are none."""
+    if not done.left:
+        return ""
+    return f"{plural(len(done.left), 'run')} left to another driver, which is running and delivers them itself"
+
+
 def sweep_tags(state: StudyState) -> dict[str, str]:
     """The tags of all runs that one invocation delivers."""
     return {"commit": commit(), "grid": readable(state.study.path)}
+
+
+def _flush(tracker: tracking.Tracker, console: Console) -> None:
+    """Deliver everything. Other drivers that seem to be alive have to prove it: one may have been killed just now."""
+    tracker.flush()
+    if tracker.others and tracker.problem is None:
+        with console.status("waiting for a sign of life of another driver, up to 2 minutes"):
+            tracker.wait_for_others()
+        tracker.flush()
+
+
+def _show(done: tracking.Deliveries, places: Places, console: Console) -> None:
+    uri = escape(masked(places.tracking_uri))
+    found = f", {done.found} already there" if done.found else ""
+    console.print(f"{plural(done.delivered, 'run')} delivered to {uri}{found}", highlight=False, soft_wrap=True)
+    if done.closed:
+        console.print(f"{plural(done.closed, 'run')} of dead drivers closed", highlight=False)
+    if line := left_to_others(done):
+        console.print(line, highlight=False)

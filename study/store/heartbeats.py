@@ -45,6 +45,7 @@ class Heartbeat:
         self.driver = uuid.uuid4().hex
         self._store, self._mirror = store, mirror
         self._interval, self._expiry = interval or HEARTBEAT, expiry or EXPIRY
+        self.keep = False  # whether to leave the record of this driver, as dead: its mirror is not in order
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -62,7 +63,10 @@ class Heartbeat:
         self._thread.join()
         with contextlib.suppress(StudyError):  # if the store is not writable, the heartbeat expires
             self.remove_dead()
-            self._store.remove(f"{DRIVERS}/{self.driver}")
+            if self.keep:
+                self._send(ended=True)
+            else:
+                self._store.remove(f"{DRIVERS}/{self.driver}")
 
     def is_alive(self, driver: str | None) -> bool:
         """Whether a driver is alive, as far as known. Raises StoreError."""
@@ -70,7 +74,7 @@ class Heartbeat:
         if not driver or driver not in heartbeats:
             return False
         now = heartbeats.get(self.driver, heartbeats[driver])
-        return abs(now - heartbeats[driver]) <= self._expiry and not self._has_exited(driver)
+        return abs(now - heartbeats[driver]) <= self._expiry and not self._has_ended(driver)
 
     def wait_for_signs(self, drivers: Iterable[str]) -> None:
         """Wait until each driver has sent another heartbeat or counts as dead: EXPIRY seconds at most, one interval if
@@ -92,11 +96,11 @@ class Heartbeat:
         """Remove the heartbeat of a dead driver whose mirror is in order. Raises StoreError."""
         self._store.remove(f"{DRIVERS}/{driver}")
 
-    def _has_exited(self, driver: str) -> bool:
-        """Whether the driver was a process on this machine that has ended."""
+    def _has_ended(self, driver: str) -> bool:
+        """Whether the driver has left its record behind, or was a process on this machine that has ended."""
         record = _record(self._store, driver)
         try:
-            return bool(record["machine"] == machine() and has_ended(record["owner"]))
+            return bool(record.get("ended") or (record["machine"] == machine() and has_ended(record["owner"])))
         except (KeyError, AttributeError):
             return False
 
@@ -105,8 +109,8 @@ class Heartbeat:
             with contextlib.suppress(StudyError):  # the sweep reports problems with the store itself
                 self._send()
 
-    def _send(self) -> None:
-        record = {"machine": machine(), "owner": current_process(), "mirror": self._mirror}
+    def _send(self, ended: bool = False) -> None:
+        record = {"machine": machine(), "owner": current_process(), "mirror": self._mirror, "ended": ended}
         self._store.write(f"{DRIVERS}/{self.driver}", json.dumps(record).encode())
 
 

@@ -160,6 +160,15 @@ class Store:
         with self._storage_errors("read"):
             return frozenset(name for kind in STAGE_KINDS for name in self.storage.list_folders(kind))
 
+    def fingerprint(self, stage: Stage) -> str:
+        """Identifies the stored result: another one if the stage was recomputed. Empty without a result.
+
+        Raises StoreError.
+        """
+        with self._storage_errors("read"):
+            files = self.storage.read_folder(_path(stage), [CHECKSUMS])
+        return hashlib.sha256(files.get(CHECKSUMS, b"")).hexdigest()[:16] if files is not None else ""
+
     def find(self, stage: Stage) -> Result | None:
         """The stored result, or None. Fields that a newer version added are ignored.
 

@@ -7,23 +7,27 @@ driver does all the writing, because many writers lock SQLite, and a slow server
 
 from study.tracking.artifact_locations import is_own
 from study.tracking.experiment import AnotherStudyError, check_early
-from study.tracking.mirror import PARENT
+from study.tracking.mirror import Deliveries
 from study.tracking.run_keys import key_of_run
-from study.tracking.server import check_file, check_uri, default_uri, model_of, set_aside
+from study.tracking.server import check_file, check_uri, default_uri, exists, model_of, set_aside
 from study.tracking.sqlite import normalised, path_of
+from study.tracking.stage_runs import PARENT
 from study.tracking.tracker import FLUSH_SECONDS, LAST_SECONDS, Tracker
-from study.tracking.undelivered import undelivered
+from study.tracking.undelivered import in_order, undelivered
 
 __all__ = [
     "FLUSH_SECONDS",
     "LAST_SECONDS",
     "PARENT",
     "AnotherStudyError",
+    "Deliveries",
     "Tracker",
     "check_early",
     "check_file",
     "check_uri",
     "default_uri",
+    "exists",
+    "in_order",
     "is_own",
     "key_of_run",
     "model_of",

@@ -10,6 +10,7 @@ from study.planning.events import Outcome
 from study.store.results import Result
 from study.tracking.client import Client
 from study.tracking.entities import dataset_of, metrics_of, params_of
+from study.tracking.stage_runs import ENDING, RESULT
 from study.utils.redact import masked
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 FLUSH_EVERY = 3.0  # seconds between deliveries of a running stage's epochs
 MAX_BATCH = 1000  # metrics, parameters and tags per call that MLflow accepts
-STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}  # MLflow's terms
 
 
 class LiveRun:
@@ -41,8 +41,8 @@ class LiveRun:
         """Deliver the queued epochs."""
         self._deliver(metrics_of(self._epochs), [])
 
-    def complete(self, result: Result, folder: Path) -> None:
-        """Deliver the remaining epochs, the final metrics and the model, and close the run."""
+    def log_result(self, result: Result, fingerprint: str, folder: Path) -> None:
+        """Deliver the remaining epochs, the final metrics and the model."""
         from mlflow.entities import Metric, RunTag
 
         self._epochs = [row for row in result.history if row["epoch"] not in self._logged]
@@ -50,19 +50,17 @@ class LiveRun:
         final = {**result.metrics, **result.facts}
         metrics = [Metric(key, float(value), now, len(result.history)) for key, value in final.items()]
         tags = [RunTag(name, str(result.provenance[name])) for name in ("commit", "device")]
-        self._deliver(metrics_of(self._epochs) + metrics, tags)
+        self._deliver(metrics_of(self._epochs) + metrics, [*tags, RunTag(RESULT, fingerprint)])
         self._client.upload(self._artifacts, folder, "model")
-        self._client.set_terminated(self.run_id, "FINISHED")
 
-    def end(self, outcome: Outcome, name: str) -> None:
-        """Close the run of a stage without a result: it failed or was stopped early. `name`: the id of this ending."""
+    def log_ending(self, outcome: Outcome, name: str) -> None:
+        """Deliver how a stage ended without a result: it failed or was stopped early. `name`: the id of this ending."""
         from mlflow.entities import RunTag
 
         if outcome.learning_curve:
             self._epochs = [row for row in outcome.learning_curve if row["epoch"] not in self._logged]
         reason = RunTag("stopped", "asha") if outcome.status == "stopped" else RunTag("error", _error(outcome.error))
-        self._deliver(metrics_of(self._epochs), [RunTag("ending", name), reason])
-        self._client.set_terminated(self.run_id, STATUS[outcome.status])
+        self._deliver(metrics_of(self._epochs), [RunTag(ENDING, name), reason])
 
     def fail(self, error: str) -> None:
         """Close this run as failed, though not its stage: the worker died, or the stored result cannot be read."""
@@ -73,9 +71,11 @@ class LiveRun:
     def _deliver(self, metrics: "list[Metric]", tags: "list[RunTag]") -> None:
         first = MAX_BATCH - len(self._params) - len(tags)
         if self._params or metrics or tags:
-            self._client.log_batch(self.run_id, metrics=metrics[:first], params=self._params, tags=tags)
+            self._client.log_batch(
+                self.run_id, metrics=metrics[:first], params=self._params, tags=tags, synchronous=True
+            )
         for start in range(first, len(metrics), MAX_BATCH):
-            self._client.log_batch(self.run_id, metrics=metrics[start : start + MAX_BATCH])
+            self._client.log_batch(self.run_id, metrics=metrics[start : start + MAX_BATCH], synchronous=True)
         self._logged |= {row["epoch"] for row in self._epochs}
         self._params, self._epochs, self._flushed = [], [], time.monotonic()
 

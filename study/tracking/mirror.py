@@ -1,60 +1,91 @@
-"""Writes a study's MLflow runs; used by one thread only."""
+"""Writes a study's MLflow runs; used by one thread only.
+
+What is missing on the server follows from the ledger, and, if asked for, from the server itself. Every delivery looks
+at the runs of its stage on the server: those of other drivers, those whose ledger entry was lost, and those of an
+earlier result of the stage. `study.tracking.stage_runs` defines the states of a run and what decides races.
+"""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from study.design.stages import Stage
 from study.planning.events import Outcome
 from study.planning.state import StageNames
 from study.planning.study_identity import Identity
+from study.store.heartbeats import Heartbeat, mirrors
+from study.store.store_id import store_id
 from study.tracking import artifact_locations, experiment, server
 from study.tracking.client import Client
 from study.tracking.ledger import Ledger
-from study.tracking.liverun import STATUS, LiveRun
-from study.tracking.undelivered import ending_id, undelivered_endings, undelivered_results
+from study.tracking.liverun import LiveRun
+from study.tracking.stage_runs import DRIVER, ENDING, FINISHED, PARENT, RESULT, STORE, StageRuns
+from study.tracking.undelivered import ending_id, mirror_of, undelivered_endings, undelivered_results
 from study.utils.errors import StudyError
-from study.utils.process import current_process, has_ended
 
-LONGEST_SWEEP = 24 * 3600.0  # seconds after which an open run of another machine's driver counts as abandoned
-PARENT = "mlflow.parentRunId"
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+ATTEMPTS = 5  # at a delivery that another driver's deliveries of the same stage interrupt
+
+
+@dataclass
+class Deliveries:
+    """What a mirror did, as confirmed by the server."""
+
+    delivered: int = 0  # runs that got their outcome
+    found: int = 0  # ends of stages that the server had, though not the ledger
+    closed: int = 0  # open runs of dead drivers
+    left: set[str] = field(default_factory=set)  # keys of stages whose run another live driver holds
+    unreadable: dict[str, str] = field(default_factory=dict)  # by key: stored stages that cannot be delivered, and why
 
 
 class Mirror:
     """Writes runs; used by one thread only."""
 
-    def __init__(self, names: StageNames, uri: str, tags: Mapping[str, str], replace: bool) -> None:
+    def __init__(
+        self,
+        names: StageNames,
+        uri: str,
+        tags: Mapping[str, str],
+        heartbeat: Heartbeat,
+        replace: bool = False,
+        compare: bool = False,
+    ) -> None:
+        """compare: look for all delivered runs on the server, and deliver again those that were deleted there."""
         self.ended: set[str] = set()  # keys of stages that have ended in this sweep, delivered or not
         self.unstored: dict[str, Outcome] = {}  # by key: failed or stopped stages to be delivered
-        self.unreadable: dict[str, str] = {}  # by key: stored stages that cannot be delivered, and why
+        self.deliveries = Deliveries()
+        self.others: set[str] = set()  # live drivers that have open runs
+        self.closed = True  # whether all runs of this driver are closed, as far as known
         self.timed_out: Callable[[], bool] = lambda: False
         self._names, self._uri, self._tags, self._replace = names, uri, dict(tags), replace
         self._study, self._store = names.state.study, names.state.store
-        self._ledger = Ledger(self._store, self._study.name)
+        self._ledger, self._heartbeat = Ledger(self._store, self._study.name), heartbeat
         self._live: dict[str, LiveRun] = {}
-        self._others = False  # whether other drivers run this study now
-        self._connects = 0
+        self._connects, self._compare = 0, compare
         self._delivered: set[str] = set()
         self._delivered_endings: set[str] = set()  # ids
         self._failures: Counter[str] = Counter()  # failed deliveries by stage
         self._client: Client
+        self._runs: StageRuns
         self._experiment = self._parent = ""
+        self._origin: dict[str, str] = {}  # tags
 
     def connect(self) -> None:
-        """Find or create the experiment and the parent run of this sweep, and close abandoned runs.
-
-        Raises AnotherStudyError if the experiment is of another study.
-        """
+        """Find or create the experiment. Raises AnotherStudyError if it is of another study."""
         self._live.clear()
         self._connects += 1
         self._client = server.connect(self._uri, self._store)
         self._experiment = self._find_experiment()
-        self._close_abandoned()
-        if not self._parent:
-            tags = {**self._tags, "driver": current_process(), "mlflow.note.content": self._study.grid.question}
-            run = self._client.create_run(self._experiment, run_name=f"{self._study.name} {_clock()}", tags=tags)
-            self._parent = run.info.run_id
+        self._origin = {DRIVER: self._heartbeat.driver, STORE: store_id(self._store)}
+        store = None if artifact_locations.is_own(self._uri, self._store) else self._origin[STORE]
+        self._runs = StageRuns(self._client, self._experiment, self._heartbeat, store)
+        if self._parent and not self._runs.exists(self._parent):  # deleted on the server
+            self._parent = ""
 
     def start(self, stage: Stage) -> None:
         self._live[stage.key] = self._create(stage)
@@ -78,88 +109,160 @@ class Mirror:
     def close(self, status: str, report: Path | None) -> None:
         self._live.clear()
         self._close_abandoned()
-        self._client.set_terminated(self._parent, status)  # before the report, which may take long
-        if report is not None and report.is_dir():
+        # before the report, which may take long
+        kept = bool(self._parent) and self._runs.close_parent(self._parent, status)
+        self.closed = True
+        if kept and report is not None and report.is_dir():
             self._client.upload(self._client.get_run(self._parent).info.artifact_uri, report, "report")
 
     def catch_up(self) -> None:
-        """Deliver everything that is missing, in order. Stages whose delivery failed before come last, so that they
-        block no others. Stages that another driver may be delivering now are left to it."""
-        stages = undelivered_results(self._names.state, self._uri)
-        for stage in sorted(stages, key=lambda stage: self._failures[stage.key]):
+        """Close the runs of dead drivers and deliver everything that is missing, in order. Stages whose delivery failed
+        before come last, so that they block no others. Stages whose run a live driver holds are left to it."""
+        self.deliveries.left.clear()
+        self._close_abandoned()
+        stages = {stage.key: stage for stage in undelivered_results(self._names.state, self._uri)}
+        if self._compare:
+            stages |= self._missing()
+        for stage in sorted(stages.values(), key=lambda stage: self._failures[stage.key]):
             if self.timed_out():
                 return
-            if stage.key in self._delivered or self._left_to_others(stage):
-                continue
-            self._failures[stage.key] += 1
-            self._deliver(stage, query=True)
-            del self._failures[stage.key]
+            if stage.key not in self._delivered:
+                self._failures[stage.key] += 1
+                self._deliver(stage, query=True)
+                del self._failures[stage.key]
         for outcome in list(self.unstored.values()):
             self.end(outcome)
         for outcome in undelivered_endings(self._names.state, self._uri):
             if self.timed_out():
                 return
-            if outcome.stage.key not in self._live and not self._left_to_others(outcome.stage):
+            if outcome.stage.key not in self._live:
                 self._deliver_ending(outcome, query=True)
 
-    def _left_to_others(self, stage: Stage) -> bool:
-        return self._others and stage.key not in self.ended
+    def _missing(self) -> dict[str, Stage]:
+        """The stored stages whose delivered run is not on the server, or not the only finished one."""
+        found: dict[str, list[str]] = {}
+        for run in self._runs.search("attributes.status = 'FINISHED' and tags.key != ''"):
+            found.setdefault(run.data.tags["key"], []).append(run.info.run_id)
+        delivered, stages = self._ledger.runs(self._uri), self._names.state.all_stages
+        return {key: stages[key] for key in delivered if key in stages and found.get(key) != [delivered[key]]}
 
     def _deliver(self, stage: Stage, query: bool) -> None:
         """Deliver a stored stage. `query`: check first whether the server has it, since a delivery may have been cut
-        off before the ledger was written."""
+        off before the ledger was written, and whether another driver delivers it."""
         run = self._live.pop(stage.key, None)
-        if query and run is None:
-            runs = self._client.search_runs([self._experiment], f"tags.key = '{stage.key}'")
-            if finished := [found for found in runs if found.info.status == "FINISHED"]:
-                self._record(stage, finished[0].info.run_id)
+        if query and run is None and self._is_settled(stage):
+            return
+        retrained = run is not None
+        for _ in range(ATTEMPTS):
+            if self._complete(stage, run or self._create(stage), retrained):
                 return
-        self._complete(stage, run or self._create(stage))
+            run = None
+            if self._is_settled(stage):
+                return
+        raise StudyError(f"stage {stage.key[:12]} was delivered by another driver at the same time; deliver it again")
 
-    def _complete(self, stage: Stage, run: "LiveRun") -> None:
+    def _is_settled(self, stage: Stage) -> bool:
+        """Whether the server has the one run of the stage, or another driver is writing it."""
+        runs = self._runs.of(stage.key)
+        finished = [run for run in runs if self._runs.has(run, FINISHED) and run.info.status != "RUNNING"]
+        finished.sort(key=lambda run: RESULT not in run.data.tags)  # earlier versions may have finished several
+        if current := [run for run in finished if self._is_current(run, stage)]:
+            for extra in (run for run in finished if run is not current[0]):
+                self._runs.delete(extra)
+            self._record(stage, current[0].info.run_id, self._store.fingerprint(stage))
+            self.deliveries.found += 1
+            return True
+        return self._is_left(stage, runs)
+
+    def _is_current(self, run: "Run", stage: Stage, retrained: bool = False) -> bool:
+        """Whether a finished run has the stored result. The first one of several stores is kept."""
+        if self._runs.is_foreign(run):
+            return True
+        if RESULT not in run.data.tags:  # delivered by an earlier version
+            return not retrained
+        return bool(run.data.tags[RESULT] == self._store.fingerprint(stage))
+
+    def _complete(self, stage: Stage, run: LiveRun, retrained: bool) -> bool:
+        """Deliver a result in this run. Returns whether the server has it now, in this run or another one, or it cannot
+        be delivered; otherwise the run was given up."""
+        fingerprint = self._store.fingerprint(stage)
         try:
             result = self._store.find(stage)
             self._store.check(stage)
         except StudyError as error:  # damaged in the store: not an error of the server
-            self.unreadable[stage.key] = error.message
+            self.deliveries.unreadable[stage.key] = error.message
             run.fail(error.message)
-            return
+            return True
         if result is None:
             raise StudyError(f"stage {stage.key} ended but its result is not in the store")
         with self._store.folder(stage) as folder:
-            run.complete(result, folder)
-        self._record(stage, run.run_id)
+            run.log_result(result, fingerprint, folder)
+        if self._store.fingerprint(stage) != fingerprint:  # recomputed meanwhile
+            self._runs.discard(run.run_id)
+            return False
+        finished = self._runs.finish(
+            run.run_id,
+            stage.key,
+            FINISHED,
+            rival=lambda other: other.info.status == "RUNNING" or self._runs.has(other, FINISHED),
+            current=lambda other: self._is_current(other, stage, retrained),
+        )
+        if finished is None:
+            return False
+        self._record(stage, finished, fingerprint)
+        self._count(finished == run.run_id)
+        return True
 
     def _deliver_ending(self, outcome: Outcome, query: bool) -> None:
         """Deliver the end of a stage without a result, unless it was delivered before. `query` as in `_deliver`."""
-        name = ending_id(outcome)
+        name, stage = ending_id(outcome), outcome.stage
         if name in self._delivered_endings:
             return
-        run = self._live.pop(outcome.stage.key, None)
-        run_id = self._find_ending(outcome, name) if query and run is None else None
-        if run_id is None:
-            run = run or self._create(outcome.stage)
-            run.end(outcome, name)
-            run_id = run.run_id
+        run = self._live.pop(stage.key, None)
+        if query and run is None and self._is_ending_settled(outcome, name):
+            return
+        run = run or self._create(stage)
+        run.log_ending(outcome, name)
+        ended = self._runs.finish(
+            run.run_id,
+            stage.key,
+            outcome.status,
+            rival=lambda other: _is_ending(other, outcome, name),
+            current=lambda other: True,
+        )
+        if ended is None:
+            raise StudyError(f"the end of stage {stage.key[:12]} was delivered by another driver at the same time")
+        self._record_ending(name, ended)
+        self._count(ended == run.run_id)
+
+    def _is_ending_settled(self, outcome: Outcome, name: str) -> bool:
+        """Whether the server has this end of the stage, or another driver is writing it."""
+        runs = self._runs.of(outcome.stage.key)
+        for run in runs:
+            if _is_ending(run, outcome, name) and self._runs.has(run, outcome.status):
+                self._record_ending(name, run.info.run_id)
+                self.deliveries.found += 1
+                return True
+        return self._is_left(outcome.stage, runs)
+
+    def _is_left(self, stage: Stage, runs: "list[Run]") -> bool:
+        """Whether another live driver holds one of the stage's runs."""
+        held = any(self._runs.is_held(run) for run in runs)
+        if held:
+            self.deliveries.left.add(stage.key)
+        return held
+
+    def _record(self, stage: Stage, run_id: str, fingerprint: str) -> None:
+        self._ledger.add(self._uri, stage, run_id, fingerprint)
+        self._delivered.add(stage.key)
+
+    def _record_ending(self, name: str, run_id: str) -> None:
         self._ledger.add_ending(self._uri, name, run_id)
         self._delivered_endings.add(name)
 
-    def _find_ending(self, outcome: Outcome, name: str) -> str | None:
-        """The run that has this ending, closed now if it was still open."""
-        query = f"tags.ending = '{name}'"
-        if outcome.status == "stopped":  # final for a stage; older runs have no ending tag
-            query = f"tags.key = '{outcome.stage.key}' and tags.stopped = 'asha'"
-        runs = self._client.search_runs([self._experiment], query)
-        if not runs:
-            return None
-        found, status = runs[0].info, STATUS[outcome.status]
-        if found.status != status:
-            self._client.set_terminated(found.run_id, status)
-        return str(found.run_id)
-
-    def _record(self, stage: Stage, run_id: str) -> None:
-        self._ledger.add(self._uri, stage, run_id)
-        self._delivered.add(stage.key)
+    def _count(self, own: bool) -> None:
+        self.deliveries.delivered += own
+        self.deliveries.found += not own
 
     def _find_experiment(self) -> str:
         found, identity = self._client.get_experiment_by_name(self._study.name), Identity.of(self._study)
@@ -176,21 +279,43 @@ class Mirror:
         return str(self._client.create_experiment(self._study.name, place, experiment.tags(identity)))
 
     def _close_abandoned(self) -> None:
-        """Close the runs left RUNNING by killed drivers of this machine, and by this driver where the response was lost
-        or the server was down since."""
-        self._others = False
-        for run in self._client.search_runs([self._experiment], "attributes.status = 'RUNNING'", max_results=10_000):
-            owner, run_id = run.data.tags.get("driver", ""), run.info.run_id
-            if owner == current_process() and PARENT not in run.data.tags:
-                self._parent = self._parent or run_id
-            if run_id != self._parent and (owner == current_process() or has_ended(owner)):
-                self._client.set_terminated(run_id, "KILLED")
-            recent = time.time() - run.info.start_time / 1000 < LONGEST_SWEEP
-            self._others |= recent and owner != current_process() and not has_ended(owner)
+        """Close the open runs of dead drivers of this store, and those of this driver that it does not write to: the
+        response to their creation was lost, or the server was down since."""
+        self.others.clear()
+        live = {run.run_id for run in self._live.values()}
+        for run in list(self._runs.search("attributes.status = 'RUNNING'")):
+            if self._runs.is_foreign(run) or run.info.run_id in live:
+                continue
+            if self._runs.is_held(run):
+                self.others.add(run.data.tags[DRIVER])
+            elif self._runs.is_mine(run) and PARENT not in run.data.tags and self._parent in ("", run.info.run_id):
+                self._parent = run.info.run_id
+            else:
+                self._close(run)
+        for driver in mirrors(self._store, mirror_of(self._names.state, self._uri)):
+            if driver != self._heartbeat.driver and not self._heartbeat.is_alive(driver):
+                self._heartbeat.forget(driver)
 
-    def _create(self, stage: Stage) -> "LiveRun":
+    def _close(self, run: "Run") -> None:
+        if PARENT in run.data.tags:
+            self._runs.close(run)
+        else:
+            self._runs.close_parent(run.info.run_id, "KILLED")
+        self.deliveries.closed += not self._runs.is_mine(run)
+
+    def _create(self, stage: Stage) -> LiveRun:
         run = self._client.create_run(self._experiment, run_name=self._name(stage), tags=self._stage_tags(stage))
         return LiveRun(self._client, run.info, stage)
+
+    def _parent_run(self) -> str:
+        """The run of this invocation, created with its first stage."""
+        if not self._parent:
+            self.closed = False
+            name, note = f"{self._study.name} {_clock()}", {"mlflow.note.content": self._study.grid.question}
+            self._parent = self._client.create_run(
+                self._experiment, run_name=name, tags={**self._tags, **self._origin, **note}
+            ).info.run_id
+        return self._parent
 
     def _name(self, stage: Stage) -> str:
         return self._names[stage.key][:250]
@@ -199,8 +324,8 @@ class Mirror:
         users = self._names.users_of(stage.key)
         return {
             **self._tags,
-            PARENT: self._parent,
-            "driver": current_process(),
+            **self._origin,
+            PARENT: self._parent_run(),
             "stage": stage.kind,
             "key": stage.key,
             "parent_key": stage.parent.key if stage.parent else "",
@@ -209,6 +334,13 @@ class Mirror:
             **({"tuning": str(users[0].tuning)} if users[0].tuning else {}),
             **({"replicate": str(users[0].replicate)} if users[0].replicate else {}),
         }
+
+
+def _is_ending(run: "Run", outcome: Outcome, name: str) -> bool:
+    """Whether a run is about this end of its stage."""
+    if outcome.status == "stopped" and run.data.tags.get("stopped") == "asha":  # final; older runs have no ending tag
+        return True
+    return bool(run.data.tags.get(ENDING) == name)
 
 
 def _clock() -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 from study.design.stages import Stage
 from study.planning.events import Listener, Outcome
 from study.planning.state import StageNames, StudyState
+from study.store.heartbeats import Heartbeat
 from study.tracking.delivery_queue import DeliveryQueue
 from study.tracking.experiment import AnotherStudyError
-from study.tracking.mirror import Mirror
+from study.tracking.mirror import Deliveries, Mirror
+from study.tracking.undelivered import mirror_of
 from study.utils.errors import Advice, StudyError
 from study.utils.redact import masked
 
@@ -24,11 +26,15 @@ class Tracker(Listener):
     is down is retried throughout the sweep; the store keeps what it missed.
     """
 
-    def __init__(self, state: StudyState, uri: str, tags: Mapping[str, str], replace: bool = False) -> None:
-        """replace: deliver also to an experiment of another study with the same name."""
+    def __init__(
+        self, state: StudyState, uri: str, tags: Mapping[str, str], replace: bool = False, compare: bool = False
+    ) -> None:
+        """replace: deliver also to an experiment of another study with the same name; compare: look for all delivered
+        runs on the server, and deliver again those that were deleted there."""
         self.uri = uri
         self.names = StageNames(state)
-        self._mirror = Mirror(self.names, uri, tags, replace)
+        self._heartbeat = Heartbeat(state.store, mirror=mirror_of(state, uri))
+        self._mirror = Mirror(self.names, uri, tags, self._heartbeat, replace, compare)
         self._queue = DeliveryQueue(self._mirror.connect, self._mirror.catch_up)
         self._mirror.timed_out = self._queue.timed_out.is_set
         self._late = False  # whether a timeout expired before everything was delivered
@@ -41,8 +47,8 @@ class Tracker(Listener):
             return masked(error.message)
         if error is not None:
             return masked(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-        if self._mirror.unreadable:
-            return next(iter(self._mirror.unreadable.values()))
+        if self.deliveries.unreadable:
+            return next(iter(self.deliveries.unreadable.values()))
         return "not everything was delivered in time" if self._late else None
 
     @property
@@ -55,7 +61,25 @@ class Tracker(Listener):
         """Whether nothing is delivered because the experiment is of another study."""
         return isinstance(self._queue.problem, AnotherStudyError)
 
+    @property
+    def deliveries(self) -> Deliveries:
+        """What was delivered so far."""
+        return self._mirror.deliveries
+
+    @property
+    def others(self) -> frozenset[str]:
+        """Other drivers that were writing runs of the study at the last flush, and seemed to be alive."""
+        return frozenset(self._mirror.others)
+
+    def wait_for_others(self) -> None:
+        """Wait for a sign of life of each other driver, or until it counts as dead, two minutes at most.
+
+        Raises StoreError.
+        """
+        self._heartbeat.wait_for_signs(self.others)
+
     def __enter__(self) -> "Tracker":
+        self._heartbeat.__enter__()
         self._queue.start()
         return self
 
@@ -89,3 +113,5 @@ class Tracker(Listener):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._queue.stop(lambda: None, 0.0 if self._late or kind is not None else LAST_SECONDS)
+        self._heartbeat.keep = not self._mirror.closed
+        self._heartbeat.__exit__(None, None, None)

@@ -1,10 +1,25 @@
 """What a tracking server lacks of a study, by the ledger of deliveries; the server is not queried."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from study.design.stages import Stage
 from study.planning.events import Outcome
 from study.planning.state import StudyState
+from study.store.heartbeats import mirrors
 from study.tracking.ledger import Ledger
 from study.tracking.server import exists
+
+THREADS = 16  # object storage has latency
+
+
+def in_order(state: StudyState, uri: str) -> bool:
+    """Whether the server lacks nothing, and no driver has died, or is, writing there. Raises StoreError."""
+    return not undelivered(state, uri) and not mirrors(state.store, mirror_of(state, uri))
+
+
+def mirror_of(state: StudyState, uri: str) -> str:
+    """Names the study's experiment on a server, in the heartbeats of the drivers that write there."""
+    return f"{state.study.name} {Ledger(state.store, state.study.name).server(uri)}"
 
 
 def undelivered(state: StudyState, uri: str) -> list[Stage]:
@@ -13,10 +28,15 @@ def undelivered(state: StudyState, uri: str) -> list[Stage]:
 
 
 def undelivered_results(state: StudyState, uri: str) -> list[Stage]:
-    """Stages that have a result by now."""
-    delivered = Ledger(state.store, state.study.name).runs(uri) if exists(uri) else {}
-    stored = state.store.keys()
-    return [stage for key, stage in state.all_stages.items() if key not in delivered and key in stored]
+    """Stages that have a result by now which was not delivered; another one may have been, before it was recomputed."""
+    delivered = Ledger(state.store, state.study.name).deliveries(uri) if exists(uri) else {}
+    keys = state.store.keys()
+    stored = [stage for key, stage in state.all_stages.items() if key in keys]
+    known = [stage for stage in stored if stage.key in delivered and delivered[stage.key].result]
+    with ThreadPoolExecutor(THREADS) as pool:
+        now = dict(zip((stage.key for stage in known), pool.map(state.store.fingerprint, known), strict=True))
+    changed = {key for key, fingerprint in now.items() if fingerprint not in ("", delivered[key].result)}
+    return [stage for stage in stored if stage.key not in delivered or stage.key in changed]
 
 
 def undelivered_endings(state: StudyState, uri: str) -> list[Outcome]:

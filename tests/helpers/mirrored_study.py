@@ -38,7 +38,11 @@ class Scene:
         client = Reader(self.uri)
         experiment = client.get_experiment_by_name(self.study.name)
         assert experiment is not None
-        return list(client.search_runs([experiment.experiment_id]))
+        return list(client.search_runs([experiment.experiment_id], max_results=10_000))
 
     def nested(self) -> dict[str, Run]:
         return {run.data.tags["key"]: run for run in self.runs() if PARENT in run.data.tags}
+
+    def finished(self) -> dict[str, Run]:
+        """The finished runs of stages, by key."""
+        return {key: run for key, run in self.nested().items() if run.info.status == "FINISHED"}

@@ -19,10 +19,11 @@ from mlflow import MlflowClient
 
 
 class Server:
-    """`mlflow server` on SQLite, in its own process group."""
+    """`mlflow server` on SQLite, or another database, in its own process group."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str = "") -> None:
         self.folder, self.port = folder, free_port()
+        self._database = database or f"sqlite:///{folder / 'mlflow.db'}"
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,7 @@ class Server:
     def start(self, wait: bool = True) -> None:
         command = [
             *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
-            *("--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"),
+            *("--workers", "1", "--backend-store-uri", self._database),
             *("--serve-artifacts", "--artifacts-destination", str(self.folder / "artifacts")),
         ]  # fmt: skip
         environment = os.environ | {

@@ -142,7 +142,7 @@ with scene.tracker() as tracker:
     assert [run.info.status for run in scene.runs()] == ["RUNNING", "RUNNING"]
     with scene.tracker() as tracker:
         tracker.finish("FINISHED", None)
-    assert sorted(run.info.status for run in scene.runs()) == ["FINISHED", "KILLED", "KILLED"]
+    assert sorted(run.info.status for run in scene.runs()) == ["KILLED", "KILLED"]
 
 
 def test_a_server_that_is_down_loses_nothing(scene: Scene) -> None:
