@@ -75,13 +75,13 @@ def fitted(results: Results, fit: Effects) -> pd.DataFrame:
     baseline = {factor.name: factor.levels[0].label for factor in results.facts.factors}
     compared = matches(results.facts).keys()
     found = fit.effects
-    done = results.done[results.done["test_accuracy"].notna()]
+    counted = results.counted[results.counted["test_accuracy"].notna()]  # as in the fit
     lacks_fit = fit.error is not None and fit.error.source is Source.BETWEEN
     rows = []
     for _, row in found.iterrows():
         if (row["factor"], row["level"]) not in compared:  # the baseline's level, or on another data set
             continue
-        own = done[done[row["factor"]] == row["level"]]
+        own = counted[counted[row["factor"]] == row["level"]]
         n = int(min(own["replicate"].nunique(), row["replicates"])) if pd.notna(row["difference"]) else 0
         half = (row["difference_high"] - row["difference_low"]) / 2
         rows.append(

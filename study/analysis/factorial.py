@@ -29,7 +29,11 @@ def fit(results: Results) -> Effects:
 
     If trials failed and the study does not state how they count, nothing is tested: every row rests on all trials.
     """
-    factors = {factor.name: [level.label for level in factor.levels] for factor in results.facts.factors}
+    run = {level for cell in results.facts.included for level in cell.labels.items()}  # others are no comparison
+    factors = {
+        factor.name: [level.label for level in factor.levels if (factor.name, level.label) in run]
+        for factor in results.facts.factors
+    }
     rule, failed = results.facts.failures, list(results.failed.values())
     found = estimate(results.counted, factors, "test_accuracy")
     if not failed:

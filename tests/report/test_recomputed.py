@@ -3,26 +3,33 @@
 import ast
 import shutil
 from pathlib import Path
+from random import Random
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from helpers import recompute
+from helpers.data_set_studies import accuracy, crossed
+from helpers.drawn_studies import DESIGNS, Drawn
 from helpers.looks import collect
 from helpers.paths import ROOT
 from helpers.predicted_samples import with_predictions
+from helpers.recompute import data_sets
 from helpers.report_csvs import write_csvs
-from helpers.report_samples import KV_HEADS, PRETRAINING, make_study, put
+from helpers.report_samples import KV_HEADS, PRETRAINING, collected, make_study, put
 
 from study.design.stages import stages_of
-from study.design.study import expand
-from study.report import Results, read
+from study.design.study import Trial, expand
+from study.report import Results, analyse, read
 from study.store.results import Store
 
 EXAMPLES = ROOT / "reports" / "examples"
-STUDIES = ("quickstart", "paper", "add-one", "leave-one-out", "both-ends", "factorial", "fractional", "sample")
+STUDIES = sorted(path.name for path in EXAMPLES.iterdir() if (path / "results.csv").is_file())
 RAW = {"results.csv", "history.csv", "expert_load.csv", "tuning.csv", "device.csv"}
 KEYS = {
     "number",
+    "trial",
     "claim",
     "group",
     "replicate",
@@ -74,7 +81,7 @@ def assert_recomputed(folder: Path, files: set[str]) -> None:
         assert left - LEVELS == set(), file
 
 
-@pytest.mark.parametrize("failures", ["undecided", "exclude"])
+@pytest.mark.parametrize("failures", ["undecided", "exclude", "worst"])
 def test_numbers_with_failed_trials_are_recomputed(failures: str, tmp_path: Path) -> None:
     """Three replicates of one cell of a 2 x 2 design failed: fixed weights, and no tests unless they are excluded."""
     study = make_study(
@@ -112,6 +119,84 @@ def test_numbers_from_predictions_are_recomputed(tmp_path: Path) -> None:
     assert_recomputed(
         folder, {"cells.csv", "image_comparisons.csv", "classes.csv", "confusions.csv", "hard_images.csv"}
     )
+
+
+ON_EACH = [
+    {"claim": "one head is better", "kind": "greater", "cells": {"kv heads": 1}},
+    {"claim": "four heads cost little", "kind": "non_inferior", "cells": {"kv heads": 4}, "margin": 0.02},
+    {"claim": "helps more on mnist", "kind": "interaction", "cells": {"images": "mnist", "kv heads": 1}},
+    {"claim": "on two of them", "kind": "less", "cells": {"kv heads": 1}, "where": {"images": ["mnist", "fashion"]}},
+]  # fmt: skip
+
+
+def on_several_data_sets(folder: Path, **keys: Any) -> Results:
+    """Three methods on three data sets, with noise of which the spread differs by data set."""
+    study, draw = crossed(folder, claims=ON_EACH, **keys), Random(4)
+    noise = {"digits": 0.002, "mnist": 0.001, "fashion": 0.004}
+
+    def noisy(trial: Trial) -> float:
+        return accuracy(trial) + draw.gauss(0, noise[trial.cell.labels["images"]])
+
+    return collected(study, folder / "store", noisy)
+
+
+@pytest.mark.parametrize("replicates", [3, 5, {"min": 3, "max": 6, "until": "claims"}])
+def test_numbers_on_several_data_sets_are_recomputed(replicates: Any, tmp_path: Path) -> None:
+    """Verdicts, effects and methods; with five replicates, the errors are pooled within each data set."""
+    folder = made_up(on_several_data_sets(tmp_path, replicates=replicates), tmp_path / "report")
+    assert_recomputed(folder, {"data_set_claims.csv", "methods.csv", "figures/data_set_effects.csv", "claims.csv"})
+
+
+def test_the_test_of_ranks_is_recomputed(tmp_path: Path) -> None:
+    """By enumeration of all orders; the critical difference is in no file."""
+    results = on_several_data_sets(tmp_path)
+    raw = recompute.Raw(write_csvs(results, tmp_path / "report"))
+    means = np.array([own.mean(axis=0) for own in data_sets.method_values(raw).values()])
+    ranking = analyse(results).methods.ranking
+    assert ranking is not None
+    assert ranking.p_value == pytest.approx(data_sets.friedman_p_value(means))
+    assert ranking.critical_difference == pytest.approx(data_sets.nemenyi(3, 3))
+
+
+def test_contrasts_of_a_sampled_design_are_recomputed(tmp_path: Path) -> None:
+    """Of several levels, too; the sample has some of the matched sets."""
+    smoothing = {"smoothing": {"path": "finetune.label_smoothing", "levels": [0.0, 0.1]}}
+    bias = {"bias": {"path": "encoder.bias", "levels": [False]}}
+    compare = [{"cells": {"kv heads": 1}}, {"cells": {"kv heads": [1, 4]}}, {"cells": {"bias": False}}]
+    keys: dict[str, Any] = {"design": "factorial", "sample": 9, "replicates": 4, "compare": compare}
+    draw = Random(2)
+    study = make_study(tmp_path, {**KV_HEADS, **bias, **smoothing}, **keys)
+    results = collected(study, tmp_path / "store", lambda trial: 0.9 + draw.gauss(0, 0.003))
+    folder = made_up(results, tmp_path / "report")
+    assert_recomputed(folder, {"contrasts.csv", "figures/effects.csv", "figures/variance.csv"})
+    assert set(pd.read_csv(folder / "contrasts.csv")["sets"]) - {0} != set()
+
+
+@pytest.mark.parametrize("name", ["tuned", "tuned by replicate", "search", "search for accuracy", "search of factors"])
+def test_numbers_of_tunings_and_searches_are_recomputed(name: str, tmp_path: Path) -> None:
+    factors, keys = DESIGNS[name]
+    study, store, drawn = (
+        make_study(tmp_path, factors, **{"replicates": 3, **keys}),
+        Store(tmp_path / "store"),
+        Random(3),
+    )
+    Drawn(drawn, failing=0.1, missing=0).tune(study, store)
+    files = {"tuning.csv", "cells.csv"} | ({"figures/search_front.csv"} if "search" in name else set())
+    assert_recomputed(made_up(collect(study, store), tmp_path / "report"), files)
+
+
+def test_outlying_runs_are_pooled_by_data_set(tmp_path: Path) -> None:
+    """A run 0.02 off stands out on digits, where runs differ by 0.002, but not on fashion, where they do by 0.02."""
+    study, draw = crossed(tmp_path, replicates=5), Random(1)
+
+    def off(trial: Trial) -> float:
+        noise = 0.02 if trial.cell.labels["images"] == "fashion" else 0.002
+        odd = trial.cell.labels["kv heads"] == "1" and trial.replicate == 2
+        return accuracy(trial) + draw.gauss(0, noise) - (0.04 if odd else 0)
+
+    folder = made_up(collected(study, tmp_path / "store", off), tmp_path / "report")
+    assert_recomputed(folder, {"outlying.csv"})
+    assert not any("fashion" in cell for cell in pd.read_csv(folder / "outlying.csv")["cell"])
 
 
 def test_a_changed_number_is_found(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ def compute(analysis: Analysis) -> pd.DataFrame:
     """Mean validation loss by pre-training and epoch. `cell` names the first cell with the pre-training."""
     history = analysis.results.history[analysis.results.history["stage"] == "pretrain"]
     trials = analysis.results.trials[analysis.results.trials["pretrain_key"] != ""]
-    first = trials.groupby("pretrain_key", sort=False)["cell"].agg(lambda cells: _shared_name(list(cells)))
-    owners = pd.DataFrame({"key": first.index, "cell": first.to_numpy()})
-    return mean_curves(owners.merge(history, on="key"), "val_loss")
+    first = trials.drop_duplicates("cell").set_index("cell")["pretrain_key"]  # cells that share one share all
+    named = {key: _shared_name(list(cells.index)) for key, cells in first.groupby(first, sort=False)}
+    owners = pd.DataFrame({"key": trials["pretrain_key"], "cell": trials["cell"].map(first).map(named)})
+    return mean_curves(owners.drop_duplicates("key").merge(history, on="key"), "val_loss")
 
 
 def draw(curves: pd.DataFrame) -> "Figure":

@@ -9,7 +9,7 @@ should contain. `check` compares. From derived files themselves only texts are t
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from helpers.recompute import cells, claims, curves, effects, fits, images
+from helpers.recompute import cells, claims, curves, data_sets, effects, fits, images, tuning
 from helpers.recompute.files import Difference, Expected, Raw, differences
 
 THEMES: Mapping[str, Callable[[Raw], Iterator[Expected]]] = {
@@ -32,6 +32,11 @@ THEMES: Mapping[str, Callable[[Raw], Iterator[Expected]]] = {
     "analysis of variance": fits.anova,
     "main effects": fits.main_effects,
     "interactions": fits.interactions,
+    "claims on each data set": data_sets.claims,
+    "effects on each data set": data_sets.ranked_effects,
+    "methods": data_sets.methods,
+    "Pareto front of a search": tuning.front,
+    "best trials": tuning.best,
 }
 
 

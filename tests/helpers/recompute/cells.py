@@ -21,7 +21,7 @@ def cells(raw: Raw) -> Iterator[Expected]:
     }
     for number, cell in enumerate(raw.cells, start=1):
         own = raw.done[raw.done["cell"] == cell]
-        row = {"number": number} | mean_interval(own["test_accuracy"].tolist(), 0, 1)
+        row = {"number": number} | mean_interval(list(raw.accuracies[cell].values()), 0, 1)
         row |= {name: own[name].iloc[0] if len(own) else math.nan for name in SIZES}
         row |= {name: own[name].mean() for name in MEANS}
         status = raw.trials.loc[raw.trials["cell"] == cell, "status"]
@@ -60,10 +60,16 @@ def outlying(raw: Raw) -> Iterator[Expected]:
     """Runs beyond 6 pooled MADs from the median of their cell; of each cell, the smallest deviation is left out."""
     if not raw.has(OUTLYING):
         return
+    for part in raw.sets.values() or [raw]:
+        yield from _outlying(part)
+
+
+def _outlying(raw: Raw) -> Iterator[Expected]:
+    """Of cells on one data set."""
     known = {cell: own for cell, own in raw.done.groupby("cell") if len(own) > 2}
     off = {cell: own["test_accuracy"] - own["test_accuracy"].median() for cell, own in known.items()}
-    mad = np.median(np.concatenate([np.sort(np.abs(own))[1:] for own in off.values()]))
-    for cell, own in known.items():
+    mad = np.median(np.concatenate([np.sort(np.abs(own))[1:] for own in off.values()])) if off else 0.0
+    for cell, own in known.items() if mad > 0 else ():
         for at, distance in (off[cell] / (1.4826 * mad)).items():
             if abs(distance) > 6:
                 place = {"cell": cell, "replicate": own.loc[at, "replicate"]}
@@ -76,7 +82,7 @@ def _front(raw: Raw, table: pd.DataFrame) -> set[str]:
     """By validation accuracy, within a data set: no other cell has at most the parameters and a higher accuracy, or
     fewer parameters and at least the accuracy."""
     means = raw.done.groupby("cell").agg(size=("params", "first"), score=("val_accuracy", "mean"))
-    means["set"] = table["data_set"]
+    means["set"] = table["data_set"].reindex(means.index)
     dominated = {
         cell
         for cell, own in means.iterrows()
@@ -92,11 +98,11 @@ def parameters(raw: Raw) -> Iterator[Expected]:
     if not raw.has(PARAMETERS):
         return
     table, shown = raw.derived(FILE).set_index("cell"), raw.derived(PARAMETERS)
-    front = _front(raw, table)
+    front, stands = _front(raw, table), {raw.baseline, *table["reference"]}  # those that others are compared with
     for cell in shown["cell"]:
         own = raw.done[raw.done["cell"] == cell]
-        row = mean_interval(own["test_accuracy"].tolist(), 0, 1) | {"params": own["params"].iloc[0]}
-        row |= {"number": list(raw.cells).index(cell) + 1, "front": cell in front, "baseline": cell == raw.baseline}
+        row = mean_interval(list(raw.accuracies[cell].values()), 0, 1) | {"params": own["params"].iloc[0]}
+        row |= {"number": list(raw.cells).index(cell) + 1, "front": cell in front, "baseline": cell in stands}
         names = [name for name in row if name in shown.columns]
         yield from (Expected(PARAMETERS, {"cell": cell}, name, row[name]) for name in names)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from helpers.recompute.errors import Evidence, adjusted, evidence, expected
+from helpers.recompute.errors import Evidence, adjusted, complete, evidence, expected
 from helpers.recompute.files import Expected, Raw
 from helpers.recompute.formulas import equal_spread, skewed
 from scipy import stats
@@ -37,23 +37,32 @@ def decisive(found: Evidence, low: float, high: float, inside: bool) -> tuple[fl
 
 
 def claims(raw: Raw) -> Iterator[Expected]:
-    """Estimates, intervals, p-values and verdicts, look by look; a claim that is decided keeps its numbers."""
+    """Of claims on metrics of trials."""
     if not raw.has(FILE):
         return
+    for number, row in verdicts(raw).items():
+        yield from (_column(FILE, number, name, value) for name, value in row.items())
+        if raw.has(FIGURE) and str(number) in set(raw.derived(FIGURE)["number"]):
+            yield from (_column(FIGURE, number, name, value) for name, value in _in_points(row).items())
+
+
+def verdicts(raw: Raw) -> dict[int, dict[str, Any]]:
+    """Estimates, intervals, p-values and verdicts, look by look; a claim that is decided keeps its numbers."""
     rows: dict[int, dict[str, Any]] = {}
+    adaptive = not isinstance(raw.grid.get("replicates", 1), int)
     for n, share in looks(raw):
         left = {
             number: claim
-            for number, claim in enumerate(raw.grid["claims"], start=1)
-            if rows.get(number, {}).get("verdict", "undecided") == "undecided"
+            for number, claim in enumerate(raw.grid.get("claims", ()), start=1)
+            if claim.get("metric", "test_accuracy") in OF_TRIALS
+            and rows.get(number, {}).get("verdict", "undecided") == "undecided"
         }
         cells = {cell for claim in left.values() for group in groups_of(raw, claim) for _, cell in group}
-        if not left or not all((cell, r) in raw.ended for cell in cells for r in range(1, n + 1)):
+        ended = all((cell, r) in raw.ended for cell in cells for r in range(1, n + 1))
+        if not left or (adaptive and not ended):
             break
         rows |= dict(zip(left, judged(raw, list(left.values()), n, share, cells), strict=True))
-    for number, row in rows.items():
-        yield from (_column(FILE, number, name, value) for name, value in row.items())
-        yield from (_column(FIGURE, number, name, value) for name, value in _in_points(row).items())
+    return rows
 
 
 def _column(file: str, number: int, name: str, value: Any) -> Expected:
@@ -96,7 +105,7 @@ def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, ce
         row |= {"low": one.mean - half, "high": one.mean + half, "level": 1 - 0.05 * share, "p_value": p_value}
         row |= {"p_adjusted": min(p_adjusted / share, 1.0), "holds_above": region[0], "holds_below": region[1]}
         row |= {"holds_between": region[2], "looked": n}
-        row |= {"sets": len(groups_of(raw, claim)), "metric": claim.get("metric", "test_accuracy")}
+        row |= {"sets": one.sets, "metric": claim.get("metric", "test_accuracy")}
         row |= {"adjustment": "" if math.isnan(p_value) else adjustment}
         row |= {"condition": condition(raw, claim, n, None if fixed else cells)}
         rows.append(row | {"verdict": ("supported" if supports else "refuted") if decided else "undecided"})
@@ -106,29 +115,22 @@ def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, ce
 def _evidence(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> Evidence:
     """The difference over the first n replicates."""
     name = claim.get("metric", "test_accuracy")
-    return evidence(raw, name, _metric(raw, claim, n), groups_of(raw, claim), _constant(claim), cells)
+    return evidence(raw, name, metric_until(raw, claim, n), groups_of(raw, claim), _constant(claim), cells)
 
 
 def condition(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> str:
     """What the tests of skew and of equal spread show of the claim's metric."""
-    _, values = _whole(_metric(raw, claim, n), cells)
+    _, values = complete(metric_until(raw, claim, n), cells)
     found = skewed(values)
     if not found:
         return "not tested" if found is None else "no sign of skew"
     return "skewed, unequal spreads" if equal_spread(values.T.tolist()) < 0.25 else "skewed"
 
 
-def _metric(raw: Raw, claim: Mapping[str, Any], n: int) -> dict[str, dict[int, float]]:
+def metric_until(raw: Raw, claim: Mapping[str, Any], n: int) -> dict[str, dict[int, float]]:
     """The metric of each cell in the first n replicates."""
     metric = raw.metric(claim.get("metric", "test_accuracy"))
     return {cell: {r: value for r, value in values.items() if r <= n} for cell, values in metric.items()}
-
-
-def _whole(metric: Mapping[str, Mapping[int, float]], cells: set[str] | None) -> tuple[list[str], np.ndarray]:
-    """Those of these cells (None: all) that have all replicates, and their values (N, C)."""
-    most = max(map(len, metric.values()))
-    whole = [cell for cell, own in metric.items() if len(own) == most and (cells is None or cell in cells)]
-    return whole, np.array([[metric[cell][r] for cell in whole] for r in sorted(metric[whole[0]])])
 
 
 def _constant(claim: Mapping[str, Any]) -> float | None:
@@ -155,40 +157,60 @@ def contrasts(raw: Raw) -> Iterator[Expected]:
         yield from (_column(CONTRASTS, number, name, value) for name, value in row.items())
 
 
-def groups_of(raw: Raw, claim: Mapping[str, Any]) -> list[list[tuple[int, str]]]:
+def groups_of(raw: Raw, claim: Mapping[str, Any]) -> list[list[tuple[float, str]]]:
     """The compared cells with their signs, for each combination of the other factors that has all of them."""
-    constant = _constant(claim)
-    against = {} if constant is not None else dict(claim.get("against") or {})
-    return list(_groups(raw, claim, against, constant is not None))
-
-
-def _groups(
-    raw: Raw, claim: Mapping[str, Any], against: Mapping[str, Any], alone: bool
-) -> Iterator[list[tuple[int, str]]]:
-    """The cells of the claim with their signs, for each combination of the factors that the claim does not name."""
     by_levels = {levels: cell for cell, levels in raw.cells.items()}
-    base = dict(zip(raw.factors, raw.cells[raw.baseline], strict=True))
-    ours = {name: level_of(raw, name, level) for name, level in claim["cells"].items()}
-    theirs = {name: base[name] for name in ours} | {name: level_of(raw, name, level) for name, level in against.items()}
-    ours = {name: base[name] for name in theirs} | ours
-    if claim["kind"] == "interaction":
-        corners = [
-            (
-                1 if sum(own) % 2 == len(ours) % 2 else -1,
-                {name: (theirs, ours)[bit][name] for name, bit in zip(ours, own, strict=True)},
-            )
-            for own in itertools.product((0, 1), repeat=len(ours))
-        ]
-    else:
-        corners = [(1, ours)] if alone else [(1, ours), (-1, theirs)]
-    named = [i for i, factor in enumerate(raw.factors) if factor in ours]
+    corners, allowed = _corners(raw, claim), _allowed(raw, claim)
+    named = [i for i, factor in enumerate(raw.factors) if factor in corners[0][1]]
+    found = []
     for levels in dict.fromkeys(tuple("" if i in named else level for i, level in enumerate(own)) for own in by_levels):
+        if any(levels[raw.factors.index(name)] not in labels for name, labels in allowed.items()):
+            continue
         group = [
             (sign, by_levels.get(tuple(at[raw.factors[i]] if i in named else level for i, level in enumerate(levels))))
             for sign, at in corners
         ]
         if all(cell is not None for _, cell in group):
-            yield [(sign, str(cell)) for sign, cell in group]
+            found.append([(sign, str(cell)) for sign, cell in group])
+    return found
+
+
+def _allowed(raw: Raw, claim: Mapping[str, Any]) -> dict[str, set[str]]:
+    """The levels of the factors that the claim does not compare: of `where`, or the baseline's against a number."""
+    found = {}
+    if _constant(claim) is not None:
+        base = zip(raw.factors, raw.cells[raw.baseline], strict=True)
+        found = {name: {level} for name, level in base if name not in claim["cells"]}
+    return found | {name: set(_labels(raw, name, levels)) for name, levels in (claim.get("where") or {}).items()}
+
+
+def _corners(raw: Raw, claim: Mapping[str, Any]) -> list[tuple[float, dict[str, str]]]:
+    """The levels on both sides with their signs; several levels of a side are averaged."""
+    base = dict(zip(raw.factors, raw.cells[raw.baseline], strict=True))
+    ours = {name: _labels(raw, name, level) for name, level in claim["cells"].items()}
+    if _constant(claim) is not None:
+        return _side(1, ours)
+    theirs = {name: _labels(raw, name, level) for name, level in (claim.get("against") or {}).items()}
+    theirs = {name: [base[name]] for name in ours} | theirs
+    ours = {name: [base[name]] for name in theirs} | ours
+    if claim["kind"] != "interaction":
+        return [*_side(1, ours), *_side(-1, theirs)]
+    return [
+        (
+            1 if sum(own) % 2 == len(ours) % 2 else -1,
+            {name: (theirs, ours)[bit][name][0] for name, bit in zip(ours, own, strict=True)},
+        )
+        for own in itertools.product((0, 1), repeat=len(ours))
+    ]
+
+
+def _side(sign: int, side: Mapping[str, Sequence[str]]) -> list[tuple[float, dict[str, str]]]:
+    weight = sign / math.prod(map(len, side.values()))
+    return [(weight, dict(zip(side, levels, strict=True))) for levels in itertools.product(*side.values())]
+
+
+def _labels(raw: Raw, factor: str, written: Any) -> list[str]:
+    return [level_of(raw, factor, one) for one in (written if isinstance(written, list) else [written])]
 
 
 def level_of(raw: Raw, factor: str, written: Any) -> str:
@@ -215,7 +237,7 @@ def claim_runs(raw: Raw) -> Iterator[Expected]:
     for _, row in raw.derived(RUNS).iterrows():
         place = {name: row[name] for name in ("number", "side", "cell", "replicate")}
         trial = trials.loc[row["key"]]
-        yield Expected(RUNS, place, "value", float(trial[row["metric"]]))
+        yield Expected(RUNS, place, "value", raw.metric(row["metric"])[row["cell"]][int(row["replicate"])])
         yield from (Expected(RUNS, place, name, str(trial[name])) for name in ("cell", "replicate", "run_id"))
 
 

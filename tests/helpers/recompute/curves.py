@@ -28,11 +28,13 @@ def _pretraining(raw: Raw) -> Iterator[Expected]:
     history = raw.history()
     history = history[(history["stage"] == "pretrain") & history["val_loss"].notna()]
     trials = raw.trials[raw.trials["pretrain_key"] != ""]
-    shared = trials.groupby("cell", sort=False)["pretrain_key"].agg(lambda keys: tuple(sorted(set(keys))))
+    first = dict(trials.drop_duplicates("cell")[["cell", "pretrain_key"]].itertuples(index=False))
     names = {name.split(", shared with ")[0]: name for name in raw.derived(file)["cell"].unique()}
-    for keys in dict.fromkeys(shared):
-        cell = names[next(str(cell) for cell, own in shared.items() if own == keys)]
+    for key in dict.fromkeys(first.values()):
+        cells = [cell for cell, own in first.items() if own == key]
+        keys = trials.loc[trials["cell"].isin(cells), "pretrain_key"]
         for epoch, own in history[history["key"].isin(keys)].groupby("epoch"):
+            cell = names[cells[0]]
             values = own["val_loss"]
             found = {"n": len(values), "mean": values.mean(), "low": values.min(), "high": values.max()}
             yield from (

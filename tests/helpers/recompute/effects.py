@@ -13,16 +13,24 @@ Place, Row = tuple[str, ...], dict[str, float | str]
 
 
 def matches(raw: Raw) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """By factor and level other than the baseline's: cells, each with the cell that differs in this factor alone."""
+    """By factor and level other than the baseline's: cells, each with the cell that differs in this factor alone.
+
+    Levels on another data set than the baseline's level have none.
+    """
     by_levels = {levels: cell for cell, levels in raw.cells.items()}
     base, found = raw.cells[raw.baseline], dict[tuple[str, str], list[tuple[str, str]]]()
     for i, factor in enumerate(raw.factors):
         for cell, levels in raw.cells.items():
-            if levels[i] != base[i]:
+            if levels[i] != base[i] and not _elsewhere(raw, factor, cell):
                 own = found.setdefault((factor, levels[i]), [])
                 other = by_levels.get((*levels[:i], base[i], *levels[i + 1 :]))
                 own += [(cell, other)] if other else []
     return found
+
+
+def _elsewhere(raw: Raw, factor: str, cell: str) -> bool:
+    """Whether the cell's level of this factor is on another data set than the baseline's."""
+    return factor == raw.data_set_factor and raw.data_sets[cell] != raw.data_sets[raw.baseline]
 
 
 def is_matched(raw: Raw) -> bool:
@@ -43,11 +51,12 @@ def effects(raw: Raw) -> Iterator[Expected]:
         return
     compared = {place: pairs for place, pairs in matches(raw).items() if pairs}
     found = {place: between(raw, pairs) for place, pairs in compared.items()}
-    rows = {place: _matched(raw, pairs, found[place]) for place, pairs in compared.items()}
-    yield from judged(FILE, ("factor", "level"), rows, family(found), raw.margin)
+    rows = {place: matched(raw, pairs, found[place]) for place, pairs in compared.items()}
+    known = judged(FILE, ("factor", "level"), rows, family(found), raw.margin)
+    yield from (one for one in known if int(rows[one.row["factor"], one.row["level"]]["n"]) > 0)
 
 
-def _matched(raw: Raw, pairs: Sequence[tuple[str, str]], found: Evidence) -> Row:
+def matched(raw: Raw, pairs: Sequence[tuple[str, str]], found: Evidence) -> Row:
     """The mean over pairs of cells that have a common replicate."""
     both = [(raw.accuracies[cell], raw.accuracies[other]) for cell, other in pairs]
     common = [(x, y, sorted(x.keys() & y.keys())) for x, y in both if x.keys() & y.keys()]

@@ -67,16 +67,23 @@ def evidence(
     lost = 0 < len(known) < len(groups)
     untested = lost or raw.untested(cell for group in groups for _, cell in group)
     alone = Evidence(paired.mean, paired.error, paired.df, paired.n, len(known), {}, False, name, untested)
-    most = max(map(len, metric.values()))
-    whole = [cell for cell, own in metric.items() if len(own) == most and (cells is None or cell in cells)]
-    replicates = sorted(metric[whole[0]]) if whole else []
-    variances = pooled_variances(np.array([[metric[cell][r] for cell in whole] for r in replicates])) if whole else None
+    whole, values = complete(metric, cells)
+    variances = pooled_variances(values)
     level = abs(sum(weights.values())) < 1e-9 and any(weights.values())
     if variances is None or len(known) < len(groups) or not level or not weights.keys() <= set(whole):
         return alone
     of_cell = dict(zip(whole, variances[0], strict=True))
     variance = max(sum(weight**2 * of_cell[cell] for cell, weight in weights.items()), paired.sd**2)
     return replace(alone, error=math.sqrt(variance / paired.n), df=variances[1], weights=weights, pooled=True)
+
+
+def complete(metric: Mapping[str, Values], cells: Collection[str] | None) -> tuple[list[str], np.ndarray]:
+    """Those of these cells (None: all) that have every replicate that any of them has, and their values (N, C)."""
+    own = {cell: values for cell, values in metric.items() if cells is None or cell in cells}
+    replicates = sorted(set().union(*own.values()))
+    whole = [cell for cell, values in own.items() if values and len(values) == len(replicates)]
+    values = [[metric[cell][r] for cell in whole] for r in replicates]
+    return whole, np.array(values, dtype=float).reshape(len(replicates), len(whole))
 
 
 def between(raw: Raw, pairs: Iterable[tuple[str, str]]) -> Evidence:

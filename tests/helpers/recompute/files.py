@@ -12,6 +12,8 @@ import yaml
 
 RELATIVE = 1e-6  # numbers are written with all digits; sums may differ in the last ones
 ABSOLUTE = 1e-9
+WORST = {"test_accuracy": 0.0, "val_accuracy": 0.0}  # what a failed trial counts as with `failures: worst`
+DATA_SET = "finetune.dataset"
 Key = tuple[tuple[str, Any], ...]  # column and value, of the row
 
 
@@ -58,6 +60,17 @@ class Raw:
         return self.trials[(self.trials["status"] == "done") & self.trials["test_accuracy"].notna()]
 
     @cached_property
+    def counted(self) -> pd.DataFrame:
+        """The trials that count in comparisons: those that are done, and failed ones if the grid counts them as the
+        worst."""
+        if self.grid.get("failures") != "worst":
+            return self.done
+        failed = self.trials["status"] == "failed"
+        values = {name: self.trials[name].mask(failed, worst) for name, worst in WORST.items()}
+        own = self.trials.assign(**values)
+        return own[(failed | (self.trials["status"] == "done")) & own["test_accuracy"].notna()]
+
+    @cached_property
     def ended(self) -> set[tuple[str, int]]:
         """Cell and replicate of the trials that have a result or failed."""
         own = self.trials[self.trials["status"].isin(["done", "failed"])]
@@ -93,9 +106,61 @@ class Raw:
     def metric(self, name: str) -> dict[str, dict[int, float]]:
         """By cell and replicate."""
         found: dict[str, dict[int, float]] = {cell: {} for cell in self.cells}
-        for cell, replicate, value in self.done[["cell", "replicate", name]].itertuples(index=False):
-            found[cell][replicate] = value
+        for cell, replicate, value in self.counted[["cell", "replicate", name]].itertuples(index=False):
+            if math.isfinite(value):
+                found[cell][replicate] = value
         return found
+
+    @cached_property
+    def data_set_factor(self) -> str | None:
+        """The factor whose levels set the data set of fine-tuning, if cells are on several."""
+        own = {name: set(sets.values()) for name, sets in self._level_data_sets.items()}
+        return next((name for name, sets in own.items() if len(sets) > 1), None)
+
+    @cached_property
+    def _level_data_sets(self) -> dict[str, dict[str, str]]:
+        """By factor, the data set of each level that has cells."""
+        base = self.grid["baseline"]["finetune"]["dataset"]
+        found = {}
+        for i, name in enumerate(self.factors):
+            spec = self.grid["factors"].get(name, {"levels": []})
+            written = dict(_fields(spec, level) for level in spec["levels"])
+            found[name] = {
+                label: written.get(label, {}).get(DATA_SET, base) for label in {own[i] for own in self.cells.values()}
+            }
+        return found
+
+    @cached_property
+    def data_sets(self) -> dict[str, str]:
+        """The data set of each cell; empty if all are on one."""
+        factor = self.data_set_factor
+        if factor is None:
+            return {}
+        i = self.factors.index(factor)
+        return {cell: self._level_data_sets[factor][levels[i]] for cell, levels in self.cells.items()}
+
+    @cached_property
+    def sets(self) -> "dict[str, Raw]":
+        """The results on each data set, by its name: the label of its level, or its own name if several have it."""
+        factor, found = self.data_set_factor, dict[str, Raw]()
+        if factor is None:
+            return found
+        i = self.factors.index(factor)
+        for data_set in dict.fromkeys(self.data_sets.values()):
+            cells = [cell for cell, own in self.data_sets.items() if own == data_set]
+            labels = list(dict.fromkeys(self.cells[cell][i] for cell in cells))
+            found[labels[0] if len(labels) == 1 else data_set] = self._within(cells, factor, len(labels) == 1)
+        return found
+
+    def _within(self, cells: list[str], factor: str, alone: bool) -> "Raw":
+        """These cells as a study, without the factor if they have one level of it; its baseline comes first."""
+        part, i = Raw(self.folder), self.factors.index(factor)
+        part.factors = [name for name in self.factors if not (alone and name == factor)]
+        others = {cell: (*levels[:i], *levels[i + 1 :]) for cell, levels in self.cells.items()}
+        order = sorted(cells, key=lambda cell: others[cell] != others[self.baseline])
+        own = self.trials[self.trials["cell"].isin(cells)]
+        part.trials = own.sort_values("cell", key=lambda names: names.map(order.index), kind="stable")
+        return part
 
     def untested(self, cells: Iterable[str]) -> bool:
         """Whether one of these cells has failed trials, and the grid does not state how they count."""
@@ -139,6 +204,18 @@ class Raw:
 
     def _csv(self, file: str) -> pd.DataFrame:
         return pd.read_csv(self.folder / file, dtype=str, keep_default_na=False)
+
+
+def _fields(spec: Mapping[str, Any], level: Any) -> tuple[str, dict[str, Any]]:
+    """The label of a level as the grid has it, and the fields that it sets, by dotted path."""
+    written = level if isinstance(level, Mapping) and "label" in level else {"label": level, "value": level}
+    fields = dict(written.get("set") or {})
+    if "value" in written and "path" in spec:
+        fields[spec["path"]] = written["value"]
+    for section, values in list(fields.items()):
+        if isinstance(values, Mapping):
+            fields |= {f"{section}.{name}": value for name, value in values.items()}
+    return "none" if written["label"] is None else str(written["label"]), fields
 
 
 def differences(raw: Raw, expected: Iterable[Expected]) -> list[Difference]:

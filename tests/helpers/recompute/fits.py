@@ -1,7 +1,7 @@
 """Least-squares fits of designs whose cells change several factors: analysis of variance, means and effects.
 
 Each model is a matrix with a column per level, solved by pseudo-inverse. Designs with sums of aliased interactions, and
-studies with one replicate per cell, are not recomputed.
+studies without replicates of any cell, are not recomputed; nor are those of resolution 3.
 """
 
 import itertools
@@ -46,14 +46,17 @@ class Design:
         self.raw, self.names = raw, raw.factors
         base = raw.cells[raw.baseline]
         self.labels = [
-            sorted(set(raw.done[name]), key=lambda level, own=own: level != own)
+            sorted(set(raw.counted[name]), key=lambda level, own=own: level != own)
             for name, own in zip(self.names, base, strict=True)
         ]
         self.codes = np.array(
-            [[self.labels[i].index(row[i]) for i in range(len(self.names))] for row in raw.done[self.names].to_numpy()]
+            [
+                [self.labels[i].index(row[i]) for i in range(len(self.names))]
+                for row in raw.counted[self.names].to_numpy()
+            ]
         )
-        self.replicates = np.unique(raw.done["replicate"].to_numpy(), return_inverse=True)[1]
-        self.values = raw.done["test_accuracy"].to_numpy(dtype=float)
+        self.replicates = np.unique(raw.counted["replicate"].to_numpy(), return_inverse=True)[1]
+        self.values = raw.counted["test_accuracy"].to_numpy(dtype=float)
         self.cells = np.unique(self.codes, axis=0, return_inverse=True)[1].reshape(-1)
         self.mains: list[Term] = [(i,) for i in range(len(self.names))]
         self.pairs = [
@@ -146,6 +149,8 @@ class Design:
         if not own:
             values, _ = self.by_replicate(terms, weights[None])
             known = values[~np.isnan(values)].tolist()
+            if len(known) < 2:
+                return Found(known[0] if known else math.nan, *[math.nan] * 4, len(known))
             found = mean_interval(known, -math.inf, math.inf)
             return Found(found["mean"], found["low"], found["high"], t_test(known), len(known) - 1, len(known))
         solved = weights @ np.linalg.pinv(self.columns(terms))
@@ -155,7 +160,7 @@ class Design:
             mean,
             mean - half,
             mean + half,
-            float(2 * stats.t.sf(abs(mean) / error, df)),
+            float(2 * stats.t.sf(abs(mean) / error, df)) if error > 1e-9 else math.nan,
             df,
             int(self.replicates.max()) + 1,
         )
@@ -208,6 +213,8 @@ def _pure(design: Design) -> tuple[float, float]:
 def _tested(ss: float, df: int, error: float, error_df: float) -> Numbers:
     if df == 0:
         return {"ss": math.nan, "df": 0, "ms": math.nan, "f": math.nan, "p_value": math.nan}
+    if not error > 1e-18:
+        return {"ss": ss, "df": df, "ms": ss / df, "f": math.nan, "p_value": math.nan}
     f = ss / df / error
     return {"ss": ss, "df": df, "ms": ss / df, "f": f, "p_value": float(stats.f.sf(f, df, error_df))}
 
@@ -257,8 +264,13 @@ def _rest(design: Design) -> dict[str, Numbers]:
     return rows
 
 
+def is_recomputed(raw: Raw) -> bool:
+    """Whether its fit is."""
+    return raw.grid.get("resolution") != 3 and len(raw.counted) > 0 and Design(raw).pure[1] > 0
+
+
 def anova(raw: Raw) -> Iterator[Expected]:
-    if not raw.has(VARIANCE):
+    if not raw.has(VARIANCE) or not is_recomputed(raw):
         return
     for term, row in table(Design(raw)).items():
         if row["df"]:
@@ -277,17 +289,17 @@ def _effects(design: Design) -> dict[tuple[str, str], tuple[Found, Found | None]
 
 def main_effects(raw: Raw) -> Iterator[Expected]:
     """Means and differences from the fit; and the effects, unless they are matched comparisons."""
-    if not raw.has(MEANS):
+    if not raw.has(MEANS) or not is_recomputed(raw):
         return
     design = Design(raw)
     found = _effects(design)
     changes = {place: change for place, (_, change) in found.items() if change}
     if raw.untested(raw.cells):
         changes = {place: replace(change, p_value=math.nan) for place, change in changes.items()}
-    adjusted = dict(zip(changes, holm([change.p_value for change in changes.values()]), strict=True))
+    adjusted = dict(zip(changes, _holm(raw, [change.p_value for change in changes.values()]), strict=False))
     for place, (mean, _) in found.items():
         change = changes.get(place)
-        row: Numbers = {"n": int((raw.done[place[0]] == place[1]).sum()), "mean": mean.mean}
+        row: Numbers = {"n": int((raw.counted[place[0]] == place[1]).sum()), "mean": mean.mean}
         row |= {"low": max(mean.low, 0.0), "high": min(mean.high, 1.0)}
         if change:
             row |= {"difference": change.mean, "difference_low": change.low, "difference_high": change.high}
@@ -295,19 +307,33 @@ def main_effects(raw: Raw) -> Iterator[Expected]:
         where = {"factor": place[0], "level": place[1]}
         yield from (Expected(MEANS, where, name, value) for name, value in row.items())
     if not effects.is_matched(raw):
-        yield from effects.judged(
-            effects.FILE,
-            ("factor", "level"),
-            {place: _row(raw, place, change, design.error[0]) for place, change in changes.items()},
-            ("Holm", list(adjusted.values())),
-            raw.margin,
-        )
+        rows = {place: row for place, row in effect_rows(raw).items() if place in effects.matches(raw)}
+        p_values = _holm(raw, [float(row["p_value"]) for row in rows.values()])[: len(rows)]
+        yield from effects.judged(effects.FILE, ("factor", "level"), rows, ("Holm", p_values), raw.margin)
+
+
+def _holm(raw: Raw, p_values: list[float]) -> list[float]:
+    """Adjusted; levels without any result count as comparisons, and come last."""
+    levels = {place for levels in raw.cells.values() for place in zip(raw.factors, levels, strict=True)}
+    known = {(name, level) for name in raw.factors for level in raw.counted[name]}
+    return holm([*p_values, *[math.nan] * len(levels - known)])
+
+
+def effect_rows(raw: Raw) -> dict[effects.Place, effects.Row]:
+    """Each level compared with the factor's first, from the fit."""
+    if not is_recomputed(raw):
+        return {}
+    design = Design(raw)
+    changes = {place: change for place, (_, change) in _effects(design).items() if change}
+    if raw.untested(raw.cells):
+        changes = {place: replace(change, p_value=math.nan) for place, change in changes.items()}
+    return {place: _row(raw, place, change, design.error[0]) for place, change in changes.items()}
 
 
 def _row(raw: Raw, place: tuple[str, str], change: Found, error: str) -> effects.Row:
-    own = raw.done[raw.done[place[0]] == place[1]]
+    own = raw.counted[raw.counted[place[0]] == place[1]]
     return {
-        "n": change.n,
+        "n": min(own["replicate"].nunique(), change.n),
         "combinations": own["cell"].nunique(),
         "difference": change.mean,
         "p_value": change.p_value,
@@ -322,7 +348,7 @@ def _row(raw: Raw, place: tuple[str, str], change: Found, error: str) -> effects
 
 def interactions(raw: Raw) -> Iterator[Expected]:
     """Means at pairs of levels; which pairs are shown is taken from the file."""
-    if not raw.has(PAIRS):
+    if not raw.has(PAIRS) or not is_recomputed(raw):
         return
     design = Design(raw)
     rows = table(design)

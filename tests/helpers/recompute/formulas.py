@@ -143,6 +143,8 @@ def skewed(values: np.ndarray) -> bool | None:
     Chance: normal cells, with the exact variance of each skewness and the cube of the mean correlation of cells.
     """
     n, count = values.shape
+    if n == 0:
+        return None
     varied = [cell for cell in values.T if cell.std() > 1e-9 * np.abs(cell).max()]
     if n < 3 or not varied:
         return None

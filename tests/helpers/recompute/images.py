@@ -36,7 +36,10 @@ def predictions(raw: Raw) -> dict[str, Predictions]:
     with np.load(raw.folder / "predictions.npz") as stored:
         arrays = dict(stored)
     found = {}
+    failed = set(raw.trials.loc[raw.trials["status"] == "failed", "cell"])
     for cell, own in raw.done.groupby("cell", sort=False):
+        if raw.grid.get("failures") == "worst" and cell in failed:  # a failed trial has no predictions to count
+            continue
         for i in range(len(arrays["images"])):
             keys = [key.decode() for key in arrays[f"keys_{i}"]]
             if set(own["key"]) <= set(keys):
