@@ -22,6 +22,8 @@ def sentence(analysis: Analysis) -> str:
     decided = [pair for pair in pairs if pair[1] != "undecided"]
     held = sum(there == here for _, there, here in decided)
     text = f"{held} of {plural(len(decided), 'verdict')} of the study {original.study} held"
+    if not decided:
+        text = f"no claim was decided in the study {original.study}"
     others = [f"claim {number} ({there} there, {here} here)" for number, there, here in decided if there != here]
     text += f"; not held: {', '.join(others)}" if others else ""
     new = [f"claim {number} ({here} here)" for number, there, here in pairs if there == "undecided"]

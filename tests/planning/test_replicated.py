@@ -70,6 +70,16 @@ def test_verdicts_that_were_undecided(tmp_path: Path) -> None:
     )
 
 
+def test_an_original_without_any_decision(tmp_path: Path) -> None:
+    first, again = pair(tmp_path)
+    store = Store(tmp_path / "store")
+    fill(store, first, (0, 0))
+    fill(store, again, (0, 0))
+    assert answer(again, store).startswith(
+        "no claim was decided in the study first; undecided there: claim 1 (undecided here), claim 2 (undecided here). "
+    )
+
+
 def test_an_original_that_is_not_in_this_store(tmp_path: Path) -> None:
     _, again = pair(tmp_path)
     store = Store(tmp_path / "store")

@@ -216,7 +216,8 @@ def _labels(raw: Raw, factor: str, written: Any) -> list[str]:
 def level_of(raw: Raw, factor: str, written: Any) -> str:
     """The label in `results.csv` of a level as the grid has it: the same text, or the same number."""
     labels = dict.fromkeys(levels[raw.factors.index(factor)] for levels in raw.cells.values())
-    text = "none" if written is None else str(written)
+    named = {"None": "none", "True": "on", "False": "off"}
+    text = named.get(str(written), str(written))
     if text in labels:
         return text
     return next(label for label in labels if _number(label) == _number(text))
