@@ -19,7 +19,6 @@ from study.analysis import (
     expert_load,
     factorial,
     findings,
-    item_claims,
     items,
     level_contrasts,
     outlying,
@@ -95,11 +94,6 @@ class Analysis:
     def shown_cells(self) -> dict[str, items.CellPredictions]:
         """The baseline and the best cell, if they have predictions; see `study.analysis.confusion`."""
         return confusion.shown_cells(self.results, self.predicted)
-
-    @cached_property
-    def item_claims(self) -> pd.DataFrame:
-        """One row per claim on test accuracy against a number; see `study.analysis.item_claims`."""
-        return item_claims.item_claims(self.results, verdicts.contrasts(self.results, self.looks), self.predicted)
 
     @cached_property
     def image_comparisons(self) -> pd.DataFrame:

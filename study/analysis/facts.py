@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from study.analysis.stats.sequential import FailedAt, look_schedule
 from study.design.claims import ClaimSpec
-from study.design.comparison import Labels
+from study.design.comparison import Factors, Labels
 from study.design.contrasts import ContrastSpec
 from study.design.failures import DEFAULT, FailureRule
 from study.design.registration import Entry
@@ -204,6 +204,11 @@ class StudyFacts(Facts):
     @property
     def factor_names(self) -> list[str]:
         return [factor.name for factor in self.factors]
+
+    @property
+    def labels_by_factor(self) -> Factors:
+        """The labels of each factor, the baseline's first."""
+        return {factor.name: [level.label for level in factor.levels] for factor in self.factors}
 
     @property
     def included(self) -> list[CellFacts]:

@@ -12,6 +12,7 @@ import pandas as pd
 from study.analysis.facts import StudyFacts, TuningFacts
 from study.analysis.predictions import Predicted, decode
 from study.analysis.short_keys import completed, shortened
+from study.analysis.stats import image_results
 from study.analysis.stats.error_choice import ErrorChoice, choose
 from study.analysis.stats.failed import Failed, counted, failed_by_cell
 from study.design.factors import RESULT_COLUMNS
@@ -106,6 +107,24 @@ class Results:
         return choose(self.accuracies, is_share=True)
 
     @cached_property
+    def judged(self) -> pd.DataFrame:
+        """The trials as claims are judged on them: if a claim compares a test accuracy with a number, with the test
+        images that each trial of its cells classifies correctly."""
+        cells = {tuple(cell.labels.values()): cell.name for cell in self.facts.included}
+        factors = self.facts.labels_by_factor
+        compared = image_results.compared_cells(self.facts.tested_claims, list(cells), factors)
+        if not compared:
+            return self.trials
+        wanted = set(self.done.loc[self.done["cell"].isin([cells[labels] for labels in compared]), "key"])
+        right = {
+            key: image_results.RightImages(own.images, predicted_N == own.labels_N)
+            for own in self.predictions
+            for key, predicted_N in zip(own.keys, own.predicted_TN, strict=True)
+            if key in wanted
+        }
+        return image_results.with_right_images(self.trials, [right.get(key) for key in self.trials["key"]])
+
+    @cached_property
     def counted(self) -> pd.DataFrame:
         """The trials, with the worst value in place of failed ones if the study counts them so."""
         return counted(self.trials, self.facts.failures)
@@ -113,8 +132,7 @@ class Results:
     @cached_property
     def failed(self) -> dict[str, Failed]:
         """The included cells with failed trials, by name."""
-        factors = {factor.name: [level.label for level in factor.levels] for factor in self.facts.factors}
-        return {found.cell: found for found in failed_by_cell(self.trials, factors).values()}
+        return {found.cell: found for found in failed_by_cell(self.trials, self.facts.labels_by_factor).values()}
 
     @cached_property
     def done(self) -> pd.DataFrame:

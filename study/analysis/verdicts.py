@@ -35,7 +35,7 @@ def looks_of(results: Results) -> list[Look]:
         return []
     return looks(
         facts.tested_claims,
-        results.trials,
+        results.judged,
         factors_of(results),
         facts.replicates,
         facts.replicates_until,
@@ -53,8 +53,9 @@ def verdicts(results: Results, made: list[Look]) -> pd.DataFrame:
     verdict                              supported, refuted or undecided
     estimate, low, high, level           the difference and its interval at confidence `level`, for this claim alone
     p_value, p_adjusted                  for this claim alone, and adjusted over all claims (and looks)
-    error, df                            pooled (of all cells) or paired, see `error_choice`; its degrees of freedom;
-                                         empty without an interval
+    error, df                            pooled (of all cells) or paired, see `error_choice`; against a number,
+                                         replicates and images, see `share_estimate`, or replicates; its degrees of
+                                         freedom; empty without an interval
     adjustment                           Dunnett or Holm, for the other claims; empty without a test
     condition                            of the promise: no sign of skew, skewed, skewed with unequal spreads, or not
                                          tested; see `error_choice`
@@ -91,7 +92,7 @@ def _tested(results: Results, made: list[Look]) -> list[dict[str, object]]:
     """The rows of the claims that are judged with an interval."""
     claims = results.facts.tested_claims
     found = (
-        made[-1].verdicts if made else judge(claims, results.trials, factors_of(results), ALPHA, results.facts.failures)
+        made[-1].verdicts if made else judge(claims, results.judged, factors_of(results), ALPHA, results.facts.failures)
     )
     parts = zip(found, _levels(results, made), _looked(results, made), contrasts(results, made), strict=True)
     return [
@@ -129,12 +130,12 @@ def contrasts(results: Results, made: list[Look]) -> list[Contrast[Labels]]:
 
 def analysed(results: Results, most: int) -> pd.DataFrame:
     """The trials that a verdict after this number of replicates rests on, as they were then."""
-    return at_look(results.trials, factors_of(results), most, results.facts.failed_at)
+    return at_look(results.judged, factors_of(results), most, results.facts.failed_at)
 
 
 def factors_of(results: Results) -> Factors:
     """The labels of each factor, the baseline's first."""
-    return {factor.name: [level.label for level in factor.levels] for factor in results.facts.factors}
+    return results.facts.labels_by_factor
 
 
 def _looked(results: Results, made: list[Look]) -> list[int]:

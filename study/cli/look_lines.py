@@ -36,11 +36,11 @@ def _needed(look: "LookPower") -> str:
 
 def _distance(plan: Plan, power: ClaimPower, look: "LookPower") -> str:
     """As in: 1.20 to 3.40 points at 3."""
-    assert power.spread is not None
-    assert power.freedom is not None
-    pooled = power.freedom.cells > 0
+    spread, freedom = power.spread, power.freedom
+    assert spread is not None
+    assert freedom is not None
     unit, largest = unit_of(power.claim.metric), largest_difference(plan.study, power.claim)
-    low, high = (look.distance(sd, pooled) for sd in (power.spread.low, power.spread.high))
+    low, high = (look.distance(sd, freedom) for sd in (spread.low, spread.high))
     if low >= largest:
         return f"none at {look.replicates}"
     most = f" to {unit.signed(high).lstrip('+')} {unit.name}" if high < largest else f" {unit.name} or more"

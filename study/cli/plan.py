@@ -309,16 +309,21 @@ def _power(power: ClaimPower, spread: "Spread") -> str:
     """What the replicates can decide over the interval of the SD."""
     assert power.freedom is not None
     metric, replicates = power.claim.metric, plural(power.replicates, "replicate")
-    test = power.freedom.test
+    test, name = power.freedom.test, "SD"
     so_far = f"{power.verdict}; " if power.verdict else ""
-    low, sd, high = (_difference(end, metric).lstrip("+") for end in spread.ends)
+    ends = spread.ends
+    if power.freedom.crossed is not None:  # an SD over replicates would hide that images do not become more
+        name, ends = "standard error", power.freedom.standard_errors(spread.ends, power.replicates)
+    low, sd, high = (_difference(end, metric).lstrip("+") for end in ends)
     least, _, most = power.supported
     if least is None:
-        return f"{so_far}{replicates} cannot support it with 80% power ({test}, SD {sd}, 80% interval {low} to {high})"
-    worst = f" or {_condition(most, metric)} (SD {high})" if most else f", and for no difference at SD {high}"
+        return (
+            f"{so_far}{replicates} cannot support it with 80% power ({test}, {name} {sd}, 80% interval {low} to {high})"
+        )
+    worst = f" or {_condition(most, metric)} ({name} {high})" if most else f", and for no difference at {name} {high}"
     return (
-        f"{so_far}80% power with {replicates} ({test}) if the true difference {_condition(least, metric)} (SD {low})"
-        f"{worst}: the SD is {sd}, and these are the ends of its 80% interval"
+        f"{so_far}80% power with {replicates} ({test}) if the true difference {_condition(least, metric)} "
+        f"({name} {low}){worst}: the {name} is {sd}, and these are the ends of its 80% interval"
     )
 
 

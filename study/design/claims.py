@@ -117,6 +117,11 @@ class ClaimSpec(Frozen):
         return metrics.metric_of(self.metric).by_replicate
 
     @property
+    def compares_accuracy_with_number(self) -> bool:
+        """Whether it compares a test accuracy with a number."""
+        return self.metric == metrics.DEFAULT and isinstance(self.against, float)
+
+    @property
     def definition(self) -> ClaimKind:
         """What the claim's kind means."""
         return CLAIM_KINDS[self.kind]

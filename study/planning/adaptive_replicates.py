@@ -12,6 +12,7 @@ from study.design.claims import Adaptive
 from study.design.comparison import labels_by_factor
 from study.design.study import Study, Trial
 from study.planning import failed_looks
+from study.planning.claim_data import claim_data
 from study.planning.observed import Observations
 
 if TYPE_CHECKING:
@@ -38,10 +39,9 @@ def looks_made(study: Study, rule: Adaptive, trials: list[Trial], observed: Obse
     """The interim analyses that the results of these trials allow, from the state before the first one."""
     from study.analysis.stats.sequential import looks  # imports scipy, which a plan does not need before
 
-    claims = study.grid.tested_claims
     return looks(
-        claims,
-        observed.table(trials, {claim.metric for claim in claims}),
+        study.grid.tested_claims,
+        claim_data(study, trials, observed),
         labels_by_factor(study.factors),
         rule.min,
         rule.max,

@@ -12,6 +12,7 @@ from study.design.comparison import Labels, labels_by_factor, select
 from study.design.metrics import Source, metric_of, unit_of
 from study.design.study import Study
 from study.planning.adaptive_replicates import looks_made
+from study.planning.claim_data import claim_data
 from study.planning.state import StudyState
 from study.vit.subject import ModelSize
 
@@ -82,8 +83,7 @@ def _tested_powers(state: StudyState) -> list[ClaimPower]:
         return [ClaimPower(claim, study.grid.most_replicates) for claim in claims]
     from study.analysis.stats.verdict_rule import contrasts_of, errors_of
 
-    data = state.observed.table(state.trials, {claim.metric for claim in claims})
-    factors = labels_by_factor(study.factors)
+    data, factors = claim_data(study, state.trials, state.observed), labels_by_factor(study.factors)
     contrasts = contrasts_of(claims, data, factors, study.grid.failures)
     errors = errors_of(claims, data, factors, study.grid.failures)
     return list(_claim_powers(study, contrasts, errors, _verdicts(state, data, contrasts, errors)))
@@ -125,8 +125,8 @@ def _claim_powers(
     for claim, contrast, verdict in zip(study.grid.tested_claims, contrasts, verdicts, strict=True):
         found, freedom = errors[claim.metric].estimate(contrast), freedom_of(errors[claim.metric], contrast)
         spread = _spread(study, claim, found)
-        supported = _supported(study, claim, spread, alpha, freedom) if spread else ()
-        needed = replicates_to_decide(claim.region, found.mean, spread, alone, freedom) if spread else None
+        supported = _supported(study, claim, found, spread, alpha, freedom) if spread else ()
+        needed = replicates_to_decide(_tested(claim, found), found.mean, spread, alone, freedom) if spread else None
         yield ClaimPower(claim, most, spread, supported, needed, verdict, freedom=freedom)
 
 
@@ -137,15 +137,25 @@ def _spread(study: Study, claim: ClaimSpec, found: "Estimate") -> "Spread | None
     return Spread.of(found.sd, found.df, largest_difference(study, claim)) if found.sd > 0 else None
 
 
+def _tested(claim: ClaimSpec, found: "Estimate") -> Region:
+    """The region on the scale of the test."""
+    from study.analysis.stats.share_estimate import ShareEstimate
+
+    return found.linear(claim.region) if isinstance(found, ShareEstimate) else claim.region
+
+
 def _supported(
-    study: Study, claim: ClaimSpec, spread: "Spread", alpha: float, freedom: "Freedom"
+    study: Study, claim: ClaimSpec, found: "Estimate", spread: "Spread", alpha: float, freedom: "Freedom"
 ) -> tuple[Region | None, ...]:
     """At each end of the spread. Differences that are larger than the metric allows count as none."""
-    from study.analysis.stats.verdict_rule import reachable
+    from study.analysis.stats.reachable import reachable_by_all
+    from study.analysis.stats.share_estimate import ShareEstimate
 
-    most, largest = study.grid.most_replicates, largest_difference(study, claim)
-    found = (reachable(claim.region, most, sd, alpha=alpha, df=freedom(most)) for sd in spread.ends)
-    return tuple(region if region and _is_possible(region, largest) else None for region in found)
+    most, largest, region = study.grid.most_replicates, largest_difference(study, claim), _tested(claim, found)
+    reached = [reachable_by_all(region, most, freedom.tests(sd, most), alpha) for sd in spread.ends]
+    if isinstance(found, ShareEstimate):
+        reached = [one and found.from_linear(one) for one in reached]
+    return tuple(one if one and _is_possible(one, largest) else None for one in reached)
 
 
 def _is_possible(region: Region, largest: float) -> bool:

@@ -15,6 +15,8 @@ from study.store.results import Store, UnusableError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from study.analysis.stats.image_results import RightImages
+
 NAN = float("nan")
 THREADS = 16  # reading and hashing release the GIL; object storage has latency
 
@@ -29,6 +31,7 @@ class _Stored:
 
 # a stored result never changes, and a sweep reads the store once per round
 _read_by_store: WeakKeyDictionary[Store, dict[str, _Stored]] = WeakKeyDictionary()
+_right_by_store: "WeakKeyDictionary[Store, dict[str, RightImages | None]]" = WeakKeyDictionary()
 
 
 class Observations:
@@ -87,6 +90,28 @@ class Observations:
                 for trial in trials
             ]
         )
+
+    def right_images(self, trials: list[Trial]) -> "dict[tuple[str, int], RightImages]":
+        """By cell and replicate, what finished trials classify correctly; without those that lack usable predictions.
+
+        Raises StoreError.
+        """
+        done = [trial for trial in trials if self.is_done(trial)]
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = list(pool.map(self._right_images, [self.stages_of(trial)[-1] for trial in done]))
+        return {(trial.cell.name, trial.replicate): one for trial, one in zip(done, found, strict=True) if one}
+
+    def _right_images(self, stage: Stage) -> "RightImages | None":
+        from study.analysis.stats.image_results import RightImages
+
+        known = _right_by_store.setdefault(self.store, {})
+        if stage.key not in known:
+            try:
+                made = self.store.predictions(stage)
+            except UnusableError:
+                return None
+            known[stage.key] = RightImages(made.images, made.predicted_N == made.labels_N) if made else None
+        return known[stage.key]
 
     def other_data(self, stages: Iterable[Stage]) -> OtherData:
         """Which of the stages were trained on other data than the rest. Raises StoreError."""

@@ -9,18 +9,23 @@ from study.analysis.stats.error_choice import ErrorChoice
 from study.utils.text import plural
 
 COLUMN = "with the error in column 'error'"
+OF_ALL = {
+    "pooled": "with the error of all cells",
+    "replicates": "over replicates",
+    "replicates and images": "over replicates and test images",
+}
 
 
 def of_rows(rows: pd.DataFrame) -> str:
     """The error of the rows' intervals, as half a sentence."""
     used = set(rows["error"]) - {""}
-    if used == {"pooled"}:
-        return "with the error of all cells"
-    return "paired by replicate" if "pooled" not in used else COLUMN
+    if len(used) > 1:
+        return COLUMN
+    return OF_ALL.get("".join(used), "paired by replicate")
 
 
 def is_mixed(rows: pd.DataFrame) -> bool:
-    """Whether some rows have a pooled error and some a paired one."""
+    """Whether rows have errors of several kinds."""
     return of_rows(rows) == COLUMN
 
 

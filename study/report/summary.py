@@ -108,20 +108,7 @@ def _claims(analysis: Analysis) -> Iterator[Answer]:
         note = f" {row['note'][0].upper()}{row['note'][1:]}." if row["note"] else ""
         given = f" The two sides were not given the same: {differ}." if (differ := unequal.get(row["number"])) else ""
         doubt = DOUBT if row["condition"] == UNEQUAL and row["verdict"] != "undecided" else ""
-        yield Answer(f"Claim {name}", f"{text}{note}{doubt}{given}{_for_other_images(analysis, row['number'])}")
-
-
-def _for_other_images(analysis: Analysis, number: int) -> str:
-    """What a claim against a number is by its interval over replicates and test images, if that is known."""
-    rows = analysis.item_claims[analysis.item_claims["number"] == number]
-    if rows.empty:
-        return ""
-    row = rows.iloc[0]
-    interval = formats.percent_range(row["low"], row["high"])
-    return (
-        f" For other test images too, by the 95{PERCENT} interval of this claim alone: {row['other_images']} (accuracy "
-        f"{interval}{PERCENT})."
-    )
+        yield Answer(f"Claim {name}", f"{text}{note}{doubt}{given}")
 
 
 def _estimate(row: pd.Series) -> str:

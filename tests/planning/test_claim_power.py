@@ -11,7 +11,7 @@ from rich.console import Console
 from study.analysis.stats.forecast import Spread
 from study.analysis.stats.freedom import Freedom
 from study.analysis.stats.power import detectable_effect, inside_power, paired_power
-from study.analysis.stats.verdict_rule import reachable
+from study.analysis.stats.reachable import reachable
 from study.cli.plan import as_json, claim_line, missing_estimates, show
 from study.cli.suggested_replication import suggested_replication
 from study.design.claim_kinds.claim_kind import Region

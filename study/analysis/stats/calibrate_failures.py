@@ -15,8 +15,8 @@ from study.analysis.stats.intervals import Floats
 from study.analysis.stats.matched_sets import average
 from study.analysis.stats.outliers import FAR, distances
 from study.analysis.stats.question import INFINITY, Question
+from study.analysis.stats.region_test import region_p_values
 from study.analysis.stats.simulate import Noise, heavy, normal
-from study.analysis.stats.verdict_rule import region_p_values
 from study.design.claim_kinds.claim_kind import Region
 from study.design.failures import FailureRule
 from study.utils.text import plural

@@ -1,7 +1,7 @@
 """The difference that a claim is about, by matched set of cells and replicate."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -10,7 +10,9 @@ import pandas as pd
 from study.analysis.stats import failed
 from study.analysis.stats.estimate import Estimate
 from study.analysis.stats.failed import Failed
+from study.analysis.stats.image_results import ImageShares
 from study.analysis.stats.matched_sets import Values, average
+from study.analysis.stats.share_estimate import ShareEstimate
 from study.design.comparison import Factors, Labels, Selection
 from study.design.failures import DEFAULT, FailureRule
 from study.utils.errors import StudyError
@@ -35,6 +37,7 @@ class Contrast(Generic[Cell]):
     scale: float  # largest absolute value: differences below its rounding error are 0
     failed: tuple[Failed, ...] = ()  # its cells with failed replicates
     rule: FailureRule = DEFAULT  # how these count
+    shares: ImageShares | None = field(default=None, compare=False)  # image by image, of an accuracy against a number
 
     @property
     def sets(self) -> int:
@@ -51,6 +54,11 @@ class Contrast(Generic[Cell]):
     def entered(self) -> tuple[tuple[float, Cell], ...]:
         """The cells that are averaged, each with its sign."""
         return tuple(pair for own in self.matched for pair in own.cells)
+
+    @property
+    def compares_cells(self) -> bool:
+        """Whether cells are compared with each other, so that effects of the replicate cancel; else with a number."""
+        return abs(sum(sign for sign, _ in self.entered)) < 1e-9
 
     @property
     def obstacle(self) -> str:
@@ -73,7 +81,10 @@ class Contrast(Generic[Cell]):
         return "; ".join(filter(None, (self.caveat, self.obstacle)))
 
     def estimate(self) -> Estimate:
-        """The mean difference and its standard error over replicates, nan where undefined."""
+        """The mean difference and its standard error, over replicates or if known over replicates and images; nan where
+        undefined."""
+        if self.shares is not None:
+            return ShareEstimate.of(self.shares)
         return average([own.differences for own in self.matched], self.scale)
 
 

@@ -23,7 +23,7 @@ from study.analysis.stats.contrasts import Cell, Contrast
 from study.analysis.stats.estimate import Estimate
 from study.analysis.stats.matched_sets import Values
 from study.analysis.stats.near_end import near_end
-from study.analysis.stats.pooled_error import LEAST_CELLS, PooledError, mean_squares, pooled_error, weights_of
+from study.analysis.stats.pooled_error import LEAST_CELLS, PooledError, mean_squares, pooled_error
 from study.analysis.stats.shape import Shape, shape
 from study.analysis.stats.spread import LEVEL, Spread, equal_spread_p_values, spread
 
@@ -65,17 +65,18 @@ class ErrorChoice(Generic[Cell]):
         return self.pooled is not None and self.pooled.has(contrast)
 
     def obstacle(self, contrast: Contrast[Cell]) -> str:
-        """Why no test can rest on it: it compares a mean near 0 or 1 with a number. Empty if one can."""
-        level = abs(sum(weights_of(contrast).values())) > 1e-9
-        if not level or self.near_end.isdisjoint(contrast.cells):
+        """Why no test can rest on it: it compares a mean near 0 or 1 with a number, and the error of the images is not
+        known. Empty if one can."""
+        if contrast.compares_cells or contrast.shares or self.near_end.isdisjoint(contrast.cells):
             return ""
         return (
             "the mean is too close to the end of the scale (0 or 100 %) for its spread over replicates: a t-test "
-            "against a number is unreliable there; compare with another cell or on more test images"
+            "against a number is unreliable there, and a test over replicates and images needs a test accuracy with "
+            "stored predictions of all replicates on the same images; compare with another cell"
         )
 
     def estimate(self, contrast: Contrast[Cell]) -> Estimate:
-        """With the chosen error; differences of other cells, and from a number, have their paired error."""
+        """With the chosen error; differences of other cells, and from a number, have their own."""
         return self.pooled.estimate(contrast) if self.pooled and self.pooled.has(contrast) else contrast.estimate()
 
 

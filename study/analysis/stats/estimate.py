@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from scipy import special  # type: ignore[import-untyped]
 
+from study.analysis.stats.region_test import region_p_values
+from study.design.claim_kinds.claim_kind import Region
 from study.utils.errors import StudyError
 
 
@@ -44,3 +46,8 @@ class Estimate:
         if self.error == 0:
             return 1.0 if self.mean == 0 else math.nan
         return float(2 * special.stdtr(self.df, -abs(self.mean) / self.error)) if self.error > 0 else math.nan
+
+    def region_p_values(self, region: Region) -> tuple[float, float]:
+        """The alphas at which the 1 - alpha interval is just inside the region, and just outside; nan without one."""
+        inside, outside = region_p_values(self.mean, self.error, self.df, region)
+        return float(inside), float(outside)

@@ -22,6 +22,9 @@ from study.analysis.stats.pooled_error import PooledError, weights_of
 
 Floats = npt.NDArray[np.float64]
 
+# of all cells together, or of the paired differences; against a number of the replicates, or of both
+ErrorKind = Literal["", "pooled", "paired", "replicates", "replicates and images"]
+
 
 class Adjustment(Enum):
     """By the distribution of the largest |t| (`max_t`), which a pooled error allows, or without that."""
@@ -43,10 +46,12 @@ class Tested(Generic[Cell]):
     adjustment: Adjustment
 
     @property
-    def error(self) -> Literal["", "pooled", "paired"]:
-        """Of all cells together, or of the paired differences; empty without an interval."""
+    def error(self) -> ErrorKind:
+        """Of what kind; empty without an interval."""
         if not self.estimate.df > 0:
             return ""
+        if not self.contrast.compares_cells:
+            return "replicates and images" if self.contrast.shares else "replicates"
         return "pooled" if self.is_pooled else "paired"
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from scipy import stats  # type: ignore[import-untyped]
 
-from study.analysis.stats.freedom import PAIRED, Freedom
+from study.analysis.stats.freedom import PAIRED, Freedom, SdAndDf
 from study.analysis.stats.power import inside_power, needed_by_sd, paired_power
 from study.design.claim_kinds.claim_kind import Region
 from study.utils.text import plural
@@ -20,6 +20,7 @@ from study.utils.text import plural
 LEVEL = 0.8  # of the interval of a standard deviation
 REASONABLE = 100  # replicates; more are not decidable at any reasonable cost
 POWER = 0.8
+MOST_IMAGES = 1_000_000
 UNREASONABLE = f"at any reasonable cost (more than {plural(REASONABLE, 'replicate')})"
 
 
@@ -80,21 +81,43 @@ def replicates_to_decide(
 
 
 def _fewest(region: Region, difference: float, sd: float, alpha: float, freedom: Freedom) -> int | None:
+    return _first(lambda n: _power(region, difference, n, freedom.tests(sd, n), alpha), REASONABLE)
+
+
+def _power(region: Region, difference: float, n: int, tests: Sequence[SdAndDf], alpha: float) -> float:
+    """The probability that all tests decide a claim; they are taken as one, whose power is the least."""
+    return min(_power_of(region, difference, n, sd, df, alpha) for sd, df in tests)
+
+
+def _power_of(region: Region, difference: float, n: int, sd: float, df: float, alpha: float) -> float:
     if region.low < difference < region.high:
-        return _first(lambda n: inside_power(n, difference, sd, region.low, region.high, alpha, freedom(n)))
+        return inside_power(n, difference, sd, region.low, region.high, alpha, df)
     distance = max(region.low - difference, difference - region.high)
-    return _first(lambda n: paired_power(n, distance, sd, alpha, freedom(n))) if distance > 0 else None
+    return paired_power(n, distance, sd, alpha, df) if distance > 0 else 0.0
 
 
-def _first(power: Callable[[int], float]) -> int | None:
-    """The fewest replicates with the power, which grows with n; None if more than `REASONABLE`."""
-    low, high = 1, REASONABLE  # not enough at low, enough at high
+def _first(power: Callable[[int], float], most: int, least: int = 1) -> int | None:
+    """The smallest number with the power, which grows with it and is not reached by the least; None if above `most`."""
+    low, high = least, most
     if power(high) < POWER:
         return None
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power(middle) >= POWER else (middle, high)
     return high
+
+
+def images_to_decide(region: Region, difference: float, sd: float, alpha: float, freedom: Freedom) -> int | None:
+    """The test images with which as many replicates as so far decide a claim with 80 % power, at this SD so far.
+
+    None without an error of images, and for more than `MOST_IMAGES`.
+    """
+    if (found := freedom.crossed) is None:
+        return None
+    n = found.replicates
+    return _first(
+        lambda images: _power(region, difference, n, freedom.tests(sd, n, images), alpha), MOST_IMAGES, found.images
+    )
 
 
 def replicates_to_detect(
@@ -120,10 +143,25 @@ def would_decide(
     """
     needed = replicates_to_decide(region, difference, spread, alpha, freedom)
     if not needed.is_reasonable:
-        return f"this claim is not decidable {UNREASONABLE} if the true difference equals the estimate"
+        return (
+            f"this claim is not decidable {UNREASONABLE} if the true difference equals the estimate"
+            f"{_on_more_images(region, difference, spread, alpha, freedom)}"
+        )
     return (
         f"{needed.text('new replicate')} in a study of their own (study replicate) would decide this claim with 80% "
         f"power ({freedom.test}) if the true difference equals the estimate"
+    )
+
+
+def _on_more_images(region: Region, difference: float, spread: Spread, alpha: float, freedom: Freedom) -> str:
+    """What the number of test images has to do with it, if they are part of the error."""
+    needed = images_to_decide(region, difference, spread.sd, alpha, freedom)
+    if needed is None or freedom.crossed is None:
+        return ""
+    step = 10 ** max(len(str(needed)) - 2, 0)  # two significant digits
+    return (
+        f"; on about {-(-needed // step) * step:,} test images (now {freedom.crossed.images:,}), "
+        f"{plural(freedom.crossed.replicates, 'replicate')} would decide it with 80% power"
     )
 
 

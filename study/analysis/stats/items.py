@@ -16,6 +16,7 @@ percentiles cover too rarely near 100 %.
 """
 
 import math
+from dataclasses import dataclass
 
 from scipy import special  # type: ignore[import-untyped]
 
@@ -23,6 +24,40 @@ from study.analysis.stats.estimate import Estimate
 from study.analysis.stats.intervals import Floats, estimate_of
 
 _ROUNDING = 1e-12  # of mean squares of values of about 1
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Mean squares A, B and E of R replicates and N images, where A and B are at least E."""
+
+    replicates: int
+    images: int
+    a: float
+    b: float
+    e: float
+
+    @classmethod
+    def of(cls, values_RN: Floats) -> "Crossed":
+        """At least two of each are needed."""
+        (replicates, images), (a, b, e) = values_RN.shape, mean_squares(values_RN)
+        return cls(replicates, images, max(a, e), max(b, e), e)
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean."""
+        return math.sqrt((self.a + self.b - self.e) / (self.replicates * self.images))
+
+    @property
+    def df(self) -> float:
+        """The error's degrees of freedom, at least those of the replicates."""
+        replicates, images = self.replicates - 1, self.images - 1
+        spread = self.a**2 / replicates + self.b**2 / images + self.e**2 / (replicates * images)
+        return max((self.a + self.b - self.e) ** 2 / spread, replicates) if spread > 0 else replicates
+
+    def at(self, replicates: int, images: int) -> "Crossed":
+        """What these components of variance give with other numbers of replicates and images, at least two each."""
+        of_replicates, of_images = (self.a - self.e) / self.images, (self.b - self.e) / self.replicates
+        return Crossed(replicates, images, self.e + images * of_replicates, self.e + replicates * of_images, self.e)
 
 
 def mean_squares(values_RN: Floats) -> tuple[float, float, float]:
@@ -46,29 +81,34 @@ def item_estimate(values_RN: Floats) -> Estimate:
     mean = float(values_RN.mean()) if values_RN.size else math.nan
     if replicates < 2 or images < 2:
         return Estimate(mean, math.nan, 0, replicates)
-    a, b, e = mean_squares(values_RN)
-    a, b = max(a, e), max(b, e)
-    total = a + b - e
-    spread = a**2 / (replicates - 1) + b**2 / (images - 1) + e**2 / ((replicates - 1) * (images - 1))
-    df = max(total**2 / spread, replicates - 1) if spread > 0 else replicates - 1
-    return Estimate(mean, math.sqrt(total / values_RN.size), df, replicates)
+    found = Crossed.of(values_RN)
+    return Estimate(mean, found.error, found.df, replicates)
+
+
+def on_logit_scale(shares_RN: Floats) -> tuple[float, Crossed]:
+    """The share whose logit is estimated, and its mean squares; at least two replicates and images are needed.
+
+    This is the mean share. Where shares do not vary, as if all images are right in every replicate, half an image is
+    added to both sides (Anscombe 1956, Biometrika 43:461-464), and the error is that of the images.
+    """
+    (replicates, images), mean, found = shares_RN.shape, float(shares_RN.mean()), Crossed.of(shares_RN)
+    if found.error > 0:
+        return mean, found
+    share = (images * mean + 0.5) / (images + 1)
+    variance = share * (1 - share) / (images + 1)
+    return share, Crossed(replicates, images, 0.0, replicates * images * variance, 0.0)
 
 
 def logit_item_estimate(shares_RN: Floats) -> Estimate:
     """`item_estimate` of shares from 0 to 1, as the logit of their mean with its error by the delta method.
 
-    Accuracies near 100 % have skewed errors, which are nearly symmetric on this scale. Where all images are right or
-    all wrong in every replicate, half an image is added to both sides (Anscombe 1956, Biometrika 43:461-464).
+    Accuracies near 100 % have skewed errors, which are nearly symmetric on this scale.
     """
-    found, images = item_estimate(shares_RN), shares_RN.shape[1]
-    if math.isnan(found.error):
-        return found
-    if 0 < found.mean < 1:
-        error = found.error / (found.mean * (1 - found.mean))
-        return Estimate(float(special.logit(found.mean)), error, found.df, found.n)
-    right = images * found.mean + 0.5
-    wrong = images + 1 - right
-    return Estimate(math.log(right / wrong), math.sqrt(1 / right + 1 / wrong), images - 1, found.n)
+    replicates, images = shares_RN.shape
+    if replicates < 2 or images < 2:
+        return item_estimate(shares_RN)
+    share, found = on_logit_scale(shares_RN)
+    return Estimate(float(special.logit(share)), found.error / (share * (1 - share)), found.df, replicates)
 
 
 def item_interval(shares_RN: Floats, level: float = 0.95) -> tuple[float, float]:

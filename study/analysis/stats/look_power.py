@@ -34,15 +34,17 @@ class LookPower:
     t: float  # |t| of the paired test above which the first claim is decided
     t_pooled: float  # the same with the error of all cells, at most; equal if this look cannot pool it
     power: float  # of the more powerful of both
+    level: float  # of the first decision
 
     @property
     def is_decorative(self) -> bool:
         """Whether it practically never decides anything."""
         return self.power < REACHED
 
-    def distance(self, sd: float, pooled: bool) -> float:
+    def distance(self, sd: float, freedom: Freedom) -> float:
         """How far an estimate must be from the margin, at this SD of the differences."""
-        return (self.t_pooled if pooled else self.t) * sd / math.sqrt(self.replicates)
+        tests = freedom.tests(sd, self.replicates)
+        return max(_critical(df, self.level) * own for own, df in tests) / math.sqrt(self.replicates)
 
 
 def look_powers(least: int, most: int, claims: int, cells: int = 2, alpha: float = 0.05) -> list[LookPower]:
@@ -61,6 +63,7 @@ def look_powers(least: int, most: int, claims: int, cells: int = 2, alpha: float
             _critical(PAIRED(n), level),
             _critical(pooled(n), level),
             max(_power(n, df(n), effect, level) for df, effect in effects.items()),
+            level,
         )
         for n, level in zip(schedule, levels, strict=True)
     ]
@@ -80,16 +83,16 @@ def _useful(least: int, most: int, claims: int, cells: int, alpha: float) -> Ite
     yield most
 
 
-def _critical(df: int, level: float) -> float:
+def _critical(df: float, level: float) -> float:
     return float(stats.t.isf(level / 2, df))
 
 
-def _power(n: int, df: int, effect: float, level: float) -> float:
+def _power(n: int, df: float, effect: float, level: float) -> float:
     """Of a t-test for an effect in standard deviations of the difference; noncentral t."""
     return float(stats.nct.sf(_critical(df, level), df, effect * math.sqrt(n)))
 
 
-def _effect(n: int, df: int, level: float) -> float:
+def _effect(n: int, df: float, level: float) -> float:
     """The effect that is detected with 80 % power."""
     enough = (_critical(df, level) + 3.0) / math.sqrt(n)
     while _power(n, df, enough, level) < 0.8:

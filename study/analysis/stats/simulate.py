@@ -17,8 +17,8 @@ from study.analysis.stats.adjust import holm
 from study.analysis.stats.error_choice import may_pool
 from study.analysis.stats.max_t import step_down_all
 from study.analysis.stats.pooled_error import guarded_df, guarded_variances
+from study.analysis.stats.region_test import region_p_values
 from study.analysis.stats.sequential import look_schedule, look_shares
-from study.analysis.stats.verdict_rule import region_p_values
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels, select

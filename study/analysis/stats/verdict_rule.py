@@ -11,8 +11,12 @@ The p-value of a claim is the alpha at which its 1 - alpha interval just decides
 one-sided test, and for `equivalent` twice that of the two one-sided tests (Schuirmann 1987, J. Pharmacokin. Biopharm.
 15:657-680): both directions of error share alpha, whereas a textbook equivalence test uses all of alpha for one.
 
-The test is a t-test. Its error is that of all cells if their spreads allow that, else that of the paired differences,
-which does not assume equal variances; `error_choice` decides once per metric. n is the number of replicates that all
+The test is a t-test. Claims that compare a test accuracy with a number are about other test images too: where the
+predictions of all replicates on the same images are known, their error is that over replicates and images
+(`share_estimate`). Without them it is that over replicates, and near 0 or 100 % they get no verdict (`near_end`).
+
+Differences of cells have the error of all cells if their spreads allow that, else that of the paired differences, which
+does not assume equal variances; `error_choice` decides once per metric. n is the number of replicates that all
 cells of the claim have. If a matched set of cells has no common replicate, the claim gets no verdict: the mean over the
 others is another quantity (`matched_sets`). Nor does it if replicates of its cells failed, unless the grid states how
 they count (`failed`).
@@ -28,23 +32,21 @@ p-value does not.
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy import optimize, stats  # type: ignore[import-untyped]
 
+from study.analysis.stats import image_results
 from study.analysis.stats.contrasts import Contrast, contrast, results_by_cell
 from study.analysis.stats.error_choice import ErrorChoice, choose
 from study.analysis.stats.estimate import Estimate
 from study.analysis.stats.failed import counted, failed_by_cell
-from study.analysis.stats.families import Adjustment, Tested, family_of
+from study.analysis.stats.families import Adjustment, ErrorKind, Tested, family_of
 from study.analysis.stats.forecast import Spread, would_decide
 from study.analysis.stats.freedom import Freedom, freedom_of
-from study.analysis.stats.power import detectable_effect, inside_power
+from study.analysis.stats.share_estimate import ShareEstimate
 from study.design.claim_kinds.claim_kind import Region
 from study.design.claims import ClaimSpec
 from study.design.comparison import Factors, Labels, select
@@ -52,7 +54,6 @@ from study.design.failures import DEFAULT, FailureRule
 from study.design.metrics import unit_of
 from study.utils.text import plural
 
-Floats = npt.NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
 Errors = Mapping[str, ErrorChoice[Labels]]  # by metric
 
@@ -72,7 +73,7 @@ class Verdict:
     n: int  # replicates
     sets: int  # matched sets of cells that the difference is averaged over
     note: str  # why undecided, what was left out; may be empty
-    error: Literal["", "paired", "pooled"] = ""  # of the paired differences, or of all cells; empty without one
+    error: ErrorKind = ""  # see `families`; empty without one
     df: float = math.nan  # degrees of freedom of the error, nan without one
     adjustment: str = ""  # for the other claims: Holm or Dunnett; empty without a test
     condition: str = ""  # what tests show of the conditions of the promise, see `error_choice`; empty without a test
@@ -102,7 +103,17 @@ def contrasts_of(
     """Each claim's difference by matched set and replicate."""
     data, failed = counted(data, failures), failed_by_cell(data, factors)
     results = {metric: results_by_cell(data, factors, metric) for metric in {claim.metric for claim in claims}}
-    return [contrast(select(claim, factors), results[claim.metric], factors, failed, failures) for claim in claims]
+    images = image_results.by_trial(data, factors)
+    found = [contrast(select(claim, factors), results[claim.metric], factors, failed, failures) for claim in claims]
+    return [_with_images(claim, one, images) for claim, one in zip(claims, found, strict=True)]
+
+
+def _with_images(claim: ClaimSpec, found: Contrast[Labels], images: image_results.ByTrial) -> Contrast[Labels]:
+    """A comparison of test accuracies with a number, image by image where that is known."""
+    if found.lost or not isinstance(claim.against, float) or not claim.compares_accuracy_with_number:
+        return found
+    trials = [[(cell, replicate) for replicate in own.differences] for own in found.matched for _, cell in own.cells]
+    return replace(found, shares=image_results.shares(trials, claim.against, images))
 
 
 def errors_of(
@@ -124,47 +135,6 @@ def errors_of(
     }
 
 
-def region_p_values(
-    mean: npt.ArrayLike, error: npt.ArrayLike, df: npt.ArrayLike, region: Region
-) -> tuple[Floats, Floats]:
-    """The alphas at which the 1 - alpha interval is just inside the region, and just outside; both of mean's shape.
-
-    `error` is the mean's standard error with `df` degrees of freedom. Each is at most 1, and at most one is below 1.
-    """
-    centre, spread = np.asarray(mean, dtype=np.float64), np.asarray(error, dtype=np.float64)
-    above_low, above_high = (centre - region.low) / spread, (centre - region.high) / spread
-    between = np.maximum(stats.t.sf(above_low, df), stats.t.cdf(above_high, df))
-    beyond = np.minimum(stats.t.cdf(above_low, df), stats.t.sf(above_high, df))
-    between, beyond = np.minimum(2 * between, 1.0), np.minimum(2 * beyond, 1.0)
-    return (between, beyond) if region.inside else (beyond, between)
-
-
-def reachable(
-    region: Region, n: int, sd: float, power: float = 0.8, alpha: float = 0.05, df: float | None = None
-) -> Region | None:
-    """The true differences at which n replicates support a claim with the given power; None if there are none.
-
-    `sd` is the standard deviation of the claim's difference over replicates, above 0. Divide alpha by the number of
-    claims. `df` are the degrees of freedom of the error, those of the paired test unless given.
-    """
-    beyond = detectable_effect(n, sd, power, alpha, df)
-    if math.isnan(beyond):
-        return None
-    if not region.inside:
-        return Region(region.low - beyond, region.high + beyond, inside=False)
-    if math.isinf(region.low) or math.isinf(region.high):
-        return Region(region.low + beyond, region.high - beyond)
-    centre, half = (region.low + region.high) / 2, (region.high - region.low) / 2
-
-    def missing(off: float) -> float:
-        return inside_power(n, centre + off, sd, region.low, region.high, alpha, df) - power
-
-    if missing(0.0) < 0:
-        return None
-    reach = float(optimize.brentq(missing, 0.0, half))
-    return Region(centre - reach, centre + reach)
-
-
 @dataclass(frozen=True)
 class Decisive:
     """The smaller of a claim's two p-values, and whether it supports the claim."""
@@ -180,8 +150,8 @@ def _decisive(region: Region, found: Estimate) -> Decisive:
     """nan if the replicates allow no test: fewer than 2, or all differences equal."""
     if not found.error > 0:
         return UNTESTED
-    support, refute = region_p_values(found.mean, found.error, found.df, region)
-    return Decisive(float(min(support, refute)), bool(support < refute))
+    support, refute = found.region_p_values(region)
+    return Decisive(min(support, refute), support < refute)
 
 
 def verdicts(
@@ -225,7 +195,7 @@ def gather(
         Evidence(
             one,
             _decisive(claim.region, one.estimate).supports,
-            float(np.minimum(one.p_adjusted / share, 1.0)),
+            min(one.p_adjusted / share, 1.0),
             freedom_of(errors[claim.metric], one.contrast),
             errors[claim.metric].condition,
         )
@@ -286,5 +256,7 @@ def _undecided(region: Region, evidence: Evidence, alpha: float, next_look: int 
         return "no test: the difference is the same in all replicates (SD 0)"
     if next_look is not None:
         return f"not distinguishable at n = {estimate.n}; the next look is after {plural(next_look, 'replicate')}"
+    if isinstance(estimate, ShareEstimate):
+        region = estimate.linear(region)
     needed = would_decide(region, estimate.mean, Spread.of(estimate.sd, estimate.df), alpha, evidence.freedom)
     return f"not distinguishable at n = {estimate.n}: {needed}"

@@ -18,7 +18,6 @@ _FILES = (
     "data_set_aggregates",
     "comparisons",
     "contrasts",
-    "item_claims",
     "image_comparisons",
     "classes",
     "confused",

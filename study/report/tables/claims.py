@@ -26,7 +26,7 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
             *columns.verdicts(rows, Unit.signed_with),
             Column.text("holds if", [claim_wording.region(row) for _, row in rows.iterrows()]),
             Column.of("p, adjusted", formats.p_value, rows["p_adjusted"]),
-            Column.text("error", [_error(analysis, row) for _, row in rows.iterrows()]),
+            Column.text("error", [columns.error_and_df(row) for _, row in rows.iterrows()]),
             Column("n", [claim_wording.replicates(row) for _, row in rows.iterrows()]),
             Column.of("sets", str, rows["sets"]),
             *([Column.text("budget, cells against the others", given)] if any(given) else []),
@@ -36,13 +36,6 @@ def write(analysis: Analysis, rows: pd.DataFrame) -> Table:
         "degrees of freedom; n: replicates; sets: matched sets of cells averaged over."
         f"{claim_wording.registration(analysis)}{runs}{GIVEN if any(given) else ''}",
     )
-
-
-def _error(analysis: Analysis, row: pd.Series) -> str:
-    """Against a number, there are no pairs."""
-    text = columns.error_and_df(row)
-    alone = isinstance(analysis.facts.claims[row["number"] - 1].against, float)
-    return text.replace(row["error"], "replicates") if alone and row["error"] else text
 
 
 TABLE = ReportTable(Section.CLAIMS, lambda analysis: analysis.verdicts, write, files=("claims.md",))

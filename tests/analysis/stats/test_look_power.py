@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from study.analysis.stats.freedom import PAIRED, Freedom
 from study.analysis.stats.look_power import look_powers, useful_schedule
 
 
@@ -16,7 +17,7 @@ def test_the_t_that_each_look_needs() -> None:
     p = 0.05 * (3 / 8) ** 2 / 6
     assert first.t == pytest.approx((1 - p) * (2 / (p * (2 - p))) ** 0.5)
     assert first.t == pytest.approx(29.2, abs=0.05)
-    assert first.distance(0.01, pooled=False) == pytest.approx(29.2 * 0.01 / 3**0.5, rel=2e-3)
+    assert first.distance(0.01, PAIRED) == pytest.approx(29.2 * 0.01 / 3**0.5, rel=2e-3)
     assert (first.replicates, last.replicates) == (3, 8)
     assert (first.is_decorative, last.is_decorative) == (True, False)
 
@@ -25,7 +26,7 @@ def test_a_pooled_error_needs_a_smaller_t_from_four_replicates_on() -> None:
     """Seven cells: at 8 replicates 7 * 6 = 42 degrees of freedom instead of 7; at 3 replicates no error is pooled."""
     first, last = look_powers(3, 8, claims=6, cells=7)
     assert first.t_pooled == first.t
-    assert last.distance(0.01, pooled=True) == pytest.approx(last.t_pooled * 0.01 / 8**0.5)
+    assert last.distance(0.01, Freedom(7)) == pytest.approx(last.t_pooled * 0.01 / 8**0.5)
     level = 0.05 * (1 - (3 / 8) ** 2) / 6
     assert last.t_pooled == pytest.approx(stats.t.isf(level / 2, 42))
     assert last.t == pytest.approx(stats.t.isf(level / 2, 7))
