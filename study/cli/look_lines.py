@@ -26,7 +26,8 @@ def lines(plan: Plan) -> Iterator[str]:
             distances = ", ".join(_distance(plan, power, look) for look in found)
             assert power.freedom is not None
             test = f"{power.freedom.test}, 80% interval of the SD"
-            yield f"claim {number}: distance from the margin that decides it ({test}): {distances}"
+            near = " near the present estimate" if power.freedom.crossed else ""  # the error depends on the accuracy
+            yield f"claim {number}: distance from the margin that decides it{near} ({test}): {distances}"
 
 
 def _needed(look: "LookPower") -> str:

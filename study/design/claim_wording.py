@@ -14,6 +14,7 @@ from study.design.metrics import Source, Unit, metric_of
 from study.utils.text import plural
 
 MOST = 4  # cells named on each side
+WITHIN = "within replicates"
 
 
 def region(claimed: Region, unit: Unit, with_unit: bool = True) -> str:
@@ -33,7 +34,7 @@ def echo(claim: ClaimSpec, factors: Factors, cells: Mapping[Labels, str], adapti
     number = metric.unit.value(claim.against) if isinstance(claim.against, float) else None
     return (
         f"{claim.metric} of {compared(found, cells, factors, number)}; holds if the difference is "
-        f"{region(claim.region, metric.unit)} ({_method(claim.metric, number is not None, adaptive)})"
+        f"{region(claim.region, metric.unit)} ({_method(claim.metric, _replicated(claim), adaptive)})"
     )
 
 
@@ -58,19 +59,25 @@ def _named(levels: str, names: Sequence[str]) -> str:
 def echo_contrast(spec: ContrastSpec, factors: Factors) -> str:
     """What is subtracted from what, in which unit, and with which interval."""
     found, unit = contrasted(select_contrast(spec, factors)), metric_of(spec.metric).unit
-    return f"{spec.metric} of {found}, in {unit.name or 'its own unit'} ({_method(spec.metric, False, None)})"
+    return f"{spec.metric} of {found}, in {unit.name or 'its own unit'} ({_method(spec.metric, WITHIN, None)})"
 
 
-def _method(name: str, against_number: bool, adaptive: Adaptive | None) -> str:
+def _replicated(claim: ClaimSpec) -> str:
+    """What the interval of a claim is over."""
+    if not isinstance(claim.against, float):
+        return WITHIN
+    return "over replicates and common test images" if claim.compares_accuracy_with_number else "over replicates"
+
+
+def _method(name: str, replicated: str, adaptive: Adaptive | None) -> str:
     metric = metric_of(name)
     if metric.source == Source.SETTINGS:
         return "exact, no interval"
     if metric.source == Source.EXPORT:
         return "one measurement per cell, no interval"
-    taken = "over replicates" if against_number else "within replicates"
     if adaptive:
-        return f"two-sided intervals that spend 5 % over all looks, {taken}"
-    return f"two-sided 95 % interval, {taken}"
+        return f"two-sided intervals that spend 5 % over all looks, {replicated}"
+    return f"two-sided 95 % interval, {replicated}"
 
 
 def contrasted(found: Selection) -> str:

@@ -140,7 +140,7 @@ def test_without_predictions_all_tables_are_empty(results: Results) -> None:
 
 
 @pytest.mark.parametrize(("number", "expected"), [(0.2, "supported"), (0.8, "undecided"), (0.999, "refuted")])
-def test_a_claim_against_a_number_has_an_interval_for_other_images(
+def test_a_claim_against_a_number_is_judged_over_replicates_and_images(
     number: float, expected: str, tmp_path: Path
 ) -> None:
     """12 of 60 images are wrong in every replicate: without spread over replicates, but with one over images."""
@@ -154,12 +154,13 @@ def test_a_claim_against_a_number_has_an_interval_for_other_images(
     right_TN[:, :12] = 1
     predicted = Predicted("ab", labels_N, (), tuple(made.trials["key"]), right_TN)
     analysis = analyse(replace(made, predictions=(predicted,)))
-    (row,) = analysis.item_claims.to_dict("records")
-    assert (row["number"], row["n"], row["images"], row["mean"]) == (1, 3, 60, 0.8)
-    assert (row["low"], row["high"]) == item_interval(1.0 - right_TN[:3])
-    assert row["low"] < 0.8 < row["high"]
-    assert row["other_images"] == expected
-    assert analyse(made).item_claims.empty
+    assert analysis.verdicts["error"].tolist() == ["replicates and images", "paired", "replicates"]
+    row = analysis.verdicts.iloc[0]
+    ends = [end - number for end in item_interval(1.0 - right_TN[:3])]
+    assert (row["n"], row["estimate"], [row["low"], row["high"]]) == (3, pytest.approx(0.8 - number), ends)
+    assert row["low"] < 0.8 - number < row["high"]
+    assert row["verdict"] == expected
+    assert analyse(made).verdicts["error"].tolist() == ["replicates", "paired", "replicates"]
 
 
 def with_a_failed_replicate(results: Results, rule: str) -> Results:
@@ -189,8 +190,13 @@ def test_comparisons_image_by_image_treat_failed_replicates_as_the_grid_states(r
     )
 
 
-def test_a_claim_with_failed_replicates_has_no_answer_for_other_images(tmp_path: Path) -> None:
+def test_a_claim_against_a_number_has_failed_replicates_as_the_grid_states(tmp_path: Path) -> None:
     claim = {"claim": "good", "kind": "greater", "cells": {"kv heads": 1}, "against": 0.2}
     made = with_predictions(collected(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store"))
-    assert analyse(with_a_failed_replicate(made, "undecided")).item_claims.empty
-    assert len(analyse(with_a_failed_replicate(made, "exclude")).item_claims) == 1
+    found = {
+        rule: analyse(with_a_failed_replicate(made, rule)).verdicts.iloc[0]
+        for rule in ("undecided", "exclude", "worst")
+    }
+    assert [found[rule]["verdict"] for rule in found] == ["undecided", "supported", "undecided"]
+    assert found["exclude"]["n"] == 2
+    assert found["worst"]["error"] == "replicates"

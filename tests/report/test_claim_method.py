@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.report_samples import KV_HEADS, analysed, make_study, unrun
+from helpers.predicted_samples import with_predictions
+from helpers.report_samples import KV_HEADS, analysed, collected, make_study, unrun
 
-from study.analysis.stats import calibrate, calibrate_families, calibrate_shape
+from study.analysis.stats import calibrate, calibrate_families, calibrate_items, calibrate_shape
 from study.analysis.stats.error_choice import ErrorChoice, choose
 from study.design.study import Trial
-from study.report import Analysis
-from study.report.claim_method import AGAINST_NUMBERS, OFTEN_FOUND, PROMISE, condition, sentences
+from study.report import Analysis, analyse
+from study.report.claim_method import AGAINST_NUMBERS, OFTEN_FOUND, OVER_IMAGES, PROMISE, condition, sentences
 from study.report.sections import outline
 from study.report.tables import TABLES
 
@@ -100,6 +101,22 @@ def test_the_sentence_on_claims_against_numbers_is_that_of_the_calibration(tmp_p
         assert (AGAINST_NUMBERS in list(sentences(analysis))) == stated
 
 
+def test_claims_with_an_error_over_images_are_described_by_the_calibration(tmp_path: Path) -> None:
+    lines = [one for one in calibrate_items.questions() if one.measure == calibrate_items.FALSE]
+    plain = [one for one in lines if "alike" not in one.setting]
+    assert f"at most {100 * max(one.high for one in plain if 'other images' in one.setting):g} % had" in OVER_IMAGES
+    assert f"at most {100 * max(one.high for one in plain if 'these images' in one.setting):g} % one" in OVER_IMAGES
+    assert f"at most {100 * max(one.high for one in lines):g} % had one." in OVER_IMAGES
+    claims = [
+        {"claim": metric, "kind": "greater", "cells": {"kv heads": 1}, "against": 0.5, "metric": metric}
+        for metric in ("test_accuracy", "val_accuracy")
+    ]
+    for stated, own in ((1, claims[:1]), (2, claims)):
+        results = collected(make_study(tmp_path, KV_HEADS, claims=own), tmp_path / "store", noisy)
+        text = list(sentences(analyse(with_predictions(results))))
+        assert [one in text for one in (OVER_IMAGES, AGAINST_NUMBERS)] == [True, stated == 2]
+
+
 def _bound(name: str) -> float:
     return next(one.high for one in calibrate_families.questions() if f"no effects, {name};" in one.setting)
 
@@ -136,3 +153,9 @@ def test_a_claim_against_a_number_has_no_paired_error(tmp_path: Path) -> None:
     analysis = analysed(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store")
     table = TABLES["claims"].write(analysis, analysis.verdicts)
     assert [column.values for column in table.columns if column.title == "error"] == [["replicates, 2 df"]]
+    assert "intervals, over replicates;" in table.caption
+    over_images = analyse(with_predictions(analysis.results))
+    table = TABLES["claims"].write(over_images, over_images.verdicts)
+    (error,) = (column.values for column in table.columns if column.title == "error")
+    assert error[0].startswith("replicates and images, ")
+    assert "intervals, over replicates and test images;" in table.caption

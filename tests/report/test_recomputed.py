@@ -199,6 +199,33 @@ def test_outlying_runs_are_pooled_by_data_set(tmp_path: Path) -> None:
     assert not any("fashion" in cell for cell in pd.read_csv(folder / "outlying.csv")["cell"])
 
 
+@pytest.mark.parametrize("replicates", [4, {"min": 3, "max": 6, "until": "claims"}])
+def test_claims_against_numbers_are_recomputed(replicates: object, tmp_path: Path) -> None:
+    """Accuracies of 96 to 99 % on 300 test images; all images right in one cell; margins up to 100 % and beyond."""
+    one, four = {"kv heads": 1}, {"kv heads": 4}
+    claims = [
+        {"kind": "greater", "cells": one, "against": "90 %"},
+        {"kind": "less", "cells": one, "against": 0.975},
+        {"kind": "equivalent", "cells": one, "against": 0.97, "margin": 0.05},
+        {"kind": "equivalent", "cells": one, "against": 0.97, "margin": 0.02},
+        {"kind": "greater", "cells": four, "against": 0.97},
+        {"kind": "less", "cells": four, "against": 1.0},
+        {"kind": "greater", "cells": one},
+        {"kind": "greater", "cells": one, "against": 0.5, "metric": "val_accuracy"},
+    ]
+    claims = [{"claim": f"claim {i}", **claim} for i, claim in enumerate(claims)]
+    study = make_study(tmp_path, KV_HEADS, claims=claims, replicates=replicates)
+    store = Store(tmp_path / "store")
+    for trial in expand(study):
+        put(store, trial, 1.0 if "4" in trial.cell.name else 0.97 + 0.005 * (trial.replicate % 3))
+    folder = made_up(with_predictions(collect(study, store), images=300), tmp_path / "report")
+    assert_recomputed(folder, {"claims.csv", "figures/claims.csv"})
+    errors = pd.read_csv(folder / "claims.csv")["error"].tolist()
+    assert errors[:6] == ["replicates and images"] * 6
+    assert errors[6] in ("paired", "pooled")
+    assert errors[7] == "replicates"
+
+
 def test_a_changed_number_is_found(tmp_path: Path) -> None:
     folder = write_csvs(read(EXAMPLES / "quickstart"), tmp_path / "report")
     for file, column, row in (

@@ -10,10 +10,9 @@ standard deviation must be at most a quarter of the mean's distance from the nea
 (`calibrate`) where the seeds vary little, or by 0.3 (the standard deviation on the logit scale) on up to 451 images.
 On 2,000 images it is then 7 %. Seeds that vary by 0.6, such as from 95 to 98.5 %, give up to 9.5 %.
 
-The interval over replicates and images (`items.item_interval`) keeps its level near the ends, but is about another
-quantity: the accuracy on other images of the kind. For the images of the study it is far too wide where the same
-images are wrong in most replicates: it never missed in `calibrate`. So it is stated beside the verdict and does not
-make it.
+This concerns claims that are tested over replicates alone: on other metrics than test accuracy, and where predictions
+of all replicates on the same test images are not known. With them, a claim has an error over replicates and images,
+which is reliable near the ends too (`share_estimate`).
 
 Shapes: S studies, N replicates.
 """

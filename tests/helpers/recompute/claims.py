@@ -3,9 +3,11 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from helpers.recompute import images
 from helpers.recompute.errors import Evidence, adjusted, complete, evidence, expected
 from helpers.recompute.files import Expected, Raw
 from helpers.recompute.formulas import equal_spread, skewed
@@ -27,6 +29,11 @@ def decisive(found: Evidence, low: float, high: float, inside: bool) -> tuple[fl
     """The level at which the interval just decides the claim, and whether it supports it."""
     if found.untested or not found.error > 0:
         return math.nan, False
+    if found.shares is not None:
+        shares = (low + found.number, high + found.number)
+        ends = [end if 0 <= end <= 1 else math.copysign(math.inf, end) for end in shares]
+        support, refute = images.p_values_of(found.shares, *ends)
+        return min(support, refute), support < refute
     above = stats.t.sf((found.mean - low) / found.error, found.df)
     below = stats.t.cdf((found.mean - high) / found.error, found.df)
     under = stats.t.cdf((found.mean - low) / found.error, found.df)
@@ -98,11 +105,11 @@ def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, ce
     for claim, one, region, (p_value, supports), p_adjusted in zip(
         left, found, regions, decided_by, p_adjusted_of, strict=True
     ):
-        half = float(stats.t.ppf(1 - 0.025 * share, one.df)) * one.error
         decided = p_adjusted / share <= 0.05
         row = {"claim": claim["claim"], "kind": claim["kind"], "estimate": one.mean, "n": one.n}
-        row |= {"df": one.df, "error": "pooled" if one.pooled else "paired"} if one.df > 0 else {"df": math.nan}
-        row |= {"low": one.mean - half, "high": one.mean + half, "level": 1 - 0.05 * share, "p_value": p_value}
+        row |= {"df": one.df, "error": _error(claim, one)} if one.df > 0 else {"df": math.nan}
+        low, high = _interval(one, 1 - 0.05 * share)
+        row |= {"low": low, "high": high, "level": 1 - 0.05 * share, "p_value": p_value}
         row |= {"p_adjusted": min(p_adjusted / share, 1.0), "holds_above": region[0], "holds_below": region[1]}
         row |= {"holds_between": region[2], "looked": n}
         row |= {"sets": one.sets, "metric": claim.get("metric", "test_accuracy")}
@@ -114,8 +121,31 @@ def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, ce
 
 def _evidence(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> Evidence:
     """The difference over the first n replicates."""
-    name = claim.get("metric", "test_accuracy")
-    return evidence(raw, name, metric_until(raw, claim, n), groups_of(raw, claim), _constant(claim), cells)
+    name, groups, constant = claim.get("metric", "test_accuracy"), groups_of(raw, claim), _constant(claim)
+    found = evidence(raw, name, metric_until(raw, claim, n), groups, constant, cells)
+    if constant is None or name != "test_accuracy" or found.sets < len(groups):
+        return found
+    shares = images.shares_of(raw, groups, n)
+    if shares is None or len(shares) < 2:
+        return found
+    mean, error, df = images.crossed(shares)
+    if not error > 0:
+        _, error, df = images.on_logits(shares)
+    return replace(found, mean=mean - constant, error=error, df=df, shares=shares, number=constant)
+
+
+def _interval(one: Evidence, level: float) -> tuple[float, float]:
+    if one.shares is not None:
+        low, high = images.interval_of(one.shares, level)
+        return low - one.number, high - one.number
+    half = float(stats.t.ppf((1 + level) / 2, one.df)) * one.error
+    return one.mean - half, one.mean + half
+
+
+def _error(claim: Mapping[str, Any], one: Evidence) -> str:
+    if _constant(claim) is not None:
+        return "replicates" if one.shares is None else "replicates and images"
+    return "pooled" if one.pooled else "paired"
 
 
 def condition(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> str:
@@ -135,6 +165,8 @@ def metric_until(raw: Raw, claim: Mapping[str, Any], n: int) -> dict[str, dict[i
 
 def _constant(claim: Mapping[str, Any]) -> float | None:
     against = claim.get("against")
+    if isinstance(against, str):  # as in 90 %
+        return float(against.removesuffix("%")) / 100
     return float(against) if isinstance(against, int | float) and not isinstance(against, bool) else None
 
 

@@ -25,6 +25,8 @@ class Evidence:
     pooled: bool
     metric: str
     untested: bool  # because of failed trials, or a set without a common replicate
+    shares: np.ndarray | None = None  # by replicate and image, of an accuracy that is compared with a number
+    number: float = 0.0
 
     @property
     def p_value(self) -> float:

@@ -80,30 +80,66 @@ def _seeds(values: np.ndarray) -> tuple[float, float, float]:
     return float(means.mean()), 0.0 if error < 1e-12 else error, len(means) - 1
 
 
+def on_logits(shares: np.ndarray) -> tuple[float, float, float]:
+    """Logit of the mean, its error and degrees of freedom; of shares that do not vary, half an image more on both
+    sides."""
+    (mean, error, df), images = crossed(shares), shares.shape[1]
+    if error > 0:
+        return math.log(mean / (1 - mean)), error / (mean * (1 - mean)), df
+    right = images * mean + 0.5
+    wrong = images + 1 - right
+    return math.log(right / wrong), math.sqrt(1 / right + 1 / wrong), images - 1
+
+
+def interval_of(shares: np.ndarray, level: float) -> tuple[float, float]:
+    """Of a mean share: on the logit scale, and at least as wide as that over replicates."""
+    (logit, error, df), (mean, own, left) = on_logits(shares), _seeds(shares)
+    half, wide = (float(stats.t.ppf((1 + level) / 2, k)) for k in (df, left))
+    low, high = (1 / (1 + math.exp(-(logit + side * half * error))) for side in (-1, 1))
+    return max(min(low, mean - wide * own), 0.0), min(max(high, mean + wide * own), 1.0)
+
+
+def p_values_of(shares: np.ndarray, low: float, high: float) -> tuple[float, float]:
+    """The levels at which that interval is just between these shares, and just beyond them; infinite ends are none."""
+    ends = [-math.inf if end <= 0 else math.inf if end >= 1 else math.log(end / (1 - end)) for end in (low, high)]
+    tests = [(on_logits(shares), ends), (_seeds(shares), [low, high])]
+    between, beyond = [], []
+    for (mean, error, df), (below, above) in tests:
+        if error > 0:
+            sides = [(mean - below) / error, (mean - above) / error]
+            between.append(2 * max(stats.t.sf(sides[0], df), stats.t.cdf(sides[1], df)))
+            beyond.append(2 * min(stats.t.cdf(sides[0], df), stats.t.sf(sides[1], df)))
+        else:
+            between.append(0.0 if below < mean < above else 1.0)
+            beyond.append(0.0 if mean < below or mean > above else 1.0)
+    return min(max(between), 1.0), min(max(beyond), 1.0)
+
+
+def shares_of(raw: Raw, groups: Sequence[Sequence[tuple[int, str]]], n: int) -> np.ndarray | None:
+    """By replicate up to n and image: the share of these cells that are right. None unless all finished trials have
+    predictions of the same images, and all cells the same replicates."""
+    if not raw.has("predictions.npz"):
+        return None
+    cells = [cell for group in groups for _, cell in group]
+    own = raw.done[raw.done["cell"].isin(cells) & (raw.done["replicate"] <= n)].sort_values("replicate")
+    with np.load(raw.folder / "predictions.npz") as stored:
+        arrays = dict(stored)
+    for i in range(len(arrays["images"])):
+        right = {key.decode(): row == 0 for key, row in zip(arrays[f"keys_{i}"], arrays[f"shifts_{i}"], strict=True)}
+        replicates = {tuple(own.loc[own["cell"] == cell, "replicate"]) for cell in cells}
+        if len(replicates) == 1 and set(own["key"]) <= set(right) and len(own):
+            rows = [[right[key] for key in own.loc[own["cell"] == cell, "key"]] for cell in cells]
+            return np.mean(np.array(rows, dtype=float), axis=0)
+    return None
+
+
 def intervals(raw: Raw) -> Iterator[Expected]:
     """Of each cell's accuracy: on the logit scale, and at least as wide as that over replicates."""
     found = predictions(raw)
     for cell in raw.cells if found else ():
         low = high = math.nan
         if cell in found and len(found[cell].replicates) > 1:
-            correct = found[cell].correct
-            mean, error, df = crossed(correct)
-            images = correct.shape[1]
-            if 0 < mean < 1:
-                logit, error = math.log(mean / (1 - mean)), error / (mean * (1 - mean))
-            else:  # half an image more on both sides
-                right = images * mean + 0.5
-                logit, error, df = (
-                    math.log(right / (images + 1 - right)),
-                    math.sqrt(1 / right + 1 / (images + 1 - right)),
-                    images - 1,
-                )
-            ends, seeds = (
-                (1 / (1 + math.exp(-end)) for end in _t_interval(logit, error, df)),
-                _t_interval(*_seeds(correct)),
-            )
-            low, high = next(ends), next(ends)
-            low, high = max(min(low, seeds[0]), 0.0), min(max(high, seeds[1]), 1.0)
+            low, high = interval_of(found[cell].correct, 0.95)
         yield Expected(CELLS, {"cell": cell}, "item_low", low)
         yield Expected(CELLS, {"cell": cell}, "item_high", high)
 
