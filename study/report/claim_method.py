@@ -36,8 +36,8 @@ AGAINST_NUMBERS = (
     "of moderately skewed results (the same gamma distribution) misses the true mean in 6 to 7 % of simulated "
     "studies. Accuracies near 0 or 100 % are usually skewed, so such a claim is undecided if the standard deviation "
     "of its cell is more than a quarter of the distance from there. Of simulated studies with seven of them, up to "
-    "5.7 % then had a false verdict if seeds vary little, up to 7 % if they vary from 96 to 97.8 %, and up to 9.5 % if they vary "
-    "from 95 to 98.5 %."
+    "5.7 % then had a false verdict if seeds vary little, up to 7 % if they vary from 96 to 97.8 %, and up to "
+    "9.5 % if they vary from 95 to 98.5 %."
 )
 OFTEN_FOUND = {3: 15, 4: 26, 5: 39, 10: 81}  # by replicates: % of studies, strong skew and 25-fold spreads
 
