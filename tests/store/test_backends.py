@@ -163,6 +163,41 @@ def test_long_listings_are_complete(bucket: str) -> None:
 # --- stored content is untrusted ---
 
 
+@pytest.mark.parametrize("entry", ["finetune/k", "finetune/k/a.json", "finetune/k/", "finetune/k/deeper/a.json"])
+def test_objects_that_are_no_folder_count_as_a_damaged_one_and_can_be_replaced(storage: Storage, entry: str) -> None:
+    """Empty markers, and files as in a folder, from a store that was copied."""
+    if isinstance(storage, Folder) or (entry.endswith("/") and storage.address.startswith(("memory:", "gs:"))):
+        pytest.skip("see test_results.py" if isinstance(storage, Folder) else "cannot be written there")
+    storage.write(entry, b"")
+    storage.write_folder("finetune/other", FILES)
+    assert sorted(storage.list_folders("finetune")) == ["k", "other"]
+    assert storage.has_folder("finetune/k")
+    assert storage.read_folder("finetune/k", list(FILES)) == {}
+    storage.remove_folder("finetune/k")
+    assert storage.list_folders("finetune") == ["other"]
+    storage.write_folder("finetune/k", FILES)
+    assert storage.read_folder("finetune/k", list(FILES)) == FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_part_that_is_missing_or_empty_is_seen(storage: Storage, name: str) -> None:
+    storage.write_folder("finetune/k", FILES)
+    place = "finetune/k"
+    if isinstance(storage, Objects):
+        (place,) = (f"finetune/{entry}" for entry in _folders(storage) if entry.startswith("k."))
+    storage.write(f"{place}/{name}", b"")
+    assert storage.read_folder("finetune/k", list(FILES)) == FILES | {name: b""}
+    storage.remove(f"{place}/{name}")
+    assert name not in (storage.read_folder("finetune/k", list(FILES)) or {})
+    storage.remove_folder("finetune/k")
+    assert storage.list_folders("finetune") == []
+
+
+def _folders(storage: Objects) -> list[str]:
+    entries = storage._entries("finetune")
+    return [str(entry["name"]).rpartition("/")[2] for entry in entries if entry["type"] == "directory"]
+
+
 @pytest.mark.parametrize("named", ["../../elsewhere", "k", "other.0", "", None, 5, ["k"]])
 def test_a_marker_can_only_name_a_folder_beside_it(named: object) -> None:
     storage = open_storage(f"memory://trust-{time.monotonic_ns()}/store")

@@ -26,6 +26,8 @@ WITHOUT_INFLUENCE = {  # imported by training; they find, check and store stages
     "study/utils/frozen_model.py": "checks settings, and changes none",
     "study/utils/json_text.py": "reads records",
     "study/utils/npz.py": "writes predictions",
+    "study/utils/regular_files.py": "reads files as they are",
+    "study/utils/telemetry.py": "switches off reports on use",
     **dict.fromkeys(
         (
             *("study/utils/canonical_json.py", "study/utils/provenance.py", "study/utils/source_code.py"),

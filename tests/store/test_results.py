@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -235,6 +236,9 @@ OTHER_ENTRIES: dict[str, Callable[[Path], object]] = {
     "fifo": lambda path: os.mkfifo(path),
     "broken link": lambda path: path.symlink_to("nowhere"),
     "loop": lambda path: path.symlink_to(path.name),
+    "socket": lambda path: os.mknod(path, stat.S_IFSOCK | 0o600),
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "link to a folder": lambda path: path.symlink_to(path.parent, target_is_directory=True),
 }
 
 
@@ -262,6 +266,44 @@ def test_anything_else_in_place_of_a_file_is_damage(store: Store, folder: Path, 
     OTHER_ENTRIES[entry](folder / name)
     with pytest.raises(CorruptError, match=name.replace(".", r"\.")):
         store.check(STAGE)
+
+
+def test_a_link_to_an_undamaged_copy_is_damage_and_the_copy_is_kept(store: Store, folder: Path) -> None:
+    elsewhere = folder.rename(store.root / "elsewhere")
+    folder.symlink_to(elsewhere)
+    with pytest.raises(CorruptError, match="--recompute-damaged"):
+        store.find(STAGE)
+    with pytest.raises(FileNotFoundError), store.folder(STAGE):
+        pass
+    store.discard(STAGE)
+    assert not store.has(STAGE)
+    assert (elsewhere / WEIGHTS).exists()
+    store.save(STAGE, RESULT, b"", {})
+    assert store.find(STAGE) == RESULT
+
+
+@pytest.mark.parametrize("name", ["stage.json", "result.json", "checksums.json", WEIGHTS])
+def test_a_link_to_an_undamaged_file_is_damage(store: Store, folder: Path, name: str) -> None:
+    (folder / name).rename(store.root / name)
+    (folder / name).symlink_to(store.root / name)
+    with pytest.raises(CorruptError, match=name.replace(".", r"\.")):
+        store.check(STAGE)
+
+
+@pytest.mark.parametrize("entry", [name for name in OTHER_ENTRIES if name != "file"])
+def test_anything_else_in_place_of_a_record_is_none_and_is_replaced(tmp_path: Path, entry: str) -> None:
+    """Checkpoints, failures, leases: reading never blocks."""
+    store = Store(tmp_path)
+    for path in (f"unfinished/{STAGE.key}", f"failed/{STAGE.key}.json", "leases/x"):
+        (tmp_path / path).parent.mkdir()
+        OTHER_ENTRIES[entry](tmp_path / path)
+        assert store.read(path) is None
+    assert store.load_checkpoint(STAGE).data is None
+    assert store.last_failure(STAGE) is None
+    store.save(STAGE, RESULT, b"", {})
+    assert store.find(STAGE) == RESULT
+    store.remove("leases/x")
+    assert [child for name in ("unfinished", "failed", "leases") for child in (tmp_path / name).iterdir()] == []
 
 
 @pytest.mark.parametrize("depth", [101, 990, 100_000])

@@ -1,4 +1,8 @@
-"""A local folder, or one on a file system shared by several machines. Writes are atomic through renaming."""
+"""A local folder, or one on a file system shared by several machines. Writes are atomic through renaming.
+
+Only folders and regular files count as written by this class. Anything else in their place counts as a damaged folder
+or a missing file; so do links, whose targets may change, or stay behind when a store is moved.
+"""
 
 import contextlib
 import errno
@@ -6,13 +10,13 @@ import math
 import os
 import re
 import shutil
-import stat
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from study.utils import regular_files
+
 _PARTIAL = re.compile(r"\.(.+)-[0-9a-f]{32}")
-_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV}  # ENXIO: a socket
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
@@ -32,10 +36,12 @@ class Folder:
         self.remove("probe")
 
     def read(self, path: str) -> bytes:
-        return (self.local / path).read_bytes()
+        return regular_files.read(self.local / path, follow=False)
 
     def write(self, path: str, data: bytes) -> None:
         with self._temporary_file(self.local / path, data) as temporary:
+            if _is_folder(self.local / path):  # what is not written here is replaced; a folder must be removed first
+                _remove(self.local / path)
             os.replace(temporary, self.local / path)
 
     def create(self, path: str, data: bytes) -> bool:
@@ -52,7 +58,8 @@ class Folder:
         return True
 
     def remove(self, path: str) -> None:
-        (self.local / path).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            _remove(self.local / path)
 
     def list_files(self, folder: str) -> dict[str, float]:
         found = {}
@@ -73,21 +80,21 @@ class Folder:
         return [entry.name for entry in _scan(self.local / parent) if not entry.name.startswith(".")]
 
     def has_folder(self, folder: str) -> bool:
-        # anything at its place, also a file or a broken link: it is listed, and it is in the way of a new folder
+        # anything at its place, also a file or a link: it is listed, and it is in the way of a new folder
         return os.path.lexists(self.local / folder)
 
     def read_folder(self, folder: str, names: Sequence[str]) -> dict[str, bytes] | None:
         if not self.has_folder(folder):
             return None
         found = {}
-        for name in names:
+        for name in names if _is_folder(self.local / folder) else ():
             with contextlib.suppress(FileNotFoundError):
-                found[name] = _read_regular(self.local / folder / name)
+                found[name] = regular_files.read(self.local / folder / name, follow=False)
         return found
 
     def write_folder(self, folder: str, files: Mapping[str, bytes]) -> None:
         target = self.local / folder
-        if target.is_dir():
+        if _is_folder(target):
             return
         temporary = _temporary_path(target)
         try:
@@ -96,7 +103,7 @@ class Folder:
                 (temporary / name).write_bytes(data)
             os.rename(temporary, target)
         except OSError:
-            if not target.is_dir():  # otherwise another writer was first, and its folder is kept
+            if not _is_folder(target):  # otherwise another writer was first, and its folder is kept
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)  # also after Ctrl-C
@@ -110,7 +117,7 @@ class Folder:
 
     @contextlib.contextmanager
     def as_local(self, folder: str) -> Iterator[Path]:
-        if not (self.local / folder).is_dir():
+        if not _is_folder(self.local / folder):
             raise FileNotFoundError(errno.ENOENT, "no such folder", str(self.local / folder))
         yield self.local / folder
 
@@ -154,21 +161,6 @@ class Folder:
                 temporary.unlink()
 
 
-def _read_regular(path: Path) -> bytes:
-    """The content of a file. Raises FileNotFoundError for anything else, which might block (a FIFO) or have no end."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno in _NO_FILE:
-            raise FileNotFoundError(errno.ENOENT, "no such file", str(path)) from None
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FileNotFoundError(errno.ENOENT, "not a regular file", str(path))
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
-
-
 def _temporary_path(path: Path) -> Path:
     """A unique hidden name, in the same folder so that renaming is atomic. Listings skip hidden names."""
     return path.with_name(f".{path.name}-{uuid.uuid4().hex}")
@@ -192,8 +184,12 @@ def _scan(folder: Path) -> list["os.DirEntry[str]"]:
         return []
 
 
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if _is_folder(path):
         shutil.rmtree(path)
     else:
         path.unlink()

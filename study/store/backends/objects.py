@@ -5,7 +5,8 @@ Writing one object is atomic, but there is no rename, so a folder is written in 
     NAME.UUID/FILE ...   the files, in a uniquely named folder
     NAME                 a small marker object with the name of that folder, created last and only if absent
 
-Readers start at the marker, so they see a complete folder or none, and of two writers the first one is kept. S3, Google
+Readers start at the marker, so they see a complete folder or none, and of two writers the first one is kept. Anything
+else called NAME, such as objects below it that were copied from a local store, counts as a damaged folder. S3, Google
 Cloud Storage and current MinIO support "create only if absent" as one atomic request. For services that do not, the
 marker is checked before and after writing, which leaves a race of milliseconds between two writers.
 """
@@ -95,7 +96,8 @@ class Objects:
             return None
 
     def list_folders(self, parent: str) -> list[str]:
-        return list(self.list_files(parent))
+        names = dict.fromkeys(_name(entry) for entry in self._entries(parent))
+        return [name for name in names if not _FOLDER.fullmatch(name)]
 
     def has_folder(self, folder: str) -> bool:
         with self._service_errors():
@@ -105,7 +107,7 @@ class Objects:
         try:
             found = self._marked_folder(folder)
         except FileNotFoundError:
-            return None
+            return {} if self.has_folder(folder) else None
         if found is None:
             return {}
         name_of = {self._at(f"{found}/{name}"): name for name in names}
@@ -131,13 +133,12 @@ class Objects:
                     self._remove_tree(name)
 
     def remove_folder(self, folder: str) -> None:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             found = self._marked_folder(folder)
-        except FileNotFoundError:
-            return
-        self.remove(folder)  # the marker first: without it the folder is absent
-        if found is not None:
-            self._remove_tree(found)
+            self.remove(folder)  # the marker first: without it the folder is absent
+            if found is not None:
+                self._remove_tree(found)
+        self._remove_tree(folder)  # anything else of this name
 
     @contextlib.contextmanager
     def as_local(self, folder: str) -> Iterator[Path]:
