@@ -139,6 +139,9 @@ def _write_files(folder: Path, files: Mapping[str, str], force: bool) -> None:
             f"launch: files in {folder} have different content ({', '.join(sorted(other))}); "
             "overwrite them with --force, or choose another folder with --output"
         )
+    for name in content:
+        if not (folder / name).parent.resolve().is_relative_to(folder):
+            raise StudyError(f"launch: {(folder / name).parent} is a link out of {folder}; remove it")
     for name, text in content.items():
         if (folder / name).is_symlink():
             (folder / name).unlink()  # do not write to its target

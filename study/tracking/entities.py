@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.design.stages import Stage
 from study.tracking.ledger import server_of
+from study.utils import escape
 from study.vit.subject import describe
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def params_of(stage: Stage) -> "list[Param]":
     from mlflow.entities import Param
 
     flat = _flatten({**stage.settings.by_section(), "seed": stage.seed})
-    return [Param(key, str(value)[:MAX_PARAM]) for key, value in flat]
+    return [Param(key, escape.line(str(value))[:MAX_PARAM]) for key, value in flat]
 
 
 def dataset_of(stage: Stage) -> "DatasetInput":
@@ -29,7 +30,8 @@ def dataset_of(stage: Stage) -> "DatasetInput":
 
     info = describe(stage.dataset)
     profile = json.dumps({"classes": info.classes, "channels": info.channels})
-    data = Dataset(info.name[:500], server_of(info.name), "study", info.name, profile=profile)
+    name = escape.line(info.name)
+    data = Dataset(name[:500], server_of(info.name), "study", name, profile=profile)
     return DatasetInput(data, [InputTag("mlflow.data.context", stage.kind)])
 
 

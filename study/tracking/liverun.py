@@ -11,6 +11,7 @@ from study.store.results import Result
 from study.tracking.client import Client
 from study.tracking.entities import dataset_of, metrics_of, params_of
 from study.tracking.stage_runs import ENDING, RESULT
+from study.utils import escape
 from study.utils.redact import masked
 
 if TYPE_CHECKING:
@@ -81,4 +82,4 @@ class LiveRun:
 
 
 def _error(text: str | None) -> str:
-    return masked(text or "")[:4000]
+    return escape.lines(masked(text or ""))[:4000]

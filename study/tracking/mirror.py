@@ -24,6 +24,7 @@ from study.tracking.ledger import Ledger
 from study.tracking.liverun import LiveRun
 from study.tracking.stage_runs import DRIVER, ENDING, FINISHED, PARENT, RESULT, STORE, StageRuns
 from study.tracking.undelivered import ending_id, mirror_of, undelivered_endings, undelivered_results
+from study.utils import escape
 from study.utils.errors import StudyError
 
 if TYPE_CHECKING:
@@ -311,14 +312,17 @@ class Mirror:
         """The run of this invocation, created with its first stage."""
         if not self._parent:
             self.closed = False
-            name, note = f"{self._study.name} {_clock()}", {"mlflow.note.content": self._study.grid.question}
+            name, note = (
+                f"{self._study.name} {_clock()}",
+                {"mlflow.note.content": escape.markdown(self._study.grid.question)},
+            )
             self._parent = self._client.create_run(
                 self._experiment, run_name=name, tags={**self._tags, **self._origin, **note}
             ).info.run_id
         return self._parent
 
     def _name(self, stage: Stage) -> str:
-        return self._names[stage.key][:250]
+        return escape.line(self._names[stage.key])[:250]
 
     def _stage_tags(self, stage: Stage) -> dict[str, str]:
         users = self._names.users_of(stage.key)
@@ -329,7 +333,7 @@ class Mirror:
             "stage": stage.kind,
             "key": stage.key,
             "parent_key": stage.parent.key if stage.parent else "",
-            "cell": "; ".join(trial.cell.name for trial in users)[:4000],
+            "cell": escape.line("; ".join(trial.cell.name for trial in users))[:4000],
             "role": "tuning" if all(trial.tuning for trial in users) else "replicate",
             **({"tuning": str(users[0].tuning)} if users[0].tuning else {}),
             **({"replicate": str(users[0].replicate)} if users[0].replicate else {}),

@@ -1,13 +1,17 @@
 """Text in cells of CSV files, so that no spreadsheet takes it for a formula."""
 
+import re
+
 import pandas as pd
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # starts of a formula; and of a cell that was guarded
+# Starts of a formula, also in the full-width forms of East Asian versions; and of a cell that was guarded
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def guarded(text: str) -> str:
     """The text, with a leading apostrophe if a spreadsheet would take it for a formula; numbers stay as they are."""
-    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
+    return f"'{text}" if text.startswith(FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def unguarded(text: str) -> str:
@@ -26,11 +30,3 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 def _cell(value: object) -> object:
     return guarded(value) if isinstance(value, str) else value
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text  # Python reads 1_000, spreadsheets do not

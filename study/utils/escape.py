@@ -1,7 +1,7 @@
 """Escapes untrusted text (names, questions, reasons), so that it is shown literally: one function per markup language.
 
-Every function takes any text, and all but two return a single line. All such text in a report, and on a terminal, must
-pass through one of them.
+Every function takes any text, and all but three return a single line. All such text in a report, on a terminal, and in
+MLflow must pass through one of them.
 """
 
 import html as _html
@@ -10,23 +10,33 @@ import unicodedata
 
 import rich.markup
 
+# Characters without a shape of their own: controls, zero-width characters, soft hyphens, directions of text, fillers
+# and variants. They could hide text, let two names look the same, or show text in another order.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 # Jupyter and code-hosting sites render $...$ and \(...\) as formulas, in HTML too. They match a pair of delimiters
 # within one text node, so a delimiter in an element of its own is not matched.
 _FORMULA = re.compile(r"[$\\]")
-_BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
 
 
 def line(text: str) -> str:
-    """The text on one line: white space is collapsed, control and bidi characters are removed."""
+    """The text on one line: white space is collapsed, control and invisible characters are removed."""
     return re.sub(" +", " ", "".join(_printable(character) for character in text)).strip(" ")
 
 
-def terminal(text: str) -> str:
-    """For a terminal, as rich's markup: no character of the text moves the cursor, changes colours or reverses text.
+def lines(text: str) -> str:
+    """As `line`, with line breaks and repeated spaces."""
+    return "\n".join("".join(map(_printable, row)) for row in text.split("\n"))
 
-    Unlike the other functions, it keeps line breaks.
+
+def terminal(text: str) -> str:
+    """For a terminal, as rich's markup: no character moves the cursor, changes colours, or hides or reverses text.
+
+    It keeps line breaks.
     """
-    return rich.markup.escape("\n".join("".join(map(_printable, row)) for row in text.split("\n")))
+    return rich.markup.escape(lines(text))
 
 
 def html(text: str) -> str:
@@ -46,10 +56,10 @@ def markdown(text: str) -> str:
 
 def code_block(text: str, language: str = "") -> str:
     """A fenced Markdown block; the fence is longer than any run of backticks in the text. Line breaks are kept."""
-    lines = "\n".join("".join(_printable(c) for c in row) for row in text.split("\n"))
-    longest = max((len(run) for run in re.findall(r"`+", lines)), default=0)
+    shown = lines(text)
+    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{lines}\n{fence}"
+    return f"{fence}{language}\n{shown}\n{fence}"
 
 
 def latex(text: str) -> str:
@@ -64,7 +74,7 @@ def _printable(character: str) -> str:
         return "\N{REPLACEMENT CHARACTER}"
     if category in {"Cc", "Zl", "Zp"}:
         return " "
-    return "" if character in _BIDI else character
+    return _INVISIBLE.sub("", character)
 
 
 # Characters that can open markup anywhere in a line: emphasis, links, code, HTML, tables, formulas, headings, mentions;

@@ -1,6 +1,7 @@
 """Options and errors of single kinds; what holds for every kind is in test_conformance.py."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.launch import write
+from study.launch.catalogue import find
 from study.launch.cluster import Place
 from study.utils.errors import StudyError
 
@@ -151,3 +153,49 @@ def test_the_example_server_uses_postgresql(launch):
     assert {"localhost:*", "mlflow.example.org:*"} <= set(allowed)
     assert compose["services"]["mlflow"]["build"]["context"] == "../../.."  # from launch/tiny-slurm/mlflow
     assert "http://mlflow.example.org:5000" in (launch("slurm").folder / "README.md").read_text()
+
+
+def test_a_linked_folder_is_not_written_through(launch, root, tmp_path):
+    """The files of the MLflow server are in a subfolder."""
+    folder = launch("slurm").folder
+    written = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    shutil.move(folder / "mlflow", tmp_path / "elsewhere")
+    (folder / "mlflow").symlink_to(tmp_path / "elsewhere")
+    for path in (tmp_path / "elsewhere").iterdir():
+        path.write_text("mine")
+    with pytest.raises(StudyError, match=r"mlflow is a link out of .*; remove it"):
+        launch("slurm", force=True)
+    assert {path.read_text() for path in (tmp_path / "elsewhere").iterdir()} == {"mine"}
+    (folder / "mlflow").unlink()
+    launch("slurm")
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == written
+
+
+EVIL = (
+    *(
+        "../x",
+        "a/../../x",
+        "a\nb",
+        "a'b",
+        'a"b',
+        "$(touch ran)",
+        "`touch ran`",
+        "a;b",
+        "a|b",
+        "a b",
+        "--x",
+        "a&b",
+        "a\tb",
+    ),
+    *("a\u202eb", "%s", "{0}", "a\\b", "*", "", "s3://b/../x", "s3://b/$(x)", "http://h/$(x)", "http://h/..", "a\n"),
+)
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_no_text_option_takes_anything_that_a_shell_or_yaml_would_read(kind, launch, root):
+    for name in find(kind).model_fields:
+        for value in EVIL:
+            for text in (value, [value]):
+                with pytest.raises(StudyError):
+                    launch(kind, **{name: text})
+    assert list(root.iterdir()) == [root / "requirements.lock"]

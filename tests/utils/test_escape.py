@@ -3,6 +3,7 @@
 import html as html_parser
 import re
 import unicodedata
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
@@ -86,7 +87,7 @@ def test_control_characters_are_removed_from_a_line() -> None:
     assert escape.line(" a\r\n\tb  c\x00\x1b[31m ") == "a b c [31m"
     assert escape.line("a\u202eb\u2066c") == "abc"
     assert escape.line("\ud800") == "\N{REPLACEMENT CHARACTER}"
-    assert escape.line("95\u00a0% \U0001f469\u200d\U0001f52c") == "95\u00a0% \U0001f469\u200d\U0001f52c"
+    assert escape.line("95\u00a0% \U0001f469\u200d\U0001f52c") == "95\u00a0% \U0001f469\U0001f52c"  # two emojis, not one
 
 
 @pytest.mark.parametrize("text", TRAPS)
@@ -197,3 +198,30 @@ def test_no_text_controls_a_terminal(text: str) -> None:
 
 def test_a_terminal_shows_plain_text_as_it_is() -> None:
     assert Text.from_markup(escape.terminal("kv heads=2 [b] über\nline 2")).plain == "kv heads=2 [b] über\nline 2"
+
+
+INVISIBLE = [
+    chr(code)
+    for code in range(0x110000)
+    if unicodedata.category(chr(code)) in ("Cc", "Cf")
+    if code not in (*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD, *range(0x13430, 0x13440))
+]
+"""Control and format characters, without those that have a shape: Arabic signs before numbers, joined hieroglyphs."""
+
+
+@pytest.mark.parametrize(
+    "show", [escape.line, escape.lines, escape.terminal, escape.html, escape.markdown, escape.latex]
+)
+def test_characters_without_a_shape_are_never_shown(show: Callable[[str], str]) -> None:
+    """ANSI sequences, bidi controls, zero-width characters, soft hyphens, tags, fillers and variants."""
+    others = ["\u034f", "\u115f", "\u1160", "\u3164", "\uffa0", "\u2800", "\ufe00", "\ufe0f", "\U000e0100"]
+    for character in [*INVISIBLE, *others]:
+        if character != "\n":
+            assert character not in show(f"a{character}b"), f"U+{ord(character):04X}"
+    assert show("a\u200b\u2060b\ufeff") == show("ab")
+    assert "\x1b" not in show("\x1b[31mred\x1b[0m \x9b2J \x1b]8;;http://x\x07")
+
+
+@pytest.mark.parametrize("text", ["Prüfung", "日本", "שלום", "हिन्दी", "한국어", "😀", "ﬁ", "a\u0301", "naïve “x”"])
+def test_all_other_characters_stay(text: str) -> None:
+    assert escape.line(text) == text
