@@ -18,8 +18,10 @@ import importlib
 import time
 from typing import TYPE_CHECKING, Any
 
+from study.utils import telemetry
 from study.utils.version import __version__ as __version__
 
+telemetry.switch_off()
 BEGAN = time.monotonic()  # about when this process started: run times include imports
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ def open_ui(uri: str, host: str, port: int, console: Console) -> None:
             f"[yellow]MLflow's pages will be open to everyone who can reach {escape(host)}:{port}[/]: they require no "
             "password, and runs can be changed and deleted there"
         )
-    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     # not as an argument: other users can read a process's arguments, and the URI may contain a password
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     print(f"MLflow: http://{host}:{port} (Ctrl-C stops it)", flush=True)

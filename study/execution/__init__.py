@@ -18,7 +18,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 # Ray reads some of these when it is imported
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's future default; unset, it logs a warning
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # no Tune banner: study/cli/progress.py shows the progress
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # parquet:PATH may be relative: workers keep the working folder

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from study.launch import mlflow_pods, rayup
 from study.launch.cluster import Cluster, Location, Place, Server, Steps, matching
 from study.launch.text import as_yaml, command
+from study.utils import telemetry
 from study.utils.frozen_model import PositiveInt
 
 MOUNT = "/study"  # where the volume claim is mounted
@@ -124,7 +125,7 @@ class KubeRay(Cluster):
         container = {
             "name": f"ray-{name}",
             "image": self.image,
-            "env": [{"name": "RAY_USAGE_STATS_ENABLED", "value": "0"}],
+            "env": [{"name": variable, "value": value} for variable, value in telemetry.RAY.items()],
             "envFrom": [{"secretRef": {"name": SECRETS, "optional": True}}],
             "resources": {"requests": dict(resources), "limits": dict(resources)},
             "volumeMounts": mounts,

@@ -6,12 +6,13 @@ from typing import Any
 from study.launch import mlflow_server
 from study.launch.cluster import Cluster, Place
 from study.launch.text import PRIVATE_TOKEN, assignments, generate_token
+from study.utils import telemetry
 
 HOME = "~/study"  # the repository on the machines
 PYTHON = "~/study-env/bin/python"
 RAY = "~/study-env/bin/ray"
 TOKEN = "~/.ray/auth_token"
-ENVIRONMENT = "RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0"
+ENVIRONMENT = " ".join(f"{name}={value}" for name, value in {"RAY_AUTH_MODE": "token", **telemetry.RAY}.items())
 COMMIT = "git describe --always --dirty --abbrev=40 --exclude='*'"  # the commit without tags
 UBUNTU = (  # compiler and headers, for torch.compile
     "sudo apt-get -o DPkg::Lock::Timeout=300 update && "

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from study.launch import mlflow_server
 from study.launch.cluster import Cluster, Location, PathText, Place, Steps, Word
 from study.launch.text import assignments, generate_token
+from study.utils import telemetry
 from study.utils.frozen_model import PositiveInt
 
 GRACE = 300  # seconds before the time limit at which the driver is interrupted; Ray needs over a minute to stop
@@ -28,7 +29,7 @@ Duration = Annotated[str, AfterValidator(_check_time)]
 
 BODY = r"""
 cd "$SLURM_SUBMIT_DIR"
-export PATH="$PWD/$environment/bin:$PATH"
+export PATH="$PWD/$environment/bin:$PATH" RAY_USAGE_STATS_REPORT_URL="$nowhere"
 
 # All nodes must use the same token. It is in a file on a file system that all nodes share.
 export RAY_AUTH_MODE=token
@@ -119,6 +120,7 @@ class Slurm(Cluster):
                 "environment": self.environment,
                 "folder": str(place.folder),
                 "nodes": str(self.nodes),
+                "nowhere": telemetry.NOWHERE,
                 "ray": [*ray, "--disable-usage-stats"],
                 "driver": self.run("python", f"{place.folder}/grid.yaml"),
             }

@@ -88,11 +88,9 @@ def is_server(uri: str) -> bool:
 def connect(uri: str, store: Store, limit: float | None = None) -> "Client":
     """A client of the server, to which nothing is sent yet, or of a database file, which is checked, created or
     repaired. Raises StudyError. `limit` as for Client."""
-    # no telemetry; short timeouts, so that a server that is down is detected in seconds; no automatic retries: a run
+    # short timeouts, so that a server that is down is detected in seconds; no automatic retries: a run
     # whose creation was answered too late would be created twice
     for name, value in {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # would be printed between the progress lines
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",

@@ -6,6 +6,8 @@ import logging
 import pytest
 import yaml
 
+from study.utils import telemetry
+
 KINDS = pytest.mark.parametrize("kind", ["aws", "gcp", "onprem"])
 
 
@@ -56,7 +58,10 @@ def test_every_node_gets_the_token_and_starts_ray_with_it(kind, cluster):
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     assert config["setup_commands"][0] == "chmod 700 ~/.ray && chmod 600 ~/.ray/auth_token"
     for commands in (config["head_start_ray_commands"], config["worker_start_ray_commands"]):
-        assert "RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 ~/study-env/bin/ray start" in commands[-1]
+        assert " ~/study-env/bin/ray start" in commands[-1]
+        environment = commands[-1].partition(" ~/study-env/bin/ray start")[0]
+        for setting in ("RAY_AUTH_MODE=token", *(f"{name}={value}" for name, value in telemetry.RAY.items())):
+            assert setting in environment
     assert "--dashboard-host=127.0.0.1" in config["head_start_ray_commands"][-1]
 
 

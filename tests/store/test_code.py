@@ -21,6 +21,7 @@ WITHOUT_INFLUENCE = {  # imported by training; they find, check and store stages
     "study/__init__.py": "the Python API",
     "study/design/": "reads grids: workers get complete settings",
     "study/execution/__init__.py": "imports",
+    "study/execution/machine.py": "provenance",
     "study/store/": "stores results",
     "study/utils/__init__.py": "imports nothing",
     "study/utils/frozen_model.py": "checks settings, and changes none",
