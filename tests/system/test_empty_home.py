@@ -4,7 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,8 +90,12 @@ def own_addresses() -> set[str]:
 
 
 @pytest.fixture
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    root = tmp_path_factory.mktemp("m")  # paths of sockets are short
+def machine() -> Iterator[Machine]:
+    with tempfile.TemporaryDirectory(prefix="m-", dir="/tmp") as folder:  # a short path: those of sockets are limited
+        yield prepared(Path(folder))
+
+
+def prepared(root: Path) -> Machine:
     for name in ("home", "tmp", "work", "guard"):
         (root / name).mkdir()
     (root / "guard" / "sitecustomize.py").write_text(GUARD)
