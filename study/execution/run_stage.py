@@ -14,7 +14,7 @@ from study.store.results import Result, Store
 from study.utils.errors import StudyError
 from study.utils.provenance import now, provenance
 from study.vit import runner, subject
-from study.vit.runner import Diverged, Execution, OnEpoch, Trained
+from study.vit.runner import Diverged, Execution, InvalidSnapshot, OnEpoch, Snapshot, Trained
 
 MICRO_BATCHES = 4  # per batch, after running out of memory
 
@@ -78,11 +78,21 @@ def _code_origin(stage: Stage, store: Store, own_code: code.Code) -> dict[str, s
 def _train_within_memory(
     stage: Stage, store: Store, device: str, on_epoch: OnEpoch, checkpoints: Checkpoints
 ) -> tuple[Trained, int | None]:
-    """Train; if out of memory, retry once with gradient accumulation (micro-batch = batch/4).
+    """Train from the latest checkpoint, or from the beginning if there is none that fits.
 
     Returns the micro-batch too, None for whole batches.
     """
-    start = checkpoints.latest()
+    try:
+        return _train_from(checkpoints.latest(), stage, store, device, on_epoch, checkpoints)
+    except InvalidSnapshot as error:
+        checkpoints.discard(str(error))
+        return _train_from(None, stage, store, device, on_epoch, checkpoints)
+
+
+def _train_from(
+    start: Snapshot | None, stage: Stage, store: Store, device: str, on_epoch: OnEpoch, checkpoints: Checkpoints
+) -> tuple[Trained, int | None]:
+    """Train; if out of memory, retry once with gradient accumulation (micro-batch = batch/4)."""
     micro_batch = start.progress["micro_batch"] if start else None
     try:
         return _train(stage, store, device, on_epoch, Execution(start, checkpoints.keep, micro_batch)), micro_batch

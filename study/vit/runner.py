@@ -8,17 +8,20 @@ from study.vit import subject
 from study.vit.data import combined, describe, how_read, load
 from study.vit.settings import Pretrain
 from study.vit.stages import StageSettings
-from study.vit.training import Diverged, Execution, Snapshot, Trained, finetune, pace, pretrain
+from study.vit.training import Diverged, Execution, InvalidSnapshot, Snapshot, Trained, finetune, pace, pretrain
 from study.vit.training.loop import OnEpoch
 from study.vit.training.pace import Pace
+from study.vit.training.snapshots import check_progress
 
 __all__ = [
     "Diverged",
     "Execution",
+    "InvalidSnapshot",
     "OnEpoch",
     "Pace",
     "Snapshot",
     "Trained",
+    "check_progress",
     "how_data_were_read",
     "load_data",
     "measure",
@@ -53,8 +56,8 @@ def train(
 ) -> Trained:
     """Train one stage from the weights of its parent stage, or from random weights if `parent` is None.
 
-    Raises StudyError if the data set does not fit the recipe, Diverged if a loss becomes NaN or inf, and
-    torch.OutOfMemoryError.
+    Raises StudyError if the data set does not fit the recipe, InvalidSnapshot if `execution.start` does not, Diverged
+    if a loss becomes NaN or inf, and torch.OutOfMemoryError.
     """
     if isinstance(stage.recipe, Pretrain):
         return pretrain(stage.encoder, stage.recipe, seed, device, on_epoch, execution, stage.resampling)

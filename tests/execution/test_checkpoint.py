@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -165,7 +166,8 @@ def test_a_checkpoint_of_another_stage_other_data_or_other_code_is_discarded(
     tensors = {"a": torch.zeros(1)}
 
     def snapshot() -> Snapshot:
-        return Snapshot(tensors, {"history": [], "micro_batch": None})
+        history = [{"epoch": 1.0, "learning_rate": 0.1, "seconds": 1.0}]
+        return Snapshot(tensors, {"history": history, "images": 1, "seconds": 1.0, "micro_batch": None})
 
     def note(requested: Stage, data: str) -> str:
         found = Checkpoints(requested, store, {}, data)
@@ -188,6 +190,151 @@ def test_a_checkpoint_of_another_stage_other_data_or_other_code_is_discarded(
     assert "its code differs" in note(stage, "data")
     store.save_checkpoint(stage, b"no safetensors")
     assert "cannot be read" in note(stage, "data")
+
+
+def _without(name: str) -> Callable[[dict[str, Any]], object]:
+    return lambda values: values.pop(next(key for key in values if name in key))
+
+
+def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], object]:
+    def apply(values: dict[str, Any]) -> None:
+        key = next(key for key in values if name in key)
+        values[key] = change(values[key])
+
+    return apply
+
+
+WRONG_TENSORS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a weight of another shape": _changed("model/", lambda tensor: tensor[..., :1].clone()),
+    "a weight of another type": _changed("model/", lambda tensor: tensor.double()),
+    "a weight is missing": _without("model/"),
+    "an unknown weight": lambda tensors: tensors.update({"model/new": torch.zeros(1)}),
+    "moments of another shape": _changed("exp_avg_sq", lambda tensor: tensor[1:].clone()),
+    "moments of another type": _changed("exp_avg_sq", lambda tensor: tensor.half()),
+    "moments are missing": _without("exp_avg_sq"),
+    "moments of an unknown vector": lambda tensors: tensors.update({"optimizer/99.exp_avg": torch.zeros(1)}),
+    "an optimizer's name is none": lambda tensors: tensors.update({"optimizer/x": torch.zeros(1)}),
+    "steps of another shape": _changed("step", lambda tensor: tensor.repeat(2)),
+    "best weights of another shape": _changed("best/", lambda tensor: tensor[..., :1].clone()),
+    "best weights are missing": _without("best/"),
+    "nothing": lambda tensors: tensors.clear(),
+}
+WRONG_PROGRESS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no history": _without("history"),
+    "an empty history": _changed("history", lambda rows: []),
+    "a history of text": _changed("history", lambda rows: "abc"),
+    "a row of text": _changed("history", lambda rows: [*rows[:-1], "abc"]),
+    "a metric that is text": _changed("history", lambda rows: [rows[0] | {"train_loss": "0.1"}, *rows[1:]]),
+    "a metric that is NaN": _changed("history", lambda rows: [rows[0] | {"train_loss": float("nan")}, *rows[1:]]),
+    "a metric is missing": _changed("history", lambda rows: [*rows[:-1], {**rows[-1]} | {"other": 1.0}]),
+    "epochs out of order": _changed("history", lambda rows: rows[::-1]),
+    "more epochs than the stage": _changed("history", lambda rows: [rows[0] | {"epoch": e} for e in range(1, 20)]),
+    "negative images": _changed("images", lambda images: -images),
+    "seconds of text": _changed("seconds", str),
+    "a fractional micro-batch": _changed("micro_batch", lambda value: 1.5),
+    "a micro-batch of zero": _changed("micro_batch", lambda value: 0),
+    "an unknown entry": lambda progress: progress.update(more=1),
+}
+
+
+def interrupted(stage: Stage, store: Store) -> Snapshot:
+    """The checkpoint of a stage that was killed in its fourth epoch."""
+    with pytest.raises(Killed):
+        train(stage, store, 3)
+    stored = store.load_checkpoint(stage).data
+    assert stored is not None
+    return Snapshot(safetensors.torch.load(stored), checkpoint._metadata(stored)[checkpoint.PROGRESS])
+
+
+def replaced(stage: Stage, store: Store, tensors: dict[str, torch.Tensor], **metadata: object) -> None:
+    """Write a checkpoint with a valid checksum."""
+    stored = store.load_checkpoint(stage).data
+    assert stored is not None
+    header = {name: json.dumps(value) for name, value in (checkpoint._metadata(stored) | metadata).items()}
+    store.save_checkpoint(stage, safetensors.torch.save(tensors, header))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("undisturbed"))
+    torch.set_num_threads(1)
+    train(STAGES["best"], store)
+    return store
+
+
+def assert_starts_anew(store: Store, undisturbed: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """The checkpoint is dropped with a line in the log, and the result is that of an undisturbed stage."""
+    stage = STAGES["best"]
+    caplog.clear()
+    result = train(stage, store)
+    (note,) = result.provenance["notes"]
+    assert "a checkpoint was discarded: " in note
+    assert [record.getMessage() for record in caplog.records] == [f"finetune {stage.key[:12]}: {note}"]
+    assert result.provenance["parts"] == []
+    assert bits(stage, store) == bits(stage, undisturbed)
+
+
+@pytest.mark.parametrize("name", WRONG_TENSORS)
+def test_a_checkpoint_of_other_tensors_is_discarded(
+    name: str, tmp_path: Path, undisturbed: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage, store = STAGES["best"], Store(tmp_path)
+    kept = interrupted(stage, store)
+    WRONG_TENSORS[name](kept.tensors)
+    replaced(stage, store, kept.tensors)
+    assert_starts_anew(store, undisturbed, caplog)
+
+
+@pytest.mark.parametrize("name", WRONG_PROGRESS)
+def test_a_checkpoint_of_other_progress_is_discarded(
+    name: str, tmp_path: Path, undisturbed: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage, store = STAGES["best"], Store(tmp_path)
+    kept = interrupted(stage, store)
+    WRONG_PROGRESS[name](kept.progress)
+    replaced(stage, store, kept.tensors, **{checkpoint.PROGRESS: kept.progress})
+    assert_starts_anew(store, undisturbed, caplog)
+
+
+@pytest.mark.parametrize("parts", [None, "abc", [1], {}])
+def test_a_checkpoint_of_other_parts_is_discarded(
+    parts: object, tmp_path: Path, undisturbed: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path)
+    kept = interrupted(STAGES["best"], store)
+    replaced(STAGES["best"], store, kept.tensors, parts=parts)
+    assert_starts_anew(store, undisturbed, caplog)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff" * 100,
+        b"\xff" * 7 + b"\x7f{}",
+        b"\2\0\0\0\0\0\0\0[]",
+        b"\2\0\0\0\0\0\0\0{}",
+        b'\x13\0\0\0\0\0\0\0{"__metadata__": []}',
+        b'\x19\0\0\0\0\0\0\0{"__metadata__": {"a": 1}}',
+        b"\0\1\0\0\0\0\0\0" + b"[" * 256,
+    ],
+)
+def test_garbage_with_a_valid_checksum_is_discarded(
+    data: bytes, tmp_path: Path, undisturbed: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path)
+    store.save_checkpoint(STAGES["best"], data)
+    assert_starts_anew(store, undisturbed, caplog)
+
+
+def test_checkpoints_of_sgd_resume(tmp_path: Path) -> None:
+    """Its state has other names than that of AdamW."""
+    stage, whole, resumed = finetuning(optimizer="sgd"), Store(tmp_path / "whole"), Store(tmp_path / "resumed")
+    train(stage, whole)
+    with pytest.raises(Killed):
+        train(stage, resumed, 3)
+    assert len(train(stage, resumed).provenance["parts"]) == 1
+    assert bits(stage, resumed) == bits(stage, whole)
 
 
 def test_checkpoints_are_written_at_most_once_per_interval(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from study.utils import regular_files
 from study.utils.errors import StudyError
 from study.vit.data.arrays import SPLITS
 from study.vit.data.columns import columns_of
@@ -78,7 +79,7 @@ def content(cell: Any, where: str) -> bytes:
     path = Path(cell.get("path") or "")
     if path.is_absolute():  # a relative path would depend on the working folder
         try:
-            return path.read_bytes()
+            return regular_files.read(path)
         except OSError as error:
             raise StudyError(f"{where}: {path} cannot be read: {error.strerror}") from error
     raise StudyError(

@@ -6,7 +6,6 @@ Requires the optional packages onnx, onnxruntime and onnxscript.
 import contextlib
 import importlib
 import logging
-import os
 import statistics
 import time
 import warnings
@@ -18,8 +17,6 @@ import torch
 
 from study.utils.errors import StudyError
 from study.vit.models.predictor import Predictor
-
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import: otherwise it writes an id to the home folder
 
 WARMUP = 3  # inferences before the timed ones
 

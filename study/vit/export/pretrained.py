@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
-from study.utils import json_text
+from study.utils import json_text, regular_files
 from study.utils.errors import StudyError
 from study.utils.text import plural
 from study.vit import settings
@@ -150,7 +150,7 @@ def load_folder(folder: Path) -> Model:
     try:
         _check(folder)
         model = Model(config["encoder"], config["num_classes"], config["normalization"])
-        model.model.load_state_dict(safetensors.torch.load(path.read_bytes()))
+        model.model.load_state_dict(safetensors.torch.load(regular_files.read(path)))
         model.class_names, model.preprocessing = config["class_names"], config["preprocessing"]
     except OSError as error:
         raise StudyError(f"{path}: cannot read the weights ({error.strerror})") from error
@@ -163,13 +163,13 @@ def _check(folder: Path) -> None:
     """Verify the SHA-256 of both files if the folder has `checksums.json`, as those of stored stages do."""
     path = folder / CHECKSUMS
     try:
-        checksums = json_text.parse(path.read_bytes())
+        checksums = json_text.parse(regular_files.read(path))
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); the model cannot be verified") from None
     for name in (CONFIG, WEIGHTS):
-        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        found = hashlib.sha256(regular_files.read(folder / name)).hexdigest()
         if not isinstance(checksums, dict) or checksums.get(name) != found:
             raise StudyError(f"{folder / name}: checksum mismatch: the file has changed since it was stored")
 
@@ -241,7 +241,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     The last two are missing in models of earlier versions.
     """
     try:
-        raw = json_text.parse(path.read_text())
+        raw = json_text.parse(regular_files.read(path))
         encoder = settings.Encoder.model_validate(raw["encoder"])
         images = raw.get("images") or {}
         preprocessing = Preprocessing(images.get("side"), images.get("channels"), dict(images.get("white") or {}))

@@ -96,8 +96,12 @@ class BestWeights:
 
     def __call__(self, record: dict[str, float]) -> None:
         if self._improves(record):
-            self.weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+            self.weights = {name: tensor.clone() for name, tensor in self.current().items()}
         self.on_epoch(record)
+
+    def current(self) -> dict[str, Tensor]:
+        """All weights of the classifier, as they are now."""
+        return self.model.state_dict()
 
     def resume(self, weights: dict[str, Tensor], history: list[dict[str, float]]) -> None:
         """Restore the weights that were kept after these epochs."""

@@ -1,5 +1,6 @@
 """An optimizer over a few flat vectors instead of hundreds of small parameters."""
 
+import copy
 import pkgutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -57,11 +58,13 @@ class FlatOptimizer:
 
     def state(self) -> dict[str, Tensor]:
         """What the optimizer keeps for each vector (moments, number of steps), by name; weights are not included."""
-        return {
-            f"{vector}.{name}": value
-            for vector, values in self.optimizer.state_dict()["state"].items()
-            for name, value in values.items()
-        }
+        return _state(self.optimizer)
+
+    def state_after_a_step(self) -> dict[str, Tensor]:
+        """Tensors with the names, shapes and types of `state` after any number of steps, for checks."""
+        other = copy.deepcopy(self.optimizer)
+        other.step()
+        return _state(other)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Continue from what `state` returned."""
@@ -85,6 +88,14 @@ class FlatOptimizer:
         norms = torch._foreach_norm(self.gradients)
         norm = torch.linalg.vector_norm(torch.stack(norms))
         torch._foreach_mul_(self.gradients, (self.clip_norm / (norm + 1e-6)).clamp_(max=1.0))
+
+
+def _state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{vector}.{name}": value
+        for vector, values in optimizer.state_dict()["state"].items()
+        for name, value in values.items()
+    }
 
 
 def _starts(parameters: Iterable[nn.Parameter]) -> tuple[list[int], int]:

@@ -18,6 +18,7 @@ from study.vit.training.learning_rate import learning_rates
 from study.vit.training.metrics import Means
 from study.vit.training.predictions import Predictions
 from study.vit.training.seeds import seed_global
+from study.vit.training.snapshots import check_tensors
 
 OnEpoch = Callable[[dict[str, float]], None]
 
@@ -45,6 +46,9 @@ class Best(Protocol):
     """The best weights so far, kept while training continues."""
 
     weights: dict[str, Tensor]
+
+    def current(self) -> dict[str, Tensor]:
+        """The weights that would be kept now."""
 
     def resume(self, weights: dict[str, Tensor], history: list[dict[str, float]]) -> None:
         """Restore the weights that were kept after these epochs."""
@@ -91,7 +95,8 @@ def fit(
     `losses` over the epoch), `learning_rate` (of the last step), the metrics of `evaluate`, and `seconds`.
 
     After a resume the history contains the earlier epochs; `on_epoch` receives the later ones only. Changes the global
-    random state: call it inside `own_random_state`. Raises Diverged after the first epoch with a NaN or inf.
+    random state: call it inside `own_random_state`. Raises Diverged after the first epoch with a NaN or inf, and
+    InvalidSnapshot, before anything is changed, if `execution.start` does not fit the task.
     """
     rates = learning_rates(recipe.learning_rate, recipe.epochs * task.steps, round(recipe.warmup_epochs * task.steps))
     fitted = _resumed(task, execution.start) if execution.start else Fitted()
@@ -141,21 +146,26 @@ def _train(
     return means
 
 
+Tensors = Mapping[str, Tensor]
 MODEL, OPTIMIZER, BEST = "model/", "optimizer/", "best/"
 
 
 def _snapshot(task: Task, fitted: Fitted, micro_batch: int | None) -> Snapshot:
-    kept = {
-        MODEL: task.module.state_dict(),
-        OPTIMIZER: task.optimizer.state(),
-        BEST: task.best.weights if task.best else {},
-    }
-    tensors = {kind + name: tensor for kind, named in kept.items() for name, tensor in named.items()}
+    best = task.best.weights if task.best else {}
+    tensors = _tensors(task.module.state_dict(), task.optimizer.state(), best)
     return Snapshot(on_host(tensors), {**asdict(fitted), "micro_batch": micro_batch})
 
 
+def _tensors(model: Tensors, optimizer: Tensors, best: Tensors) -> dict[str, Tensor]:
+    """Those of a snapshot."""
+    kinds = {MODEL: model, OPTIMIZER: optimizer, BEST: best}
+    return {kind + name: tensor for kind, named in kinds.items() for name, tensor in named.items()}
+
+
 def _resumed(task: Task, start: Snapshot) -> Fitted:
-    """Restore a task from a snapshot; returns its progress."""
+    """Restore a task from a snapshot; returns its progress. Raises InvalidSnapshot if it does not fit the task."""
+    best = task.best.current() if task.best else {}
+    check_tensors(start.tensors, _tensors(task.module.state_dict(), task.optimizer.state_after_a_step(), best))
     fitted = Fitted(list(start.progress["history"]), start.progress["images"], start.progress["seconds"])
     task.module.load_state_dict(_named(MODEL, start))
     task.optimizer.restore(_named(OPTIMIZER, start))
