@@ -129,6 +129,6 @@ def _small(png: bytes) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image = Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB")
     image.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
     return buffer.getvalue()

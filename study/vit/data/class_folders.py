@@ -22,9 +22,12 @@ from study.vit.data.images import formats
 from study.vit.data.unchanged import kept_while_unchanged
 
 PICTURES = frozenset(
-    (".avif", ".heic", ".heif", ".jxl", ".svg", ".webp", ".eps", ".ps", ".raw", ".dng", ".cr2", ".nef")
+    (
+        *(".avif", ".heic", ".heif", ".jxl", ".svg", ".webp", ".eps", ".ps", ".raw", ".dng", ".cr2", ".nef", ".wmf"),
+        *(".emf", ".pcd", ".blp", ".dcx", ".fli", ".flc", ".cur", ".im", ".msp", ".gbr", ".pxr", ".ftc", ".ftu"),
+    )
 )
-"""Endings of pictures that some or all installations of Pillow cannot read."""
+"""Endings of pictures that are not read, by some or all installations of Pillow."""
 _LIKE_SPLIT = re.compile(rf"({'|'.join(SPLIT_WORDS)})[-_. ]?(images?|imgs?|photos?|pictures?|data(set)?|set|split|\d+)")
 _SEGMENTATION = ({"images", "image", "imgs", "img"}, {"masks", "mask", "labels", "annotations", "segmentation"})
 
@@ -181,8 +184,8 @@ def _check_readable(folder: Path, content: _Content) -> None:
 def _checked(folder: Folder) -> Folder:
     if not folder.files:
         raise StudyError(
-            f"{folder.path} contains no images; expected are PNG, JPEG or other formats that Pillow reads, in one "
-            f"folder per class{'; left out: ' * bool(folder.left_out)}{', '.join(folder.left_out)}"
+            f"{folder.path} contains no images; expected are {', '.join(formats())}, in one folder per class"
+            f"{'; left out: ' * bool(folder.left_out)}{', '.join(folder.left_out)}"
         )
     return folder
 

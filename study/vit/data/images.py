@@ -1,4 +1,4 @@
-"""From encoded images (PNG, JPEG and other formats that Pillow reads) to arrays of one size.
+"""From encoded images (PNG, JPEG and the other `FORMATS`) to arrays of one size.
 
 Images come out as a viewer shows them: upright, transparency on white, the first frame or page of several. Grey images
 with more than 8 bits per pixel are brought to 0 to 255 by one rule per data set, see `deep`.
@@ -7,7 +7,9 @@ Shapes: N images, C channels, H height, W width, S side of a square.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -20,8 +22,12 @@ from study.vit.data.arrays import Pixels
 from study.vit.data.deep import Deep, Values, white_values
 
 FILTER = Image.Resampling.BILINEAR  # Pillow widens it when it shrinks images, so there is no aliasing
-NOT_PIXELS = frozenset(("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"))
-"""Formats that Pillow recognises, and reads only with other programs (for EPS it runs Ghostscript), if at all."""
+FORMATS = (
+    *("AVIF", "BMP", "DDS", "DIB", "FITS", "GIF", "ICNS", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "PSD"),
+    *("QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM"),
+)
+"""The formats that are read, by their names in Pillow, whatever a file is called. Pillow recognises more, for some of
+which it runs other programs (Ghostscript for EPS), and plug-ins may add any."""
 GREY_MODES = ("1", "L", "LA", "La", "I", "F")  # besides I;16 and its variants
 
 
@@ -34,9 +40,9 @@ class Tile(NamedTuple):
 
 @cache
 def formats() -> tuple[str, ...]:
-    """The formats that are read, by their names in Pillow."""
+    """Those of `FORMATS` that this installation of Pillow reads."""
     Image.init()
-    return tuple(sorted(Image.OPEN.keys() - NOT_PIXELS))
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 class DeepTile(NamedTuple):
@@ -97,11 +103,12 @@ def _read(image: Image.Image, where: str, size: int) -> Tile | DeepTile:
         raise StudyError(f"{where} has no pixels: its size is {image.width} x {image.height}")
     image.draft(None, (2 * size, 2 * size))  # a JPEG far larger than needed is decoded at a fraction of its size
     try:
-        image.load()
-        upright = ImageOps.exif_transpose(image) if image.getexif() else image
-        if _is_deep(upright.mode):
-            return DeepTile(_deep(_centre(upright), where, size), own_side)
-        square = _centre(_plain(upright))
+        with _quiet():
+            image.load()
+            upright = ImageOps.exif_transpose(image) if image.getexif() else image
+            if _is_deep(upright.mode):
+                return DeepTile(_deep(_centre(upright), where, size), own_side)
+            square = _centre(_plain(upright))
     except Exception as error:  # Pillow's decoders raise many types, all for damaged files
         raise StudyError(f"{where} cannot be decoded: {error}") from error
     if square.width > size:
@@ -133,11 +140,25 @@ def _opened(data: bytes, where: str) -> Image.Image:
     if not data:
         raise StudyError(f"{where} is empty")
     try:
-        return Image.open(io.BytesIO(data), formats=formats())
+        with _quiet():
+            return Image.open(io.BytesIO(data), formats=formats())
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise StudyError(f"{where} has too many pixels: at most {limit:,} are read; shrink it") from error
     except UnidentifiedImageError as error:  # its message has the address of the buffer
-        raise StudyError(f"{where} is not an image that Pillow {PIL.__version__} can read") from error
+        raise StudyError(f"{where} is not an image in one of the formats {', '.join(formats())}") from error
     except Exception as error:  # as above
-        raise StudyError(f"{where} is not an image that Pillow {PIL.__version__} can read: {error}") from error
+        raise StudyError(
+            f"{where} is damaged, or not an image that Pillow {PIL.__version__} can read: {error}"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings, on large images, metadata and palettes: an image is read, or named in a message."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _is_grey(mode: str) -> bool:

@@ -1,8 +1,15 @@
 """Decoding: the centre square, upright, grey or colour, never larger than requested."""
 
+import ast
+import os
+import re
+import subprocess
+import zlib
+
 import numpy as np
 import pytest
 from helpers.data_samples import encode
+from helpers.paths import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -10,7 +17,7 @@ from PIL import Image
 
 from study.utils.errors import StudyError
 from study.vit.data.arrays import uniform
-from study.vit.data.images import Tile, decode, fit, header, stack
+from study.vit.data.images import FORMATS, Tile, decode, fit, header, stack
 
 COLOUR = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
 GREY = np.arange(16, dtype=np.uint8).reshape(4, 4)
@@ -178,3 +185,104 @@ def test_fit_only_ever_shrinks(images: np.ndarray, size: int) -> None:
     for image, small in zip(images, fitted, strict=True):
         for plane, small_plane in zip(image, small, strict=True):
             np.testing.assert_array_equal(decode(encode(plane), "x.png", size).pixels, small_plane)
+
+
+# --- formats, and images that are made to do harm ---
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(ran) (w) file closefile\nshowpage\n"
+OTHERS = {
+    "EPS": EPS,
+    "EPS with a preview": b"\xc5\xd0\xd3\xc6\x1e\0\0\0" + len(EPS).to_bytes(4, "little") + bytes(18) + EPS,
+    "PDF": b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<</Root 1 0 R>>",
+    "SVG": b"<svg xmlns='http://www.w3.org/2000/svg' width='8' height='8'/>",
+    "WMF": b"\xd7\xcd\xc6\x9a\0\0" + bytes(4) + b"\x08\0\x08\0\x48\0" + bytes(8) + b"\1\0\x09\0\0\3",
+    "MPEG": b"\0\0\1\xb3\0\x80\x08\x13\xff\xff",
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(40),
+    "GRIB": b"GRIB\0\0\0\1" + bytes(40),
+    "text": b"no image",
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_content_of_other_formats_is_refused_whatever_its_name(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other program is started."""
+    started: list[object] = []
+    for name in ("Popen", "run", "call", "check_call"):
+        monkeypatch.setattr(subprocess, name, lambda *arguments, **_: started.append(arguments))
+    monkeypatch.setattr(os, "system", started.append)
+    for function in (header, lambda data, where: decode(data, where, 8)):
+        with pytest.raises(StudyError, match=r"^a/x\.png is not an image in one of the formats AVIF, BMP, .*, PNG, "):
+            function(OTHERS[kind], "a/x.png")
+    assert started == []
+
+
+def test_every_format_that_is_opened_is_documented() -> None:
+    documented = " ".join((ROOT / "grids" / "README.md").read_text(encoding="utf-8").split())
+    listed = documented.partition("Your own images can be ")[2].partition(". The content")[0]
+    names = re.split(", | or ", re.sub(r" \(.*?\)", "", listed).replace("JPEG 2000", "JPEG2000"))
+    assert sorted(name.upper() for name in names) == sorted(FORMATS)
+
+
+def test_every_image_is_opened_with_its_formats() -> None:
+    nodes = [node for path in (ROOT / "study").rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Image.open")]
+    assert len(calls) >= 2
+    assert [ast.unparse(call) for call in calls if "formats" not in {word.arg for word in call.keywords}] == []
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_a_truncated_image_is_one_message(form: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = encode(noise, form)
+    with pytest.raises(StudyError, match=r"^x/1 ") as caught:
+        decode(data[: int(len(data) * share)], "x/1", 8)
+    assert "\n" not in str(caught.value)
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A file that states a size, without its pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size + b"\x08\2\0\0\0") + chunk(b"IDAT", zlib.compress(bytes(99)))
+
+
+@pytest.mark.parametrize("size", [(20_000, 20_000), (2**31 - 1, 2**31 - 1), (2**31 - 1, 1), (65_535, 65_535)])
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(size: tuple[int, int]) -> None:
+    for function in (header, lambda data, where: decode(data, where, 8)):
+        with pytest.raises(StudyError, match=r"^x has too many pixels: at most 178,956,970 are read; shrink it$"):
+            function(png_of(*size), "x")
+
+
+def test_a_large_image_is_read_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    tile = decode(encode(Image.new("1", (10_000, 9_000), 1)), "x", 8)
+    assert tile.own_side == 9_000
+    assert (tile.pixels == 255).all()
+    assert not recwarn.list
+
+
+def test_text_chunks_that_expand_are_one_message() -> None:
+    content = b"zTXtbomb\0\0" + zlib.compress(bytes(50_000_000))
+    chunk = (len(content) - 4).to_bytes(4, "big") + content + zlib.crc32(content).to_bytes(4, "big")
+    whole = encode(GREY)
+    with pytest.raises(StudyError, match=r"^x .*too large"):
+        decode(whole[:33] + chunk + whole[33:], "x", 8)
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_frame_of_an_animation(form: str) -> None:
+    first, second = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
+    data = encode(first, form, save_all=True, append_images=[second], lossless=True)
+    np.testing.assert_array_equal(decode(data, "x", 4).pixels, np.full((4, 4, 3), (255, 0, 0), np.uint8))
+
+
+def test_a_palette_with_transparent_entries_is_shown_on_white(recwarn: pytest.WarningsRecorder) -> None:
+    image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8)).convert("P")
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    data = encode(image, transparency=bytes([255, 0, 128]))
+    expected = [[[255, 0, 0], [255, 255, 255]], [[127, 127, 255], [255, 255, 255]]]
+    np.testing.assert_allclose(decode(data, "x", 2).pixels, expected, atol=1)
+    assert not recwarn.list
