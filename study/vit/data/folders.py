@@ -11,6 +11,7 @@ from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import missing_shares
 from study.vit.data.examples import Example
 from study.vit.data.images import Header, header
+from study.vit.data.label_values import check_classes
 from study.vit.data.splits import percent
 
 SPLIT_WORDS: Mapping[str, str] = {
@@ -60,6 +61,11 @@ def known(
     """
     if not first:
         raise StudyError(f"data set {name!r} contains no images")
+    if class_names is not None:
+        try:
+            check_classes(len(class_names), sum(counts["train"]))
+        except StudyError as error:
+            raise StudyError(f"data set {name!r}, train: {error}") from None
     headers = list(_headers(first))
     sides = {side for image in headers for side in (image.width, image.height)}
     shares = missing_shares(counts.keys(), class_names is not None)

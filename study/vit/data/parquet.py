@@ -25,7 +25,7 @@ from study.vit.data.dataset import DatasetInfo
 from study.vit.data.encoded import assemble
 from study.vit.data.examples import Example, example
 from study.vit.data.folders import PEEK, SPLIT_WORDS, existing, known, taken
-from study.vit.data.label_values import Encoding, are_secret, check_column, encoding
+from study.vit.data.label_values import Encoding, LabelError, are_secret, check_column, encoding
 from study.vit.data.shards import left_out, split_files
 from study.vit.data.source import Source
 
@@ -93,9 +93,12 @@ class Parquet(Source):
         found = {split: values(parts, columns.label) for split, parts in files.items()}
         published = {split: labels for split, labels in found.items() if not are_secret(split, labels)}
         try:
-            for labels in published.values():
-                check_column(columns.label, labels)
+            for split, labels in published.items():
+                check_column(split, columns.label, labels)
             classes = encoding(published, columns.class_names)
+        except LabelError as error:
+            place = first_row(files[error.split], columns.label, error)
+            raise StudyError(f"data set {self.name!r}, {error.at(place)}") from None
         except StudyError as error:
             raise StudyError(f"data set {self.name!r}, {error}") from None
         unused += [
@@ -190,6 +193,16 @@ def values(files: Sequence[Path], column: str) -> Counter[Any]:
             for pair in pc.value_counts(table.read([column])[column]).to_pylist():
                 found[pair["values"]] += pair["counts"]
     return found
+
+
+def first_row(files: Sequence[Path], column: str, error: LabelError) -> str:
+    """The file and row, counted from 0, of the value that the error is about."""
+    for file in files:
+        with _table(file) as table:
+            labels = (label for batch in table.iter_batches(columns=[column]) for label in batch[0].to_pylist())
+            if (row := next((row for row, label in enumerate(labels) if error.has(label)), None)) is not None:
+                return f"{file}, row {row}"
+    raise error
 
 
 def members_of(file: Path, role: str, column: str) -> Iterator[Member]:

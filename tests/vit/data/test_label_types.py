@@ -2,10 +2,13 @@
 
 import decimal
 import re
+import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +18,9 @@ from hypothesis import strategies as st
 
 from study.utils.errors import StudyError
 from study.vit.data import describe, load
+from study.vit.data.conversion import convert
 from study.vit.data.images import decode
+from study.vit.data.label_values import LARGEST, check_classes, check_column, encoding
 
 IMAGES, _ = digits(60)
 SEEN = {decode(image, "x", 8).pixels.tobytes(): row for row, image in enumerate(IMAGES)}
@@ -98,3 +103,111 @@ def test_a_label_that_is_not_in_train(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", ["a", "b"] * 30)
     with pytest.raises(StudyError, match=r"test: 30 of 60 labels .*\(c\)"):
         describe(write(tmp_path / "test.parquet", ["a", "c"] * 30))
+
+
+TEN = [*range(10)] * 6
+
+
+@pytest.mark.parametrize(
+    ("column", "pattern"),
+    [
+        (pa.array([*TEN[:-1], 2**40]), "label column 'label' has 1099511627776: numbers of classes must be from 0 to"),
+        (pa.array([*TEN[:-1], 2**31]), "label column 'label' has 2147483648"),
+        (pa.array([*TEN[:-1], 2**64 - 1], pa.uint64()), "label column 'label' has 18446744073709551615"),
+        (pa.array([*map(float, TEN[:-1]), 1e30]), "label column 'label' has 1000000000000000019884624838656"),
+        (pa.array([*map(float, TEN[:-1]), float("inf")]), "float values such as inf"),
+        (pa.array([*map(float, TEN[:-1]), float("nan")]), "float values such as nan"),
+        (pa.array([*TEN[:-1], None]), "train: no label on 1 of 60 images"),
+        (pa.array([*TEN[:-1], -1]), "train: 1 of 60 labels are out of range (-1)"),
+        (pa.array([*TEN[:-1], -(2**40)]), "train: 1 of 60 labels are out of range (-1099511627776)"),
+        (pa.array([*TEN[:-1], 255]), "train: labels are 0 to 9, and 255, which often stands for missing labels"),
+        (pa.array([*TEN[:-1], 9999]), "train: labels are 0 to 9, and 9999"),
+        (pa.array([*(label + 1 for label in TEN[:-1]), 2**31 - 1]), "train: labels are 1 to 10, and 2147483647"),
+        (pa.array([*map(float, TEN[:-1]), 999.0]), "train: labels are 0 to 9, and 999"),
+    ],
+    ids=str,
+)
+def test_numbers_that_are_no_class_are_refused_with_their_row(column: pa.Array, pattern: str, tmp_path: Path) -> None:
+    file = tmp_path / "train.parquet"
+    with pytest.raises(StudyError, match=re.escape(pattern)) as caught:
+        describe(write(file, column))
+    assert str(caught.value).endswith(f". The first is in {file}, row 59")
+
+
+def test_the_row_is_that_of_its_own_shard(tmp_path: Path) -> None:
+    write(tmp_path / "train-00000-of-00002.parquet", TEN)
+    file = tmp_path / "train-00001-of-00002.parquet"
+    with pytest.raises(StudyError, match=rf"The first is in {re.escape(str(file))}, row 19$"):
+        describe(write(file, [*TEN[:19], 2**40, *TEN[20:]]))
+
+
+def test_the_row_in_another_split(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", TEN)
+    with pytest.raises(StudyError, match=r"test: 2 of 60 labels are out of range \(255\).*test\.parquet, row 58$"):
+        describe(write(tmp_path / "test.parquet", [*TEN[:-2], 255, 255]))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [0, 255] * 30,  # black and white
+        [3, 17, 255] * 20,
+        [0, 1, 2, 9] * 15,  # a subset of classes
+        [2, 3, 4, 999] * 15,
+        [*range(30)] * 2,
+        [2**31 - 2, 5] * 30,
+    ],
+    ids=str,
+)
+def test_numbers_with_gaps_are_classes(labels: list[int], tmp_path: Path) -> None:
+    check(write(tmp_path / "train.parquet", labels), list(map(str, labels)), [str(n) for n in sorted(set(labels))])
+
+
+@given(st.lists(st.integers(-(2**70), 2**70) | st.floats(), min_size=1))
+def test_any_numbers_are_classes_within_limits_or_refused(values: list[float]) -> None:
+    counts = Counter(values)
+    try:
+        check_column("train", "label", counts)
+        made = encoding({"train": counts}, None)
+    except StudyError:
+        return
+    assert all(0 <= value <= LARGEST and value == int(value) for value in made.values)
+    assert len(made.values) == len(counts)
+
+
+def test_labels_that_number_the_images_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="train: 60 classes: every training image has its own"):
+        describe(write(tmp_path / "train.parquet", range(60)))
+    with pytest.raises(StudyError, match="70,000 classes: at most 65,536 are valid"):
+        check_classes(70_000, 1_000_000)
+    began = time.perf_counter()
+    assert len(encoding({"train": dict.fromkeys([*range(300_000), LARGEST - 1], 2)}, None).values) == 300_001
+    assert time.perf_counter() - began < 10
+    check_classes(49, 49)
+    check_classes(65_536, 1_000_000)
+
+
+# --- sources that are converted ---
+
+
+def convert_arrays(labels: Sequence[int], folder: Path) -> None:
+    images = np.zeros((len(labels), 4, 4), np.uint8)
+    np.savez(folder / "own.npz", train_images=images, train_labels=np.array(labels))
+    convert(folder / "own.npz", folder / "out")
+
+
+def convert_csv(labels: Sequence[int], folder: Path) -> None:
+    (folder / "a.png").write_bytes(IMAGES[0])
+    rows = "".join(f"a.png,{label},{'test' if row == 0 else 'train'}\n" for row, label in enumerate([0, *labels]))
+    (folder / "own.csv").write_text(f"path,label,split\n{rows}")
+    convert(folder / "own.csv", folder / "out")
+
+
+@pytest.mark.parametrize("label", [2**40, -1, 255, 9999])
+def test_converters_refuse_them_too(label: int, tmp_path: Path) -> None:
+    labels = [*TEN[:30], label, *TEN]
+    with pytest.raises(StudyError, match=rf"{label}.* The first is in row 30 of train$"):
+        convert_arrays(labels, tmp_path)
+    with pytest.raises(StudyError, match=rf"{label}.* The first is in {re.escape(str(tmp_path))}/own\.csv, row 33$"):
+        convert_csv(labels, tmp_path)
+    assert not (tmp_path / "out").exists()

@@ -18,7 +18,7 @@ from study.utils.errors import StudyError
 from study.utils.text import plural
 from study.vit.data.arrays import SPLITS
 from study.vit.data.images import read
-from study.vit.data.label_values import check_column, encoding
+from study.vit.data.label_values import LabelError, check_column, encoding
 
 CHANNELS = (1, 3, 4)
 SIDE = 64  # pixels, of images that are decoded only to check them
@@ -50,10 +50,20 @@ class Converter:
     read: Callable[[Path], Converted]
 
 
-def encoded(images: Mapping[str, Iterable[bytes]], labels: Mapping[str, Sequence[Any]] | None) -> Converted:
+def row_of(split: str, index: int) -> str:
+    """The place of an image in a source whose splits are arrays or tables of their own."""
+    return f"row {index} of {split}"
+
+
+def encoded(
+    images: Mapping[str, Iterable[bytes]],
+    labels: Mapping[str, Sequence[Any]] | None,
+    place: Callable[[str, int], str] = row_of,
+) -> Converted:
     """A data set from encoded images and any label values: the classes are the values of train in ascending order.
 
-    Raises StudyError if there is no train split, and for labels that are missing, no classes, or not in train.
+    `place` names the image of a split at an index in messages. Raises StudyError if there is no train split, and for
+    labels that are missing, no classes, or not in train.
     """
     if "train" not in images:
         raise StudyError(f"no training images: the source has only {', '.join(images) or 'no images'}")
@@ -61,9 +71,13 @@ def encoded(images: Mapping[str, Iterable[bytes]], labels: Mapping[str, Sequence
     if labels is None:
         return Converted({split: Part(part, None) for split, part in ordered.items()}, None)
     found = {split: Counter(values) for split, values in labels.items()}
-    for counts in found.values():
-        check_column("label", counts)
-    made = encoding(found, None)
+    try:
+        for split, counts in found.items():
+            check_column(split, "label", counts)
+        made = encoding(found, None)
+    except LabelError as error:
+        index = next(index for index, value in enumerate(labels[error.split]) if error.has(value))
+        raise StudyError(error.at(place(error.split, index))) from None
     numbers = {value: number for number, value in enumerate(made.values)}
     parts = {split: Part(part, [numbers[value] for value in labels[split]]) for split, part in ordered.items()}
     return Converted(parts, made.names)

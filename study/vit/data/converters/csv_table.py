@@ -21,13 +21,19 @@ def _read(source: Path) -> Converted:
     paths, label = _columns(source, [*rows[0]])
     files: dict[str, list[Path]] = defaultdict(list)
     labels: dict[str, list[str]] = defaultdict(list)
+    numbers: dict[str, list[int]] = defaultdict(list)
     for number, row in enumerate(rows, start=2):
         split = _split(source, number, row)
         files[split].append(source.parent / row[paths])
         labels[split].append("" if label is None else row[label].strip())
+        numbers[split].append(number)
     _check_files(source, [file for part in files.values() for file in part])
     images = {split: _images(part) for split, part in files.items()}
-    return encoded(images, None if label is None else _numbers(labels))
+
+    def place(split: str, index: int) -> str:
+        return f"{source}, row {numbers[split][index]}"
+
+    return encoded(images, None if label is None else _numbers(labels), place)
 
 
 def _rows(source: Path) -> list[dict[str, str]]:
