@@ -5,17 +5,16 @@ import os
 import stat
 from pathlib import Path
 
-_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV}  # ELOOP: also a link; ENXIO: a socket
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV}  # ENXIO: a socket
 
 
-def read(path: Path, follow: bool = True) -> bytes:
-    """The content of a regular file, or with `follow` of one that a link leads to.
+def read(path: Path) -> bytes:
+    """The content of a regular file, also of one that a link leads to.
 
     Raises FileNotFoundError for anything else, and OSError.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in _NO_FILE:
             raise FileNotFoundError(errno.ENOENT, "no such file", str(path)) from None

@@ -1,7 +1,7 @@
 """A local folder, or one on a file system shared by several machines. Writes are atomic through renaming.
 
-Only folders and regular files count as written by this class. Anything else in their place counts as a damaged folder
-or a missing file; so do links, whose targets may change, or stay behind when a store is moved.
+Anything but a folder or a regular file in its place counts as a damaged folder or a missing file. A link counts as what
+it leads to, and is removed itself, not its target.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ class Folder:
         self.remove("probe")
 
     def read(self, path: str) -> bytes:
-        return regular_files.read(self.local / path, follow=False)
+        return regular_files.read(self.local / path)
 
     def write(self, path: str, data: bytes) -> None:
         with self._temporary_file(self.local / path, data) as temporary:
@@ -80,21 +80,21 @@ class Folder:
         return [entry.name for entry in _scan(self.local / parent) if not entry.name.startswith(".")]
 
     def has_folder(self, folder: str) -> bool:
-        # anything at its place, also a file or a link: it is listed, and it is in the way of a new folder
+        # anything at its place, also a file or a broken link: it is listed, and it is in the way of a new folder
         return os.path.lexists(self.local / folder)
 
     def read_folder(self, folder: str, names: Sequence[str]) -> dict[str, bytes] | None:
         if not self.has_folder(folder):
             return None
         found = {}
-        for name in names if _is_folder(self.local / folder) else ():
+        for name in names if (self.local / folder).is_dir() else ():
             with contextlib.suppress(FileNotFoundError):
-                found[name] = regular_files.read(self.local / folder / name, follow=False)
+                found[name] = regular_files.read(self.local / folder / name)
         return found
 
     def write_folder(self, folder: str, files: Mapping[str, bytes]) -> None:
         target = self.local / folder
-        if _is_folder(target):
+        if target.is_dir():
             return
         temporary = _temporary_path(target)
         try:
@@ -103,7 +103,7 @@ class Folder:
                 (temporary / name).write_bytes(data)
             os.rename(temporary, target)
         except OSError:
-            if not _is_folder(target):  # otherwise another writer was first, and its folder is kept
+            if not target.is_dir():  # otherwise another writer was first, and its folder is kept
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)  # also after Ctrl-C
@@ -117,7 +117,7 @@ class Folder:
 
     @contextlib.contextmanager
     def as_local(self, folder: str) -> Iterator[Path]:
-        if not _is_folder(self.local / folder):
+        if not (self.local / folder).is_dir():
             raise FileNotFoundError(errno.ENOENT, "no such folder", str(self.local / folder))
         yield self.local / folder
 
