@@ -39,7 +39,7 @@ from study.tracking import default_uri
 T = TypeVar("T")
 HOSTS = ("alpha", "beta", "gamma")
 PATHS = ("store", "moved to #2", "100%41 full?", "moved/again")  # of the store on its disk, one after the other
-PATIENCE = 300.0  # seconds to wait for what an idle machine does in ten
+PATIENCE = 900.0  # seconds to wait for what an idle machine does in half a minute
 CHECKPOINT_EPOCHS = re.compile(rb'"epochs\\*": (\d+)')  # in a checkpoint's header; its stage is written without spaces
 MARK = "STUDY_CHAOS_DRIVER"  # environment variable of a driver's processes
 GRID = """\

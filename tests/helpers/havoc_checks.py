@@ -16,7 +16,7 @@ from study.tracking import PARENT
 from study.tracking.ledger import Ledger
 
 VARY = {"run_id", "seconds", "train_seconds", "images_per_second", "pretrain_seconds", "started", "finished"}
-ENDS = {0, 1, 2, 130, -9}  # exit codes of drivers
+ENDS = {0, 1, 2, 3, 130, -9}  # exit codes of drivers
 OWN = {"chaos.yaml", "disk", "home", "reports", "server", "sweep.log", "work"}  # in a place
 
 

@@ -23,7 +23,14 @@ from helpers.havoc_checks import check_stored, check_whole, results
 
 EPOCHS, REPLICATES = 100, 2
 PAUSE = 2.0  # seconds, at most, between an epoch and the next disturbance
-ENDS = {0: "finished", 1: "lost Ray", 2: "could not use the store", 130: "were interrupted", -9: "were killed"}
+ENDS = {
+    0: "finished",
+    1: "ended with failed stages",
+    2: "could not use the store",
+    3: "lost Ray",
+    130: "were interrupted",
+    -9: "were killed",
+}
 
 
 @dataclass
