@@ -215,12 +215,12 @@ def main() -> None:
     parser.add_argument("trials", nargs="?", type=int, default=20_000)
     parser.add_argument("--write", action="store_true", help="put the table into tests/README.md")
     given = parser.parse_args()
-    began = time.monotonic()
+    measurement = measured.Measurement("soak", f"nox -s soak -- {given.trials}")
     with tempfile.TemporaryDirectory(prefix="study-soak-") as folder, database() as address:
         found = table(Soak(Path(folder), given.trials, address).run())
     print(found)
     if given.write:
-        measured.write("soak", f"nox -s soak -- {given.trials}", found, began)
+        measurement.write(found)
 
 
 if __name__ == "__main__":

@@ -135,12 +135,13 @@ def main() -> None:
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"{rounds} kills, seed {given.seed}, at most about {given.minutes:.0f} minutes, in {folder}", flush=True)
+    measurement = measured.Measurement("chaos", f"nox -s chaos -- --seed {given.seed}")
     chaos = Chaos(folder, rounds, given.seed, 60 * given.minutes)
     chaos.run()  # the folder is kept if it fails
     shutil.rmtree(folder)
     print(f"\n{table(chaos)}")
     if given.write:
-        measured.write("chaos", f"nox -s chaos -- --seed {given.seed}", table(chaos), chaos.began)
+        measurement.write(table(chaos))
     if chaos.kills < rounds:
         sys.exit(f"{chaos.kills} of {rounds} kills in {given.minutes:.0f} minutes")
 
