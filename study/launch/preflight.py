@@ -1,7 +1,8 @@
 """`study doctor`: checks the environment before a sweep starts, and suggests fixes.
 
-Starts nothing and imports neither Ray nor MLflow: the checks use the environment, files, sockets and one request to
-the tracking server. The checks of a cluster's nodes are in one function, `inspect_node`, which the caller runs there.
+Starts nothing and does not import Ray, nor MLflow unless there is a database file of it: the checks use the
+environment, files, sockets and one request to the tracking server. The checks of a cluster's nodes are in one function,
+`inspect_node`, which the caller runs there.
 """
 
 import functools
@@ -30,7 +31,7 @@ from study.design.study import load
 from study.planning import plan
 from study.store.backends import address as addresses
 from study.store.backends.address import local_folder
-from study.tracking.sqlite import path_of
+from study.tracking import inspect_file, path_of
 from study.utils.command_line import UNKNOWN, Invocation
 from study.utils.cpus import usable_cpus
 from study.utils.errors import StudyError
@@ -107,7 +108,7 @@ def examine(
         code_version(),
         token(address),
         store_place(store),
-        sqlite(tracking_uri),
+        sqlite(tracking_uri, invocation),
         *server(tracking_uri, invocation),
         store_clock(store),
     ]
@@ -305,8 +306,9 @@ def store_place(store: Path | str) -> Finding:
     return Finding("store", "ok", f"{folder} on {filesystem(folder)}")
 
 
-def sqlite(tracking_uri: str, mounts: str | None = None) -> Finding:
-    """SQLite's locks do not work on network file systems."""
+def sqlite(tracking_uri: str, invocation: Invocation = UNKNOWN, mounts: str | None = None) -> Finding:
+    """Whether the database is damaged, locked or of another version, and whether its locks work: SQLite's do not on
+    network file systems."""
     name = "MLflow database"
     path = path_of(tracking_uri)
     if path is None:
@@ -315,6 +317,11 @@ def sqlite(tracking_uri: str, mounts: str | None = None) -> Finding:
     if kind in NETWORK or (kind.startswith("fuse.") and kind != "fuse.fuse-overlayfs"):
         suggestion = "use a tracking server: --tracking-uri http://HOST:5000 (`study launch` writes an example)"
         return Finding(name, "error", f"{path} is SQLite on {kind}, where its locks do not work", suggestion)
+    try:
+        inspect_file(path, tracking_uri)
+    except StudyError as error:
+        suggestion = error.advice.text(invocation) if error.advice else ""
+        return Finding(name, "warning", error.message, suggestion)
     return Finding(name, "ok", f"SQLite on {kind}")
 
 

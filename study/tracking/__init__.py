@@ -9,7 +9,7 @@ from study.tracking.artifact_locations import is_own
 from study.tracking.experiment import AnotherStudyError, check_early
 from study.tracking.mirror import Deliveries
 from study.tracking.run_keys import key_of_run
-from study.tracking.server import check_file, check_uri, default_uri, exists, model_of, set_aside
+from study.tracking.server import check_file, check_uri, default_uri, exists, inspect_file, model_of, set_aside
 from study.tracking.sqlite import normalised, path_of
 from study.tracking.stage_runs import PARENT
 from study.tracking.tracker import FLUSH_SECONDS, LAST_SECONDS, Tracker
@@ -28,6 +28,7 @@ __all__ = [
     "default_uri",
     "exists",
     "in_order",
+    "inspect_file",
     "is_own",
     "key_of_run",
     "model_of",

@@ -1,6 +1,7 @@
 """The file of a SQLite database: whether it can be used, what it contains, and how it is replaced by a new one."""
 
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -33,8 +34,9 @@ class BusyDatabaseError(StudyError):
 
 
 def problem(error: BaseException, path: Path) -> StudyError | None:
-    """The error of SQLite, in one sentence with its remedy; None if it is another error."""
-    cause = _of_sqlite(error)
+    """The error of SQLite or of the disk, in one sentence with its remedy; None if it is another error."""
+    if (cause := _of_sqlite(error)) is None:
+        return _of_disk(error, path)
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the primary code
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return BusyDatabaseError(f"the MLflow database {path} is locked by another process; end it and try again")
@@ -155,6 +157,15 @@ def _rows_of_copy(path: Path, query: str) -> Rows:
             if (one := Path(f"{path}{end}")).is_file():
                 shutil.copyfile(one, Path(folder, f"copy{end}"))
         return _rows(Path(folder, "copy"), query)
+
+
+def _of_disk(error: BaseException, path: Path) -> StudyError | None:
+    """Of a file beside the database: of the artifacts, or of a database that is being made."""
+    if not isinstance(error, OSError):
+        return None
+    found = error.strerror or re.search(r"\[Errno \d+\] ([^:'\"]+)", str(error))  # of several: of shutil.copytree
+    reason = found if isinstance(found, str) else found[1] if found else "files cannot be copied"
+    return StudyError(f"cannot write to {path.parent}: {reason}; free disk space or fix permissions")
 
 
 def _of_sqlite(error: BaseException | None) -> BaseException | None:

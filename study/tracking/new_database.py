@@ -6,13 +6,17 @@ import tempfile
 from pathlib import Path
 
 from study.tracking import sqlite
+from study.utils import stale_dirs
+
+PREFIX = ".mlflow-new-"
 
 
 def create(path: Path) -> None:
     """Make the database of `path` beside it, and move it there, unless another process has done so."""
     from mlflow import MlflowClient
 
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".mlflow-new-") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=PREFIX) as folder:
+        stale_dirs.claim(Path(folder))
         made = Path(folder, path.name)
         MlflowClient(sqlite.uri_of(made))
         forget(sqlite.uri_of(made))  # closes it, which empties its write-ahead log
@@ -21,6 +25,11 @@ def create(path: Path) -> None:
         else:
             with contextlib.suppress(FileExistsError):
                 os.link(made, path)
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove what killed processes left while they made a database in this folder."""
+    stale_dirs.remove_abandoned(folder, f"{PREFIX}*")
 
 
 def is_missing(path: Path) -> bool:

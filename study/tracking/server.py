@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from study.store.results import Store
-from study.tracking import artifact_locations, database_file, schema, sqlite
+from study.tracking import artifact_locations, database_file, new_database, schema, sqlite
 from study.tracking.artifact_locations import DATABASE
 from study.tracking.client import Client
 from study.utils.errors import StudyError
@@ -98,6 +98,7 @@ def connect(uri: str, store: Store, limit: float | None = None) -> "Client":
         os.environ.setdefault(name, value)
     if path := sqlite.path_of(uri):
         path.parent.mkdir(parents=True, exist_ok=True)
+        new_database.remove_stale(path.parent)
         _use_write_ahead_log()
         check_file(uri, store)
     _show_less()
@@ -107,14 +108,19 @@ def connect(uri: str, store: Store, limit: float | None = None) -> "Client":
 
 
 def check_file(uri: str, store: Store) -> None:
-    """Raise StudyError, within seconds, unless MLflow can use a database file, or there is none yet. The locations of
-    one that was moved are repaired. Nothing happens for a server."""
+    """Raise StudyError unless MLflow can use a database file, or there is none yet. The locations of one that was moved
+    are repaired. Nothing happens for a server."""
     path = sqlite.path_of(uri)
     if path is not None and os.path.lexists(path):
-        database_file.check(path)
-        _show_less()
-        schema.check(path, uri)
+        inspect_file(path, uri)
         artifact_locations.repair(uri, store)
+
+
+def inspect_file(path: Path, uri: str) -> None:
+    """Raise StudyError, within seconds, unless MLflow can use a database file, or there is none yet."""
+    database_file.check(path)
+    _show_less()
+    schema.check(path, uri)
 
 
 def set_aside(uri: str, store: Store) -> Path | None:

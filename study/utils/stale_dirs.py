@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,16 @@ def remove_stale(parent: Path) -> list[Path]:
     for folder in found:
         remove(folder)
     return found
+
+
+def remove_abandoned(parent: Path, pattern: str) -> None:
+    """Remove the folders that fit the pattern whose owners have ended, or that have not changed for MAX_CREATION: their
+    owners may have been on another machine."""
+    for folder in parent.glob(pattern):
+        with contextlib.suppress(OSError):
+            ended = has_ended(_owner(folder)) or time.time() - folder.lstat().st_mtime > MAX_CREATION
+            if ended and not folder.is_symlink():
+                remove(folder)
 
 
 def _note(folder: Path) -> Path | None:

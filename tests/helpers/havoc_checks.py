@@ -69,8 +69,7 @@ def check_runs(place: Place) -> None:
     experiment = client.get_experiment_by_name("chaos")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=10_000)
-    if Counter(run.info.status for run in runs)["RUNNING"]:
-        print("TODO open")
+    assert "RUNNING" not in {run.info.status for run in runs}
     finished = [run for run in runs if PARENT in run.data.tags and run.info.status == "FINISHED"]
     assert Counter(run.data.tags["key"] for run in finished) == Counter(keys)
     named = Ledger(place.store, "chaos").runs(place.uri)

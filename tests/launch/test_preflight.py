@@ -150,7 +150,7 @@ overlay /mnt/layers fuse.fuse-overlayfs rw 0 0
 def test_sqlite_on_network_file_systems(path, kind, status, monkeypatch):
     monkeypatch.setattr(preflight, "_existing", lambda path: path)  # not the mounts of this machine
     assert preflight.filesystem(Path(path), MOUNTS) == kind
-    found = preflight.sqlite(f"sqlite:///{path}", MOUNTS)
+    found = preflight.sqlite(f"sqlite:///{path}", mounts=MOUNTS)
     assert found.status == status
     if status == "error":
         assert "--tracking-uri" in found.suggestion

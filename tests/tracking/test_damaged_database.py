@@ -5,6 +5,7 @@ import re
 import resource
 import shlex
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -21,9 +22,12 @@ from helpers.tiny_grid import ONE_REPLICATE
 import study
 from study.cli.app import main
 from study.design.study import expand, load
+from study.launch import preflight
 from study.store.results import Store
-from study.tracking import default_uri
+from study.tracking import default_uri, new_database
 from study.tracking.ledger import Ledger
+from study.utils import stale_dirs
+from study.utils.command_line import Invocation
 from study.utils.errors import StudyError
 
 Command = Callable[..., tuple[int, str]]
@@ -134,6 +138,17 @@ def assert_one_sentence(text: str) -> None:
     assert len(text) < 600
 
 
+def assert_doctor_names(database: Path, problem: str) -> None:
+    """`doctor` has the sentence and the remedy of `sync`, and changes nothing."""
+    before = {path.name for path in database.parent.iterdir()}
+    invocation = Invocation("tiny.yaml", {"store": "my store"})
+    found = preflight.sqlite(default_uri(Store(database.parent)), invocation)
+    assert found.status == "warning"
+    assert found.message in problem
+    assert found.suggestion in problem
+    assert {path.name for path in database.parent.iterdir()} - before <= {"mlflow.db-wal", "mlflow.db-shm"}
+
+
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_a_damaged_database_is_rebuilt_by_the_command_in_the_message(
     database: Path, command: Command, kind: str
@@ -142,10 +157,11 @@ def test_a_damaged_database_is_rebuilt_by_the_command_in_the_message(
     DAMAGED[kind](database)
     began = time.monotonic()
     code, text = command("sync", "tiny.yaml", "--store", "my store")
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60  # MLflow alone would try for minutes
     assert code == 2
     assert_one_sentence(text)
     assert f"the MLflow database {database} " in text
+    assert_doctor_names(database, text)
     advice = re.search(r"python -m study (sync .*--rebuild)", text)
     assert advice is not None, text
     try:
@@ -202,10 +218,11 @@ def test_a_locked_database(database: Path, command: Command, mode: str) -> None:
         for arguments in ((), ("--rebuild",)):
             began = time.monotonic()
             code, text = command("sync", "tiny.yaml", "--store", "my store", *arguments)
-            assert time.monotonic() - began < 30
+            assert time.monotonic() - began < 60
             assert code == 2
             assert_one_sentence(text)
             assert f"the MLflow database {database} is locked by another process; end it and try again" in text
+            assert_doctor_names(database, text)
     assert not list(database.parent.glob("mlflow.db-2*"))
     assert command("sync", "tiny.yaml", "--store", "my store")[0] == 0
     assert_all_delivered(database)
@@ -223,11 +240,49 @@ def test_a_database_of_an_earlier_version_is_upgraded_by_the_command_in_the_mess
     if "is of an earlier version of MLflow" in text:
         assert code == 2
         assert_one_sentence(text)
+        assert_doctor_names(database, text)
         upgrade = shlex.split(text.partition("to upgrade it: ")[2])
         assert upgrade[0] == "python"
         subprocess.run([sys.executable, *upgrade[1:]], check=True, capture_output=True)
         code, text = command("sync", "tiny.yaml", "--store", "my store")
     assert code == 0, text
+    assert_all_delivered(database)
+
+
+def test_doctor_has_a_line_for_the_database(database: Path, command: Command) -> None:
+    line = re.compile(r"(\w+) +MLflow database +(.*)")
+    assert line.search(command("doctor", "--store", "my store")[1])[1] == "ok"
+    database.write_bytes(os.urandom(5000))
+    status, rest = line.search(" ".join(command("doctor", "tiny.yaml", "--store", "my store")[1].split())).groups()
+    assert status == "warning"
+    assert re.search(r"is damaged .* python -m study sync tiny.yaml --store 'my store' --rebuild", rest)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from study.tracking import new_database
+new_database.forget = lambda uri: os.kill(os.getpid(), signal.SIGKILL)
+new_database.create(Path(sys.argv[1]))
+"""
+
+
+def test_what_a_killed_creation_leaves_is_removed(database: Path, command: Command) -> None:
+    """At the next delivery; after a while also what a process of another machine has left."""
+    database.unlink()
+    done = subprocess.run([sys.executable, "-c", KILLED, str(database)], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    (killed,) = database.parent.glob(f"{new_database.PREFIX}*")
+    live, elsewhere, old = (database.with_name(f"{new_database.PREFIX}{name}") for name in ("live", "other", "old"))
+    for folder in (live, elsewhere, old):
+        folder.mkdir()
+    stale_dirs.claim(live)
+    for folder in (elsewhere, old):
+        (folder / stale_dirs.MARK).write_text("another-machine:1:1")
+    os.utime(old, (0, time.time() - 2 * stale_dirs.MAX_CREATION))
+    assert command("sync", "tiny.yaml", "--store", "my store")[0] == 0
+    assert not killed.exists()
+    assert set(database.parent.glob(f"{new_database.PREFIX}*")) == {live, elsewhere}
     assert_all_delivered(database)
 
 

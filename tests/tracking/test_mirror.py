@@ -62,6 +62,7 @@ def test_a_run_per_stage_under_a_run_per_invocation(scene: Scene, tmp_path: Path
 def test_a_shared_pretraining_names_all_its_cells(scene: Scene) -> None:
     with scene.tracker() as tracker:
         scene.train(tracker, scene.stages[0])
+        tracker.flush()
         tracker.finish("FINISHED", None)
     run = scene.nested()[scene.stages[0].key]
     assert run.data.tags["cell"] == "baseline; mode=probe"
@@ -74,7 +75,8 @@ def test_the_mirror_is_rebuilt_from_the_store(scene: Scene) -> None:
     for _ in range(2):  # the second time delivers nothing
         with scene.tracker() as tracker:
             tracker.flush()
-            tracker.finish("FINISHED", None)
+            tracker.flush()
+        tracker.finish("FINISHED", None)
     assert undelivered(scene.study, scene.store, scene.uri) == []
     assert len([run for run in scene.runs() if PARENT in run.data.tags]) == 2
     ledger = Ledger(scene.store, "tiny").runs(scene.uri)
@@ -85,6 +87,7 @@ def test_a_failed_stage_is_a_failed_run(scene: Scene) -> None:
     with scene.tracker() as tracker:
         tracker.on_start(scene.stages[0])
         tracker.on_done(Outcome(scene.stages[0], "failed", "loss is NaN in epoch 3"))
+        tracker.flush()
         tracker.finish("FAILED", None)
     run = scene.nested()[scene.stages[0].key]
     assert run.info.status == "FAILED"
@@ -99,6 +102,7 @@ def test_stages_that_ended_before_their_start_was_delivered(scene: Scene) -> Non
         for stage in scene.stages:
             scene.train(tracker, stage)
         released.set()
+        tracker.flush()
         tracker.finish("FINISHED", None)
     assert tracker.problem is None
     nested = scene.nested()
@@ -116,6 +120,7 @@ def test_a_retried_stage_has_a_run_per_attempt(scene: Scene) -> None:
         tracker.flush()
         tracker.on_lost(scene.stages[0], "its worker process died")
         scene.train(tracker, scene.stages[0])
+        tracker.flush()
         tracker.finish("FINISHED", None)
     runs = [run for run in scene.runs() if PARENT in run.data.tags]
     assert sorted((run.info.status, run.data.tags.get("error", "")) for run in runs) == [
@@ -141,6 +146,7 @@ with scene.tracker() as tracker:
     assert done.returncode == -9, done.stderr.decode()
     assert [run.info.status for run in scene.runs()] == ["RUNNING", "RUNNING"]
     with scene.tracker() as tracker:
+        tracker.flush()
         tracker.finish("FINISHED", None)
     assert sorted(run.info.status for run in scene.runs()) == ["KILLED", "KILLED"]
 

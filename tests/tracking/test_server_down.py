@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -219,39 +220,47 @@ def test_a_damaged_stage_does_not_block_the_others(scene: Scene) -> None:
 def test_a_flush_without_a_server_does_not_wait(scene: Scene) -> None:
     with scene.tracker(f"http://127.0.0.1:{free_port()}") as tracker:
         scene.train(tracker, scene.stages[0])
-        began = time.monotonic()
         tracker.flush(60.0)
         tracker.finish("FINISHED", None)
-    assert time.monotonic() - began < 10
-    assert tracker.problem is not None
+    assert tracker.problem == "the server cannot be reached: Connection refused"  # not a timeout
 
 
 class Receiver:
     """Down until `down` is set to False."""
 
     def __init__(self) -> None:
-        self.down, self.connected, self.received = True, 0, list[str]()
+        self.down, self.attempts, self.received = True, list[float](), list[str]()
 
     def connect(self) -> None:
-        self.connected += 1
+        self.attempts.append(time.monotonic())
         if self.down:
             raise ConnectionError("connection refused")
 
 
 def test_retries_back_off_exponentially(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits may be longer on a busy machine, never shorter; one that did not double would allow more attempts."""
     monkeypatch.setattr(delivery_queue, "FIRST_WAIT", 0.05)
-    monkeypatch.setattr(delivery_queue, "LONGEST_WAIT", 10.0)
+    monkeypatch.setattr(delivery_queue, "LONGEST_WAIT", 0.3)
     receiver = Receiver()
     made = DeliveryQueue(receiver.connect, lambda: None)
     made.start()
-    time.sleep(0.7)  # attempts at 0, 0.05, 0.15, 0.35, (0.75)
-    assert 2 <= receiver.connected <= 4
+    wait_until(lambda: len(receiver.attempts) >= 6)
+    waits = [later - earlier for earlier, later in pairwise(receiver.attempts)]
+    assert all(wait >= least for wait, least in zip(waits, (0.05, 0.1, 0.2, 0.3, 0.3), strict=False))
     made.send(lambda: receiver.received.append("dropped"))
+    wait_until(made._queue.empty)
     receiver.down = False
-    assert made.flush(5.0)
+    assert made.flush(None)
     made.send(lambda: receiver.received.append("first"))
-    assert made.stop(lambda: receiver.received.append("last"), 5.0)
+    assert made.stop(lambda: receiver.received.append("last"), 60.0)
     assert receiver.received == ["first", "last"]
+
+
+def wait_until(met: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_one_broken_connection_loses_nothing() -> None:
@@ -271,9 +280,9 @@ def test_one_broken_connection_loses_nothing() -> None:
     made = DeliveryQueue(lambda: received.append("connected"), lambda: catch_up[-1]())
     catch_up = [lambda: None]
     made.start()
-    assert made.flush(5.0)
+    assert made.flush(None)
     catch_up.append(breaks_once("rest"))
-    assert made.flush(5.0)
+    assert made.flush(None)
     assert made.problem is None
-    assert made.stop(breaks_once("last"), 5.0)
+    assert made.stop(breaks_once("last"), 60.0)
     assert received == ["connected", "connected", "rest", "connected", "rest", "last"]
