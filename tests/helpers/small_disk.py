@@ -26,14 +26,15 @@ class SmallDisk:
         command = ["mount", "-t", "tmpfs", "-o", f"size={self.megabytes}m", "tmpfs", str(self.folder)]
         self.mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    def fill(self) -> None:
-        """Use all free space."""
+    def fill(self, leave: int = 0) -> None:
+        """Use all free space, except for `leave` bytes."""
         assert self.mounted
         with (self.folder / FILLER).open("ab", buffering=0) as file:
             for size in CHUNKS:
                 with contextlib.suppress(OSError):
                     while file.write(b"\0" * size):
                         pass
+            file.truncate(max(0, file.tell() - leave))
 
     def free(self) -> None:
         """Give the space back."""

@@ -10,14 +10,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from helpers.distinct_stages import unique_stages
 from helpers.mlflow_servers import Reader
+from helpers.small_disk import SmallDisk
 from helpers.tiny_grid import ONE_REPLICATE
+from mlflow import MlflowClient
 
 import study
 from study.cli.app import main
@@ -310,6 +312,41 @@ def test_a_creation_that_fails_leaves_nothing(tiny: Path, place: Path, tiny_resu
     assert not [path.name for path in (place / "store").iterdir() if "mlflow" in path.name]
     assert subprocess.run(sync, capture_output=True, check=False).returncode == 0
     assert_all_delivered(place / "store" / "mlflow.db")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    made = SmallDisk(tmp_path / "disk", megabytes=16)
+    made.mount()
+    if not made.mounted:
+        pytest.skip("mounts are not permitted here")
+    yield made
+    made.unmount()
+
+
+@pytest.mark.parametrize("leave", [0, 40_000, 600_000])
+@pytest.mark.parametrize("exists", [False, True], ids=["no database", "database"])
+def test_a_full_disk(
+    tiny: Path, place: Path, delivered: Path, disk: SmallDisk, command: Command, exists: bool, leave: int
+) -> None:
+    """One sentence with the remedy. Once there is space, the same command delivers everything, once."""
+    tiny.write_text(ONE_REPLICATE)
+    store = disk.folder / "store"
+    shutil.copytree(delivered, store, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts", "tracking"))
+    if exists:
+        MlflowClient(default_uri(Store(store))).search_experiments()
+    disk.fill(leave)
+    code, text = command("sync", "tiny.yaml", "--store", str(store))
+    assert code == 2, text
+    assert len(text.strip().splitlines()) <= 2  # what was delivered before, and the error
+    assert_one_sentence(text.strip().splitlines()[-1])
+    assert re.search(r"disk is full|No space left on device|check the disk", text), text
+    assert re.search(r"free disk space|whether it is full", text), text
+    disk.free()
+    code, text = command("sync", "tiny.yaml", "--store", str(store))
+    assert code == 0, text
+    assert_all_delivered(store / "mlflow.db")
+    assert not list(store.glob(f"{new_database.PREFIX}*"))
 
 
 FEW_STAGES = ONE_REPLICATE.replace("  mode: {path: finetune.mode, levels: [finetune, probe]}\n", "")
