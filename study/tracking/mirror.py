@@ -1,14 +1,13 @@
 """Writes a study's MLflow runs; used by one thread only.
 
-What is missing on the server follows from the ledger, and, if asked for, from the server itself. Every delivery looks
-at the runs of its stage on the server: those of other drivers, those whose ledger entry was lost, and those of an
-earlier result of the stage. `study.tracking.stage_runs` defines the states of a run and what decides races.
+What is missing on the server follows from the ledger, and, if asked for, from the server itself. `stage_ends` delivers
+how a stage ended; it looks at the runs of the stage on the server: those of other drivers, those whose ledger entry was
+lost, and those of an earlier result. `stage_runs` defines the states of a run and what decides races.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,28 +19,16 @@ from study.store.heartbeats import Heartbeat, mirrors
 from study.store.store_id import store_id
 from study.tracking import artifact_locations, experiment, server
 from study.tracking.client import Client
+from study.tracking.deliveries import Deliveries
 from study.tracking.ledger import Ledger
 from study.tracking.liverun import LiveRun
-from study.tracking.stage_runs import DRIVER, ENDING, FINISHED, PARENT, RESULT, STORE, StageRuns
-from study.tracking.undelivered import ending_id, mirror_of, undelivered_endings, undelivered_results
+from study.tracking.stage_ends import StageEnds
+from study.tracking.stage_runs import DRIVER, PARENT, STORE, StageRuns
+from study.tracking.undelivered import mirror_of, undelivered_endings, undelivered_results
 from study.utils import escape
-from study.utils.errors import StudyError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-
-ATTEMPTS = 5  # at a delivery that another driver's deliveries of the same stage interrupt
-
-
-@dataclass
-class Deliveries:
-    """What a mirror did, as confirmed by the server."""
-
-    delivered: int = 0  # runs that got their outcome
-    found: int = 0  # ends of stages that the server had, though not the ledger
-    closed: int = 0  # open runs of dead drivers
-    left: set[str] = field(default_factory=set)  # keys of stages whose run another live driver holds
-    unreadable: dict[str, str] = field(default_factory=dict)  # by key: stored stages that cannot be delivered, and why
 
 
 class Mirror:
@@ -59,7 +46,6 @@ class Mirror:
         """compare: look for all delivered runs on the server, and deliver again those that were deleted there."""
         self.ended: set[str] = set()  # keys of stages that have ended in this sweep, delivered or not
         self.unstored: dict[str, Outcome] = {}  # by key: failed or stopped stages to be delivered
-        self.deliveries = Deliveries()
         self.others: set[str] = set()  # live drivers that have open runs
         self.closed = True  # whether all runs of this driver are closed, as far as known
         self.timed_out: Callable[[], bool] = lambda: False
@@ -68,13 +54,17 @@ class Mirror:
         self._ledger, self._heartbeat = Ledger(self._store, self._study.name), heartbeat
         self._live: dict[str, LiveRun] = {}
         self._connects, self._compare = 0, compare
-        self._delivered: set[str] = set()
-        self._delivered_endings: set[str] = set()  # ids
+        self._ends = StageEnds(uri, self._store, self._ledger, self._create)
         self._failures: Counter[str] = Counter()  # failed deliveries by stage
         self._client: Client
         self._runs: StageRuns
         self._experiment = self._parent = ""
         self._origin: dict[str, str] = {}  # tags
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What was delivered so far."""
+        return self._ends.deliveries
 
     def connect(self) -> None:
         """Find or create the experiment. Raises AnotherStudyError if it is of another study."""
@@ -84,7 +74,7 @@ class Mirror:
         self._experiment = self._find_experiment()
         self._origin = {DRIVER: self._heartbeat.driver, STORE: store_id(self._store)}
         store = None if artifact_locations.is_own(self._uri, self._store) else self._origin[STORE]
-        self._runs = StageRuns(self._client, self._experiment, self._heartbeat, store)
+        self._runs = self._ends.runs = StageRuns(self._client, self._experiment, self._heartbeat, store)
         if self._parent and not self._runs.exists(self._parent):  # deleted on the server
             self._parent = ""
 
@@ -104,8 +94,8 @@ class Mirror:
         if outcome.status != "done":
             self._deliver_ending(outcome, query=self._connects > 1)
             self.unstored.pop(outcome.stage.key, None)
-        elif outcome.stage.key not in self._delivered:
-            self._deliver(outcome.stage, query=self._connects > 1)
+        elif outcome.stage.key not in self._ends.delivered:
+            self._deliver_result(outcome.stage, query=self._connects > 1)
 
     def close(self, status: str, report: Path | None) -> None:
         self._live.clear()
@@ -127,9 +117,9 @@ class Mirror:
         for stage in sorted(stages.values(), key=lambda stage: self._failures[stage.key]):
             if self.timed_out():
                 return
-            if stage.key not in self._delivered:
+            if stage.key not in self._ends.delivered:
                 self._failures[stage.key] += 1
-                self._deliver(stage, query=True)
+                self._deliver_result(stage, query=True)
                 del self._failures[stage.key]
         for outcome in list(self.unstored.values()):
             self.end(outcome)
@@ -139,6 +129,12 @@ class Mirror:
             if outcome.stage.key not in self._live:
                 self._deliver_ending(outcome, query=True)
 
+    def _deliver_result(self, stage: Stage, query: bool) -> None:
+        self._ends.deliver_result(stage, self._live.pop(stage.key, None), query)
+
+    def _deliver_ending(self, outcome: Outcome, query: bool) -> None:
+        self._ends.deliver_ending(outcome, self._live.pop(outcome.stage.key, None), query)
+
     def _missing(self) -> dict[str, Stage]:
         """The stored stages whose delivered run is not on the server, or not the only finished one."""
         found: dict[str, list[str]] = {}
@@ -146,124 +142,6 @@ class Mirror:
             found.setdefault(run.data.tags["key"], []).append(run.info.run_id)
         delivered, stages = self._ledger.runs(self._uri), self._names.state.all_stages
         return {key: stages[key] for key in delivered if key in stages and found.get(key) != [delivered[key]]}
-
-    def _deliver(self, stage: Stage, query: bool) -> None:
-        """Deliver a stored stage. `query`: check first whether the server has it, since a delivery may have been cut
-        off before the ledger was written, and whether another driver delivers it."""
-        run = self._live.pop(stage.key, None)
-        if query and run is None and self._is_settled(stage):
-            return
-        retrained = run is not None
-        for _ in range(ATTEMPTS):
-            if self._complete(stage, run or self._create(stage), retrained):
-                return
-            run = None
-            if self._is_settled(stage):
-                return
-        raise StudyError(f"stage {stage.key[:12]} was delivered by another driver at the same time; deliver it again")
-
-    def _is_settled(self, stage: Stage) -> bool:
-        """Whether the server has the one run of the stage, or another driver is writing it."""
-        runs = self._runs.of(stage.key)
-        finished = [run for run in runs if self._runs.has(run, FINISHED) and run.info.status != "RUNNING"]
-        finished.sort(key=lambda run: RESULT not in run.data.tags)  # earlier versions may have finished several
-        if current := [run for run in finished if self._is_current(run, stage)]:
-            for extra in (run for run in finished if run is not current[0]):
-                self._runs.delete(extra)
-            self._record(stage, current[0].info.run_id, self._store.fingerprint(stage))
-            self.deliveries.found += 1
-            return True
-        return self._is_left(stage, runs)
-
-    def _is_current(self, run: "Run", stage: Stage, retrained: bool = False) -> bool:
-        """Whether a finished run has the stored result. The first one of several stores is kept."""
-        if self._runs.is_foreign(run):
-            return True
-        if RESULT not in run.data.tags:  # delivered by an earlier version
-            return not retrained
-        return bool(run.data.tags[RESULT] == self._store.fingerprint(stage))
-
-    def _complete(self, stage: Stage, run: LiveRun, retrained: bool) -> bool:
-        """Deliver a result in this run. Returns whether the server has it now, in this run or another one, or it cannot
-        be delivered; otherwise the run was given up."""
-        fingerprint = self._store.fingerprint(stage)
-        try:
-            result = self._store.find(stage)
-            self._store.check(stage)
-        except StudyError as error:  # damaged in the store: not an error of the server
-            self.deliveries.unreadable[stage.key] = error.message
-            run.fail(error.message)
-            return True
-        if result is None:
-            raise StudyError(f"stage {stage.key} ended but its result is not in the store")
-        with self._store.folder(stage) as folder:
-            run.log_result(result, fingerprint, folder)
-        if self._store.fingerprint(stage) != fingerprint:  # recomputed meanwhile
-            self._runs.discard(run.run_id)
-            return False
-        finished = self._runs.finish(
-            run.run_id,
-            stage.key,
-            FINISHED,
-            rival=lambda other: other.info.status == "RUNNING" or self._runs.has(other, FINISHED),
-            current=lambda other: self._is_current(other, stage, retrained),
-        )
-        if finished is None:
-            return False
-        self._record(stage, finished, fingerprint)
-        self._count(finished == run.run_id)
-        return True
-
-    def _deliver_ending(self, outcome: Outcome, query: bool) -> None:
-        """Deliver the end of a stage without a result, unless it was delivered before. `query` as in `_deliver`."""
-        name, stage = ending_id(outcome), outcome.stage
-        if name in self._delivered_endings:
-            return
-        run = self._live.pop(stage.key, None)
-        if query and run is None and self._is_ending_settled(outcome, name):
-            return
-        run = run or self._create(stage)
-        run.log_ending(outcome, name)
-        ended = self._runs.finish(
-            run.run_id,
-            stage.key,
-            outcome.status,
-            rival=lambda other: _is_ending(other, outcome, name),
-            current=lambda other: True,
-        )
-        if ended is None:
-            raise StudyError(f"the end of stage {stage.key[:12]} was delivered by another driver at the same time")
-        self._record_ending(name, ended)
-        self._count(ended == run.run_id)
-
-    def _is_ending_settled(self, outcome: Outcome, name: str) -> bool:
-        """Whether the server has this end of the stage, or another driver is writing it."""
-        runs = self._runs.of(outcome.stage.key)
-        for run in runs:
-            if _is_ending(run, outcome, name) and self._runs.has(run, outcome.status):
-                self._record_ending(name, run.info.run_id)
-                self.deliveries.found += 1
-                return True
-        return self._is_left(outcome.stage, runs)
-
-    def _is_left(self, stage: Stage, runs: "list[Run]") -> bool:
-        """Whether another live driver holds one of the stage's runs."""
-        held = any(self._runs.is_held(run) for run in runs)
-        if held:
-            self.deliveries.left.add(stage.key)
-        return held
-
-    def _record(self, stage: Stage, run_id: str, fingerprint: str) -> None:
-        self._ledger.add(self._uri, stage, run_id, fingerprint)
-        self._delivered.add(stage.key)
-
-    def _record_ending(self, name: str, run_id: str) -> None:
-        self._ledger.add_ending(self._uri, name, run_id)
-        self._delivered_endings.add(name)
-
-    def _count(self, own: bool) -> None:
-        self.deliveries.delivered += own
-        self.deliveries.found += not own
 
     def _find_experiment(self) -> str:
         found, identity = self._client.get_experiment_by_name(self._study.name), Identity.of(self._study)
@@ -338,13 +216,6 @@ class Mirror:
             **({"tuning": str(users[0].tuning)} if users[0].tuning else {}),
             **({"replicate": str(users[0].replicate)} if users[0].replicate else {}),
         }
-
-
-def _is_ending(run: "Run", outcome: Outcome, name: str) -> bool:
-    """Whether a run is about this end of its stage."""
-    if outcome.status == "stopped" and run.data.tags.get("stopped") == "asha":  # final; older runs have no ending tag
-        return True
-    return bool(run.data.tags.get(ENDING) == name)
 
 
 def _clock() -> str:

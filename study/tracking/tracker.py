@@ -7,9 +7,10 @@ from study.design.stages import Stage
 from study.planning.events import Listener, Outcome
 from study.planning.state import StageNames, StudyState
 from study.store.heartbeats import Heartbeat
+from study.tracking.deliveries import Deliveries
 from study.tracking.delivery_queue import DeliveryQueue
 from study.tracking.experiment import AnotherStudyError
-from study.tracking.mirror import Deliveries, Mirror
+from study.tracking.mirror import Mirror
 from study.tracking.undelivered import mirror_of
 from study.utils.errors import Advice, StudyError
 from study.utils.redact import masked

@@ -99,7 +99,7 @@ from helpers.mirrored_study import Scene
 from study.planning.state import StudyState
 from study.store import heartbeats
 from study.tracking import Tracker, liverun
-from study.tracking.mirror import Mirror
+from study.tracking.stage_ends import StageEnds
 from study.tracking.stage_runs import StageRuns
 heartbeats.HEARTBEAT = 0.2
 heartbeats.EXPIRY = 3.0
@@ -136,7 +136,7 @@ POINTS = {
     "delivered": ("StageRuns", "finish"),
     "before the decision": ("StageRuns", "_decide"),
     "decided": ("__import__('mlflow').MlflowClient", "set_terminated"),
-    "before the ledger": ("Mirror", "_record"),
+    "before the ledger": ("StageEnds", "_record"),
 }
 
 CASES = [("sqlite", point) for point in POINTS] + [pytest.param("postgresql", "decided", marks=NEEDED)]
