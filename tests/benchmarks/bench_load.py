@@ -21,6 +21,7 @@ from without_training import without_training
 from study import tracking
 from study.cli import run as sweep
 from study.cli.places import Places
+from study.cli.sync import sync
 from study.design.study import load
 from study.execution import worker
 from study.planning.state import StudyState
@@ -96,10 +97,12 @@ def run(trials: int, folder: Path) -> dict[str, float]:
     planned = time.monotonic()
     with (folder / "output.txt").open("w") as output:
         places = Places(folder / "reports", tracking.default_uri(store))
-        code = sweep.run(plan.state, places, Console(file=output, soft_wrap=True))
+        console = Console(file=output, soft_wrap=True)
+        code = sweep.run(plan.state, places, console)
+        state = StudyState.look(plan.study, store)
+        sync(state, places, console)  # the rest: a sweep that has ended waits for a minute at most
     ended, busy = time.monotonic(), time.process_time() - busy
     assert code == 0, (folder / "output.txt").read_text()[-2000:]
-    state = StudyState.look(plan.study, store)
     assert make_plan(plan.study, store).missing == []
     assert tracking.undelivered(state, places.tracking_uri) == []
     swept = ended - planned - watch.seconds["write_report"]
