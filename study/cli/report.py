@@ -25,12 +25,15 @@ def write_report(state: StudyState, places: Places, console: Console) -> Path:
 def update_report(state: StudyState, places: Places, console: Console) -> Path:
     """Write the report unless it is up to date. Returns its folder."""
     from study.report import is_current
+    from study.report.index import INDEX, write_index
 
     folder, results = places.reports / state.study.name, _results(state, places)
     if not is_current(results, folder):
         return _write(results, state, places, console)
     _show_export(results, state, places, console)
     console.print(f"report up to date: {escape(str(folder / 'report.html'))}", highlight=False)
+    if not (places.reports / INDEX).exists():
+        write_index(places.reports)
     return folder
 
 
@@ -57,10 +60,12 @@ def _results(state: StudyState, places: Places) -> "Results":
 
 def _write(results: "Results", state: StudyState, places: Places, console: Console) -> Path:
     from study.report import build
+    from study.report.index import INDEX, write_index
 
     folder = places.reports / results.facts.study
     with console.status("writing the report"):
         made = build(results, folder)
+        index = write_index(places.reports)
     for sentence in made.summary:
         console.print(escape(sentence), highlight=False)
     for warning in made.warnings:
@@ -68,6 +73,9 @@ def _write(results: "Results", state: StudyState, places: Places, console: Conso
     _show_export(results, state, places, console)
     page, notebook = (escape(str(folder / name)) for name in ("report.html", "report.ipynb"))
     console.print(f"report: {page} and {notebook}", highlight=False)
+    if index is None:
+        other = escape(str(places.reports / INDEX))
+        console.print(f"[yellow]warning:[/] {other} is kept: it is not a list of reports", highlight=False)
     return folder
 
 

@@ -3,6 +3,7 @@
 collect      study, store -> Results (tables and facts)
 analyse      Results -> Analysis (cells, effects, verdicts; computed on first use)
 build        Results -> a folder of files; `is_current` is whether that can be skipped
+index        the list of all reports in a folder, index.html
 read         the folder -> Results again, for the notebook and for other programs
 answers, table, figure   what the notebook displays
 """
