@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -199,6 +200,16 @@ def test_outlying_runs_are_pooled_by_data_set(tmp_path: Path) -> None:
     assert not any("fashion" in cell for cell in pd.read_csv(folder / "outlying.csv")["cell"])
 
 
+def on_images_of_their_own(results: Results) -> Results:
+    """With predictions of the test images of each data set."""
+    parts = [
+        with_predictions(replace(results, trials=own), images=200 + 50 * i, seed=i)
+        for i, (_, own) in enumerate(results.trials.groupby("images", sort=False))
+    ]
+    predictions = tuple(replace(part.predictions[0], images=f"{i:064x}") for i, part in enumerate(parts))
+    return replace(results, trials=pd.concat([part.trials for part in parts]).sort_index(), predictions=predictions)
+
+
 @pytest.mark.parametrize("replicates", [4, {"min": 3, "max": 6, "until": "claims"}])
 def test_claims_against_numbers_are_recomputed(replicates: object, tmp_path: Path) -> None:
     """Accuracies of 96 to 99 % on 300 test images; all images right in one cell; margins up to 100 % and beyond."""
@@ -224,6 +235,52 @@ def test_claims_against_numbers_are_recomputed(replicates: object, tmp_path: Pat
     assert errors[:6] == ["replicates and images"] * 6
     assert errors[6] in ("paired", "pooled")
     assert errors[7] == "replicates"
+
+
+def test_claims_against_numbers_over_replicates_alone_are_recomputed(tmp_path: Path) -> None:
+    """Without predictions, there is no test of a cell that varies by more than a quarter of its distance from 100 %."""
+    claims = [
+        {
+            "claim": f"{metric} of {heads}",
+            "kind": "less",
+            "metric": metric,
+            "cells": {"kv heads": heads},
+            "against": 1.0,
+        }
+        for metric in ("test_accuracy", "val_accuracy", "train_seconds")
+        for heads in (1, 4)
+    ]
+    study, draw = make_study(tmp_path, KV_HEADS, claims=claims, replicates=4), Random(1)
+    results = collected(
+        study, tmp_path / "store", lambda trial: draw.gauss(0.8 if "4" in trial.cell.name else 0.98, 0.006)
+    )
+    folder = made_up(results, tmp_path / "report")
+    assert_recomputed(folder, {"claims.csv"})
+    found = pd.read_csv(folder / "claims.csv")
+    near = found["note"].fillna("").str.contains("too close to the end")
+    assert found["claim"][near].tolist() == ["test_accuracy of 1", "val_accuracy of 1"]
+
+
+def test_claims_against_numbers_on_several_data_sets_are_recomputed(tmp_path: Path) -> None:
+    """Over replicates and images; on validation images over replicates alone, except near 100 % on one data set."""
+    on_all = {"images": ["digits", "mnist", "fashion"]}
+    claims: list[dict[str, Any]] = [
+        {"kind": "greater", "against": "90 %"},
+        {"kind": "equivalent", "against": 0.95, "margin": 0.06, "where": on_all},
+        {"kind": "less", "against": 0.99, "metric": "val_accuracy", "where": on_all},
+    ]
+    claims = [{"claim": f"claim {i}", "cells": {"kv heads": 1}, **claim} for i, claim in enumerate(claims)]
+    study, draw = crossed(tmp_path, claims=claims, replicates=4), Random(3)
+    usual = {"digits": (0.985, 0.01), "mnist": (0.94, 0.004), "fashion": (0.85, 0.01)}
+    results = collected(
+        study, tmp_path / "store", lambda trial: min(draw.gauss(*usual[trial.cell.labels["images"]]), 0.999)
+    )
+    folder = made_up(on_images_of_their_own(results), tmp_path / "report")
+    assert_recomputed(folder, {"claims.csv", "data_set_claims.csv"})
+    found = pd.read_csv(folder / "data_set_claims.csv").set_index(["number", "data_set"])
+    near = found["note"].fillna("").str.contains("too close to the end")
+    assert near[near].index.tolist() == [(3, "digits")]
+    assert found["p_value"].notna().tolist() == (~near).tolist() == [True] * 3 + [False, True, True]
 
 
 def test_a_changed_number_is_found(tmp_path: Path) -> None:

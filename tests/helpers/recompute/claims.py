@@ -15,6 +15,7 @@ from scipy import stats
 
 FILE, RUNS, FIGURE, BUDGETS = "claims.csv", "claim_runs.csv", "figures/claims.csv", "budgets.csv"
 CONTRASTS, OF_TRIALS = "contrasts.csv", ("test_accuracy", "val_accuracy", "train_seconds", "pretrain_seconds")
+SHARES = ("test_accuracy", "val_accuracy")
 SIZES = ("params", "params_active", "macs")
 REGIONS = {  # by kind and margin: where the claim holds, and whether between these ends or beyond them
     "greater": lambda margin: (margin, math.inf, True),
@@ -97,7 +98,7 @@ def looks(raw: Raw) -> list[tuple[int, float]]:
 def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, cells: set[str]) -> list[dict[str, Any]]:
     """The claims that are open at a look, adjusted for each other."""
     fixed = isinstance(raw.grid.get("replicates", 1), int)
-    found = [_evidence(raw, claim, n, None if fixed else cells) for claim in left]
+    found = [evidence_of(raw, claim, groups_of(raw, claim), n, None if fixed else cells) for claim in left]
     regions = [REGIONS[claim["kind"]](float(claim.get("margin") or 0)) for claim in left]
     decided_by = [decisive(one, *region) for one, region in zip(found, regions, strict=True)]
     adjustment, p_adjusted_of = adjusted([p_value for p_value, _ in decided_by], found)
@@ -108,7 +109,7 @@ def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, ce
         decided = p_adjusted / share <= 0.05
         row = {"claim": claim["claim"], "kind": claim["kind"], "estimate": one.mean, "n": one.n}
         row |= {"df": one.df, "error": _error(claim, one)} if one.df > 0 else {"df": math.nan}
-        low, high = _interval(one, 1 - 0.05 * share)
+        low, high = interval_of(one, 1 - 0.05 * share)
         row |= {"low": low, "high": high, "level": 1 - 0.05 * share, "p_value": p_value}
         row |= {"p_adjusted": min(p_adjusted / share, 1.0), "holds_above": region[0], "holds_below": region[1]}
         row |= {"holds_between": region[2], "looked": n}
@@ -119,22 +120,38 @@ def judged(raw: Raw, left: Sequence[Mapping[str, Any]], n: int, share: float, ce
     return rows
 
 
-def _evidence(raw: Raw, claim: Mapping[str, Any], n: int, cells: set[str] | None) -> Evidence:
+def evidence_of(
+    raw: Raw,
+    claim: Mapping[str, Any],
+    groups: Sequence[Sequence[tuple[float, str]]],
+    n: int,
+    cells: set[str] | None = None,
+) -> Evidence:
     """The difference over the first n replicates."""
-    name, groups, constant = claim.get("metric", "test_accuracy"), groups_of(raw, claim), _constant(claim)
-    found = evidence(raw, name, metric_until(raw, claim, n), groups, constant, cells)
-    if constant is None or name != "test_accuracy" or found.sets < len(groups):
+    name, constant, metric = claim.get("metric", "test_accuracy"), constant_of(claim), metric_until(raw, claim, n)
+    found = evidence(raw, name, metric, groups, constant, cells)
+    if constant is None:
         return found
-    shares = images.shares_of(raw, groups, n)
+    shares = images.shares_of(raw, groups, n) if name == "test_accuracy" and found.sets == len(groups) else None
     if shares is None or len(shares) < 2:
-        return found
+        known = {cell for group in groups for _, cell in group if cells is None or cell in cells}
+        near = name in SHARES and any(near_end(list(metric[cell].values())) for cell in known)
+        return replace(found, untested=found.untested or near)
     mean, error, df = images.crossed(shares)
     if not error > 0:
         _, error, df = images.on_logits(shares)
     return replace(found, mean=mean - constant, error=error, df=df, shares=shares, number=constant)
 
 
-def _interval(one: Evidence, level: float) -> tuple[float, float]:
+def near_end(values: Sequence[float]) -> bool:
+    """Whether shares vary by more than a quarter of their mean's distance from 0 or 1: no t-test against a number."""
+    if len(values) < 2:
+        return False
+    mean = float(np.mean(values))
+    return float(np.std(values, ddof=1)) > min(mean, 1 - mean) / 4
+
+
+def interval_of(one: Evidence, level: float) -> tuple[float, float]:
     if one.shares is not None:
         low, high = images.interval_of(one.shares, level)
         return low - one.number, high - one.number
@@ -143,7 +160,7 @@ def _interval(one: Evidence, level: float) -> tuple[float, float]:
 
 
 def _error(claim: Mapping[str, Any], one: Evidence) -> str:
-    if _constant(claim) is not None:
+    if constant_of(claim) is not None:
         return "replicates" if one.shares is None else "replicates and images"
     return "pooled" if one.pooled else "paired"
 
@@ -163,7 +180,7 @@ def metric_until(raw: Raw, claim: Mapping[str, Any], n: int) -> dict[str, dict[i
     return {cell: {r: value for r, value in values.items() if r <= n} for cell, values in metric.items()}
 
 
-def _constant(claim: Mapping[str, Any]) -> float | None:
+def constant_of(claim: Mapping[str, Any]) -> float | None:
     against = claim.get("against")
     if isinstance(against, str):  # as in 90 %
         return float(against.removesuffix("%")) / 100
@@ -179,7 +196,8 @@ def contrasts(raw: Raw) -> Iterator[Expected]:
         for number, one in enumerate(raw.grid["compare"], start=1)
         if one.get("metric", "test_accuracy") in OF_TRIALS
     ]
-    found = [_evidence(raw, one, int(raw.trials["replicate"].max()), None) for _, one in asked]
+    most = int(raw.trials["replicate"].max())
+    found = [evidence_of(raw, one, groups_of(raw, one), most) for _, one in asked]
     adjustment, p_adjusted_of = adjusted([one.p_value for one in found], found)
     for (number, _), one, p_adjusted in zip(asked, found, p_adjusted_of, strict=True):
         row = one.row()
@@ -210,7 +228,7 @@ def groups_of(raw: Raw, claim: Mapping[str, Any]) -> list[list[tuple[float, str]
 def _allowed(raw: Raw, claim: Mapping[str, Any]) -> dict[str, set[str]]:
     """The levels of the factors that the claim does not compare: of `where`, or the baseline's against a number."""
     found = {}
-    if _constant(claim) is not None:
+    if constant_of(claim) is not None:
         base = zip(raw.factors, raw.cells[raw.baseline], strict=True)
         found = {name: {level} for name, level in base if name not in claim["cells"]}
     return found | {name: set(_labels(raw, name, levels)) for name, levels in (claim.get("where") or {}).items()}
@@ -220,7 +238,7 @@ def _corners(raw: Raw, claim: Mapping[str, Any]) -> list[tuple[float, dict[str, 
     """The levels on both sides with their signs; several levels of a side are averaged."""
     base = dict(zip(raw.factors, raw.cells[raw.baseline], strict=True))
     ours = {name: _labels(raw, name, level) for name, level in claim["cells"].items()}
-    if _constant(claim) is not None:
+    if constant_of(claim) is not None:
         return _side(1, ours)
     theirs = {name: _labels(raw, name, level) for name, level in (claim.get("against") or {}).items()}
     theirs = {name: [base[name]] for name in ours} | theirs

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from helpers.recompute import effects, fits
-from helpers.recompute.claims import REGIONS, decisive, groups_of, metric_until, verdicts
-from helpers.recompute.errors import between, evidence
+from helpers.recompute.claims import REGIONS, decisive, evidence_of, groups_of, interval_of, verdicts
+from helpers.recompute.errors import between
 from helpers.recompute.files import Expected, Raw
 from helpers.recompute.formulas import holm
 from scipy import stats
@@ -34,7 +34,7 @@ def _on_each(raw: Raw, number: int, overall: dict[str, Any]) -> list[dict[str, A
     claim = raw.grid["claims"][number - 1]
     if raw.data_set_factor in {*claim["cells"], *(claim["against"] if _is_sides(claim) else ())}:
         return []
-    groups, found = _groups(raw, claim), []
+    groups, found = groups_of(raw, claim), []
     for name, part in raw.sets.items():
         own = [group for group in groups if {cell for _, cell in group} <= part.cells.keys()]
         if own:
@@ -46,24 +46,14 @@ def _is_sides(claim: dict[str, Any]) -> bool:
     return isinstance(claim.get("against"), dict)
 
 
-def _groups(raw: Raw, claim: dict[str, Any]) -> list[list[tuple[float, str]]]:
-    """Against a number, on the baseline's level of all other factors, but on every data set."""
-    factor = str(raw.data_set_factor)
-    labels = {own[raw.factors.index(factor)] for own in raw.cells.values()}
-    where = claim.get("where") or {}
-    return groups_of(raw, {**claim, "where": {**where, factor: where.get(factor, sorted(labels))}})
-
-
 def _judged(
     part: Raw, claim: dict[str, Any], groups: list[list[tuple[float, str]]], overall: dict[str, Any]
 ) -> dict[str, Any]:
-    name, against, alpha = claim.get("metric", "test_accuracy"), claim.get("against"), 1 - overall["level"]
-    constant = None if against is None or _is_sides(claim) else float(against)
-    one = evidence(part, name, metric_until(part, claim, overall["looked"]), groups, constant)
+    alpha, one = 1 - overall["level"], evidence_of(part, claim, groups, overall["looked"])
     p_value, supports = decisive(one, *REGIONS[claim["kind"]](float(claim.get("margin") or 0)))
-    half = float(stats.t.ppf(1 - alpha / 2, one.df)) * one.error
+    low, high = interval_of(one, overall["level"])
     verdict = ("supported" if supports else "refuted") if p_value <= alpha else "undecided"
-    row = {"estimate": one.mean, "low": one.mean - half, "high": one.mean + half, "level": overall["level"]}
+    row = {"estimate": one.mean, "low": low, "high": high, "level": overall["level"]}
     row |= {"p_value": p_value, "n": one.n, "sets": one.sets, "verdict": verdict, "share": alpha / 0.05}
     return row
 
