@@ -5,16 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.report_samples import HOSTILE, PRETRAINING, analysed, make_study, unrun
+from helpers.looks import collect
+from helpers.report_samples import HOSTILE, PRETRAINING, analysed, make_study, put, unrun
+from scipy import stats
 
 from study.analysis.effects import is_matched
 from study.analysis.factorial import aliases, is_factorial
+from study.design.stages import stages_of
 from study.design.study import Study, Trial, expand
-from study.report import Analysis
+from study.report import Analysis, analyse
 from study.report.plots import PLOTS
 from study.report.sections import outline
 from study.report.summary import answers
 from study.report.tables import TABLES
+from study.store.results import Store
 
 HEADS = {"path": "encoder.num_kv_heads", "levels": [2, 1]}
 DEPTH = {"path": "encoder.depth", "levels": [6, 4]}
@@ -181,6 +185,42 @@ def test_effects_come_from_the_fit_if_few_cells_differ_in_only_one_factor(tmp_pa
     assert "least-squares difference" in table.caption
     assert "g" not in [column.title for column in table.columns]
     assert "b × c" in {row[0]: row[-1] for row in TABLES["anova"].table(analysis).rows}["a"]  # noqa: RUF001
+
+
+def noisy(trial: Trial) -> float:
+    """Without effects; every trial has its own noise."""
+    return 0.9 + 0.01 * math.sin(trial.seed % 1000 + 7 * len(trial.cell.name))
+
+
+def test_levels_that_are_excluded_everywhere_are_no_comparisons(tmp_path: Path) -> None:
+    """The correction is for the effects that can be estimated: the smallest p-value counts three times, not four."""
+    exclude = [{"when": {"width": 32}, "reason": "not run"}]
+    study = make_study(tmp_path, {**TWO, "width": WIDTH}, design="factorial", exclude=exclude)
+    found = analysed(study, tmp_path / "store", noisy).fit.effects
+    tested = found[found["p_value"].notna()]
+    assert tested["level"].tolist() == ["1", "4", "24"]
+    assert min(tested["p_adjusted"]) == pytest.approx(min(1.0, 3 * min(tested["p_value"])))
+    assert "32" not in found["level"].tolist()
+
+
+def test_failed_replicates_that_count_are_replicates_of_fitted_effects(tmp_path: Path) -> None:
+    """A half fraction: all runs of one of two cells at a level failed in replicates 2 and 3, and count as 0."""
+    factors = {"a": HEADS, "b": DEPTH, "c": {"path": "encoder.ffn_width_last", "levels": [16, 24]}}
+    excluded = [("1", "6", "16"), ("2", "4", "16"), ("2", "6", "24"), ("1", "4", "24")]
+    exclude = [{"when": dict(zip("abc", labels, strict=True)), "reason": "half"} for labels in excluded]
+    study = make_study(tmp_path, factors, design="factorial", exclude=exclude, failures="worst")
+    store = Store(tmp_path / "store")
+    for trial in expand(study):
+        if trial.replicate > 1 and trial.cell.labels["a"] == "1":
+            store.record_failure(stages_of(trial)[-1], "NonFiniteLoss: the loss became NaN")
+        else:
+            put(store, trial, noisy(trial))
+    effects = analyse(collect(study, store)).effects.set_index("factor")
+    assert effects["error"].tolist() == ["fit"] * 3
+    assert effects["n"].tolist() == [3, 3, 3]
+    assert effects["combinations"].tolist() == [2, 2, 2]
+    half = effects["high"] - effects["difference"]
+    assert effects["sd"].tolist() == pytest.approx((half / stats.t.isf(0.025, effects["df"]) * math.sqrt(3)).tolist())
 
 
 def test_a_full_product_is_matched(tmp_path: Path) -> None:

@@ -51,6 +51,16 @@ def test_a_shared_pretraining_is_drawn_once(tmp_path: Path) -> None:
     assert curves["cell"].unique().tolist() == ["baseline, shared with 1 more cell"]
 
 
+def test_a_pretraining_that_fewer_cells_share_in_later_replicates_is_drawn_once(tmp_path: Path) -> None:
+    factor = {"smoothing": {"path": "finetune.label_smoothing", "levels": [0.0, 0.1, 0.2]}}
+    results = collected(make_study(tmp_path, factor), tmp_path / "store")
+    later = (results.trials["replicate"] == 3) & (results.trials["cell"] != "smoothing=0.2")
+    found = analyse(replace(results, trials=results.trials[(results.trials["replicate"] < 3) | later]))
+    drawn = PLOTS["pretrain_curves"].compute(found)
+    assert drawn["cell"].unique().tolist() == ["baseline, shared with 2 more cells"]
+    assert drawn["n"].unique().tolist() == [3]
+
+
 def test_loads_are_in_units_of_an_even_share(tmp_path: Path) -> None:
     results = analysed(make_study(tmp_path, KV_HEADS, replicates=2), tmp_path / "store")
     numbers = PLOTS["expert_load"].compute(results)
