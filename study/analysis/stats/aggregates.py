@@ -1,8 +1,11 @@
 """Results of a method over several data sets and replicates as one number, with stratified bootstrap intervals.
 
-Agarwal et al. 2021 (Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS, arXiv 2108.13264),
-the measures of the library `rliable`. The bootstrap draws replicates within each data set; the data sets are fixed, so
-the intervals are for these data sets. With few replicates they are too narrow: see `calibrate`.
+Agarwal et al. 2021 (Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS, arXiv 2108.13264).
+By the definitions of their library rliable (`rliable/metrics.py`): `aggregate_iqm` is SciPy's `trim_mean` of all
+results with 25 % cut at each end, and `probability_of_improvement` the Mann-Whitney U statistic over the number of
+pairs of runs, averaged over data sets. As there, the bootstrap draws replicates within each data set and intervals are
+percentiles; the data sets are fixed, so the intervals are for these data sets. With few replicates they are too narrow:
+see `calibrate`.
 
 Shapes: R replicates, D data sets, B resamples.
 """

@@ -23,6 +23,7 @@ from study.utils.text import plural
 
 Flags = npt.NDArray[np.bool_]
 COLLAPSES, DROP = 0.05, 40.0  # share of runs, and points that each loses
+MISSED = {3: 0.50, 5: 0.75, 10: 0.60, 20: 0.36}  # by replicates: studies that call such a cell non-inferior
 WORST = -85.0  # of a failed run, in SD from the usual accuracy: 0 % for cells of 85 %
 ABOVE = Region(0.0, INFINITY)
 
@@ -116,9 +117,10 @@ def supports(differences_SN: Floats, is_used_SN: Flags, region: Region) -> Flags
 
 
 def _collapsing() -> Iterator[Question]:
-    for n in (3, 5, 10, 20):
+    for n, missed in MISSED.items():
         setting = f"n = {n}, {COLLAPSES:.0%} of runs lose {DROP:g} points, margin 1 point, SD 0.3 points"
-        yield Question("a collapsing cell is falsely non-inferior", setting, 1, partial(non_inferior, n))
+        hits = partial(non_inferior, n)
+        yield Question("a collapsing cell is falsely non-inferior", setting, 1, hits, missed - 0.02, missed + 0.02)
         hits = partial(collapse_listed, n)
         yield Question("every collapsed run is listed as outlying", f"n = {n}, 8 cells", 20, hits, 0.95, 1.0)
 
