@@ -15,6 +15,7 @@ from typing import Any
 from study.utils.errors import Advice, StudyError
 
 WAIT = 3.0  # seconds for another process to release the database
+LEAST = 2**20  # bytes of free space, below which an error is one of a full disk
 CHECK_SECONDS = 5.0  # for the check of the pages, after which the rest is taken to be good
 REBUILD = Advice("to set it aside and write a new one from the store", "sync", ("--rebuild",))
 COMPANIONS = ("", "-wal", "-shm", "-journal")  # endings of a database's files
@@ -42,12 +43,14 @@ def problem(error: BaseException, path: Path) -> StudyError | None:
         return BusyDatabaseError(f"the MLflow database {path} is locked by another process; end it and try again")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}:  # the last: no such table
         return UnusableDatabaseError(path, f"is damaged ({cause})")
+    if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN} and _is_full(path.parent):  # of a file beside it
+        code = sqlite3.SQLITE_FULL
     reasons = {
         sqlite3.SQLITE_READONLY: "cannot be written; make the file and its folder writable",
         sqlite3.SQLITE_PERM: "cannot be written; make the file and its folder writable",
         sqlite3.SQLITE_CANTOPEN: "cannot be opened; make the file and its folder readable and writable",
         sqlite3.SQLITE_FULL: "cannot be written: the disk is full; free disk space",
-        sqlite3.SQLITE_IOERR: "cannot be read or written; check the disk, and whether it is full",
+        sqlite3.SQLITE_IOERR: "cannot be read or written; check the disk",
     }
     return StudyError(f"the MLflow database {path} {reasons[code]}") if code in reasons else None
 
@@ -157,6 +160,13 @@ def _rows_of_copy(path: Path, query: str) -> Rows:
             if (one := Path(f"{path}{end}")).is_file():
                 shutil.copyfile(one, Path(folder, f"copy{end}"))
         return _rows(Path(folder, "copy"), query)
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < LEAST
+    except OSError:
+        return False
 
 
 def _of_disk(error: BaseException, path: Path) -> StudyError | None:
