@@ -1,7 +1,6 @@
 """A server that is damaged, hostile, or not MLflow: one sentence, no delivery, and nothing written on this machine."""
 
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from study.utils.errors import StudyError
 
 USED = ["experiments/get-by-name", "runs/create", "list"]  # endpoints whose answer is used
 ACCEPTED = ["runs/search", "runs/log-batch", "runs/log-inputs", "runs/update", "upload"]  # {} is their good answer
-EMPTY = ["empty object", "empty body", "null", "empty fields", "numbers", "objects"]
+UNUSABLE = ["nonsense", "500", "hang up"]  # the kinds of BROKEN that matter where only the status of an answer is used
 
 
 @pytest.fixture
@@ -54,9 +53,7 @@ def assert_refused(scene: Scene, problem: str, before: set[str]) -> None:
 
 
 def cases() -> list[tuple[str, str]]:
-    return [(name, kind) for name in USED for kind in BROKEN] + [
-        (name, kind) for name in ACCEPTED for kind in BROKEN if kind not in EMPTY
-    ]
+    return [(name, kind) for name in USED for kind in BROKEN] + [(name, kind) for name in ACCEPTED for kind in UNUSABLE]
 
 
 @pytest.mark.parametrize(("endpoint", "kind"), cases())
@@ -133,8 +130,10 @@ def test_a_location_in_the_store_is_used(scene: Scene) -> None:
     assert (scene.store.root / "mlartifacts" / "a" / "model" / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-@pytest.mark.parametrize("endpoint", ["runs/get", "list", "download"])
+@pytest.mark.parametrize(
+    ("endpoint", "kind"),
+    [(name, kind) for name in ("runs/get", "list") for kind in BROKEN] + [("download", kind) for kind in UNUSABLE],
+)
 def test_a_broken_download_is_one_sentence(scene: Scene, place: Path, endpoint: str, kind: str) -> None:
     with broken_server() as server:
         assert deliver(scene, server.uri) == ""
@@ -174,18 +173,17 @@ def test_names_of_files_that_lead_elsewhere(scene: Scene, place: Path) -> None:
         assert not Path("/escaped").exists()
 
 
-@pytest.mark.parametrize("endpoint", [*USED, *ACCEPTED])
-@pytest.mark.parametrize("slow", [trickle, silent])
+@pytest.mark.parametrize(
+    ("endpoint", "slow"), [*((name, trickle) for name in [*USED, *ACCEPTED]), ("runs/create", silent), ("list", silent)]
+)
 def test_an_answer_without_end_ends_in_one_sentence(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, endpoint: str, slow: Answer
 ) -> None:
     """The limits are shortened: a second for a read, two for a request."""
     monkeypatch.setattr("study.tracking.client.GRACE", 1.0)
     before = files(scene.store.root.parent)
-    began = time.monotonic()
     with broken_server() as server:
         server.replaced[endpoint] = slow
         problem = deliver(scene, server.uri)
-    assert time.monotonic() - began < 15
     assert_refused(scene, problem, before)
     assert "answer" in problem or "timeout" in problem.lower() or "timed out" in problem

@@ -294,7 +294,7 @@ def test_a_server_is_not_rebuilt(database: Path, command: Command) -> None:
     assert "--rebuild is for a database file, not for the server http://host:5000" in text
 
 
-@pytest.mark.parametrize("limit", [1, 50_000, 150_000, 400_000])
+@pytest.mark.parametrize("limit", [1, 150_000])
 def test_a_creation_that_fails_leaves_nothing(tiny: Path, place: Path, tiny_results: Path, limit: int) -> None:
     """No file may grow beyond the limit, as on a full disk."""
     shutil.copytree(tiny_results, place / "store")
