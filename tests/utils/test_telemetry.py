@@ -38,6 +38,7 @@ REVIEWED = {  # packages whose source has to do with telemetry: what switches it
     "fastapi": "passes traces of OpenTelemetry on, if an application makes them",
     "starlette": "likewise",
     "pyarrow": "likewise, where ARROW_TRACING_BACKEND is set",
+    "pygments": "a word of a language that it highlights",
 }
 WORDS = re.compile(rb"(?i)telemetry|usage_stats|posthog|sentry_sdk|mixpanel|scarf\.sh|google-analytics")
 
