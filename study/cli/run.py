@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -82,13 +82,14 @@ def run(state: StudyState, places: Places, console: Console) -> ExitCode:
     RayLostError if Ray dies during the sweep.
     """
     try:
-        return _run(state, places, console)
+        with signals.stop_in_order(console) as take_signals:
+            return _run(state, places, console, take_signals)
     except KeyboardInterrupt:
         console.print(signals.STOPPED, style="yellow")
         return ExitCode.INTERRUPTED
 
 
-def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
+def _run(state: StudyState, places: Places, console: Console, take_signals: Callable[[], None]) -> ExitCode:
     plan = make_plan(state)
     show_notices(state, console)
     console.print(f"[bold]{escape(state.study.name)}[/]  {summary(plan)}", highlight=False)
@@ -105,7 +106,7 @@ def _run(state: StudyState, places: Places, console: Console) -> ExitCode:
         return ExitCode.FAILED if unusable else ExitCode.OK
     check_experiment(state, places, "run")
     check_data(state, console)
-    with _connect(plan, places, console) as cluster:  # first: the cluster may be too small or not respond
+    with _connect(plan, places, console, take_signals) as cluster:  # first: the cluster may be too small or not respond
         _make_writable(state, places)
         state.contents.record(plan.stages)
         if not plan.finished:
@@ -169,7 +170,9 @@ def check_data(state: StudyState, console: Console) -> None:
 
 
 @contextlib.contextmanager
-def _connect(plan: Plan, places: Places, console: Console) -> Iterator["execution.Cluster | None"]:
+def _connect(
+    plan: Plan, places: Places, console: Console, take_signals: Callable[[], None]
+) -> Iterator["execution.Cluster | None"]:
     """Connect to Ray for the duration of the context; yields None if no stage is missing."""
     if plan.finished:
         yield None
@@ -181,13 +184,11 @@ def _connect(plan: Plan, places: Places, console: Console) -> Iterator["executio
         execution.check_persistent(store.root)
     with console.status("starting Ray"):
         waiting = "the cluster has no CPUs yet; waiting for the first worker node (Ctrl-C to stop)"
-        cluster = execution.connect(places.address, lambda: console.print(waiting))
+        cluster = execution.connect(places.address, lambda: console.print(waiting), take_signals)
     lost = False
     try:
         execution.check_resources(plan.study.grid.resources, cluster)
-        # `ray job stop` sends SIGTERM. After connecting, because Ray installs its own handlers.
-        with signals.stop_in_order(console):
-            yield cluster
+        yield cluster
     except RayLostError:
         lost = True
         raise

@@ -7,7 +7,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -21,11 +21,13 @@ STOPPED = "stopped: finished stages are stored; run the same command again to re
 
 
 @contextmanager
-def stop_in_order(console: Console) -> Iterator[None]:
+def stop_in_order(console: Console) -> Iterator[Callable[[], None]]:
     """Inside this context, the first signal stops Ray Tune in order, and every further one raises KeyboardInterrupt.
 
     Ray Tune stops in order on SIGUSR1. Before it has installed its handler, the first signal raises, too. A terminal
     that is closed may send SIGHUP twice: the second is ignored, and under `nohup` all are.
+
+    Yields a function that takes the signals back after Ray has installed handlers of its own.
     """
     received = 0
 
@@ -44,9 +46,15 @@ def stop_in_order(console: Console) -> Iterator[None]:
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
-    previous = {number: signal.signal(number, handle) for number in numbers}
+
+    def take() -> None:
+        for number in numbers:
+            signal.signal(number, handle)
+
+    previous = {number: signal.getsignal(number) for number in numbers}
+    take()
     try:
-        yield
+        yield take
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

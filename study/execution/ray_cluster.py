@@ -56,13 +56,15 @@ class Cluster:
         return max(1, int(min(slots)))
 
 
-def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> Cluster:
+def connect(
+    address: str | None, on_wait: Callable[[], None] = lambda: None, on_start: Callable[[], None] = lambda: None
+) -> Cluster:
     """Start Ray on this machine, or join the cluster at `address` (`auto`: the cluster of this machine).
 
     Waits up to FIRST_NODE_SECONDS for a cluster that has no CPUs yet, because its worker nodes may still be starting;
-    `on_wait` is called once before that.
+    `on_wait` is called once before that. `on_start` is called when Ray has installed its handlers of signals.
 
-    Raises StudyError if Ray does not start or the cluster cannot be joined.
+    Raises StudyError if Ray does not start or the cluster cannot be joined, KeyboardInterrupt on SIGTERM meanwhile.
     """
     if address is not None and address.startswith("ray://"):
         raise StudyError(
@@ -70,10 +72,14 @@ def connect(address: str | None, on_wait: Callable[[], None] = lambda: None) -> 
             "outside; run this on a machine of the cluster with --address auto, or submit that command as a job: "
             "ray job submit --working-dir . -- COMMAND"
         )
-    if address is None:
-        _start()
-    else:
-        _join(address)
+    try:
+        if address is None:
+            _start()
+        else:
+            _join(address)
+    except SystemExit:  # of Ray's handler of SIGTERM
+        raise KeyboardInterrupt from None
+    on_start()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are reported once, by this project
     found = _resources()
     if address is not None and not found.get("CPU"):
@@ -112,13 +118,16 @@ def _start() -> None:
             "less busy",
             Advice("to check for other causes", "doctor"),
         ) from error
+    except (KeyboardInterrupt, SystemExit):
+        _kill_new_children(before)
+        raise
     stale_dirs.remove_stale(_SESSION[0].parent)
 
 
 def _kill_new_children(before: set[int]) -> None:
     """Kill the processes that a failed start left running: Ray itself does not."""
     ray.shutdown()
-    _kill(children() - before)
+    _kill((children() - before) | marked(MARK, current_process()))  # also children of theirs
 
 
 def _kill(processes: set[int]) -> None:
