@@ -39,6 +39,7 @@ from study.store.results import Store
 from study.utils.errors import RayLostError, StudyError
 from study.utils.escape import terminal as escape
 from study.utils.paths import expanded_option
+from study.utils.redact import masked
 from study.utils.text import plural
 
 if TYPE_CHECKING:
@@ -389,7 +390,7 @@ def _exit_with(message: str) -> NoReturn:
 
 
 def _show_error(message: str) -> None:
-    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"[red]error:[/] {escape(masked(message))}", highlight=False, soft_wrap=True)
 
 
 def _measure(made: "Plan", show: bool) -> dict[str, object]:

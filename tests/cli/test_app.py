@@ -134,6 +134,14 @@ def test_a_missing_grid(place: Path) -> None:
     assert "grid file not found" in ended.stderr
 
 
+def test_secrets_in_an_error_are_masked(place: Path, command: Command) -> None:
+    """Whatever raised it: a path, an address or an option that was given."""
+    code, _, message = command("plan", "grid.yaml?api_key=abc123def")
+    assert code == 2
+    assert "api_key=***" in message
+    assert "abc123" not in message
+
+
 def test_an_unusable_store_is_reported_before_anything_runs(tiny: Path, place: Path) -> None:
     (place / "taken").write_text("a file in place of the folder")
     ended = study("run", tiny.name, "--store", "taken", folder=place)
