@@ -14,6 +14,7 @@ from study.design.overrides import InvalidError, path_problem, paths, settings, 
 from study.design.validation_errors import describe_errors
 from study.design.yaml_file import Place, closest, did_you_mean, shown
 from study.utils.canonical_json import canonical_json
+from study.utils.escape import appearance
 from study.vit.subject import Settings
 
 RESULT_COLUMNS = (
@@ -54,7 +55,7 @@ class Factor:
 
 def read_levels(name: str, spec: FactorSpec, at: Place, mistakes: Mistakes) -> list[Level]:
     """The written levels of a factor, independently of the baseline. Records all that are not valid in `mistakes`."""
-    if name in RESULT_COLUMNS:
+    if appearance(name) in RESULT_COLUMNS:
         mistakes.add(at.error("invalid factor name: it is a column of results.csv; use another name"))
     if spec.path is not None and (problem := path_problem(spec.path)):
         mistakes.add((at / "path").error(problem))
@@ -175,10 +176,12 @@ def _find_distinct(levels: list[Level], raw: Mapping[str, Any]) -> dict[Settings
     found: dict[Settings | str, Level] = {}
     for level in levels:
         effect = _effect(level, raw)
-        if twin := labels.get(level.label) or found.get(effect):
-            same = "same label as" if twin.label == level.label else "same settings as"
+        look = appearance(level.label)
+        if twin := labels.get(look) or found.get(effect):
+            same = "looks like" if appearance(twin.label) == look else "same settings as"
+            same = "same label as" if twin.label == level.label else same
             raise level.at.error(f"duplicate level: {same} {twin.label!r} on line {twin.at.line}{_hint(level)}")
-        labels[level.label] = found[effect] = level
+        labels[look] = found[effect] = level
     return found
 
 
@@ -206,6 +209,6 @@ def _baseline_label(spec: FactorSpec, levels: list[Level], raw: Mapping[str, Any
         paths = {path for level in levels for path in level.fields}
         value = value_at(raw, next(iter(paths)))
         label = "baseline" if len(paths) > 1 or isinstance(value, dict) else _label(value, at)
-    if label in {level.label for level in levels}:
+    if appearance(label) in {appearance(level.label) for level in levels}:
         raise at.error(f"duplicate label {label!r} of the baseline level; set another one with 'baseline:'")
     return label

@@ -9,6 +9,7 @@ from study.design.claims import Adaptive, ClaimSpec
 from study.design.contrasts import ContrastSpec
 from study.design.failures import DEFAULT, DESCRIPTION, FailureRule
 from study.design.resources import Resources
+from study.utils.escape import appearance
 from study.utils.frozen_model import Frozen, NonNegativeInt, PositiveInt, Refusal, StrictBool, whole
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
@@ -21,6 +22,8 @@ def is_one_line(text: str) -> bool:
 def _one_line(text: str) -> str:
     if not is_one_line(text):
         raise ValueError(f"invalid value {text!r}: must be one line without leading, trailing or repeated spaces")
+    if not appearance(text):
+        raise ValueError(f"invalid value {text!r}: has no visible character")
     return text
 
 

@@ -36,6 +36,7 @@ from study.design.tied_factors import pair
 from study.design.valid_rest import has_all_cells, valid_rest
 from study.design.validation_errors import describe_errors
 from study.design.yaml_file import GridError, GridFile, Place, read
+from study.utils.escape import appearance
 from study.vit.subject import FIXED, Resampling, Settings
 
 CHANGE_OR_EXCLUDE = "change the level, or exclude the cell with a reason"
@@ -353,9 +354,12 @@ def _factors(
     grid: Grid, written: Mapping[str, list[Level]], baseline: Settings, top: Place, mistakes: Mistakes
 ) -> tuple[Factor, ...]:
     found: list[Factor] = []
+    names: dict[str, str] = {}
     for name, spec in grid.factors.items():
         with mistakes.collect():
             at = top / "factors" / name
+            if (twin := names.setdefault(appearance(name), name)) != name:
+                raise at.error(f"duplicate factor: looks like {twin!r}")
             found.append(read_factor(name, spec, written[name], grid.baseline, baseline, at))
     mistakes.check()
     return tuple(found)

@@ -26,6 +26,11 @@ def line(text: str) -> str:
     return re.sub(" +", " ", "".join(_printable(character) for character in text)).strip(" ")
 
 
+def appearance(text: str) -> str:
+    """Equal for names that look the same: without invisible characters, accents in one way."""
+    return unicodedata.normalize("NFC", line(text))
+
+
 def lines(text: str) -> str:
     """As `line`, with line breaks and repeated spaces."""
     return "\n".join("".join(map(_printable, row)) for row in text.split("\n"))

@@ -173,6 +173,14 @@ LEVELS = [
     ("      - 3\n", "      - 1\n", 14, "factors.heads.levels[1]", "duplicate level: same label as '1' on line 13"),
     (
         "      - 1\n",
+        '      - {label: "3\\u200b", value: 2}\n',
+        14,
+        "factors.heads.levels[1]",
+        r"duplicate level: looks like '3\u200b' on line 13",
+    ),
+    ("      - 1\n", '      - {label: "\\u202e", value: 1}\n', 13, f"{LEVEL}.label", "has no visible character"),
+    (
+        "      - 1\n",
         "      - {label: '3', value: 2}\n",
         14,
         "factors.heads.levels[1]",

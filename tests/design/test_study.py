@@ -488,3 +488,10 @@ def test_every_design_is_balanced_and_contains_the_baseline(
         assert tuple(differing) == cell.changed
         assert full or len(differing) <= 1
     assert len(expand(study)) == replicates * len(study.cells)
+
+
+@pytest.mark.parametrize("names", [("heads", "heads\u200b"), ("a b", "a\u202e b"), ("caf\u00e9", "cafe\u0301")])
+def test_factors_whose_names_look_the_same_are_refused(grid: Loader, names: tuple[str, str]) -> None:
+    factors = dict(zip(names, (GRID["factors"]["heads"], GRID["factors"]["experts"]), strict=True))
+    with pytest.raises(StudyError, match="duplicate factor: looks like"):
+        grid(factors=factors)
