@@ -241,8 +241,13 @@ class Store:
 
     @contextlib.contextmanager
     def local(self, path: str) -> Iterator[Path]:
-        """Like `folder`, for a path returned by `find_paths`."""
-        with self.storage.as_local(path) as folder:
+        """Like `folder`, for a path returned by `find_paths`. Raises StudyError if something else is there."""
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(self.storage.as_local(path))
+            except FileNotFoundError:
+                message = "damaged: not the folder of a stage; run its study with --recompute-damaged"
+                raise StudyError(f"{self.storage.location(path)}: {message}") from None
             yield folder
 
     def save(

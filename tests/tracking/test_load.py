@@ -1,5 +1,6 @@
 """`study.load`: models of a real study, from its store and from its MLflow runs."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,29 @@ def test_damaged_predictions_are_not_delivered_and_the_model_is_still_loaded(
     assert Ledger(store, made.name).runs(uri).keys() == {pretrained.key}
     assert study.load(finetuned.key)(torch.zeros(1, 1, 8, 8, dtype=torch.uint8)).shape == (1, 10)
     assert CliRunner().invoke(app, ["verify", str(made.path)]).exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["config.json", "checksums.json", "model.safetensors"])
+def test_a_fifo_among_the_files_of_a_model_is_refused_without_waiting(
+    name: str, finished: tuple[Study, list[Stage], Store]
+) -> None:
+    _, (_, finetuned), store = finished
+    folder = store.root / "finetune" / finetuned.key
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(StudyError):
+        study.load(folder)
+    with pytest.raises(StudyError):
+        study.load(finetuned.key)
+
+
+def test_a_fifo_in_place_of_a_model_is_refused_without_waiting(place: Path) -> None:
+    os.mkfifo(place / "model")
+    (place / ".study" / "finetune").mkdir(parents=True)
+    os.mkfifo(place / ".study" / "finetune" / ("ab" * 32))
+    for source in ("model", "abab"):
+        with pytest.raises(StudyError, match=r"model|stage"):
+            study.load(source)
 
 
 def test_sources_that_are_not_found(place: Path) -> None:

@@ -1,5 +1,6 @@
 """The mirror, in a real MLflow on SQLite."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -57,6 +58,26 @@ def test_a_run_per_stage_under_a_run_per_invocation(scene: Scene, tmp_path: Path
     assert run.inputs.dataset_inputs[0].dataset.name == "digits"
     files = {file.path for file in client.list_artifacts(run.info.run_id, "model")}
     assert {"model/model.safetensors", "model/config.json"} <= files
+
+
+def test_no_text_of_a_grid_or_an_error_controls_a_terminal(tiny: Path, place: Path) -> None:
+    """Whoever lists runs sees neither ANSI sequences nor characters that reverse or hide text."""
+    odd = r"[31mkv\u202e heads\u200b"
+    text = tiny.read_text().replace("kv heads:", f'"{odd}":')
+    tiny.write_text(text.replace("Do all parts work together?", f'"{odd}"'))
+    scene = Scene(tiny, place / "store")
+    with scene.tracker() as tracker:
+        scene.train(tracker, scene.stages[0])
+        tracker.on_done(Outcome(scene.stages[1], "failed", "RuntimeError: \x1b[31mred\u202e\nin line 2"))
+        tracker.flush()
+        tracker.finish("FAILED", None)
+    assert tracker.problem is None
+    shown = "".join(
+        f"{run.info.run_name}{run.data.params}{dict(run.data.tags)!s}".replace("\\n", "") for run in scene.runs()
+    )
+    tags = "".join(value for run in scene.runs() for value in run.data.tags.values())
+    assert "[31m" in tags
+    assert not re.search(r"[\x1b\u202e\u200b]|\\x1b|\\u20", shown + tags)
 
 
 def test_a_shared_pretraining_names_all_its_cells(scene: Scene) -> None:

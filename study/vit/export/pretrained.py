@@ -10,6 +10,7 @@ With the Hugging Face Hub: `model.push_to_hub("NAME/MODEL")`, `Model.from_pretra
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -162,10 +163,10 @@ def load_folder(folder: Path) -> Model:
 def _check(folder: Path) -> None:
     """Verify the SHA-256 of both files if the folder has `checksums.json`, as those of stored stages do."""
     path = folder / CHECKSUMS
+    if not os.path.lexists(path):
+        return
     try:
         checksums = json_text.parse(regular_files.read(path))
-    except FileNotFoundError:
-        return
     except (OSError, ValueError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); the model cannot be verified") from None
     for name in (CONFIG, WEIGHTS):
