@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.data_samples import digits
 from helpers.own_data import grid, save
@@ -82,3 +84,25 @@ def test_unreadable_images_are_listed_before_anything_is_written(places: Path, c
     code, shown, _ = command("plan", "../grid.yaml")
     assert code == 0, "a plan decodes nothing"
     assert "4 to run" in shown
+
+
+@pytest.mark.parametrize(
+    ("label", "problem"),
+    [(2**40, "label column 'label' has 1099511627776"), (255, "train: labels are 0 to 9, and 255"), (-1, "(-1)")],
+)
+def test_labels_that_are_no_class_are_one_message_with_file_and_row(
+    label: int, problem: str, place: Path, command: Command
+) -> None:
+    images, _ = digits(60)
+    (place / "data").mkdir()
+    labels = [*range(10)] * 6
+    labels[41] = label
+    pq.write_table(pa.table({"image": images, "label": labels}), place / "data" / "train.parquet")
+    grid(place / "grid.yaml", "parquet:data")
+    for verb in ("plan", "run"):
+        code, _, message = command(verb, "grid.yaml")
+        assert code == 2
+        lines = message.splitlines()
+        assert [line.startswith("error: ") for line in lines] == [True, False]  # of pre-training and fine-tuning
+        assert all(problem in line and line.endswith("train.parquet, row 41") for line in lines)
+    assert sorted(path.name for path in place.iterdir()) == ["data", "grid.yaml"]

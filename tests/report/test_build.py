@@ -1,12 +1,14 @@
 """The files of a report: complete, self-contained, readable again, and replaced only by complete ones."""
 
 import base64
+import html
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,6 +24,7 @@ from nbformat import v4
 
 from study.analysis.predictions import encode
 from study.design.factors import RESULT_COLUMNS
+from study.design.stages import stages_of
 from study.design.study import expand, load
 from study.report import Results, build, is_current, read
 from study.report.notebook import execute
@@ -208,6 +211,37 @@ def test_hostile_names_are_shown_literally(built: Built) -> None:
         assert "<script" not in cell.source + "".join(o.data.get("text/html", "") for o in cell.get("outputs", []))
     assert "<script" not in built.text("table.md")
     assert "\\_c\\%d\\$e" in built.text("table.tex")
+
+
+def test_no_name_controls_a_page_a_table_or_a_figure(tmp_path: Path) -> None:
+    """ANSI sequences, directions of text and characters without a shape, in all that a grid and an error may name."""
+    odd = "[31mkv \u202eheads\u2066\u200b\ufeff"
+    factor = {"path": "encoder.num_kv_heads", "levels": [3, {"label": f"one {odd}", "value": 1}, 2]}
+    claim = {"claim": f"{odd} helps", "kind": "greater", "cells": {odd: f"one {odd}"}, "against": {odd: 3}}
+    exclude = [{"when": {odd: "2"}, "reason": f"not {odd}"}]
+    study = make_study(
+        tmp_path, {odd: factor}, baseline=BASIC, replicates=2, question=odd, claims=[claim], exclude=exclude
+    )
+    store = Store(tmp_path / "store")
+    first, *others = expand(study)
+    store.record_failure(stages_of(first)[-1], f"RuntimeError: \x1b[31mred\x9b1m {odd}")
+    for trial in others:
+        put(store, trial, 0.9)
+    report = build(collect(study, store), tmp_path / "report")
+    assert report.warnings == ()
+    shown = {path.name: path.read_text() for path in report.files if path.suffix in (".html", ".md", ".tex", ".svg")}
+    notebook = nbformat.read(report.notebook, as_version=4)
+    shown["report.ipynb"] = "".join(text for cell in notebook.cells for text in texts_of(cell))
+    for name, text in shown.items():
+        assert not re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202e\u2066\ufeff]", html.unescape(text)), name
+    assert "[31mkv" in shown["report.html"]
+    assert "heads" in shown["table.tex"]
+
+
+def texts_of(cell: nbformat.NotebookNode) -> Iterator[str]:
+    yield cell.source
+    for output in cell.get("outputs", []):
+        yield from output.get("data", {}).values()
 
 
 def test_failures_and_commits_are_reported(built: Built) -> None:
