@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from bench_soak import measures
 from helpers import measured
+from helpers.disturbances import KINDS
 from helpers.paths import ROOT
+from system.chaos_sweep import label
 from test_soak import life
 
-BLOCK = pytest.mark.parametrize("name", ["soak"])
+BLOCK = pytest.mark.parametrize("name", ["chaos", "soak"])
 HEADING = re.compile(
     r"\s*Measured on (?P<date>[\d-]+) at commit (?P<commit>[0-9a-f]{10}) with `nox -s (?P<session>\w+)[^`]*`, "
     r"on \d+ cores of [^\n]+, in \d+ minutes, with a load average of \d+:\n"
@@ -49,6 +51,13 @@ def test_its_date_commit_and_command_are_given(name: str) -> None:
     assert date.fromisoformat(found["date"]) <= datetime.now(UTC).date()
     if git("rev-parse", "--is-shallow-repository").stdout.strip() == "false":
         assert git("merge-base", "--is-ancestor", found["commit"], "HEAD").returncode == 0
+
+
+def test_kills_add_up() -> None:
+    rows = measured.rows(block("chaos"))
+    total = int(rows.pop("**killed in total**"))
+    assert rows.keys() <= {label(kind) for kind in KINDS}
+    assert sum(int(times) for name, times in rows.items() if name.startswith("killed: ")) == total > 0
 
 
 def test_the_soak_has_all_its_measures() -> None:

@@ -21,15 +21,17 @@ from helpers.disturbances import KINDS, Kind, draw
 from helpers.havoc import Place, SweepOverError
 from helpers.havoc_checks import check_stored, check_whole, results
 
+from study.utils.text import plural
+
 EPOCHS, REPLICATES = 100, 2
 PAUSE = 2.0  # seconds, at most, between an epoch and the next disturbance
 ENDS = {
     0: "finished",
-    1: "ended with failed stages",
-    2: "could not use the store",
-    3: "lost Ray",
-    130: "were interrupted",
-    -9: "were killed",
+    1: "failed stages",
+    2: "store not usable",
+    3: "Ray lost",
+    130: "interrupted",
+    -9: "killed",
 }
 
 
@@ -103,7 +105,7 @@ class Chaos:
 def table(chaos: Chaos) -> str:
     """Markdown."""
     shown = [kind for kind in KINDS if chaos.counts[kind.name]]
-    ends = ", ".join(f"{number} {ENDS[code]}" for code, number in sorted(chaos.ends.items()))
+    ends = ", ".join(f"{ENDS[code]} {number}" for code, number in sorted(chaos.ends.items()))
     return "\n".join(
         [
             "| disturbance | times |",
@@ -111,8 +113,8 @@ def table(chaos: Chaos) -> str:
             *(f"| {label(kind)} | {chaos.counts[kind.name]} |" for kind in shown),
             f"| **killed in total** | {chaos.kills} |",
             "",
-            f"Seed {chaos.seed}: {chaos.sweeps} sweeps of {stages(chaos.replicates)} stages. Of the drivers, {ends}. "
-            f"{chaos.resumed} stages resumed from a checkpoint.",
+            f"Seed {chaos.seed}, {plural(chaos.sweeps, 'sweep')} of {stages(chaos.replicates)} stages. "
+            f"Ends of drivers: {ends}. {plural(chaos.resumed, 'stage')} resumed from a checkpoint.",
         ]
     )
 
@@ -135,7 +137,8 @@ def main() -> None:
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"{rounds} kills, seed {given.seed}, at most about {given.minutes:.0f} minutes, in {folder}", flush=True)
-    measurement = measured.Measurement("chaos", f"nox -s chaos -- --seed {given.seed}")
+    command = f"nox -s chaos -- --seed {given.seed} --minutes {given.minutes:g}"
+    measurement = measured.Measurement("chaos", command)
     chaos = Chaos(folder, rounds, given.seed, 60 * given.minutes)
     chaos.run()  # the folder is kept if it fails
     shutil.rmtree(folder)
