@@ -32,13 +32,14 @@ from study.cli.options import (
     ReportsPath,
     StorePath,
     TrackingUri,
+    Yes,
 )
 from study.design.study import load
 from study.planning.state import StudyState
 from study.store.results import Store
 from study.utils.errors import RayLostError, StudyError
 from study.utils.escape import terminal as escape
-from study.utils.paths import expanded_option
+from study.utils.paths import expanded, expanded_option
 from study.utils.redact import masked
 from study.utils.text import plural
 
@@ -213,6 +214,52 @@ def show(
         print(json.dumps(found.as_json(), indent=1))
     else:
         found.show(_console())
+
+
+@app.command(name="gc", cls=Verb, rich_help_panel=RESULTS)
+def collect_garbage(
+    grids: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[GRID]...", help="Grids that are used, in addition to those that were run."),
+    ] = None,
+    store: StorePath = STORE,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what no known study uses, and how large it is; remove it with --yes."""
+    from study.cli import gc as view
+
+    found = view.unused(open_existing(store), [load(expanded(grid)) for grid in grids or ()])
+    if yes:
+        found.remove()
+    if as_json:
+        print(json.dumps(found.as_json(yes), indent=1))
+    else:
+        view.show(found, yes, _console())
+
+
+@app.command(cls=Verb, rich_help_panel=RESULTS)
+def rm(
+    target: Annotated[
+        str, typer.Argument(metavar="GRID|STUDY", help="Grid file, or the name of a study in the store.")
+    ],
+    store: StorePath = STORE,
+    reports: ReportsPath = REPORTS,
+    tracking_uri: TrackingUri = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a study's own stages, records, report and MLflow experiment; remove them with --yes. Shared stages stay."""
+    from study.cli.rm import Removal, Target
+
+    stored = open_existing(store)
+    removal = Removal.of(Target.find(target, stored), stored, reports, _tracking_uri(tracking_uri, stored))
+    if yes:
+        removal.remove()
+    if as_json:
+        print(json.dumps(removal.as_json(yes), indent=1))
+    else:
+        removal.show(yes, _console())
 
 
 @app.command(cls=Verb, rich_help_panel=RESULTS)

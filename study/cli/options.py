@@ -39,3 +39,4 @@ Replace = Annotated[
     typer.Option("--replace", help="Replace the report of another study with this name; add to its MLflow experiment."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Remove it. Without this, nothing is removed.")]

@@ -36,10 +36,21 @@ def recorded_studies(store: Store) -> Iterator[RecordedStudy]:
     """All studies that were run with a store, by name. Raises StoreError."""
     names = sorted({PurePosixPath(file).stem for file in store.list_files(FOLDER)})
     for name in names:
-        yield _recorded(name, store)
+        yield recorded_study(name, store)
 
 
-def _recorded(name: str, store: Store) -> RecordedStudy:
+def study_names(store: Store) -> set[str]:
+    """The names of all studies that were run with a store, also those whose grid an earlier version did not record.
+
+    Raises StoreError.
+    """
+    delivered = (store.root / "tracking").glob("*.jsonl")  # a ledger is a file also for object storage
+    files = [*store.list_files(FOLDER), *store.list_files("runs"), *(path.name for path in delivered)]
+    return {file.rpartition(".")[0] for file in files}
+
+
+def recorded_study(name: str, store: Store) -> RecordedStudy:
+    """The study with a name out of `study_names`. Raises StoreError."""
     data = store.read(_path(name))
     path = _own_file(name, store) if data is None else Path(store.storage.location(_path(name)))
     try:

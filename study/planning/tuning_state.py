@@ -218,6 +218,23 @@ def _of_replicate(study: Study, replicate: int, store: Store, content: Content) 
         yield _loaded(replace(first, cell=cell, warm=warm), store)
 
 
+def possible(study: Study, store: Store, content: Content = by_name) -> Iterator[Tuning]:
+    """Those that can start, and those that can start later and have a record: with a warm start from the values of any
+    trial of an unfinished tuning of the baseline. Raises StudyError for a damaged record."""
+    loaded = load(study, store, content)
+    yield from loaded
+    if study.space is None or not study.space.warm_start:
+        return
+    recorded = store.list_files("tuning")
+    for baseline in loaded:
+        if baseline.cell.name == study.baseline.name and not baseline.finished:
+            first = replace(baseline, trials=(), importances=Importances())
+            later = (
+                replace(first, cell=cell, warm=one.values) for one in baseline.trials for cell in study.included[1:]
+            )
+            yield from (_loaded(one, store) for one in later if f"{one.key}.json" in recorded)
+
+
 def save(tuning: Tuning, store: Store) -> None:
     """Write the record of a tuning; a killed sweep continues from it."""
     record = {

@@ -119,6 +119,18 @@ def mirrors(store: Store, mirror: str) -> list[str]:
     return [driver for driver in store.list_files(DRIVERS) if _record(store, driver).get("mirror") == mirror]
 
 
+def mirrored(store: Store, driver: str) -> str:
+    """The study that a driver mirrors; empty if it mirrors none. Raises StoreError."""
+    return str(_record(store, driver).get("mirror") or "").partition(" ")[0]
+
+
+def forget_mirrors(store: Store, study: str) -> None:
+    """Remove the heartbeats of the dead drivers that mirrored a study, which is removed. Raises StoreError."""
+    for driver in store.list_files(DRIVERS):
+        if mirrored(store, driver) == study:
+            store.remove(f"{DRIVERS}/{driver}")
+
+
 def owner(store: Store, driver: str) -> tuple[str, str]:
     """Host and process id of a driver; empty where its record is damaged or gone. Raises StoreError."""
     host, _, rest = str(_record(store, driver).get("owner", "")).partition(":")

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from study.design.stages import Stage
-from study.store.backends import Folder, open_storage
+from study.store.backends import Folder, Usage, open_storage
 from study.store.predictions import Predictions, decode, encode
 from study.utils import json_text
 from study.utils.canonical_json import canonical_json
@@ -378,6 +378,21 @@ class Store:
         """A folder's files with their modification times, in seconds by the store's clock."""
         with self._storage_errors("read"):
             return self.storage.list_files(folder)
+
+    def usage(self, folder: str) -> dict[str, Usage]:
+        """A folder's files and complete folders, by name, with their sizes."""
+        with self._storage_errors("read"):
+            return self.storage.usage(folder)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a stored stage by its path (`finetune/KEY`), if it exists."""
+        with self._storage_errors("written"):
+            self.storage.remove_folder(path)
+
+    def remove_tree(self, folder: str) -> None:
+        """Remove a folder of small records, if it exists."""
+        with self._storage_errors("written"):
+            self.storage.remove_tree(folder)
 
     def _read_verified(self, stage: Stage, *names: str, optional: str = "") -> dict[str, bytes] | None:
         """Files of a stored stage, verified by checksum; None where the stage is not stored.

@@ -8,6 +8,7 @@ driver does all the writing, because many writers lock SQLite, and a slow server
 from study.tracking.artifact_locations import is_own
 from study.tracking.deliveries import Deliveries
 from study.tracking.experiment import AnotherStudyError, check_early
+from study.tracking.removed_experiment import StudyExperiment, find_experiment
 from study.tracking.run_keys import key_of_run
 from study.tracking.server import check_file, check_uri, default_uri, exists, inspect_file, model_of, set_aside
 from study.tracking.sqlite import normalised, path_of
@@ -21,12 +22,14 @@ __all__ = [
     "PARENT",
     "AnotherStudyError",
     "Deliveries",
+    "StudyExperiment",
     "Tracker",
     "check_early",
     "check_file",
     "check_uri",
     "default_uri",
     "exists",
+    "find_experiment",
     "in_order",
     "inspect_file",
     "is_own",

@@ -66,6 +66,16 @@ class Client:
             # not download_artifacts: the process would wait for its threads when it ends
             self._ask(partial(artifacts._download_file, path, str(folder / name)), size or 0)
 
+    def delete_for_good(self, experiment: str) -> None:
+        """Remove an experiment that is in the trash of a database file, with all of its runs, as `mlflow gc` does."""
+        from mlflow.entities import ViewType
+
+        backend: Any = self._client._tracking_client.store
+        while runs := self.search_runs([experiment], run_view_type=ViewType.ALL, max_results=1000):
+            for run in runs:
+                self._ask(partial(backend._hard_delete_run, run.info.run_id))
+        self._ask(partial(backend._hard_delete_experiment, experiment))
+
     def _files(self, artifacts: Any, folder: str) -> list[tuple[str, str, int | None]]:
         """Name, path and size of the files in a folder of artifacts. A name is within its folder whatever is sent."""
         listed = self._ask(lambda: artifacts.list_artifacts(folder))

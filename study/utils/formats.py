@@ -93,6 +93,12 @@ def megabytes(number: float) -> str:
     return NONE if _unknown(number) else f"{number / 1e6:.2f} MB"
 
 
+def size(number: float) -> str:
+    """Bytes with three significant digits: 512 B, 67.3 kB, 1.21 GB."""
+    written = short(number)
+    return f"{written}B" if written[-1].isalpha() else f"{written} B"
+
+
 def significant(number: float, digits: int = 3) -> str:
     """That many significant digits, without exponent, trailing zeros kept."""
     if _unknown(number) or number == 0:
@@ -109,6 +115,11 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def age(seconds: float) -> str:
+    """3 min 20 s, 2 h 05 min, 12 days; 0 for times in the future, where clocks differ."""
+    return f"{seconds / 86400:.0f} days" if seconds >= 2 * 86400 else duration(max(0.0, seconds))
 
 
 def fixed(number: float, decimals: int) -> str:

@@ -49,6 +49,35 @@ def test_a_new_storage_is_empty(storage: Storage) -> None:
     assert storage.remove_partial("finetune", [], 0.0) == 0
 
 
+def test_usage_has_the_size_of_files_and_of_complete_folders(storage: Storage) -> None:
+    assert storage.usage("finetune") == {}
+    storage.write_folder("finetune/k", FILES)
+    storage.write_folder("finetune/l", {"a.json": b"{}"})
+    storage.write("finetune/note", b"12345")
+    found = storage.usage("finetune")
+    assert sorted(found) == ["k", "l", "note"]
+    assert found["note"].size == 5
+    markers = found["l"].size - 2  # object storage has one per folder
+    assert found["k"].size == 102 + markers
+    assert abs(found["k"].modified - storage.list_files("finetune")["note"]) < 60.0
+
+
+def test_usage_leaves_out_partial_writes(storage: Storage) -> None:
+    storage.write("finetune/.k-" + 32 * "0" if isinstance(storage, Folder) else f"finetune/k.{32 * '0'}/a", b"1")
+    assert storage.usage("finetune") == {}
+
+
+def test_a_tree_is_removed_with_all_its_files_and_no_others(storage: Storage) -> None:
+    for path in ("claims/a/1.json", "claims/a/looks/1.json", "claims/ab/1.json", "claims/b.json"):
+        storage.write(path, b"1")
+    storage.remove_tree("claims/a")
+    storage.remove_tree("claims/a")
+    storage.remove_tree("claims/nothing")
+    assert (storage.list_files("claims/a"), storage.list_files("claims/a/looks")) == ({}, {})
+    assert list(storage.list_files("claims/ab")) == ["1.json"]
+    assert list(storage.list_files("claims")) == ["b.json"]
+
+
 def test_preparing_leaves_no_files(storage: Storage) -> None:
     storage.prepare()
     assert storage.list_files("") == {}

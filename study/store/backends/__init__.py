@@ -9,10 +9,10 @@ address  validation of object storage URLs
 from pathlib import Path
 
 from study.store.backends.address import local_folder
-from study.store.backends.base import Storage
+from study.store.backends.base import Storage, Usage
 from study.store.backends.folder import Folder
 
-__all__ = ["Folder", "Storage", "open_storage"]
+__all__ = ["Folder", "Storage", "Usage", "open_storage"]
 
 
 def open_storage(location: Path | str) -> Storage:

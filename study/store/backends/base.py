@@ -2,8 +2,17 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How large a file or a complete folder is, and when it was last written."""
+
+    size: int  # bytes
+    modified: float
 
 
 class Storage(Protocol):
@@ -45,6 +54,9 @@ class Storage(Protocol):
     def list_folders(self, parent: str) -> list[str]:
         """The names of the complete folders in `parent`."""
 
+    def usage(self, parent: str) -> dict[str, Usage]:
+        """The files and complete folders in `parent`, by name."""
+
     def has_folder(self, folder: str) -> bool:
         """Whether a complete folder exists."""
 
@@ -56,6 +68,9 @@ class Storage(Protocol):
 
     def remove_folder(self, folder: str) -> None:
         """Remove a folder if it exists."""
+
+    def remove_tree(self, folder: str) -> None:
+        """Remove all files below a folder, whoever wrote them. Not atomic; nothing happens if there is none."""
 
     def as_local(self, folder: str) -> AbstractContextManager[Path]:
         """A complete folder as a local one, valid inside the context. Raises FileNotFoundError."""

@@ -10,10 +10,12 @@ import math
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from study.store.backends.base import Usage
 from study.utils import regular_files
 
 _PARTIAL = re.compile(r"\.(.+)-[0-9a-f]{32}")
@@ -79,6 +81,14 @@ class Folder:
         # no is_dir(): it may cost a system call per entry, and only folders are written here
         return [entry.name for entry in _scan(self.local / parent) if not entry.name.startswith(".")]
 
+    def usage(self, parent: str) -> dict[str, Usage]:
+        found = {}
+        for entry in _scan(self.local / parent):
+            with contextlib.suppress(FileNotFoundError):  # removed by another process
+                if not entry.name.startswith("."):
+                    found[entry.name] = _usage(Path(entry.path))
+        return found
+
     def has_folder(self, folder: str) -> bool:
         # anything at its place, also a file or a broken link: it is listed, and it is in the way of a new folder
         return os.path.lexists(self.local / folder)
@@ -114,6 +124,10 @@ class Folder:
             os.rename(self.local / folder, temporary)  # atomic: the folder is never half removed
             with contextlib.suppress(OSError):
                 _remove(temporary)
+
+    def remove_tree(self, folder: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            _remove(self.local / folder)
 
     @contextlib.contextmanager
     def as_local(self, folder: str) -> Iterator[Path]:
@@ -186,6 +200,15 @@ def _scan(folder: Path) -> list["os.DirEntry[str]"]:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
+
+
+def _usage(path: Path) -> Usage:
+    """Of a file, or of all files in a folder. Links are not followed."""
+    own = path.lstat()
+    if not stat.S_ISDIR(own.st_mode):
+        return Usage(own.st_size, own.st_mtime)
+    files = [entry.stat(follow_symlinks=False) for entry in _scan(path)]
+    return Usage(sum(one.st_size for one in files), max((one.st_mtime for one in files), default=own.st_mtime))
 
 
 def _remove(path: Path) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from study.store.backends import address as addresses
+from study.store.backends.base import Usage
 from study.utils import json_text
 from study.utils.redact import masked
 
@@ -99,6 +100,23 @@ class Objects:
         names = dict.fromkeys(_name(entry) for entry in self._entries(parent))
         return [name for name in names if not _FOLDER.fullmatch(name)]
 
+    def usage(self, parent: str) -> dict[str, Usage]:
+        """From one listing. The size of a folder includes that of its marker."""
+        with self._service_errors():
+            entries = self._fs.find(self._at(parent), detail=True).values()
+        if not entries:
+            self._check_bucket()
+        start, found = f"{self._at(parent)}/", dict[str, Usage]()
+        for entry in sorted(entries, key=lambda entry: "/" in entry["name"].removeprefix(start)):  # markers first
+            name, _, inside = entry["name"].removeprefix(start).partition("/")
+            if inside and _FOLDER.fullmatch(name):
+                name = name.rpartition(".")[0]
+                if name not in found:
+                    continue  # a partial write, which has no marker
+            before = found.get(name, Usage(0, 0.0))
+            found[name] = Usage(before.size + int(entry["size"] or 0), max(before.modified, _modification_time(entry)))
+        return found
+
     def has_folder(self, folder: str) -> bool:
         with self._service_errors():
             return bool(self._fs.exists(self._at(folder)))
@@ -130,15 +148,19 @@ class Objects:
         finally:
             if not created:
                 with contextlib.suppress(OSError):
-                    self._remove_tree(name)
+                    self.remove_tree(name)
 
     def remove_folder(self, folder: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             found = self._marked_folder(folder)
             self.remove(folder)  # the marker first: without it the folder is absent
             if found is not None:
-                self._remove_tree(found)
-        self._remove_tree(folder)  # anything else of this name
+                self.remove_tree(found)
+        self.remove_tree(folder)  # anything else of this name
+
+    def remove_tree(self, folder: str) -> None:
+        with self._service_errors(), contextlib.suppress(FileNotFoundError):
+            self._fs.rm(self._at(folder), recursive=True)
 
     @contextlib.contextmanager
     def as_local(self, folder: str) -> Iterator[Path]:
@@ -160,7 +182,7 @@ class Objects:
             key = name.rpartition(".")[0]
             written = self.list_files(f"{parent}/{name}").values() if key not in skipped else ()
             if key not in skipped and self._now() - max(written, default=0.0) > age:
-                self._remove_tree(f"{parent}/{name}")
+                self.remove_tree(f"{parent}/{name}")
                 removed += 1
         return removed
 
@@ -210,10 +232,6 @@ class Objects:
             yield
         except FileNotFoundError:
             raise OSError(errno.ENXIO, f"bucket {self._bucket!r} not found, or access denied") from None
-
-    def _remove_tree(self, folder: str) -> None:
-        with self._service_errors(), contextlib.suppress(FileNotFoundError):
-            self._fs.rm(self._at(folder), recursive=True)
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}"
