@@ -49,3 +49,10 @@ def sentence(facts: StudyFacts) -> str:
     """The mark in the captions of validation accuracies, after a space."""
     why = bias(facts)
     return f" Of validation accuracy: {why}." if why else ""
+
+
+def sentence_on_curves(facts: StudyFacts) -> str:
+    """The mark in the captions of curves, which show the accuracies of all epochs, after a space."""
+    if keeps_best(facts):
+        return " With keep: best, the epoch with the highest accuracy is kept, which is too high by chance."
+    return sentence(facts)

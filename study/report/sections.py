@@ -383,7 +383,20 @@ def _reproduce(analysis: Analysis) -> str:
         + f"\n\n{_checked_out(facts)}The last command runs the stages that are not in the store, and rebuilds this "
         "report. If the package is installed, the equivalent commands for the run, and for the report alone, are:\n\n"
         + escape.code_block(f"{AGAIN.command('run')}\n{AGAIN.command('report')}", "sh")
-        + "\n\nreport.ipynb can be executed in place: it reads only the files beside it."
+        + f"{_replicating(facts)}\n\nreport.ipynb can be executed in place: it reads only the files beside it."
+    )
+
+
+def _replicating(facts: StudyFacts) -> str:
+    """The command that tests the claims again, for a study with claims that replicates can decide."""
+    if not facts.tested_claims:
+        return ""
+    fixed = facts.replicates_until is None
+    number = () if fixed else ("--replicates", str(facts.replicates_until))
+    return (
+        "\n\nThis writes the grid of a study that tests the claims again, with new seeds"
+        f"{'' if fixed else ' and a fixed number of replicates'}:\n\n"
+        + escape.code_block(AGAIN.command("replicate", *number), "sh")
     )
 
 

@@ -15,6 +15,7 @@ from study.cli.plan import as_json, show
 from study.design.yaml_file import GridError
 from study.report import Analysis
 from study.report.build import _cells_with_levels
+from study.report.plots import PLOTS
 from study.report.tables import TABLES
 from study.store.results import Store
 
@@ -76,13 +77,18 @@ def notes_of_cells(analysis: Analysis) -> list[str]:
     return list(_cells_with_levels(analysis)["val_accuracy_note"])
 
 
-def test_cells_are_marked_where_a_selection_has_used_them(tmp_path: Path) -> None:
+def test_cells_and_curves_are_marked_where_a_selection_has_used_them(tmp_path: Path) -> None:
     by_level = contrasts(tmp_path, factors=KEEP)
     assert [note[:31] for note in notes_of_cells(by_level)] == ["", "", "", "it is the highest of all epochs"]
     every = contrasts(tmp_path / "every", baseline=BEST)
     assert all(note.startswith("it is the highest of all epochs") for note in notes_of_cells(every))
+    for analysis in (by_level, every):
+        caption = PLOTS["finetune_curves"].caption_for(analysis)
+        assert caption.endswith("the epoch with the highest accuracy is kept, which is too high by chance.")
     tuned = contrasts(tmp_path / "tuned", tune=TUNE)
     assert all("it selected the tuned values" in note for note in notes_of_cells(tuned))
+    caption = PLOTS["finetune_curves"].caption_for(tuned)
+    assert caption.endswith("it selected the tuned values, so it is too high by chance.")
     section = contrasts(tmp_path / "section", factors=SECTION)
     assert {note[:7] for note in notes_of_cells(section)} == {"", "it is t"}
 
@@ -107,6 +113,7 @@ def test_without_a_selection_nothing_is_marked(tmp_path: Path) -> None:
     assert "by chance" not in TABLES["trials"].table(analysis).caption
     assert bias(analysis.facts) == ""
     assert set(notes_of_cells(analysis)) == {""}
+    assert "by chance" not in PLOTS["finetune_curves"].caption_for(analysis)
     study = make_study(tmp_path, KV_HEADS, compare=COMPARE)
     assert as_json(make_plan(study, Store(tmp_path / "store")))["compare_notes"] == [[], []]
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from helpers.looks import collect, make_plan
 from helpers.report_samples import KV_HEADS, make_study, put
+from rich.console import Console
 
 from study.analysis.stats.forecast import Spread, replicates_to_decide
 from study.cli.plan import as_json
+from study.cli.replicate import replicate
 from study.design.replication import write_replication
 from study.design.study import Study, Trial, expand, load
 from study.planning.replicated import default_replicates, original
@@ -17,6 +19,7 @@ from study.report import analyse
 from study.report.replication import sentence
 from study.report.sections import Text, outline
 from study.store.results import Store
+from study.utils.command_line import UNKNOWN
 
 CLAIMS = [
     {"claim": "one head is worse", "kind": "less", "cells": {"kv heads": 1}},
@@ -94,13 +97,38 @@ def section(study: Study, store: Store, title: str) -> str:
     return next(cell.source for cell in cells if isinstance(cell, Text) and cell.title == title)
 
 
-def test_the_report_states_what_it_replicates(tmp_path: Path) -> None:
+def test_the_report_has_the_command_that_replicates_the_study_and_what_it_replicates(tmp_path: Path) -> None:
     first, again = pair(tmp_path)
     store = Store(tmp_path / "store")
+    assert "python -m study replicate again.yaml\n" in section(first, store, "How to reproduce")
     assert "This study replicates" not in section(first, store, "Design")
     found = section(again, store, "Design")
     own = f"it tests claims again with seeds of its own, whose base is {again.grid.seed} instead of 0."
     assert f"This study replicates **first**: {own}" in found
+
+
+@pytest.mark.parametrize(
+    ("claims", "replicates", "command"),
+    [
+        ([CLAIMS[2]], 3, None),  # no replicate decides it
+        ([], 3, None),
+        (CLAIMS, {"min": 2, "max": 6, "until": "claims"}, "replicate again.yaml --replicates 6"),
+    ],
+)
+def test_the_command_of_the_report_works_as_it_is(
+    claims: list[object], replicates: object, command: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = make_study(tmp_path, KV_HEADS, study="x" * 60, claims=claims, replicates=replicates)
+    found = section(study, Store(tmp_path / "store"), "How to reproduce")
+    lines = [line for line in found.splitlines() if " study replicate " in line]
+    assert len(lines) == (command is not None)
+    for line in lines:
+        assert line == f"python -m study {command}"
+        (tmp_path / "again.yaml").write_text(study.path.read_text())
+        state = StudyState.look(load(tmp_path / "again.yaml"), Store(tmp_path / "store"))
+        replicate(state, 6, None, None, UNKNOWN, Console())
+        assert load(tmp_path / f"{'x' * 52}-replication.yaml").grid.most_replicates == 6
 
 
 def test_nothing_of_the_original_enters_the_estimates(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study.analysis import validation_bias
 from study.analysis.analysis import Analysis
 from study.report.placement import Section
 from study.report.plots.curves import draw_curves, mean_curves
@@ -25,13 +26,17 @@ def draw(curves: pd.DataFrame) -> "Figure":
     return draw_curves(curves.assign(**percent), "validation accuracy, %", shown=(0.1, 1.0))
 
 
+def caption(analysis: Analysis) -> str:
+    return (
+        "Validation accuracy by epoch, one panel per cell. Blue line: mean over replicates, range shaded. Dashed line: "
+        f"the baseline. Light grey: all other cells.{validation_bias.sentence_on_curves(analysis.facts)}"
+    )
+
+
 PLOT = Plot(
     section=Section.CURVES,
     title="Learning curves of fine-tuning",
-    caption=(
-        "Validation accuracy by epoch, one panel per cell. Blue line: mean over replicates, range shaded. Dashed line: "
-        "the baseline. Light grey: all other cells."
-    ),
+    caption=caption,
     compute=compute,
     draw=draw,
 )
