@@ -9,11 +9,21 @@ import pytest
 from helpers.predicted_samples import with_predictions
 from helpers.report_samples import KV_HEADS, analysed, collected, make_study, unrun
 
-from study.analysis.stats import calibrate, calibrate_families, calibrate_items, calibrate_shape
+from study.analysis.stats import calibrate, calibrate_failures, calibrate_families, calibrate_items, calibrate_shape
+from study.analysis.stats.calibrate_failures import COLLAPSES, DROP, MISSED, supports
 from study.analysis.stats.error_choice import ErrorChoice, choose
+from study.design.claim_kinds.claim_kind import Region
 from study.design.study import Trial
 from study.report import Analysis, analyse
-from study.report.claim_method import AGAINST_NUMBERS, OFTEN_FOUND, OVER_IMAGES, PROMISE, condition, sentences
+from study.report.claim_method import (
+    AGAINST_NUMBERS,
+    COLLAPSING,
+    OFTEN_FOUND,
+    OVER_IMAGES,
+    PROMISE,
+    condition,
+    sentences,
+)
 from study.report.sections import outline
 from study.report.tables import TABLES
 
@@ -44,7 +54,7 @@ def test_the_error_and_the_adjustment_are_those_of_the_verdicts(replicates: int,
 def test_the_promise_has_its_conditions() -> None:
     assert "at most 5 %, if claims and replicates were written before any result" in PROMISE
     assert "roughly normally" in PROMISE
-    assert "not about other test images" in PROMISE
+    assert "about other test images only if replicates draw them anew" in PROMISE
 
 
 def choice(cells: dict[str, list[float]]) -> ErrorChoice[tuple[str, ...]]:
@@ -99,6 +109,31 @@ def test_the_sentence_on_claims_against_numbers_is_that_of_the_calibration(tmp_p
         claim = {"claim": "c", "kind": "greater", "cells": {"kv heads": 1}, "against": against}
         analysis = analysed(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store", noisy)
         assert (AGAINST_NUMBERS in list(sentences(analysis))) == stated
+
+
+@pytest.mark.parametrize("kind", ["non_inferior", "equivalent"])
+def test_what_few_replicates_miss_is_stated_beside_claims_of_non_inferiority(kind: str, tmp_path: Path) -> None:
+    claim = {"claim": "c", "kind": kind, "cells": {"kv heads": 1}, "margin": 0.01}
+    text = list(sentences(analysed(make_study(tmp_path, KV_HEADS, claims=[claim]), tmp_path / "store", noisy)))
+    assert (COLLAPSING in text) == (kind == "non_inferior")
+
+
+def test_what_few_replicates_miss_is_that_of_the_calibration() -> None:
+    three, *others = [f"{100 * share:.0f} % {{}} {n}" for n, share in MISSED.items()]
+    *middle, last = [one.format("with") for one in others]
+    assert f"in {three.format('of studies with')} replicates, {', '.join(middle)} and {last}: in all" in COLLAPSING
+    assert f"loses {DROP:g} points in {100 * COLLAPSES:g} % of its runs, so {DROP * COLLAPSES:g} points" in COLLAPSING
+    lines = [one for one in calibrate_failures.questions() if "falsely non-inferior" in one.measure]
+    assert [line.high - line.low < 0.05 for line in lines] == [True] * len(MISSED)
+    assert all(line.low < share < line.high for line, share in zip(lines, MISSED.values(), strict=True))
+    assert all("margin 1 point" in line.setting for line in lines)
+
+
+def test_studies_that_miss_a_collapsing_cell_have_no_collapsed_run() -> None:
+    """A run 40 points below widens the interval far beyond the margin."""
+    for n in MISSED:
+        difference = np.array([[-40.0, *np.linspace(-1, 1, n - 1)]])
+        assert not supports(difference, np.ones_like(difference, dtype=bool), Region(-1.0, np.inf))[0]
 
 
 def test_claims_with_an_error_over_images_are_described_by_the_calibration(tmp_path: Path) -> None:
