@@ -324,8 +324,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     made.unmount()
 
 
-@pytest.mark.parametrize("leave", [0, 40_000, 600_000])
-@pytest.mark.parametrize("exists", [False, True], ids=["no database", "database"])
+@pytest.mark.parametrize(("exists", "leave"), [(True, 0), (False, 0), (False, 40_000), (False, 600_000)])
 def test_a_full_disk(
     tiny: Path, place: Path, delivered: Path, disk: SmallDisk, command: Command, exists: bool, leave: int
 ) -> None:
