@@ -103,7 +103,8 @@ def check_classes(classes: int, images: int) -> None:
     if classes > MOST_CLASSES or ONE_EACH <= images == classes:
         each = f"at most {MOST_CLASSES:,} are valid" if images > classes else "every training image has its own"
         raise StudyError(
-            f"{classes:,} classes: {each}. The labels seem to number the images; write classes, or remove the labels "
+            f"{classes:,} classes: {each}. "  # never one
+            "The labels seem to number the images; write classes, or remove the labels "
             "if the images are for pre-training only"
         )
 

@@ -25,7 +25,10 @@ def check_progress(progress: Any, epochs: int) -> None:
     if not whole or [record["epoch"] for record in history] != [*range(1, len(history) + 1)]:
         raise InvalidSnapshot("its history is not that of the first epochs")
     if not 0 < len(history) < epochs or len({frozenset(record) for record in history}) > 1:
-        raise InvalidSnapshot(f"its history has {len(history)} of {epochs} epochs, or other metrics in some of them")
+        raise InvalidSnapshot(
+            f"its history has {len(history)} of {epochs} epochs, "  # never one alone: the number follows `of`
+            "or other metrics in some of them"
+        )
     numbers = [progress["images"], progress["seconds"], *([] if micro_batch is None else [micro_batch])]
     if not all(_is_number(value) and value > 0 for value in numbers) or isinstance(micro_batch, float):
         raise InvalidSnapshot("its numbers of images or seconds are invalid")
