@@ -39,7 +39,7 @@ class Unused:
         """Raises StudyError while a driver runs, which may be about to use them, and StoreError."""
         if driver := next(iter(live_drivers(self.store).values()), None):
             raise StudyError(
-                f"process {driver.pid} on {driver.host} runs a study with {self.store}; try again when it has ended"
+                f"a study is run with {self.store} by process {driver.pid} on {driver.host}; wait until it has ended"
             )
         remove(self.store, self.items)
 

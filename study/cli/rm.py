@@ -73,7 +73,7 @@ class Removal:
     def of(cls, target: Target, store: Store, reports: Path, uri: str) -> "Removal":
         """Raises StudyError if the study runs, its MLflow server does not answer, or what others use is unknown."""
         if driver := driver_of(target.name, store):
-            raise StudyError(f"process {driver.pid} on {driver.host} runs the study {target.name!r}; stop it first")
+            raise StudyError(f"{target.name!r} is run by process {driver.pid} on {driver.host}; stop it first")
         uses, others = Uses(), Uses()
         if target.grids:
             others = known_uses(store, without=target.name)

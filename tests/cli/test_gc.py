@@ -114,7 +114,7 @@ def test_nothing_is_removed_while_a_driver_runs(finished: Path, smaller: Study, 
         assert command("gc")[0] == 0
         code, output, error = command("gc", "--yes")
         assert (code, output) == (2, "")
-        assert "runs a study with .study" in error
+        assert "a study is run with .study by process" in error
         assert files(place / ".study" / "finetune") == before
     assert command("gc", "--yes")[0] == 0
     assert files(place / ".study" / "finetune") != before

@@ -143,7 +143,7 @@ def test_a_study_that_runs_stays(known: Path, place: Path, command: Command) -> 
         before = files(place / ".study" / "finetune")
         code, _, error = command("rm", "tiny", "--yes")
         assert code == 2
-        assert "runs the study 'tiny'; stop it first" in error
+        assert "'tiny' is run by process" in error
         assert files(place / ".study" / "finetune") == before
 
 

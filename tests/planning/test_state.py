@@ -93,7 +93,7 @@ def test_a_sweep_looks_once_before_and_once_after_each_round(
     """The tiny grid needs one round. A second invocation has nothing to do: its only look is the first."""
     monkeypatch.setattr(execution, "connect", lambda *_: execution.Cluster(2, 0))
     monkeypatch.setattr(execution, "check_resources", lambda *_: None)
-    monkeypatch.setattr(execution, "disconnect", lambda: None)
+    monkeypatch.setattr(execution, "disconnect", lambda lost: None)
     monkeypatch.setattr(execution, "fan_out", fan_out_here)
     study, store = load(tiny), Store(place / "store")
     places = Places(place / "reports", tracking.default_uri(store))
