@@ -3,7 +3,7 @@
     nox -s ablate                        run grids/quickstart.yaml and write its report
     nox -s ablate -- grids/other.yaml    run another study; arguments go to `python -m study run`
     nox -s ui                            open the MLflow pages on localhost
-    nox -s tests | system | lint | bench | load | soak | chaos | calibrate | examples | schema | lock
+    nox -s tests | system | lint | nightly | bench | load | soak | chaos | calibrate | examples | schema | lock
 
 The environment is built in .nox/ on first use, and again when the dependencies in pyproject.toml or requirements.lock
 change. `ablate` installs what a study needs; the first session for developers builds one that has their tools, too.
@@ -110,8 +110,14 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def system(session: nox.Session) -> None:
     """Run the tests that need several sweeps, or start several drivers, nodes or servers and kill some of them."""
-    _python(session, DEV, "-m", "pytest", *TWO_PROCESSES, "-m", "slow", *session.posargs)
-    _python(session, DEV, "-m", "pytest", "-m", "system", *session.posargs)
+    _python(session, DEV, "-m", "pytest", *TWO_PROCESSES, "-m", "slow and not nightly", *session.posargs)
+    _python(session, DEV, "-m", "pytest", "-m", "system and not nightly", *session.posargs)
+
+
+@nox.session(default=False)
+def nightly(session: nox.Session) -> None:
+    """Run further cases of what `system` shows once, such as every kind of damage of a database."""
+    _python(session, DEV, "-m", "pytest", *TWO_PROCESSES, "-m", "nightly", *session.posargs)
 
 
 @nox.session(default=False)

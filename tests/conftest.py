@@ -27,6 +27,7 @@ settings.register_profile("thorough", max_examples=5000, deadline=None)  # --hyp
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "system: starts several drivers, nodes or servers; run by `nox -s system`")
+    config.addinivalue_line("markers", "nightly: further cases of what others show once; run by `nox -s nightly`")
     config.addinivalue_line("markers", "slow: several sweeps or a server; run by `nox -s system`, two at a time")
 
 

@@ -34,7 +34,8 @@ def sync(state: StudyState, places: Places, console: Console, rebuild: bool = Fa
             tracker.finish("FINISHED", None)
         done = tracker.deliveries
         if tracker.problem is not None and not done.unreadable and (missing or not tracker.refused):
-            _show(done, places, console)
+            if done != tracking.Deliveries():
+                _show(done, places, console)
             raise StudyError(
                 f"MLflow at {masked(uri)}: {tracker.problem}", to_add() if tracker.refused else tracker.advice
             )

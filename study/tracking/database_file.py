@@ -150,7 +150,8 @@ def _damage(database: sqlite3.Connection) -> str | None:
 
 
 def _rows(path: Path, query: str) -> Rows:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT)) as database:
+    # not mode=ro: a connection that may not write leaves the files of the write-ahead log behind
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=WAIT)) as database:
         return database.execute(query).fetchall()
 
 

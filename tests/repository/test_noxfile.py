@@ -148,6 +148,7 @@ def test_install_only_builds_an_environment_that_the_next_run_uses(built: Path) 
     assert "installing" not in ran.stderr
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_an_environment_without_a_working_package_is_not_kept(project: Path) -> None:
     (project / "study" / "__init__.py").write_text("import not_installed")
@@ -160,6 +161,7 @@ def test_an_environment_without_a_working_package_is_not_kept(project: Path) -> 
     assert "study called with ['ui']" in nox(project, "-s", "ui").stdout
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_developers_have_an_environment_with_their_tools_and_only_a_new_dependency_rebuilds_it(project: Path) -> None:
     (project / "pytest.py").write_text("print('pytest ran')")  # beside `study`, so that it is importable
@@ -245,6 +247,7 @@ def test_a_killed_install_is_built_again_and_likewise_one_whose_python_was_remov
     environment_of(project)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_lock_that_changes_during_the_install_is_not_taken_for_installed(project: Path) -> None:
     source = "import pathlib; pathlib.Path(__file__).parents[1].joinpath('requirements.lock').write_text('# new')"
@@ -255,6 +258,7 @@ def test_a_lock_that_changes_during_the_install_is_not_taken_for_installed(proje
     assert not environments(project)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_copied_checkout_has_an_environment_of_its_own(built: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
@@ -288,7 +292,7 @@ user = true
 """
 
 
-@pytest.mark.parametrize("by_variables", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("by_variables", [True, pytest.param(False, marks=[pytest.mark.slow, pytest.mark.nightly])])
 def test_settings_from_outside_do_not_misdirect_the_install(project: Path, by_variables: bool) -> None:
     """Where packages come from is still taken from the same place: a variable, or a configuration file."""
     elsewhere = project / "elsewhere"

@@ -102,6 +102,7 @@ def other_log(path: Path) -> None:
     Path(f"{path}-wal").write_bytes(log)
 
 
+SHOWN = ("one page", "garbage", "newer", "folder")  # in every CI, one of each kind
 DAMAGED: dict[str, Callable[[Path], object]] = {
     "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
     "one page": lambda path: os.truncate(path, 4096),
@@ -151,7 +152,9 @@ def assert_doctor_names(database: Path, problem: str) -> None:
     assert {path.name for path in database.parent.iterdir()} - before <= {"mlflow.db-wal", "mlflow.db-shm"}
 
 
-@pytest.mark.parametrize("kind", DAMAGED)
+@pytest.mark.parametrize(
+    "kind", [kind if kind in SHOWN else pytest.param(kind, marks=pytest.mark.nightly) for kind in DAMAGED]
+)
 def test_a_damaged_database_is_rebuilt_by_the_command_in_the_message(
     database: Path, command: Command, kind: str
 ) -> None:
@@ -209,7 +212,7 @@ def test_runs_that_a_database_has_lost_are_delivered_again(
     assert_all_delivered(database)
 
 
-@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+@pytest.mark.parametrize("mode", [pytest.param("DELETE", marks=pytest.mark.nightly), "WAL"])
 def test_a_locked_database(database: Path, command: Command, mode: str) -> None:
     """By another process, with an exclusive transaction for the whole time; nothing is set aside."""
     execute(database, f"PRAGMA journal_mode={mode}")
@@ -294,7 +297,7 @@ def test_a_server_is_not_rebuilt(database: Path, command: Command) -> None:
     assert "--rebuild is for a database file, not for the server http://host:5000" in text
 
 
-@pytest.mark.parametrize("limit", [1, 150_000])
+@pytest.mark.parametrize("limit", [pytest.param(1, marks=pytest.mark.nightly), 150_000])
 def test_a_creation_that_fails_leaves_nothing(tiny: Path, place: Path, tiny_results: Path, limit: int) -> None:
     """No file may grow beyond the limit, as on a full disk."""
     shutil.copytree(tiny_results, place / "store")
@@ -324,7 +327,13 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     made.unmount()
 
 
-@pytest.mark.parametrize(("exists", "leave"), [(True, 0), (False, 0), (False, 40_000), (False, 600_000)])
+@pytest.mark.parametrize(
+    ("exists", "leave"),
+    [
+        (False, 0),
+        *(pytest.param(*case, marks=pytest.mark.nightly) for case in ((True, 0), (False, 40_000), (False, 600_000))),
+    ],
+)
 def test_a_full_disk(
     tiny: Path, place: Path, delivered: Path, disk: SmallDisk, command: Command, exists: bool, leave: int
 ) -> None:
@@ -351,7 +360,7 @@ FEW_STAGES = ONE_REPLICATE.replace("  mode: {path: finetune.mode, levels: [finet
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("kind", ["garbage", "locked"])
+@pytest.mark.parametrize("kind", [pytest.param("garbage", marks=pytest.mark.nightly), "locked"])
 def test_a_sweep_is_not_affected(tiny: Path, place: Path, kind: str) -> None:
     """Everything is stored, the exit code is that of the trials, and one sentence names the remedy."""
     tiny.write_text(FEW_STAGES)

@@ -142,7 +142,10 @@ POINTS = {
     "before the ledger": ("StageEnds", "_record"),
 }
 
-CASES = [("sqlite", point) for point in POINTS] + [pytest.param("postgresql", "decided", marks=NEEDED)]
+CASES = [
+    *(pytest.param("sqlite", point, marks=[pytest.mark.nightly] if point != "decided" else []) for point in POINTS),
+    pytest.param("postgresql", "decided", marks=NEEDED),
+]
 
 
 def at(point: str, sign: str) -> str:
