@@ -25,7 +25,7 @@ from mlflow import MlflowClient
 from study.planning.state import StudyState
 from study.store import heartbeats
 from study.store.heartbeats import DRIVERS
-from study.tracking import PARENT, Tracker, in_order
+from study.tracking import PARENT, Tracker, in_order, server
 from study.tracking.ledger import Ledger
 from study.tracking.stage_runs import StageRuns
 
@@ -214,7 +214,7 @@ def test_deliveries_at_once(scene: Scene) -> None:
 @BOTH
 def test_decisions_at_once(scene: Scene) -> None:
     """Several threads finish a run of the same stage at once: at most one is finished, the others know it."""
-    client, stage = MlflowClient(scene.uri), scene.stages[0]
+    client, stage = server.connect(scene.uri, scene.store), scene.stages[0]
     experiment = client.create_experiment(scene.study.name)
     with heartbeats.Heartbeat(scene.store) as heartbeat:
         runs = StageRuns(client, experiment, heartbeat, None)
