@@ -125,6 +125,7 @@ def test_training_that_diverges_between_two_looks_counts_at_the_second_only(plac
     assert verdict(place, "one") == first
 
 
+@pytest.mark.nightly
 @pytest.mark.system
 def test_two_drivers_record_the_same_looks_once(place: Path) -> None:
     """Every replicate with the wild rate diverges, so both drivers have failures to record at each of two looks."""

@@ -81,7 +81,7 @@ def endless(tiny: Path) -> Path:
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.nightly), signal.SIGTERM])
 def test_one_signal_ends_the_sweep_cleanly(endless: Path, place: Path, number: int) -> None:
     terminal = Terminal(endless, place)
     terminal.wait_for(r"loss \d")  # an epoch has been reported

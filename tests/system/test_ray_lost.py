@@ -60,7 +60,9 @@ def processes_of(driver: int, name: str) -> list[psutil.Process]:
 
 
 @pytest.mark.system
-@pytest.mark.parametrize(("name", "part"), [("raylet", "raylet"), ("gcs_server", "GCS")])
+@pytest.mark.parametrize(
+    ("name", "part"), [pytest.param("raylet", "raylet", marks=pytest.mark.nightly), ("gcs_server", "GCS")]
+)
 def test_the_driver_ends_soon_after_its_ray_and_the_next_one_resumes(name: str, part: str, place: Path) -> None:
     sweep = Sweep(place)
     try:
@@ -95,6 +97,7 @@ def nodes() -> Iterator[Nodes]:
         yield started
 
 
+@pytest.mark.nightly
 @pytest.mark.system
 def test_the_driver_ends_soon_after_the_head_of_its_cluster(nodes: Nodes, place: Path) -> None:
     head = nodes.head("--include-dashboard=false")
