@@ -126,6 +126,8 @@ def test_every_verb_with_an_empty_home(machine: Machine) -> None:
     machine.run("failures")
     machine.run("show", next((work / ".study" / "finetune").iterdir()).name)
     machine.run("sync", "grid.yaml")
+    machine.run("gc")
+    machine.run("rm", "grid.yaml")
     machine.run("launch", "slurm", "grid.yaml", "--tracking-uri", "http://localhost:5000")
     serve(machine)
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group
