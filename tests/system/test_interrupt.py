@@ -59,6 +59,14 @@ class Terminal:
         return int(self.process.returncode)
 
 
+def wait_for_end_of_ray(driver: int) -> None:
+    """Its processes end one after the other."""
+    deadline = time.monotonic() + 60.0
+    while found := ray_processes(driver):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+
+
 def ray_processes(driver: int) -> list[str]:
     """The processes of the Ray that a driver started."""
     found = []
@@ -103,7 +111,7 @@ def test_a_signal_while_ray_starts_ends_the_sweep_cleanly(endless: Path, place: 
     assert terminal.end() == 130
     assert "run the same command again to " in terminal.shown
     assert "Traceback" not in terminal.shown
-    assert not ray_processes(terminal.process.pid)
+    wait_for_end_of_ray(terminal.process.pid)
     assert not (place / ".study").exists()
 
 
@@ -118,7 +126,7 @@ def test_a_closed_terminal_ends_the_sweep_and_all_its_processes(endless: Path, p
         terminal.process.send_signal(signal.SIGHUP)
         time.sleep(1.0)
     assert terminal.process.wait(120) == 130
-    assert not ray_processes(terminal.process.pid)
+    wait_for_end_of_ray(terminal.process.pid)
     assert list((place / ".study" / "unfinished").iterdir())
 
 
@@ -129,10 +137,7 @@ def test_no_process_survives_a_killed_driver(endless: Path, place: Path) -> None
     terminal.process.kill()
     terminal.process.wait()
     terminal.close()
-    deadline = time.monotonic() + 60.0
-    while found := ray_processes(terminal.process.pid):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.2)
+    wait_for_end_of_ray(terminal.process.pid)
 
 
 @pytest.mark.system

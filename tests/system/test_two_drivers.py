@@ -87,6 +87,8 @@ def test_two_drivers_compute_each_stage_once(place: Path, alone: tuple[Store, li
         assert expected is not None
         assert {**found.metrics, **TIMES} == {**expected.metrics, **TIMES}
         assert store.weights(stage) == reference.weights(stage)
-    assert store.list_files(STAGES) == store.list_files(DRIVERS) == {}
+    assert store.list_files(STAGES) == {}
+    # the heartbeat of a driver that died while it wrote to MLflow stays until its runs are closed
+    assert len(store.list_files(DRIVERS)) <= killed
     with (place / "two" / "tiny" / "results.csv").open(newline="") as file:
         assert {row["status"] for row in csv.DictReader(file)} == {"done"}
